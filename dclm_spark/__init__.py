@@ -1,0 +1,1 @@
+"""What runs on the driver and on GPU nodes: stages, recipes, trainer, evaluation and ranking."""

@@ -1,0 +1,42 @@
+"""The `documents` table: one row per WARC response record, whatever became of it."""
+
+import hashlib
+
+import pyarrow as pa
+
+KEPT, DROPPED, QUARANTINED = "kept", "dropped", "quarantined"
+FATES = (KEPT, DROPPED, QUARANTINED)
+
+SOURCE_FIELDS = (
+    # 16 bytes: hash of (crawl, WARC path, record offset), the identity of a document.
+    pa.field("doc_id", pa.binary()),
+    pa.field("crawl", pa.string()),
+    pa.field("warc_path", pa.string()),
+    # Byte offset of the record (or its gzip member) in the file; a line or row number for
+    # pre-extracted input.
+    pa.field("warc_offset", pa.int64()),
+    pa.field("url", pa.string()),
+    pa.field("fetch_time", pa.timestamp("us", "UTC")),
+    pa.field("http_status", pa.int32()),
+    pa.field("content_type", pa.string()),
+    pa.field("charset", pa.string()),
+    pa.field("charset_source", pa.string()),
+    pa.field("extractor", pa.string()),
+    pa.field("html_size_bytes", pa.int64()),
+)
+FATE_FIELDS = (
+    pa.field("fate", pa.string()),
+    pa.field("stage", pa.string()),
+    pa.field("rule", pa.string()),
+    pa.field("value", pa.float64()),
+    pa.field("threshold", pa.float64()),
+    pa.field("error", pa.string()),
+)
+# What reading and extraction produce; later stages put their signals between text and fate.
+EXTRACTED = pa.schema([*SOURCE_FIELDS, pa.field("text", pa.string()), *FATE_FIELDS])
+
+
+def document_id(crawl: str, warc_path: str, warc_offset: int) -> bytes:
+    """Return the 128-bit identity of the record at `warc_offset` of `warc_path` in `crawl`."""
+    key = f"{crawl}\0{warc_path}\0{warc_offset}".encode()
+    return hashlib.blake2b(key, digest_size=16, person=b"dclm-document").digest()
