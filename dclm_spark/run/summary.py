@@ -1,0 +1,169 @@
+"""What the report of a run is written from: plain values read off committed manifests."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageSummary:
+    """What one stage did with the documents that reached it.
+
+    `documents_in` must equal kept + dropped + quarantined. `rules` counts the documents that each
+    rule (of drops) or error kind (of quarantines) took; `seconds` is wall clock, `cpu_seconds` the
+    sum over tasks, and `bytes_in` the bytes that the stage read (None where not measured).
+    """
+
+    name: str
+    documents_in: int
+    kept: int
+    dropped: int
+    quarantined: int
+    text_bytes_kept: int
+    seconds: float
+    tokens_kept: int | None = None
+    cpu_seconds: float | None = None
+    bytes_in: int | None = None
+    rules: Mapping[str, int] = field(default_factory=dict)
+    resumed: bool = False
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every document that came in has exactly one fate."""
+        return self.documents_in == self.kept + self.dropped + self.quarantined
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunnelStep:
+    """What is left after one step: documents, bytes of text and (where counted) tokens."""
+
+    label: str
+    documents: int
+    text_bytes: int | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleCount:
+    """How many documents one rule of one stage removed; `threshold` is the value it compares with.
+
+    `fate` is dropped or quarantined. `description` is one short line for a person.
+    """
+
+    stage: str
+    rule: str
+    documents: int
+    threshold: float | None = None
+    fate: str = "dropped"
+    description: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageCount:
+    """Documents with this top language among those identified, and how many were kept in the end."""
+
+    language: str
+    documents: int
+    kept: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainCount:
+    """Documents read from one host, how many were kept, and the text bytes kept."""
+
+    domain: str
+    documents: int
+    kept: int
+    text_bytes_kept: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histogram:
+    """Counts of one signal: `edges` has one entry more than `counts`; `threshold` is drawn.
+
+    `kept_side` says which side of the threshold is kept: "above", "below" or "" (no threshold).
+    """
+
+    name: str
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    threshold: float | None = None
+    kept_side: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplePage:
+    """One page that a rule removed (or, with rule "kept", one that stayed), for a person to judge."""
+
+    rule: str
+    url: str
+    value: float | None = None
+    threshold: float | None = None
+    text: str = ""
+    error: str = ""
+    stage: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DuplicatePair:
+    """A removed document beside the one that made it a duplicate; similarity from 0 to 1."""
+
+    kind: str
+    similarity: float
+    left_url: str
+    left_text: str
+    right_url: str
+    right_text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardSummary:
+    """The token shards: sequences of `sequence_length` tokens; `tokens` excludes the padding."""
+
+    shards: int
+    sequences: int
+    sequence_length: int
+    tokens: int
+    padding_tokens: int
+    bytes: int
+    tokenizer: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """Everything that the report of one run shows; the sequences keep the order of the run.
+
+    `record_types` counts WARC records by type (response, request, warcinfo...). `facts` are
+    further lines of label and value for the headline table (cost, output folder, losses...).
+    """
+
+    title: str
+    recipe_name: str
+    recipe_hash: str
+    recipe_yaml: str
+    versions: Mapping[str, str]
+    commit: str
+    started: str
+    seconds: float
+    documents_in: int
+    kept: int
+    dropped: int
+    quarantined: int
+    stages: tuple[StageSummary, ...]
+    funnel: tuple[FunnelStep, ...]
+    rules: tuple[RuleCount, ...] = ()
+    languages: tuple[LanguageCount, ...] = ()
+    domains: tuple[DomainCount, ...] = ()
+    histograms: tuple[Histogram, ...] = ()
+    samples: tuple[SamplePage, ...] = ()
+    duplicates: tuple[DuplicatePair, ...] = ()
+    record_types: Mapping[str, int] = field(default_factory=dict)
+    shards: ShardSummary | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the books of the run and of each stage balance."""
+        whole = self.documents_in == self.kept + self.dropped + self.quarantined
+        return whole and all(stage.balanced for stage in self.stages)
