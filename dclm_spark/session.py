@@ -1,0 +1,56 @@
+"""The Spark session: only what correctness needs is set; the rest is the platform's business."""
+
+import logging
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+import udfs
+from dclm_spark.errors import SettingError
+
+LOGGER = logging.getLogger(__name__)
+
+_REQUIRED = {
+    # Strings of one batch may exceed the 2 GiB that 32-bit offsets can address.
+    "spark.sql.execution.arrow.useLargeVarTypes": "true",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "2000",
+    "spark.sql.execution.arrow.maxBytesPerBatch": "16m",
+    # mapInArrow matches columns by position; this turns a mistake into an error.
+    "spark.sql.execution.arrow.pyspark.validateSchema.enabled": "true",
+    "spark.sql.session.timeZone": "UTC",
+}
+_AT_START = {
+    "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
+    "spark.python.worker.faulthandler.enabled": "true",
+    "spark.ui.showConsoleProgress": "false",
+}
+
+
+def spark_session(app_name: str, master: str | None = None) -> SparkSession:
+    """Return the active session, or start one; `master` only applies when none is active.
+
+    Raises SettingError when `import udfs` finds another package of that name.
+    """
+    _check_own_udfs()
+    builder = SparkSession.builder.appName(app_name)
+    if master is not None:
+        builder = builder.master(master).config("spark.driver.memory", "2g")
+        builder = builder.config("spark.ui.enabled", "false")
+        builder = builder.config("spark.driver.bindAddress", "127.0.0.1")
+    for key, value in _AT_START.items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    for key, value in _REQUIRED.items():
+        spark.conf.set(key, value)
+    if hasattr(spark, "sparkContext"):
+        spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+def _check_own_udfs() -> None:
+    found = Path(udfs.__file__ or "").resolve().parent
+    if not (found / "documents.py").exists():
+        raise SettingError(
+            f"the package 'udfs' was imported from {found}, which is not ours: remove it from "
+            "PYTHONPATH or put dclm-spark first"
+        )

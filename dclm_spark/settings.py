@@ -1,0 +1,133 @@
+"""Frozen dataclass trees that round-trip through YAML and take `key.path=value` overrides."""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import yaml
+
+from dclm_spark.errors import SettingError
+
+Settings = TypeVar("Settings")
+
+
+def to_dict(settings: Any) -> dict[str, Any]:
+    """Return the tree as plain dicts, lists and scalars, ready for YAML or JSON."""
+    return typing.cast("dict[str, Any]", _plain(settings))
+
+
+def to_yaml(settings: Any) -> str:
+    """Return the tree as YAML text in declaration order."""
+    return yaml.safe_dump(to_dict(settings), sort_keys=False, allow_unicode=True)
+
+
+def settings_hash(settings: Any) -> str:
+    """Return 16 hex digits that identify the values of `settings` (a tree or plain data)."""
+    text = json.dumps(_plain(settings), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def from_dict(kind: type[Settings], values: Mapping[str, Any], path: str = "") -> Settings:
+    """Build a `kind` from plain data; absent keys keep their defaults.
+
+    Raises SettingError for an unknown key (naming the nearest known one) or a wrong type.
+    """
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(typing.cast("Any", kind))}
+    for key in values:
+        if key not in fields:
+            raise _unknown_key(f"{path}{key}", key, list(fields))
+    built = {key: _value(hints[key], value, f"{path}{key}") for key, value in values.items()}
+    missing = [
+        name
+        for name, field in fields.items()
+        if name not in built
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise SettingError(f"{path or 'settings'}: the key {missing[0]!r} is required")
+    return kind(**built)
+
+
+def override(settings: Settings, assignments: Sequence[str]) -> Settings:
+    """Apply `key.path=value` assignments (values in YAML notation) to a settings tree."""
+    for assignment in assignments:
+        key, separator, text = assignment.partition("=")
+        if not separator:
+            raise SettingError(f"--set {assignment!r}: expected key.path=value")
+        settings = _assign(settings, key.strip().split("."), yaml.safe_load(text), key.strip())
+    return settings
+
+
+def _assign(settings: Any, keys: list[str], value: Any, whole: str) -> Any:
+    if not dataclasses.is_dataclass(settings):
+        raise SettingError(f"--set {whole}: {keys[0]!r} lies below a plain value; shorten the key")
+    names = [field.name for field in dataclasses.fields(settings)]
+    if keys[0] not in names:
+        raise _unknown_key(whole, keys[0], names)
+    if len(keys) > 1:
+        changed = _assign(getattr(settings, keys[0]), keys[1:], value, whole)
+    else:
+        changed = _value(typing.get_type_hints(type(settings))[keys[0]], value, whole)
+    return dataclasses.replace(typing.cast("Any", settings), **{keys[0]: changed})
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {
+            field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _value(hint: Any, value: Any, path: str) -> Any:
+    """Check and convert `value` for a field of type `hint`."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        choices = [argument for argument in arguments if argument is not type(None)]
+        return _value(choices[0], value, path) if len(choices) == 1 else value
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise SettingError(f"{path} = {value!r}: expected a mapping of keys to values")
+        return from_dict(typing.cast("type[Any]", hint), value, f"{path}.")
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise SettingError(f"{path} = {value!r}: expected a list")
+        return tuple(_value(arguments[0], item, path) for item in value)
+    return _scalar(hint, value, path)
+
+
+def _scalar(hint: Any, value: Any, path: str) -> Any:
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    # YAML 1.1 reads 1e-3 as a string.
+    if hint is float and isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(hint, type) and (
+        not isinstance(value, hint) or (hint is int and isinstance(value, bool))
+    ):
+        raise SettingError(f"{path} = {value!r}: expected {hint.__name__}")
+    return value
+
+
+def _unknown_key(whole: str, key: str, known: list[str]) -> SettingError:
+    nearest = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known keys: {', '.join(known)}"
+    return SettingError(f"unknown key {whole!r}: {hint}")
