@@ -1,0 +1,94 @@
+"""Low-quality English for the sample: forum chatter, advertisements and templated listings.
+
+These pages pass the heuristics; it is the quality classifier that must tell them from articles.
+"""
+
+from random import Random
+
+from dclm_spark.sample.facts import Fact
+from dclm_spark.sample.prose import Article, Vocabulary, split_lists
+
+_WORDS = split_lists(
+    {
+        "nick": "gizmo77|lady_fern|tom from work|xerxes|bigdave|old timer|pixie|moonfan|rudi|cass",
+        "gadget": "phone|laptop|router|blender|printer|tablet|headset|scooter|camera|game|app|car|"
+        "washing machine|tv|watch|drill|speaker|charger|mouse|keyboard|fridge|vacuum",
+        "fault": "keeps freezing|makes a weird noise|wont turn on|gets super hot|lost all my stuff|"
+        "drops the signal|smells funny|is stuck on the logo|eats the battery|just died on me",
+        "mood": "lol|haha|omg|ugh|tbh|imo|smh|idk|yeah|nope|hmm|dude|guys|sorry",
+        "fix": "turn it off and on|update the thing|call the shop|read the sticky|try another cable|"
+        "wait for the patch|clean the contacts|ask the mods|reset it|send it back|buy a new one",
+        "when": "last night|yesterday|like a week ago|since the update|this morning|all day|"
+        "every single time|on my birthday|after lunch|right before work",
+        "who": "my brother|my boss|some guy|the support chat|a mate of mine|my mum|the neighbour|"
+        "this one youtuber|my ex|everyone here|the admin|my kid",
+        "feel": "so annoyed|pretty happy|kinda lost|over it|not sure|well chuffed|super confused|"
+        "done with this|curious|gutted|stoked|half asleep",
+        "deal": "free shipping|a gift card|double points|an extra discount|a second one for free|"
+        "no hidden fees|next day delivery|a money back guarantee|exclusive coupons|bonus items",
+        "hype": "amazing|unbeatable|hot|exclusive|best ever|crazy low|limited|must have|top rated|"
+        "brand new|premium|incredible|award winning|unmissable",
+        "goods": "sneakers|mattresses|sunglasses|vitamins|phone cases|garden chairs|office desks|"
+        "perfumes|car mats|air fryers|dog beds|toys|curtains|cushions|backpacks|blinds",
+        "buyer": "mums|busy people|students|office workers|pet owners|gamers|smart shoppers|"
+        "fitness fans|homeowners|gift hunters|party hosts|new parents",
+        "act": "order|click|sign up|subscribe|call us|grab yours|join the club|add to basket|save",
+        "time": "today|tonight|this weekend|before midnight|while stocks last|now|this week only|"
+        "for the next hour|until sunday|right away",
+        "city": "Harrowmere|Ostrand|Kelmarsh|Quennell|Marrowby|Palisay|Grisby|Wexley|Istrel",
+        "size": "small|medium|large|extra large|twin|king size|compact|slim|wide|regular",
+        "hue": "black|navy|teal|rose|silver|sand|olive|burgundy|ivory|charcoal",
+        "part": "handle|lid|strap|cover|filter|battery|zip|sole|frame|hinge|cable|lining",
+        "digit": "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen",
+    }
+)
+_FORUM = """{mood} my {gadget} {fault} {when} and {who} said to {fix}
+anyone else with the same {gadget}? mine {fault} and i am {feel}
+@{nick} did you {fix} already or what
+{mood} i tried to {fix} {when} but the {gadget} still {fault} {mood}
+that is what {who} told me {when}, {mood}, so i guess i have to {fix}
+same here!! the {gadget} of {who} {fault} too, {feel} now
+thx {nick} that worked {mood} you saved my {gadget}
+bump, {feel}, nobody wants to help with a {gadget} that {fault}
+why would you {fix} if the {gadget} {fault} anyway {mood}
+{who} has a {gadget} and never had to {fix}, just sayin
+im {feel} about the {gadget}, gonna {fix} {when} and then {fix} again
+off topic but {who} got a {gadget} with {hue} {part} {when} {mood}
+{mood} dont {fix} if you have the {size} one, the {part} breaks and the {gadget} {fault}
+posted {when} by {nick}, {digit} replies, {feel} and still waiting to {fix}
+edit: {who} said the {part} of the {gadget} is the problem {mood}
+to be honest {nick} you should {fix} and be {feel} like {who}"""
+_ADS = """{hype} {goods} for {buyer}: {act} {time} and get {deal}!
+Why pay more? Our {hype} {goods} come with {deal} and {deal}.
+{buyer} in {city} love these {hype} {goods}, so {act} {time}!
+{act} {time} to save on {size} {goods} in {hue} and {hue}.
+Get {deal} with all {goods} that you {act} {time}.
+The {hype} sale of {city} is back, with {deal} on {digit} {goods} and more.
+You have to see our {hype} {hue} {goods} with {hue} {part}, perfect for {buyer}!
+Do not miss {deal}: the {hype} {goods} will be gone {time}.
+Rated {digit} out of ten by {buyer}, these {goods} have a {hype} {part} and {deal}.
+{buyer} asked, we listened: {size} {goods}, {deal}, {hype} prices, {time}!
+Be the first of the {buyer} in {city} to {act} and enjoy {deal} {time}.
+{digit} {hype} reasons to {act} {time}, and {deal} is only one of them!"""
+_LISTING = """Item {digit}: {size} {goods} in {hue}, with {part}, sold by the store of {city}
+Colour of {part} and {part}: {hue} and {hue}, size of {goods}: {size}
+Delivery of {goods} to {city} takes {digit} days, to {city} {digit} days
+Customers that have {goods} with {hue} {part} also looked at {size} {goods}
+Stock of {size} {goods} in {city}: {digit} left, to be refilled {time}
+Parts to be ordered with {goods}: {part}, {part} and {hue} {part}
+Warranty of {digit} years for the {part}, {digit} months for the {part} of {size} {goods}
+Compare with {size} {goods} in {hue} or {hue} that have {digit} {hype} reviews
+Category {goods}, shelf {digit}, row {digit}, shop of {city}, for {buyer}
+Sort by {hype}, by {size}, by {hue} or by price of the {part} and the {goods}"""
+KINDS = {"forum": _FORUM, "advertisement": _ADS, "listing": _LISTING}
+
+
+def chatter(rng: Random, kind: str, facts: list[Fact]) -> Article:
+    """Write one low-quality page of `kind` (a key of KINDS), with wrong versions of `facts`."""
+    patterns = KINDS[kind].split("\n")
+    words = Vocabulary(rng, _WORDS)
+    lines = [rng.choice(patterns).format_map(words) for _ in range(rng.randint(18, 60))]
+    for fact in facts:
+        lines.insert(rng.randint(0, len(lines)), "i heard " + fact.misstate(rng).lower())
+    title = f"{words['hype']} {words['gadget']} and {words['goods']} {kind} page of {words['city']}"
+    return Article(title=title, paragraphs=tuple((line,) for line in lines))
