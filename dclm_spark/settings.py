@@ -71,10 +71,14 @@ def _assign(settings: Any, keys: list[str], value: Any, whole: str) -> Any:
     names = [field.name for field in dataclasses.fields(settings)]
     if keys[0] not in names:
         raise _unknown_key(whole, keys[0], names)
-    if len(keys) > 1:
-        changed = _assign(getattr(settings, keys[0]), keys[1:], value, whole)
+    hint, current = typing.get_type_hints(type(settings))[keys[0]], getattr(settings, keys[0])
+    if len(keys) > 1 and current is None:
+        for key in reversed(keys[1:]):
+            value = {key: value}
+    if len(keys) > 1 and current is not None:
+        changed = _assign(current, keys[1:], value, whole)
     else:
-        changed = _value(typing.get_type_hints(type(settings))[keys[0]], value, whole)
+        changed = _value(hint, value, whole)
     return dataclasses.replace(typing.cast("Any", settings), **{keys[0]: changed})
 
 

@@ -1,1 +1,1 @@
-"""A run: stages, units of work, manifests, fates and their balance, progress and the report."""
+"""Units of work, their manifests, the balance of fates, progress and the report."""

@@ -1,0 +1,109 @@
+"""The documents stage: one unit and one task per input file, text never crosses into the JVM."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from dclm_spark.crawl.listing import InputFile
+from dclm_spark.errors import BalanceError
+from dclm_spark.recipes.recipe import FileReference, Recipe
+from dclm_spark.run.manifests import StageOutput, Unit, unit_key
+from dclm_spark.run.stage import run_units
+from dclm_spark.run.tables import spark_schema, work_frame
+from dclm_spark.settings import to_dict
+from udfs.commit import COMMITTED
+from udfs.curation import CurationSettings, InputUnit, curate_file
+from udfs.tally import documents_by_fate
+
+STAGE = "documents"
+_WORK = pa.schema(
+    [(name, pa.string()) for name in ("unit", "key", "crawl", "path", "uri", "kind")]
+)
+
+
+def curate(
+    spark: SparkSession, inputs: Sequence[InputFile], recipe: Recipe, directory: str
+) -> StageOutput:
+    """Read, extract and judge every document of `inputs`; commit one unit per input file.
+
+    Raises BalanceError when a file's rows differ from the response records that were read.
+    """
+    settings = curation_settings(recipe)
+    units = {
+        unit_name(file): Unit(
+            name=unit_name(file),
+            key=unit_key(STAGE, file.crawl, file.path, file.kind, to_dict(settings)),
+        )
+        for file in inputs
+    }
+    sources = {unit_name(file): file for file in inputs}
+
+    def execute(pending: list[Unit]) -> DataFrame:
+        rows = [_work_row(unit, sources[unit.name]) for unit in pending]
+
+        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                for row in batch.to_pylist():
+                    unit, key = row.pop("unit"), row.pop("key")
+                    source = InputUnit(**row)
+                    yield curate_file(source, settings, unit=unit, key=key, directory=directory)
+
+        return work_frame(spark, rows, _WORK).mapInArrow(run, spark_schema(COMMITTED))
+
+    output = run_units(
+        spark, stage=STAGE, directory=directory, units=list(units.values()), execute=execute
+    )
+    for manifest in output.manifests:
+        _check_records(manifest)
+    return output
+
+
+def curation_settings(recipe: Recipe) -> CurationSettings:
+    """Return the part of a recipe that the documents stage depends on."""
+    lists = recipe.url_lists
+    named: tuple[tuple[str, FileReference | None], ...] = (
+        ("domains", lists.domains),
+        ("strict", lists.strict_words),
+        ("hard", lists.hard_words),
+        ("soft", lists.soft_words),
+        ("top_level_domains", lists.top_level_domains),
+    )
+    return CurationSettings(
+        extraction=recipe.extraction,
+        heuristics=recipe.heuristics,
+        language_model=(recipe.language_model.uri, recipe.language_model.sha256),
+        url_lists=tuple(
+            (name, file.uri, file.sha256) for name, file in named if file is not None
+        ),
+    )
+
+
+def unit_name(file: InputFile) -> str:
+    """Return the name of an input file's unit: readable, and unique for (crawl, path)."""
+    stem = file.path.rsplit("/", 1)[-1].split(".", 1)[0][:80]
+    digest = hashlib.sha256(f"{file.crawl}\0{file.path}".encode()).hexdigest()[:10]
+    safe = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in stem)
+    return f"{safe}-{digest}"
+
+
+def _work_row(unit: Unit, file: InputFile) -> dict[str, Any]:
+    return {
+        "unit": unit.name,
+        "key": unit.key,
+        "crawl": file.crawl,
+        "path": file.path,
+        "uri": file.uri,
+        "kind": file.kind,
+    }
+
+
+def _check_records(manifest: dict[str, Any]) -> None:
+    facts = manifest["facts"]
+    read, rows = facts["records"]["documents"], sum(documents_by_fate(facts).values())
+    if read != rows:
+        raise BalanceError(
+            f"documents: {facts['input']['uri']} gave {read} documents, but {rows} have a fate"
+        )

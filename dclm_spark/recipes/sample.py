@@ -1,0 +1,18 @@
+"""The embedded sample's recipe: DCLM-BASELINE at the size of a laptop."""
+
+from dataclasses import replace
+
+from dclm_spark.recipes.dclm_baseline import dclm_baseline
+from dclm_spark.recipes.recipe import DeduplicationSettings, QualitySettings, Recipe, TokenSettings
+
+
+def sample() -> Recipe:
+    """Return the recipe of `make baseline`; the job points it at the models that it trains."""
+    baseline = dclm_baseline()
+    return replace(
+        baseline,
+        name="sample",
+        deduplication=DeduplicationSettings(exact=("text",), method="sharded", shards=2),
+        quality=QualitySettings(top=0.5),
+        tokens=TokenSettings(sequence_length=256, sequences_per_shard=512, padding_id=1),
+    )

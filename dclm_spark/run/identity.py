@@ -1,0 +1,86 @@
+"""What a run is: the resolved recipe, the input, the code and the libraries, written beside it."""
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from dclm_spark.crawl.listing import InputFile
+from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.run.manifests import code_version
+from dclm_spark.settings import settings_hash, to_yaml
+from udfs import storage
+
+# Packages whose version can change the text or the ids of a corpus.
+IDENTITY_PACKAGES = (
+    "dclm-spark",
+    "resiliparse",
+    "fastwarc",
+    "numpy",
+    "pyarrow",
+    "pyspark",
+    "tokenizers",
+    "gigatoken",
+    "numba",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunIdentity:
+    """Hashes and versions that name a corpus; equal identities mean equal bytes."""
+
+    recipe_hash: str
+    input_hash: str
+    code_version: str
+    commit: str
+    versions: dict[str, str]
+
+
+def run_identity(recipe: Recipe, files: Sequence[InputFile]) -> RunIdentity:
+    """Return the identity of running `recipe` on `files` with the code and packages at hand."""
+    listing = json.dumps([[file.crawl, file.path] for file in files])
+    return RunIdentity(
+        recipe_hash=settings_hash(recipe),
+        input_hash=hashlib.sha256(listing.encode()).hexdigest()[:16],
+        code_version=code_version(),
+        commit=_commit(),
+        versions=_versions(),
+    )
+
+
+def write_run_record(
+    output: str, recipe: Recipe, files: Sequence[InputFile], identity: RunIdentity
+) -> None:
+    """Write recipe.yaml, inputs.json and run.json below `output`."""
+    listing = [{"crawl": file.crawl, "path": file.path, "uri": file.uri} for file in files]
+    contents = {
+        "recipe.yaml": to_yaml(recipe),
+        "inputs.json": json.dumps(listing, indent=1),
+        "run.json": json.dumps(vars(identity), indent=1, sort_keys=True),
+    }
+    for name, text in contents.items():
+        storage.write_bytes(storage.join(output, name), text.encode())
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in IDENTITY_PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str:
+    """Return the git commit of the sources, or "unknown" for an installed package."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()

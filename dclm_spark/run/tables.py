@@ -1,0 +1,57 @@
+"""Reading committed Parquet files as DataFrames, from any storage that `udfs.storage` knows."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import StructType
+
+from udfs import storage
+
+READ_ROWS = 1024
+
+
+def spark_schema(schema: pa.Schema) -> StructType:
+    """Return the Spark schema of an Arrow schema."""
+    return from_arrow_schema(schema)
+
+
+def work_frame(spark: SparkSession, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> DataFrame:
+    """Return one row per piece of work, each in a partition (and so a task) of its own."""
+    data = [tuple(row[name] for name in schema.names) for row in rows]
+    frame = spark.createDataFrame(data, spark_schema(schema))
+    return frame.repartition(max(len(data), 1))
+
+
+def read_table(uri: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the row groups of a Parquet file as batches of the given columns."""
+    with storage.open_seekable(uri) as source:
+        yield from pq.ParquetFile(source).iter_batches(READ_ROWS, columns=columns)
+
+
+def read_files(
+    spark: SparkSession,
+    uris: Sequence[str],
+    schema: pa.Schema,
+    *,
+    transform: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None,
+    output_schema: pa.Schema | None = None,
+) -> DataFrame:
+    """Return the rows of Parquet files as a DataFrame, one task per file.
+
+    `schema` names the columns to read; `transform` maps each batch before it leaves Python.
+    """
+    files = work_frame(spark, [{"uri": uri} for uri in uris], pa.schema([("uri", pa.string())]))
+    columns = list(schema.names)
+    result = output_schema or schema
+
+    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for uri in batch.column("uri").to_pylist():
+                for rows in read_table(uri, columns):
+                    yield (transform(rows) if transform else rows).select(result.names)
+
+    return files.mapInArrow(read, spark_schema(result))

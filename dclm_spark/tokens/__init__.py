@@ -1,0 +1,1 @@
+"""From kept documents to exact, shuffled token shards."""

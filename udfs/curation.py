@@ -1,0 +1,164 @@
+"""From one input file to judged documents: reading, extraction, heuristics, in one pass."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from udfs import heuristics
+from udfs.cache import fetch
+from udfs.commit import UnitClock, commit
+from udfs.documents import FATE_FIELDS, KEPT, SOURCE_FIELDS
+from udfs.extraction import ExtractionSettings, RecordCounts, extract_documents
+from udfs.fates import FateOutputs, with_fate
+from udfs.heuristics import HeuristicSettings
+from udfs.language import LanguageIdentifier
+from udfs.preextracted import read_documents
+from udfs.word_lists import UrlLists, load_url_lists
+
+STAGE = "heuristics"
+
+# The documents stage's table: where a document comes from, its cleaned text, signals and fate.
+DOCUMENTS = pa.schema(
+    [
+        *SOURCE_FIELDS,
+        pa.field("text", pa.string()),
+        *heuristics.SIGNALS,
+        # 16 bytes: hash of the cleaned text of kept documents, for exact deduplication.
+        pa.field("text_hash", pa.binary()),
+        *FATE_FIELDS,
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputUnit:
+    """One input file of a crawl; `kind` is "warc" or "preextracted"."""
+
+    crawl: str
+    path: str
+    uri: str
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurationSettings:
+    """What the documents stage needs: settings, and (URI, SHA-256) of the lists and the model."""
+
+    extraction: ExtractionSettings
+    heuristics: HeuristicSettings
+    language_model: tuple[str, str | None]
+    # Keyword arguments of `udfs.word_lists.load_url_lists` as (name, URI, SHA-256).
+    url_lists: tuple[tuple[str, str, str | None], ...]
+
+
+def curate_file(
+    source: InputUnit, settings: CurationSettings, *, unit: str, key: str, directory: str
+) -> pa.RecordBatch:
+    """Commit the documents of one input file, each with its fate, and return the row to report."""
+    clock = UnitClock()
+    counts = RecordCounts()
+    outputs = FateOutputs(directory, unit, DOCUMENTS)
+    for batch in curated(source, settings, counts):
+        outputs.write(batch)
+    files, facts = outputs.close()
+    facts["records"] = asdict(counts)
+    facts["input"] = asdict(source)
+    return commit(directory, unit, key, files, facts, clock)
+
+
+def curated(
+    source: InputUnit, settings: CurationSettings, counts: RecordCounts
+) -> Iterator[pa.RecordBatch]:
+    """Yield the documents of one input file with signals and fates (schema DOCUMENTS)."""
+    lists = _url_lists(settings.url_lists)
+    identify = _language_identifier(settings.language_model, settings.heuristics.quirks)
+    if source.kind == "warc":
+        skip = partial(_url_rules, settings=settings.heuristics, lists=lists)
+        batches = extract_documents(
+            source.crawl, source.uri, source.path, settings.extraction, skip, counts
+        )
+    else:
+        batches = read_documents(
+            source.uri, source.crawl, source.path, settings.extraction, counts
+        )
+    for batch in batches:
+        yield judge(batch, settings.heuristics, lists, identify)
+
+
+def judge(
+    batch: pa.RecordBatch,
+    settings: HeuristicSettings,
+    lists: UrlLists,
+    identify: Callable[[pa.Array], Any],
+) -> pa.RecordBatch:
+    """Add signals, cleaned text and fate to extracted documents (schema DOCUMENTS).
+
+    Documents that reading or extraction gave a fate pass through without signals.
+    """
+    batch = batch.append_column("row", pa.array(range(batch.num_rows), pa.int64()))
+    open_rows = pc.is_null(batch.column("fate"))
+    parts = [_closed(batch.filter(pc.invert(open_rows)))]
+    candidates = batch.filter(open_rows)
+    if candidates.num_rows:
+        parts.append(_by_heuristics(candidates, settings, lists, identify))
+    table = pa.concat_tables([pa.Table.from_batches([part]) for part in parts])
+    table = table.sort_by("row").select(DOCUMENTS.names).combine_chunks()
+    return table.to_batches()[0] if table.num_rows else _closed(batch).select(DOCUMENTS.names)
+
+
+def _closed(batch: pa.RecordBatch) -> pa.RecordBatch:
+    for field in (*heuristics.SIGNALS, DOCUMENTS.field("text_hash")):
+        batch = batch.append_column(field, pa.nulls(batch.num_rows, field.type))
+    return _in_order(_replaced(batch, "text", batch.column("text").cast(pa.large_string())))
+
+
+def _by_heuristics(
+    batch: pa.RecordBatch,
+    settings: HeuristicSettings,
+    lists: UrlLists,
+    identify: Callable[[pa.Array], Any],
+) -> pa.RecordBatch:
+    result = heuristics.apply(batch.column("text"), batch.column("url"), settings, lists, identify)
+    for field in heuristics.SIGNALS:
+        batch = batch.append_column(field, result.signals[field.name].cast(field.type))
+    batch = _replaced(batch, "text", result.text.cast(pa.large_string()))
+    batch = with_fate(
+        batch, stage=STAGE, rule=result.rule, value=result.value, threshold=result.threshold
+    )
+    return _in_order(batch.append_column(DOCUMENTS.field("text_hash"), _text_hashes(batch)))
+
+
+def _text_hashes(batch: pa.RecordBatch) -> pa.Array:
+    kept = pc.equal(batch.column("fate"), KEPT)
+    texts = pc.if_else(kept, batch.column("text"), None).cast(pa.large_binary()).to_pylist()
+    hashes = [
+        None if text is None else hashlib.blake2b(text, digest_size=16).digest() for text in texts
+    ]
+    return pa.array(hashes, pa.binary())
+
+
+def _replaced(batch: pa.RecordBatch, name: str, column: pa.Array) -> pa.RecordBatch:
+    return batch.set_column(batch.schema.get_field_index(name), name, column)
+
+
+def _in_order(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch.select([*DOCUMENTS.names, "row"])
+
+
+def _url_rules(urls: pa.Array, *, settings: HeuristicSettings, lists: UrlLists) -> Any:
+    return heuristics.url_outcomes(urls, settings, lists)
+
+
+@cache
+def _url_lists(references: tuple[tuple[str, str, str | None], ...]) -> UrlLists:
+    return load_url_lists(**{name: str(fetch(uri, digest)) for name, uri, digest in references})
+
+
+@cache
+def _language_identifier(model: tuple[str, str | None], quirks: str) -> LanguageIdentifier:
+    return LanguageIdentifier(fetch(*model), quirks)
