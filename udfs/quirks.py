@@ -1,0 +1,12 @@
+"""The switch between the reference's surprising behaviour and the intended one (spec 12)."""
+
+QUIRKS = ("dclm-2024", "none")
+
+
+def follows_reference(quirks: str) -> bool:
+    """Return whether `quirks` asks for the reference's behaviour; ValueError if it is unknown."""
+    if quirks not in QUIRKS:
+        raise ValueError(
+            f"quirks: {quirks!r} is not known; write one of {', '.join(map(repr, QUIRKS))}"
+        )
+    return quirks == "dclm-2024"
