@@ -1,0 +1,32 @@
+# Two commands do everything on a fresh machine: `make baseline` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+OUTPUT ?= out/baseline
+CONSTRAINTS := infra/constraints/ci.txt
+INSTALLED := $(VENV)/.installed
+
+.PHONY: baseline test check java clean
+
+baseline: $(INSTALLED) java ## embedded sample crawl -> shards, report, a tiny trained model
+	$(VENV)/bin/python jobs/build_baseline.py --recipe sample --output $(OUTPUT)
+
+test: $(INSTALLED) java ## the whole test suite
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+
+check: $(INSTALLED) ## style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+$(INSTALLED): pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) torch==2.13.0
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dev]'
+	touch $@
+
+java:
+	@sh infra/java.sh
+
+clean:
+	rm -rf $(VENV) out

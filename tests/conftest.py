@@ -1,0 +1,19 @@
+import os
+import sys
+
+os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def spark():
+    """One local session for the whole run; two tasks at a time, each may fail twice."""
+    from dclm_spark.session import spark_session
+
+    session = spark_session("tests", master="local[2,3]")
+    session.conf.set("spark.sql.shuffle.partitions", "2")
+    yield session
+    session.stop()
