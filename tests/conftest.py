@@ -6,6 +6,11 @@ os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 
 import pytest
+from hypothesis import settings
+
+# Compiled kernels are slow on their first call; CI must not depend on the draw.
+settings.register_profile("dclm_spark", deadline=None, derandomize=True)
+settings.load_profile("dclm_spark")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,139 @@
+"""The history of one page: every record of its URL (or id), what each stage decided, its text."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from dclm_spark.errors import InputError
+from udfs import storage
+
+STAGES = ("documents", "deduplicated", "encoded")
+_HIDDEN = {"text", "tokens", "text_hash", "order_key", "cell"}
+_ID_HEX_DIGITS = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRow:
+    """What one stage committed about a document: its row without the text, and the text's bytes."""
+
+    stage: str
+    row: dict[str, Any]
+    text: str | None
+
+
+def explain(output: str, page: str) -> list[list[StageRow]]:
+    """Return the history of each document that `page` (a URL or 32 hex digits of an id) names.
+
+    One list per document, in the order of the stages. Raises InputError when no stage has it.
+    """
+    found: dict[bytes, list[StageRow]] = {}
+    for stage in STAGES:
+        directory = storage.join(output, "stages", stage)
+        for row in _rows(directory, page):
+            text = row.get("text")
+            shown = {name: value for name, value in row.items() if name not in _HIDDEN}
+            entry = StageRow(stage=stage, row=shown, text=text)
+            found.setdefault(row["doc_id"], []).append(entry)
+    if not found:
+        raise InputError(
+            f"{page}: no record of {output} has this URL or id; URLs are compared as they stand "
+            "in the WARC, scheme included"
+        )
+    return list(found.values())
+
+
+def _rows(directory: str, page: str) -> Iterator[dict[str, Any]]:
+    column, value = _key(page)
+    for uri in storage.list_files(directory):
+        if not uri.endswith(".parquet"):
+            continue
+        with storage.open_seekable(uri) as source:
+            file = pq.ParquetFile(source)
+            for group in range(file.num_row_groups):
+                keys = file.read_row_group(group, columns=[column]).column(column)
+                mask = pc.equal(keys, value)
+                if pc.any(mask).as_py():
+                    yield from file.read_row_group(group).filter(mask).to_pylist()
+
+
+def _key(page: str) -> tuple[str, str | bytes]:
+    if len(page) == _ID_HEX_DIGITS and all(letter in "0123456789abcdef" for letter in page):
+        return "doc_id", bytes.fromhex(page)
+    return "url", page
+
+
+def final_text(output: str, history: list[StageRow]) -> str:
+    """Return the document's latest text; a page without one is extracted again from its WARC."""
+    texts = [entry.text for entry in history if entry.text is not None]
+    if texts:
+        return texts[-1]
+    return _text_from_input(output, history[0].row)
+
+
+def _text_from_input(output: str, row: dict[str, Any]) -> str:
+    from dclm_spark.recipes.recipe import Recipe
+    from dclm_spark.settings import from_dict
+    from udfs.extraction import extract_one
+
+    inputs = json.loads(storage.read_bytes(storage.join(output, "inputs.json")))
+    uri = next(
+        entry["uri"]
+        for entry in inputs
+        if (entry["crawl"], entry["path"]) == (row["crawl"], row["warc_path"])
+    )
+    recipe = from_dict(Recipe, _yaml(output))
+    text: str = extract_one(uri, row["warc_offset"], recipe.extraction)
+    return text
+
+
+def _yaml(output: str) -> dict[str, Any]:
+    import yaml
+
+    content: dict[str, Any] = yaml.safe_load(
+        storage.read_bytes(storage.join(output, "recipe.yaml"))
+    )
+    return content
+
+
+def describe(history: list[StageRow]) -> str:
+    """Return the history as lines for a terminal: one block per stage, the verdict last."""
+    first = history[0].row
+    lines = [
+        f"{first['url']}",
+        f"  id {first['doc_id'].hex()}  {first['warc_path']} at {first['warc_offset']}",
+    ]
+    for entry in history:
+        lines.append(f"  {entry.stage}: {_verdict(entry.row)}")
+        lines += [
+            f"    {name} = {_shown(value)}"
+            for name, value in entry.row.items()
+            if value is not None and name not in _ALREADY_SHOWN
+        ]
+    return "\n".join(lines)
+
+
+_ALREADY_SHOWN = {
+    "doc_id", "url", "crawl", "warc_path", "warc_offset", "fate", "stage", "rule", "value",
+    "threshold", "error",
+}  # fmt: skip
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    if row["fate"] == "kept":
+        return "kept"
+    parts = [f"{row['fate']} by {row['rule']}"]
+    if row["value"] is not None:
+        parts.append(f"value {row['value']:.6g} against {_shown(row['threshold'])}")
+    if row["error"]:
+        parts.append(row["error"])
+    return ", ".join(parts)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,62 @@
+"""Exporting shards to the WebDataset layout that OpenLM's reader takes (spec 5.1)."""
+
+import gzip
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from udfs import storage
+
+SEQUENCES_PER_TAR = 8192
+
+
+def export_openlm(shards: str, directory: str, *, sequences_per_tar: int = SEQUENCES_PER_TAR) -> int:
+    """Write the sequences below `shards` as tars of .json.gz contexts; return how many tars.
+
+    `directory` gets `shard_00000000.tar`, ... and `manifest.jsonl`, which ends with a newline:
+    OpenLM's reader drops whatever follows the last one. The order is that of the shards, which are
+    shuffled already. Bytes depend on the shards alone.
+    """
+    manifest = json.loads(storage.read_bytes(storage.join(shards, "manifest.json")))
+    sequences = _sequences(shards, manifest)
+    lines = []
+    for number, contexts in enumerate(_chunks(sequences, sequences_per_tar)):
+        name = f"shard_{number:08d}"
+        storage.write_bytes(storage.join(directory, f"{name}.tar"), _tar(number, contexts))
+        lines.append(json.dumps({"shard": name, "num_sequences": len(contexts)}) + "\n")
+    storage.write_bytes(storage.join(directory, "manifest.jsonl"), "".join(lines).encode())
+    return len(lines)
+
+
+def _sequences(shards: str, manifest: dict[str, list[dict[str, str]]]) -> Iterator[list[int]]:
+    for shard in manifest["shards"]:
+        with storage.open_seekable(storage.join(shards, shard["path"])) as source:
+            for batch in pq.ParquetFile(source).iter_batches(256):
+                for tokens in batch.column("tokens"):
+                    yield np.frombuffer(tokens.as_py(), "<u2").tolist()
+
+
+def _chunks(sequences: Iterator[list[int]], size: int) -> Iterator[list[list[int]]]:
+    chunk: list[list[int]] = []
+    for sequence in sequences:
+        chunk.append(sequence)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _tar(number: int, contexts: list[list[int]]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for index, tokens in enumerate(contexts):
+            data = gzip.compress(json.dumps(tokens).encode(), mtime=0)
+            member = tarfile.TarInfo(f"{number:08d}_{index:08d}.json.gz")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()

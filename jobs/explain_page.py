@@ -1,0 +1,25 @@
+"""Print the whole history of a page in a run: every stage's verdict, signals, and the text."""
+
+import argparse
+
+from dclm_spark.command import run_command
+from dclm_spark.explain import describe, explain, final_text
+from dclm_spark.pipeline import absolute
+
+
+def main() -> None:
+    """Parse the command line and print one block per record of the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("page", help="URL as it stands in the WARC, or a doc_id in hex")
+    parser.add_argument("--output", required=True, help="the run's folder or s3:// prefix")
+    parser.add_argument("--text", action="store_true", help="print the text, too")
+    arguments = parser.parse_args()
+    output = absolute(arguments.output)
+    for history in explain(output, arguments.page):
+        print(describe(history))
+        if arguments.text:
+            print(f"\n{final_text(output, history)}\n")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,26 @@
+"""Export the token shards of a run to OpenLM's WebDataset layout."""
+
+import argparse
+
+from dclm_spark.command import run_command
+from dclm_spark.pipeline import absolute
+from dclm_spark.tokens.openlm import SEQUENCES_PER_TAR, export_openlm
+
+
+def main() -> None:
+    """Parse the command line and write the tars and their manifest."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shards", required=True, help="folder with manifest.json and shards")
+    parser.add_argument("--output", required=True, help="folder or s3:// prefix for the tars")
+    parser.add_argument("--sequences-per-tar", type=int, default=SEQUENCES_PER_TAR)
+    arguments = parser.parse_args()
+    count = export_openlm(
+        absolute(arguments.shards),
+        absolute(arguments.output),
+        sequences_per_tar=arguments.sequences_per_tar,
+    )
+    print(f"{count} tars and manifest.jsonl in {arguments.output}")
+
+
+if __name__ == "__main__":
+    run_command(main)
