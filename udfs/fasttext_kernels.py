@@ -20,11 +20,14 @@ LABEL_PREFIX = np.frombuffer(b"__label__", np.uint8)
 ORDINARY, SEPARATOR, DELETED, MAYBE_SEPARATOR = 0, 1, 2, 3
 # Longer words are rarely seen twice and would only push others out of the cache.
 LONGEST_CACHED_WORD_BYTES = 48
+# Words looked up together: few enough to stay in the first-level cache.
+BLOCK_WORDS = 512
 
 _read_bytes = types.Array(types.uint8, 1, "C", readonly=True)
 _int64s, _int32s = types.Array(types.int64, 1, "C"), types.Array(types.int32, 1, "C")
 _uint64s = types.Array(types.uint64, 1, "C")
 _float32s = types.Array(types.float32, 2, "C")
+_float64s = types.Array(types.float64, 2, "C")
 # A mapped matrix starts wherever the dictionary before it ends.
 _rows = types.Array(types.float32, 2, "C", readonly=True, aligned=False)
 
@@ -106,36 +109,37 @@ def _separator_width(data, position, end):
 
 
 @njit(cache=True, nogil=True)
-def _next_word(data, position, end, byte_class):
-    """Return (start, stop, kept bytes, 32-bit hash, 64-bit hash); no kept bytes: no more words."""
-    while position < end:
-        kind = byte_class[data[position]]
-        if kind == ORDINARY:
-            break
-        step = 1
-        if kind == MAYBE_SEPARATOR:
-            step = _separator_width(data, position, end)
-            if step == 0:
-                break
-        position += step
-    start, length = position, 0
+def _split_block(data, position, end, byte_class, stops, spans, hashes32, hashes64):
+    """Find the next words from `position` on, as many as fit; return (words, next position).
+
+    A word ends before stops[i] and began spans[i] bytes earlier. Free of branches on the text:
+    each byte stores what would be a word and the count moves on only where one has ended.
+    """
+    words, span = 0, 0
     hash32, hash64 = FNV32_BASIS, FNV64_BASIS
-    while position < end:
-        byte = data[position]
+    text = data[position:end]
+    index = 0
+    while index < text.size and words < stops.size:
+        byte = text[index]
         kind = byte_class[byte]
-        if kind != ORDINARY:
-            if kind == SEPARATOR:
-                break
-            if kind == DELETED:
-                position += 1
-                continue
-            if _separator_width(data, position, end) > 0:
-                break
-        hash32 = _hash32(hash32, byte)
-        hash64 = _hash64(hash64, byte)
-        length += 1
-        position += 1
-    return start, position, length, hash32, hash64
+        stops[words], spans[words] = position + index, span
+        hashes32[words], hashes64[words] = hash32, hash64
+        if kind == MAYBE_SEPARATOR:
+            width = _separator_width(text, index, text.size)
+            kind = np.uint8(SEPARATOR if width > 0 else ORDINARY)
+            index += max(width, 1) - 1
+        index += 1
+        words += np.int64(kind == SEPARATOR) & np.int64(span > 0)
+        next32, next64 = _hash32(hash32, byte), _hash64(hash64, byte)
+        hash32 = next32 if kind == ORDINARY else FNV32_BASIS if kind == SEPARATOR else hash32
+        hash64 = next64 if kind == ORDINARY else FNV64_BASIS if kind == SEPARATOR else hash64
+        inside = span + np.int64((kind == ORDINARY) | (span > 0))
+        span = 0 if kind == SEPARATOR else inside
+    if span > 0 and words < stops.size:
+        stops[words], spans[words] = end, span
+        hashes32[words], hashes64[words] = hash32, hash64
+        words += 1
+    return words, position + index
 
 
 @njit(cache=True, nogil=True)
@@ -187,8 +191,9 @@ def _bucket_row(bucket, n_words, bucket_rows):
 
 
 @njit(cache=True, nogil=True)
-def _add_subwords(word, length, minn, maxn, bucket, n_words, bucket_rows, rows, totals, place):
+def _add_subwords(word, length, shape, bucket_rows, rows, totals, place):
     """Add the rows of the character n-grams of `<word>` to `totals[place]`; return how many."""
+    bucket, minn, maxn, n_words = np.uint32(shape[0]), shape[1], shape[2], shape[4]
     added = 0
     for start in range(length):
         if word[start] & 0xC0 == 0x80:
@@ -201,7 +206,7 @@ def _add_subwords(word, length, minn, maxn, bucket, n_words, bucket_rows, rows, 
                 hash32 = _hash32(hash32, word[stop])
                 stop += 1
             if size >= minn and not (size == 1 and (start == 0 or stop == length)):
-                index = np.int64(np.uint32(hash32) % np.uint32(bucket))
+                index = np.int64(np.uint32(hash32) % bucket)
                 row = _bucket_row(index, n_words, bucket_rows)
                 if row >= 0:
                     _add(totals, place, rows, row)
@@ -210,10 +215,100 @@ def _add_subwords(word, length, minn, maxn, bucket, n_words, bucket_rows, rows, 
     return added
 
 
+@njit(cache=True, nogil=True)
+def _end_line(data, byte_class, words, last, stops, spans, hashes32, hashes64):
+    """Take out labels and stop at the end-of-sentence token; return (words, whether it ended).
+
+    The library reads a literal "</s>" as the end of the line too. The token is added with span
+    0 where the line ends.
+    """
+    end32, end64 = FNV32_BASIS, FNV64_BASIS
+    for byte in END_OF_SENTENCE:
+        end32, end64 = _hash32(end32, byte), _hash64(end64, byte)
+    kept = 0
+    for index in range(words):
+        if hashes64[index] == end64:
+            last = True
+            break
+        stops[kept], spans[kept] = stops[index], spans[index]
+        hashes32[kept], hashes64[kept] = hashes32[index], hashes64[index]
+        start = stops[index] - spans[index]
+        if data[start] != LABEL_PREFIX[0] or not _is_label(data, start, stops[index], byte_class):
+            kept += 1
+    if last:
+        spans[kept] = 0
+        hashes32[kept], hashes64[kept] = end32, end64
+        kept += 1
+    return kept, last
+
+
+@njit(cache=True, nogil=True)
+def _add_known_words(words, hashes64, keys, ids, rows, total):
+    added = 0
+    for index in range(words):
+        row = _find(keys, ids, hashes64[index])
+        if row >= 0:
+            _add(total, 0, rows, row)
+            added += 1
+    return added
+
+
+@njit(cache=True, nogil=True)
+def _add_cached_words(
+    data, byte_class, words, stops, spans, hashes64, keys, ids, rows, bucket_rows, shape,
+    cache_keys, cache_counts, cache_sums, word, total,
+):  # fmt: skip
+    mask = np.uint64(cache_keys.size - 1)
+    added = 0
+    for index in range(words):
+        hash64 = hashes64[index]
+        slot = _slot(hash64, mask)
+        if cache_keys[slot] != hash64 or spans[index] > LONGEST_CACHED_WORD_BYTES:
+            # A long word passes through the slot, which then counts as empty.
+            cache_keys[slot] = hash64 if spans[index] <= LONGEST_CACHED_WORD_BYTES else np.uint64(0)
+            for column in range(cache_sums.shape[1]):
+                cache_sums[slot, column] = 0
+            row = _find(keys, ids, hash64)
+            if row >= 0:
+                _add(cache_sums, slot, rows, row)
+            cache_counts[slot] = row >= 0
+            if spans[index] > 0:
+                start = stops[index] - spans[index]
+                size = _copy_word(data, start, stops[index], byte_class, word)
+                cache_counts[slot] += _add_subwords(
+                    word, size, shape, bucket_rows, rows, cache_sums, slot
+                )
+        _add(total, 0, cache_sums, slot)
+        added += cache_counts[slot]
+    return added
+
+
+@njit(cache=True, nogil=True)
+def _add_word_ngrams(words, hashes32, seen, chains, shape, bucket_rows, rows, total):
+    """Add the rows of the word n-grams that end in this block; chains[k] began k words back."""
+    bucket = np.uint64(shape[0])
+    longest = chains.size
+    added = 0
+    for index in range(words):
+        # The library keeps the word hash as a signed 32-bit number.
+        signed = hashes32[index] | HIGH32 if hashes32[index] & SIGN32 else hashes32[index]
+        for back in range(min(seen, longest) - 1, -1, -1):
+            chain = chains[back] * WORD_NGRAM_FACTOR + signed
+            row = _bucket_row(np.int64(chain % bucket), shape[4], bucket_rows)
+            if row >= 0:
+                _add(total, 0, rows, row)
+                added += 1
+            if back + 1 < longest:
+                chains[back + 1] = chain
+        chains[0] = signed
+        seen += 1
+    return added
+
+
 @njit(
     types.void(
         _read_bytes, _int64s, _int64s, _read_bytes, _uint64s, _int32s, _rows, _int32s, _int64s,
-        _uint64s, _int32s, _float32s, _float32s, _int32s,
+        _uint64s, _int32s, _float32s, _float64s, _int64s,
     ),
     cache=True, nogil=True,
 )  # fmt: skip
@@ -226,68 +321,40 @@ def sum_rows(
     `shape` is (bucket, minn, maxn, word n-grams, words). The cache maps the 64-bit hash of a
     word, in one slot, to the sum of its row and its character n-grams' rows.
     """
-    bucket, minn, maxn, order, n_words = shape[0], shape[1], shape[2], shape[3], shape[4]
-    eos32, eos64 = FNV32_BASIS, FNV64_BASIS
-    for byte in END_OF_SENTENCE:
-        eos32, eos64 = _hash32(eos32, byte), _hash64(eos64, byte)
-    cache_mask = np.uint64(cache_keys.size - 1)
+    stops, spans = np.empty(BLOCK_WORDS, np.int64), np.empty(BLOCK_WORDS + 1, np.int64)
+    hashes32, hashes64 = np.empty(BLOCK_WORDS + 1, np.uint64), np.empty(BLOCK_WORDS + 1, np.uint64)
     longest = 0
     for document in range(starts.size):
         longest = max(longest, ends[document] - starts[document])
-    word = np.empty(longest + 2 if maxn > 0 else 2, np.uint8)
-    chains = np.zeros(max(order - 1, 1), np.uint64)
+    word = np.empty(longest + 2 if shape[2] > 0 else 0, np.uint8)
+    chains = np.zeros(max(shape[3] - 1, 1), np.uint64)
+    # Single precision within a block, double across: the sum of a long page stays exact.
+    total = np.empty((1, rows.shape[1]), np.float32)
     for document in range(starts.size):
-        position, end, seen, count = starts[document], ends[document], 0, 0
-        done = False
-        while not done:
-            start, position, length, hash32, hash64 = _next_word(data, position, end, byte_class)
-            if length == 0 or (length == 4 and hash64 == eos64):
-                # The library ends the line here, at a literal "</s>" as well.
-                hash32, hash64, done = eos32, eos64, True
-            elif data[start] == LABEL_PREFIX[0] and _is_label(data, start, position, byte_class):
-                continue
-            if maxn <= 0 or done:
-                row = _find(keys, ids, hash64)
-                if row >= 0:
-                    _add(sums, document, rows, row)
-                    count += 1
-            elif length > LONGEST_CACHED_WORD_BYTES:
-                row = _find(keys, ids, hash64)
-                if row >= 0:
-                    _add(sums, document, rows, row)
-                    count += 1
-                size = _copy_word(data, start, position, byte_class, word)
-                count += _add_subwords(
-                    word, size, minn, maxn, bucket, n_words, bucket_rows, rows, sums, document
-                )
+        position, end, seen, ended = starts[document], ends[document], 0, False
+        while not ended:
+            words, position = _split_block(
+                data, position, end, byte_class, stops, spans, hashes32, hashes64
+            )
+            words, ended = _end_line(
+                data, byte_class, words, position >= end, stops, spans, hashes32, hashes64
+            )
+            total[:] = 0
+            if shape[2] > 0:
+                added = _add_cached_words(
+                    data, byte_class, words, stops, spans, hashes64, keys, ids, rows, bucket_rows,
+                    shape, cache_keys, cache_counts, cache_sums, word, total,
+                )  # fmt: skip
             else:
-                slot = _slot(hash64, cache_mask)
-                if cache_keys[slot] != hash64:
-                    cache_keys[slot] = hash64
-                    cache_sums[slot, :] = 0
-                    row = _find(keys, ids, hash64)
-                    if row >= 0:
-                        _add(cache_sums, slot, rows, row)
-                    size = _copy_word(data, start, position, byte_class, word)
-                    cache_counts[slot] = np.int32(row >= 0) + _add_subwords(
-                        word, size, minn, maxn, bucket, n_words, bucket_rows, rows, cache_sums, slot
-                    )
-                _add(sums, document, cache_sums, slot)
-                count += cache_counts[slot]
-            if order > 1:
-                # The library keeps the word hash as a signed 32-bit number.
-                signed = hash32 | HIGH32 if hash32 & SIGN32 else hash32
-                for back in range(1, min(seen, order - 1) + 1):
-                    place = (seen - back) % (order - 1)
-                    chains[place] = chains[place] * WORD_NGRAM_FACTOR + signed
-                    index = np.int64(chains[place] % np.uint64(bucket))
-                    row = _bucket_row(index, n_words, bucket_rows)
-                    if row >= 0:
-                        _add(sums, document, rows, row)
-                        count += 1
-                chains[seen % (order - 1)] = signed
-                seen += 1
-        counts[document] = count
+                added = _add_known_words(words, hashes64, keys, ids, rows, total)
+            if shape[3] > 1:
+                added += _add_word_ngrams(
+                    words, hashes32, seen, chains, shape, bucket_rows, rows, total
+                )
+            seen += words
+            counts[document] += added
+            for column in range(total.shape[1]):
+                sums[document, column] += total[0, column]
 
 
 @njit(

@@ -127,14 +127,14 @@ class FastTextModel:
         """Return `predict` for the texts data[starts[i]:ends[i]] with given byte classes."""
         from udfs.fasttext_kernels import sum_rows
 
-        hidden = np.zeros((len(starts), self._width), np.float32)
-        counts = np.zeros(len(starts), np.int32)
+        sums = np.zeros((len(starts), self._width), np.float64)
+        counts = np.zeros(len(starts), np.int64)
         sum_rows(
             data, np.ascontiguousarray(starts), np.ascontiguousarray(ends), classes,
             self._keys, self._ids, self._rows, self._bucket_rows, self._shape,
-            *self._cache, hidden, counts,
+            *self._cache, sums, counts,
         )  # fmt: skip
-        hidden /= np.maximum(counts, 1)[:, None].astype(np.float32)
+        hidden = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
         labels, probabilities = self._best(hidden)
         labels[counts == 0] = -1
         probabilities[counts == 0] = 0.0
