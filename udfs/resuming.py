@@ -1,0 +1,209 @@
+"""A byte stream that survives what object stores do: it re-opens where the body broke."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+Result = TypeVar("Result")
+
+
+class StorageError(ValueError):
+    """A URI cannot be read or written, and trying again will not help."""
+
+
+class MissingObjectError(StorageError):
+    """Nothing is stored at the URI."""
+
+
+class TransientStorageError(StorageError):
+    """A failure that may pass: throttling, a broken connection, a stalled socket.
+
+    `retry_after_seconds` is what the server asked for, 0 where it did not ask.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float = 0.0):
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadSettings:
+    """How patiently remote storage is read.
+
+    The defaults follow what Common Crawl asks of bulk readers: at most one retry a second, many
+    retries, longer waits under pressure. The number of connections is that of running tasks (one
+    each), so Spark's parallelism is the cap on concurrent downloads.
+    """
+
+    # Failures in a row, without a byte of progress between them, before a read gives up.
+    max_attempts: int = 100
+    min_wait_seconds: float = 1.0
+    max_wait_seconds: float = 60.0
+    # A longer Retry-After than this is an error, not a wait.
+    max_retry_after_seconds: float = 900.0
+    # A socket that gives nothing for this long is taken for stalled and opened again.
+    read_timeout_seconds: float = 60.0
+    # Sent in the User-Agent, so that an operator can reach whoever runs the job.
+    contact_url: str = ""
+
+    @property
+    def user_agent(self) -> str:
+        """Return the User-Agent header of every request."""
+        contact = f"; +{self.contact_url}" if self.contact_url else ""
+        return f"dclm-spark/0.1 (bulk reader, honours Retry-After{contact})"
+
+
+class Body(Protocol):
+    """One response body, positioned at the offset that was asked for."""
+
+    # Size of the whole object, not of the rest; None where the server does not say.
+    size_bytes: int | None
+    etag: str | None
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes, b"" at the end of the body."""
+
+    def close(self) -> None:
+        """Give the connection back."""
+
+
+# Opens an object at (offset, etag, length): `etag` pins the version, `length` bounds the range.
+Opener = Callable[[int, str | None, int | None], Body]
+
+
+def shown(uri: str) -> str:
+    """Return `uri` without user, password and query: what may be printed."""
+    if "://" not in uri:
+        return uri
+    parts = urlsplit(uri)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+class Patience:
+    """Counts failures in a row and waits ever longer between them."""
+
+    def __init__(self, settings: ReadSettings, uri: str):
+        self._settings, self._uri, self._failures = settings, shown(uri), 0
+
+    def progress(self) -> None:
+        """Forget earlier failures."""
+        self._failures = 0
+
+    def wait(self, failure: TransientStorageError) -> None:
+        """Sleep before the next attempt, or raise when patience is used up."""
+        settings = self._settings
+        self._failures += 1
+        if self._failures >= settings.max_attempts:
+            raise StorageError(
+                f"{self._uri}: gave up after {self._failures} failures in a row, the last one: "
+                f"{failure}. Finished work is kept: run the same command again later, or raise "
+                f"max_attempts (now {settings.max_attempts})."
+            ) from failure
+        if failure.retry_after_seconds > settings.max_retry_after_seconds:
+            raise StorageError(
+                f"{self._uri}: the server asks to wait {failure.retry_after_seconds:.0f} s, more "
+                f"than max_retry_after_seconds = {settings.max_retry_after_seconds:.0f}. "
+                "Run the same command again after that."
+            ) from failure
+        time.sleep(max(failure.retry_after_seconds, self._backoff_seconds()))
+
+    def _backoff_seconds(self) -> float:
+        lowest, highest = self._settings.min_wait_seconds, self._settings.max_wait_seconds
+        ceiling = min(highest, lowest * 2.0 ** min(self._failures, 30))
+        return random.uniform(lowest, max(lowest, ceiling))
+
+
+def with_retries(uri: str, settings: ReadSettings, operation: Callable[[], Result]) -> Result:
+    """Return operation(), repeated while it raises TransientStorageError."""
+    patience = Patience(settings, uri)
+    while True:
+        try:
+            return operation()
+        except TransientStorageError as failure:
+            patience.wait(failure)
+
+
+class Stream:
+    """A forward-only read of one object: one request, and one more for every break.
+
+    A re-opened body starts at the first byte that was not delivered and must be of the same
+    version (ETag, size); a body that ends early is a break like any other.
+    """
+
+    def __init__(self, uri: str, opener: Opener, offset: int, settings: ReadSettings):
+        self.uri = shown(uri)
+        self._opener, self._position = opener, offset
+        self._patience = Patience(settings, uri)
+        self._body: Body | None = None
+        self.size_bytes: int | None = None
+        self.etag: str | None = None
+        self._retrying(self._connect)
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to `size` bytes (all that is left if negative), b"" at the end."""
+        if size < 0:
+            return b"".join(iter(lambda: self.read(1 << 20), b""))
+        return self._retrying(lambda: self._read_once(size)) if size else b""
+
+    def tell(self) -> int:
+        """Return the offset of the next byte in the object."""
+        return self._position
+
+    def close(self) -> None:
+        """Drop the connection."""
+        body, self._body = self._body, None
+        if body is not None:
+            body.close()
+
+    def flush(self) -> None:
+        """Do nothing; some readers call it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _retrying(self, operation: Callable[[], Result]) -> Result:
+        while True:
+            try:
+                return operation()
+            except TransientStorageError as failure:
+                self.close()
+                self._patience.wait(failure)
+
+    def _connect(self) -> None:
+        if self._body is not None:
+            return
+        body = self._opener(self._position, self.etag, None)
+        changed = (self.etag is not None and body.etag != self.etag) or (
+            self.size_bytes is not None and body.size_bytes != self.size_bytes
+        )
+        if changed:
+            body.close()
+            raise changed_error(self.uri)
+        self._body, self.etag, self.size_bytes = body, body.etag, body.size_bytes
+
+    def _read_once(self, size: int) -> bytes:
+        self._connect()
+        assert self._body is not None
+        data = self._body.read(size)
+        self._position += len(data)
+        if data:
+            self._patience.progress()
+        elif self.size_bytes is not None and self._position < self.size_bytes:
+            raise TransientStorageError(
+                f"the body ended at byte {self._position} of {self.size_bytes}"
+            )
+        return data
+
+
+def changed_error(uri: str) -> StorageError:
+    """Return the error for an object that was replaced between two requests of one read."""
+    return StorageError(
+        f"{shown(uri)} changed while it was being read (its ETag or size differs): "
+        "what was read so far is void. Run again once the object no longer changes."
+    )
