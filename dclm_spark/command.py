@@ -3,10 +3,13 @@
 import argparse
 import logging
 import sys
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from dclm_spark.errors import BalanceError, StageError
 
+_PACKAGES = {"dclm_spark", "udfs"}
 EXIT_USER_ERROR = 2
 EXIT_FAILED = 1
 
@@ -32,10 +35,16 @@ def run_command(main: Callable[[], None]) -> None:
     try:
         main()
     except ValueError as error:
-        if type(error).__module__.split(".")[0] not in {"dclm_spark", "udfs"}:
+        if not _raised_by_us(error):
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     except (BalanceError, StageError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
+
+
+def _raised_by_us(error: ValueError) -> bool:
+    """Say whether our own code raised `error`: then its message is written for the user."""
+    last = traceback.extract_tb(error.__traceback__)[-1].filename
+    return bool(_PACKAGES & set(Path(last).parts))

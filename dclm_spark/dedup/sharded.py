@@ -16,7 +16,7 @@ from udfs.commit import COMMITTED, UnitClock, commit, group_by_unit
 from udfs.documents import FATE_FIELDS
 from udfs.fates import FateOutputs, with_fate
 from udfs.keyed_order import buckets, document_keys
-from udfs.ngram_dedup import ShardDeduplicator, count_ngrams, filter_size_bytes
+from udfs.ngram_dedup import DedupResult, ShardDeduplicator, count_ngrams, shard_memory_bytes
 
 STAGE = "deduplicate"
 
@@ -27,6 +27,13 @@ DEDUP_FIELDS = (
     pa.field("contained_ngram_fraction", pa.float64()),
     pa.field("removed_windows", pa.int64()),
     pa.field("removed_size_bytes", pa.int64()),
+    # Byte positions of duplicate windows in the text; in annotate mode only, where they stay.
+    pa.field(
+        "removed_spans",
+        pa.list_(pa.struct([pa.field("start", pa.int64()), pa.field("end", pa.int64())])),
+    ),
+    # What would have dropped the document, in annotate mode.
+    pa.field("duplicate_rule", pa.string()),
 )
 
 
@@ -50,7 +57,7 @@ def deduplicate(
     """Give every kept document of `documents` a dedup fate; one shuffle of the texts by shard.
 
     A shard is the documents of one hash range, in the declared order, deduplicated by one task
-    with a Bloom filter sized from its counted n-grams. Raises SettingError before the shuffle when
+    with a Bloom filter sized from its counted n-grams. Raises ValueError before the shuffle when
     a filter would not fit into `settings.ngrams.max_memory_bytes`.
     """
     units = [
@@ -63,7 +70,7 @@ def deduplicate(
         names = [unit.name for unit in pending]
         counts = _ngram_counts(spark, uris, settings) if settings.method == "sharded" else {}
         for count in counts.values():
-            filter_size_bytes(count, settings.ngrams)
+            shard_memory_bytes(count, settings.ngrams)
         rows = _placed(spark, uris, _open_schema(schema), settings).where(F.col("unit").isin(names))
         rows = _with_verdicts(rows, exact_verdicts(spark, uris, settings.exact))
         rows = rows.repartition(settings.shards, "unit").sortWithinPartitions("unit", *ORDER)
@@ -215,13 +222,34 @@ def _by_ngrams(
     batch = batch.set_column(
         batch.schema.get_field_index("fate"), "fate", pa.nulls(batch.num_rows, pa.string())
     )
-    rule = pc.if_else(pa.array(found.dropped), "contained_ngrams", pa.scalar(None, pa.string()))
+    return _decided(batch, found, fraction, settings)
+
+
+def _decided(
+    batch: pa.RecordBatch, found: DedupResult, fraction: pa.Array, settings: DeduplicationSettings
+) -> pa.RecordBatch:
+    """Give fates by n-gram share and put the surviving windows in place of the text."""
+    dropped = pa.array(found.dropped)
+    above = pc.fill_null(pc.greater(fraction, settings.ngrams.threshold), False)
+    none = pa.scalar(None, pa.string())
+    rule = pc.if_else(dropped, pc.if_else(above, "contained_ngrams", "empty_text"), none)
+    annotate = settings.mode == "annotate"
+    spans = found.removed_spans if annotate else pa.nulls(batch.num_rows)
+    batch = batch.append_column("removed_spans", spans.cast(DEDUP_FIELDS[-2].type))
+    unused = pa.nulls(batch.num_rows, pa.string())
+    batch = batch.append_column("duplicate_rule", rule if annotate else unused)
     threshold = pa.array([settings.ngrams.threshold] * batch.num_rows)
-    batch = with_fate(batch, stage=STAGE, rule=rule, value=fraction, threshold=threshold)
+    batch = with_fate(
+        batch,
+        stage=STAGE,
+        rule=unused if annotate else rule,
+        value=fraction,
+        threshold=threshold,
+    )
+    if annotate:
+        return _text_as_string(batch)
     # A dropped document keeps its text until the tally has sampled it.
     text = pc.if_else(
-        pa.array(found.dropped),
-        batch.column("text").cast(pa.large_string()),
-        found.text.cast(pa.large_string()),
+        dropped, batch.column("text").cast(pa.large_string()), found.text.cast(pa.large_string())
     )
     return batch.set_column(batch.schema.get_field_index("text"), "text", text)

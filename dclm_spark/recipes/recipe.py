@@ -11,6 +11,7 @@ from udfs.tokens import TokenizerSettings
 
 QUIRKS = ("dclm-2024", "none")
 DEDUP_METHODS = ("sharded", "none")
+DEDUP_MODES = ("remove", "annotate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class DeduplicationSettings:
     # Any of "text", "url"; DCLM-BASELINE uses neither.
     exact: tuple[str, ...] = ()
     method: str = "sharded"
+    # "remove", or "annotate": keep text and documents, record what would have gone.
+    mode: str = "remove"
     # spec 3.1: 10 global x 10 local shards for the whole pool; one shard per ~700 GB of text.
     shards: int = 100
     seed: int = 1234
@@ -121,6 +124,12 @@ def _check(recipe: Recipe) -> None:
             recipe.deduplication.method,
             recipe.deduplication.method in DEDUP_METHODS,
             f"one of {', '.join(DEDUP_METHODS)}",
+        ),
+        (
+            "deduplication.mode",
+            recipe.deduplication.mode,
+            recipe.deduplication.mode in DEDUP_MODES,
+            f"one of {', '.join(DEDUP_MODES)}",
         ),
         (
             "deduplication.shards",

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 from tqdm import tqdm
 
@@ -96,9 +97,18 @@ def _execute(spark: SparkSession, stage: str, rows: DataFrame) -> None:
     bar.start()
     try:
         rows.groupBy().sum("rows").collect()
+    except PythonException as error:
+        raise StageError(_last_line(stage, error)) from error
     finally:
         finished.set()
         bar.join()
+
+
+def _last_line(stage: str, error: PythonException) -> str:
+    """Return the message of the exception that a task raised, without the frames of Spark."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    messages = [line for line in lines if line[:1].isalpha() and "Error: " in line]
+    return f"{stage}: {(messages or lines)[-1].strip()} (a re-run resumes after what is committed)"
 
 
 def _show_progress(spark: SparkSession, stage: str, finished: threading.Event) -> None:
