@@ -1,0 +1,181 @@
+"""Token ids that the reference evaluator would feed for a row (llm-foundry 0.9.0; spec 8.3)."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from dclm_spark.evaluate.data import Row, TaskData
+from dclm_spark.evaluate.tasks import CHOICE, GENERATION, SCHEMA, Task
+
+# DCLM's file says seed 1, but that does not reach the draw.
+FEWSHOT_SEED = 1234
+MAX_SEQUENCE_TOKENS = 2048
+EXTRA_REASONING_TOKENS = 10
+EXAMPLE_SEPARATOR = "\n"
+
+
+class Tokenizer(Protocol):
+    """What prompts need of a `tokenizers.Tokenizer`."""
+
+    def encode(self, sequence: str, *, add_special_tokens: bool = True) -> Any:
+        """Return an encoding whose `ids` are the tokens."""
+
+    def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
+        """Return the text of `ids`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sequence to score: `tokens[start:]` is the continuation, `text` what it stands for."""
+
+    tokens: tuple[int, ...]
+    start: int
+    text: str
+    context_tokens_untrimmed: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """One question as fed to a model.
+
+    `row` counts within the category, `file_row` within the file. Generation has one candidate
+    with an empty continuation, and `answers`; the other kinds have `gold`, an index.
+    """
+
+    row: int
+    file_row: int
+    category: str | None
+    fewshot: tuple[int, ...]
+    candidates: tuple[Candidate, ...]
+    gold: int = 0
+    answers: tuple[str, ...] = ()
+
+
+def draw_fewshot(rows: int, examples: int, seed: int = FEWSHOT_SEED) -> list[tuple[int, ...]]:
+    """Return for every row the numbers of its examples, in prompt order.
+
+    The order is the iteration order of a CPython set, and each draw depends on all before it,
+    so this draws for all rows even when few are used.
+    """
+    generator = random.Random(seed)
+    wanted = min(examples, rows - 1)
+    draws = []
+    for row in range(rows):
+        chosen = set(generator.sample(range(rows), wanted))
+        chosen.discard(row)
+        while len(chosen) < wanted:
+            replacement = generator.choice(range(rows))
+            if replacement != row:
+                chosen.add(replacement)
+        draws.append(tuple(chosen))
+    return draws
+
+
+class TaskPrompts:
+    """The prompts of one task for one tokenizer."""
+
+    def __init__(
+        self, data: TaskData, tokenizer: Tokenizer, max_tokens: int = MAX_SEQUENCE_TOKENS
+    ) -> None:
+        self.task: Task = data.task
+        self.rows = data.rows
+        self.tokenizer = tokenizer
+        self.max_tokens = max_tokens
+        self.categories = data.categories()
+
+    @cached_property
+    def _draws(self) -> dict[str | None, list[tuple[int, ...]]]:
+        return {
+            category: draw_fewshot(len(members), self.task.fewshot)
+            for category, members in self.categories.items()
+        }
+
+    @cached_property
+    def max_new_tokens(self) -> int:
+        """Return how many tokens a generated answer may have: the longest accepted one."""
+        longest = max(
+            len(self._ids(self._with_reasoning(row, answer)))
+            for row in self.rows
+            for answer in (row["answer"], *row.get("aliases", ()))
+        )
+        return longest + (EXTRA_REASONING_TOKENS if self.task.reasoning_delimiter else 0)
+
+    def item(self, category: str | None, row: int) -> Item:
+        """Return the prompt of row number `row` of `category`."""
+        members = self.categories[category]
+        source = self.rows[members[row]]
+        fewshot = self._draws[category][row]
+        examples = [self._example(self.rows[members[number]]) for number in fewshot]
+        preamble = self._ids(EXAMPLE_SEPARATOR.join(examples)) if examples else []
+        is_generation = self.task.kind == GENERATION
+        return Item(
+            row=row,
+            file_row=members[row],
+            category=category,
+            fewshot=fewshot,
+            candidates=tuple(self._candidates(source, preamble)),
+            gold=int(source.get("gold", 0)),
+            answers=tuple(sorted(_accepted_answers(source))) if is_generation else (),
+        )
+
+    def preamble_tokens(self, item: Item) -> int:
+        """Return how many tokens the few-shot part of `item` has before any cutting."""
+        members = self.categories[item.category]
+        examples = [self._example(self.rows[members[number]]) for number in item.fewshot]
+        return len(self._ids(EXAMPLE_SEPARATOR.join(examples))) if examples else 0
+
+    def _candidates(self, row: Row, preamble: list[int]) -> list[Candidate]:
+        if self.task.kind == GENERATION:
+            return [self._prompt(preamble + self._ids(self._question(row, bool(preamble))))]
+        if self.task.kind == SCHEMA:
+            lead = EXAMPLE_SEPARATOR if preamble else ""
+            contexts = [preamble + self._ids(lead + text) for text in row["context_options"]]
+            return [self._candidate(context, row["continuation"]) for context in contexts]
+        context = preamble + self._ids(self._question(row, bool(preamble)))
+        endings = row["choices"] if self.task.kind == CHOICE else [row["continuation"]]
+        return [self._candidate(context, ending) for ending in endings]
+
+    def _candidate(self, context: list[int], ending: str) -> Candidate:
+        text = ending if ending.startswith(" ") else f" {ending}"
+        continuation = self._ids(text)
+        kept = context[max(0, len(context) + len(continuation) - self.max_tokens) :]
+        return Candidate((*kept, *continuation), len(kept), text, len(context))
+
+    def _prompt(self, context: list[int]) -> Candidate:
+        kept = context[-(self.max_tokens - self.max_new_tokens) :]
+        return Candidate(tuple(kept), len(kept), "", len(context))
+
+    def _question(self, row: Row, follows_examples: bool) -> str:
+        lead = EXAMPLE_SEPARATOR if follows_examples else ""
+        return f"{lead}{self._asked(row)}{self.task.delimiter}".rstrip()
+
+    def _asked(self, row: Row) -> str:
+        text: str = row["query"] if self.task.kind == CHOICE else row["context"]
+        return self.task.question_prefix + text
+
+    def _example(self, row: Row) -> str:
+        if self.task.kind == SCHEMA:
+            return (
+                f"{row['context_options'][row['gold']]}{self.task.delimiter}{row['continuation']}"
+            )
+        if self.task.kind == CHOICE:
+            answer = row["choices"][row["gold"]]
+        elif self.task.kind == GENERATION:
+            answer = self._with_reasoning(row, row["answer"])
+        else:
+            answer = row["continuation"]
+        return f"{self._asked(row)}{self.task.delimiter}{answer}"
+
+    def _with_reasoning(self, row: Row, answer: str) -> str:
+        reasoning = row.get("chain_of_thought", "")
+        return f"{reasoning}{self.task.reasoning_delimiter}{answer}" if reasoning else answer
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+
+def _accepted_answers(row: Row) -> set[str]:
+    return {row["answer"], *row.get("aliases", ())}
