@@ -1,0 +1,73 @@
+"""The rules of the house that a machine can keep."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+JOBS = sorted((ROOT / "jobs").glob("*.py"))
+SOURCES = sorted([*(ROOT / "udfs").rglob("*.py"), *(ROOT / "dclm_spark").rglob("*.py")])
+TORCH_ONLY = ("train", "evaluate", "rank")
+
+
+def imported_packages(path):
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "udfs").rglob("*.py")), ids=lambda p: p.name)
+def test_kernels_import_neither_spark_nor_torch_nor_the_driver(path):
+    assert not imported_packages(path) & {"pyspark", "torch", "dclm_spark", "jobs"}
+
+
+@pytest.mark.parametrize("package", TORCH_ONLY)
+def test_training_and_evaluation_do_not_load_spark(package):
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in sorted((ROOT / "dclm_spark" / package).rglob("*.py"))
+    ]
+    code = (
+        "import importlib, sys\n"
+        "sys.modules['pyspark'] = None\n"
+        f"[importlib.import_module(name) for name in {modules!r}]\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda p: p.name)
+def test_a_job_is_short_and_shows_help(path):
+    assert len(path.read_text().splitlines()) <= 60
+    done = subprocess.run(
+        [sys.executable, str(path), "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage:")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_unstable_decides_identity_or_order(path):
+    text = path.read_text()
+    for forbidden in ("monotonically_increasing_id(", "dropDuplicates(", ".rdd", "F.rand("):
+        assert forbidden not in text
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_functions_and_files_stay_small(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 500
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert node.end_lineno - node.lineno < 90, f"{node.name} is long"
