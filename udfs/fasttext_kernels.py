@@ -183,15 +183,20 @@ def _add(totals, place, rows, row):
 
 
 @njit(cache=True, nogil=True)
-def _bucket_row(bucket, n_words, bucket_rows):
-    """Return the input row of an n-gram bucket, -1 where pruning dropped it."""
-    if bucket_rows.size == 0:
+def _bucket_row(bucket, n_words, kept_bits, bucket_rows):
+    """Return the input row of an n-gram bucket, -1 where pruning dropped it.
+
+    Pruning keeps few of the 2 million buckets: one bit each stays in the second-level cache.
+    """
+    if kept_bits.size == 0:
         return n_words + bucket
+    if kept_bits[bucket >> 3] >> np.uint8(bucket & 7) & np.uint8(1) == 0:
+        return np.int64(-1)
     return np.int64(bucket_rows[bucket])
 
 
 @njit(cache=True, nogil=True)
-def _add_subwords(word, length, shape, bucket_rows, rows, totals, place):
+def _add_subwords(word, length, shape, kept_bits, bucket_rows, rows, totals, place):
     """Add the rows of the character n-grams of `<word>` to `totals[place]`; return how many."""
     bucket, minn, maxn, n_words = np.uint32(shape[0]), shape[1], shape[2], shape[4]
     added = 0
@@ -207,7 +212,7 @@ def _add_subwords(word, length, shape, bucket_rows, rows, totals, place):
                 stop += 1
             if size >= minn and not (size == 1 and (start == 0 or stop == length)):
                 index = np.int64(np.uint32(hash32) % bucket)
-                row = _bucket_row(index, n_words, bucket_rows)
+                row = _bucket_row(index, n_words, kept_bits, bucket_rows)
                 if row >= 0:
                     _add(totals, place, rows, row)
                     added += 1
@@ -255,7 +260,7 @@ def _add_known_words(words, hashes64, keys, ids, rows, total):
 
 @njit(cache=True, nogil=True)
 def _add_cached_words(
-    data, byte_class, words, stops, spans, hashes64, keys, ids, rows, bucket_rows, shape,
+    data, byte_class, words, stops, spans, hashes64, keys, ids, rows, kept_bits, bucket_rows, shape,
     cache_keys, cache_counts, cache_sums, word, total,
 ):  # fmt: skip
     mask = np.uint64(cache_keys.size - 1)
@@ -276,7 +281,7 @@ def _add_cached_words(
                 start = stops[index] - spans[index]
                 size = _copy_word(data, start, stops[index], byte_class, word)
                 cache_counts[slot] += _add_subwords(
-                    word, size, shape, bucket_rows, rows, cache_sums, slot
+                    word, size, shape, kept_bits, bucket_rows, rows, cache_sums, slot
                 )
         _add(total, 0, cache_sums, slot)
         added += cache_counts[slot]
@@ -284,7 +289,7 @@ def _add_cached_words(
 
 
 @njit(cache=True, nogil=True)
-def _add_word_ngrams(words, hashes32, seen, chains, shape, bucket_rows, rows, total):
+def _add_word_ngrams(words, hashes32, seen, chains, shape, kept_bits, bucket_rows, rows, total):
     """Add the rows of the word n-grams that end in this block; chains[k] began k words back."""
     bucket = np.uint64(shape[0])
     longest = chains.size
@@ -294,7 +299,7 @@ def _add_word_ngrams(words, hashes32, seen, chains, shape, bucket_rows, rows, to
         signed = hashes32[index] | HIGH32 if hashes32[index] & SIGN32 else hashes32[index]
         for back in range(min(seen, longest) - 1, -1, -1):
             chain = chains[back] * WORD_NGRAM_FACTOR + signed
-            row = _bucket_row(np.int64(chain % bucket), shape[4], bucket_rows)
+            row = _bucket_row(np.int64(chain % bucket), shape[4], kept_bits, bucket_rows)
             if row >= 0:
                 _add(total, 0, rows, row)
                 added += 1
@@ -307,13 +312,13 @@ def _add_word_ngrams(words, hashes32, seen, chains, shape, bucket_rows, rows, to
 
 @njit(
     types.void(
-        _read_bytes, _int64s, _int64s, _read_bytes, _uint64s, _int32s, _rows, _int32s, _int64s,
+        _read_bytes, _int64s, _int64s, _read_bytes, _uint64s, _int32s, _rows, _read_bytes, _int32s, _int64s,
         _uint64s, _int32s, _float32s, _float64s, _int64s,
     ),
     cache=True, nogil=True,
 )  # fmt: skip
 def sum_rows(
-    data, starts, ends, byte_class, keys, ids, rows, bucket_rows, shape,
+    data, starts, ends, byte_class, keys, ids, rows, kept_bits, bucket_rows, shape,
     cache_keys, cache_counts, cache_sums, sums, counts,
 ):  # fmt: skip
     """Add up the input rows of every document data[starts[i]:ends[i]] into sums[i], counts[i].
@@ -342,14 +347,14 @@ def sum_rows(
             total[:] = 0
             if shape[2] > 0:
                 added = _add_cached_words(
-                    data, byte_class, words, stops, spans, hashes64, keys, ids, rows, bucket_rows,
+                    data, byte_class, words, stops, spans, hashes64, keys, ids, rows, kept_bits, bucket_rows,
                     shape, cache_keys, cache_counts, cache_sums, word, total,
                 )  # fmt: skip
             else:
                 added = _add_known_words(words, hashes64, keys, ids, rows, total)
             if shape[3] > 1:
                 added += _add_word_ngrams(
-                    words, hashes32, seen, chains, shape, bucket_rows, rows, total
+                    words, hashes32, seen, chains, shape, kept_bits, bucket_rows, rows, total
                 )
             seen += words
             counts[document] += added

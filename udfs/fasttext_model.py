@@ -1,8 +1,8 @@
 """fastText classifiers over Arrow columns: the library's top label and probability, compiled.
 
 Memory of a process, whatever the texts: 12 to 24 bytes per dictionary word, the folded or
-decoded input rows (below), and for models with character n-grams a word cache of 2^17 slots of
-(4 x dim + 12) bytes (10 MB at dim 16). Dense matrices that cannot be folded are mapped, so that
+decoded input rows (below), and for models with character n-grams a word cache of 2^18 slots of
+(4 x dim + 12) bytes (20 MB at dim 16). Dense matrices that cannot be folded are mapped, so that
 the processes of a host share their pages.
 """
 
@@ -27,7 +27,7 @@ Doubles = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 ByteClass = npt.NDArray[np.uint8]
 
-WORD_CACHE_SLOTS = 1 << 17
+WORD_CACHE_SLOTS = 1 << 18
 # A quantised model that cannot be folded is decoded into memory of the process.
 DECODED_LIMIT_BYTES = 512 << 20
 # The library adds this to a probability before each logarithm, and it stays in its results.
@@ -76,7 +76,7 @@ class FastTextModel:
             [file.bucket, file.minn, file.maxn, file.word_ngrams, file.n_words], np.int64
         )
         self._keys, self._ids, self.labels, counts = _index_dictionary(file)
-        self._bucket_rows = _bucket_rows(file)
+        self._kept_bits, self._bucket_rows = _bucket_rows(file)
         self._output = file.output
         self._tree = _huffman_tree(counts) if file.loss == "hs" else None
         self._fold = _fold(file)
@@ -131,7 +131,7 @@ class FastTextModel:
         counts = np.zeros(len(starts), np.int64)
         sum_rows(
             data, np.ascontiguousarray(starts), np.ascontiguousarray(ends), classes,
-            self._keys, self._ids, self._rows, self._bucket_rows, self._shape,
+            self._keys, self._ids, self._rows, self._kept_bits, self._bucket_rows, self._shape,
             *self._cache, sums, counts,
         )  # fmt: skip
         hidden = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
@@ -188,12 +188,12 @@ def _index_dictionary(
     return keys, ids, tuple(label.removeprefix(LABEL_PREFIX) for label in labels), counts
 
 
-def _bucket_rows(file: FastTextFile) -> Integers:
+def _bucket_rows(file: FastTextFile) -> tuple[ByteClass, Integers]:
     if file.kept_buckets is None:
-        return np.zeros(0, np.int32)
+        return np.zeros(0, np.uint8), np.zeros(0, np.int32)
     rows = np.full(file.bucket, -1, np.int32)
     rows[file.kept_buckets[:, 0]] = file.n_words + file.kept_buckets[:, 1]
-    return rows
+    return np.packbits(rows >= 0, bitorder="little"), rows
 
 
 def _huffman_tree(label_counts: Positions) -> _Tree:
