@@ -20,6 +20,7 @@ from dclm_spark.run.identity import run_identity, write_run_record
 from dclm_spark.run.manifests import StageOutput
 from dclm_spark.run.report import write_report
 from dclm_spark.run.summarize import summarize
+from dclm_spark.settings import settings_hash
 from dclm_spark.tokens.encode import encode
 from dclm_spark.tokens.shards import write_manifest, write_shards
 from udfs import storage
@@ -96,9 +97,9 @@ def _run_stages(
     manifest = write_manifest(
         shards,
         tokens,
-        load_encoder(tokens.tokenizer).vocabulary_size,
-        tokenizer_fingerprint(tokens.tokenizer),
-        run_identity(recipe, files).recipe_hash,
+        vocabulary_size=load_encoder(tokens.tokenizer).vocabulary_size,
+        tokenizer_sha256=tokenizer_fingerprint(tokens.tokenizer),
+        recipe_hash=settings_hash(recipe),
     )
     return RunOutput(
         documents=documents,

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from udfs.packing import PROVENANCE, Packer, Sequence, num_sequences
 
 STAGE = "shards"
 FORMAT = "dclm-spark-shards"
+BatchFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 ROW_GROUP_SEQUENCES = 256
 BATCH_SEQUENCES = 256
 
@@ -86,9 +87,10 @@ def shard_layout(encoded: StageOutput, settings: TokenSettings) -> ShardLayout:
     tokens_per_row = settings.sequence_length + 1
     counts = [num_sequences(int(tokens), tokens_per_row) for tokens in np.atleast_1d(cells)]
     starts = tuple(int(start) for start in np.concatenate([[0], np.cumsum(counts)]))
+    # A corpus smaller than one shard is one whole shard, not a remainder.
     return ShardLayout(
         tokens_per_row=tokens_per_row,
-        sequences_per_shard=settings.sequences_per_shard,
+        sequences_per_shard=max(1, min(settings.sequences_per_shard, starts[-1])),
         cell_starts=starts,
     )
 
@@ -136,7 +138,7 @@ def _check_rows(output: StageOutput, layout: ShardLayout) -> None:
         assert unit["facts"]["num_sequences"] == layout.rows_of(shard), unit["unit"]
 
 
-def _packing(settings: TokenSettings, layout: ShardLayout, names: set[str]):  # type: ignore[no-untyped-def]
+def _packing(settings: TokenSettings, layout: ShardLayout, names: set[str]) -> BatchFunction:
     def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for cell, rows in group_by_unit(batches, "cell"):
             placed = _placed(_sequences(rows, settings), int(cell), settings, layout)
@@ -184,7 +186,7 @@ def _placed(
         }
 
 
-def _committing(directory: str, key: str):  # type: ignore[no-untyped-def]
+def _committing(directory: str, key: str) -> BatchFunction:
     def commit_shards(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for unit, rows in group_by_unit(batches, "unit"):
             clock = UnitClock()
@@ -217,11 +219,16 @@ def _provenance_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def write_manifest(
-    output: StageOutput, settings: TokenSettings, vocabulary_size: int, tokenizer_sha256: str,
+    output: StageOutput,
+    settings: TokenSettings,
+    *,
+    vocabulary_size: int,
+    tokenizer_sha256: str,
     recipe_hash: str,
 ) -> dict[str, Any]:
     """Write `manifest.json`, the trainer's contract, beside the shards, and return it."""
-    shards = [_shard_entry(unit, settings) for unit in output.manifests]
+    whole = max(unit["facts"]["num_sequences"] for unit in output.manifests)
+    shards = [_shard_entry(unit, whole) for unit in output.manifests]
     tokens_per_row = settings.sequence_length + 1
     sequences = sum(int(shard["num_sequences"]) for shard in shards)
     padding = sum(unit["facts"]["num_padding_tokens"] for unit in output.manifests)
@@ -239,7 +246,7 @@ def write_manifest(
         "num_sequences": sequences,
         "num_tokens": sequences * tokens_per_row,
         "num_padding_tokens": padding,
-        "sequences_per_shard": settings.sequences_per_shard,
+        "sequences_per_shard": whole,
         "seed": settings.seed,
         "recipe_hash": recipe_hash,
         "fingerprint": fingerprint,
@@ -250,15 +257,14 @@ def write_manifest(
     return manifest
 
 
-def _shard_entry(unit: dict[str, Any], settings: TokenSettings) -> dict[str, Any]:
+def _shard_entry(unit: dict[str, Any], whole: int) -> dict[str, Any]:
     entry = FileEntry(**unit["files"][0])
-    whole = unit["facts"]["num_sequences"] == settings.sequences_per_shard
     return {
         "path": entry.path,
         "num_sequences": unit["facts"]["num_sequences"],
         "size_bytes": entry.size_bytes,
         "sha256": entry.sha256,
-        "role": "train" if whole else "remainder",
+        "role": "train" if unit["facts"]["num_sequences"] == whole else "remainder",
     }
 
 

@@ -1,0 +1,197 @@
+"""The main job on the embedded sample: truth, balance, sameness, resume."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from dclm_spark.explain import describe, explain, final_text
+from dclm_spark.pipeline import build_baseline
+from dclm_spark.recipes import load_recipe
+from dclm_spark.sample.crawl import generate_crawl
+from dclm_spark.sample.run import sample_recipe
+from udfs.tally import documents_by_fate, merge
+
+ROOT = Path(__file__).parents[2]
+NUM_PAGES = 300
+
+pytestmark = pytest.mark.spark
+
+
+@pytest.fixture(scope="module")
+def crawl(tmp_path_factory):
+    return generate_crawl(tmp_path_factory.mktemp("sample"), seed=7, num_pages=NUM_PAGES)
+
+
+@pytest.fixture(scope="module")
+def recipe(crawl):
+    small = ["tokens.sequence_length=128", "tokens.sequences_per_shard=64"]
+    return sample_recipe(load_recipe("sample", small), crawl, crawl.base)
+
+
+@pytest.fixture(scope="module")
+def run(spark, crawl, recipe, tmp_path_factory):
+    output = tmp_path_factory.mktemp("run")
+    result = build_baseline(
+        spark, recipe=recipe, inputs=str(crawl.listing), output=str(output), base=str(crawl.base)
+    )
+    return output, result
+
+
+def checksums(output):
+    """Checksums of everything a run wrote except timings, times and the report."""
+    return {
+        str(path.relative_to(output)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(output.rglob("*"))
+        if path.suffix == ".parquet" or path.name == "manifest.json"
+    }
+
+
+def ledger(output, stage):
+    return [
+        row
+        for path in sorted((output / "stages" / stage).rglob("*.parquet"))
+        for row in pq.read_table(path).to_pylist()
+    ]
+
+
+def test_every_record_meets_the_fate_that_was_planted(run, crawl):
+    output, _ = run
+    found = {(row["url"], row["warc_offset"]): row for row in ledger(output, "documents")}
+    by_url = {}
+    for row in found.values():
+        by_url.setdefault(row["url"], []).append(row)
+    wrong = []
+    for line in crawl.truth.read_text().splitlines():
+        truth = json.loads(line)
+        if truth.get("stage") not in (None, "documents", "extract", "heuristics"):
+            continue
+        rows = by_url.get(truth["url"], [])
+        fates = {(row["fate"], row["rule"]) for row in rows}
+        if (truth["fate"], truth["rule"]) not in fates:
+            wrong.append((truth["kind"], truth["url"], truth["fate"], truth["rule"], fates))
+    assert wrong == []
+
+
+def test_the_books_balance_over_the_whole_run(run):
+    _, result = run
+    fates = [
+        documents_by_fate(merge(stage.facts()))
+        for stage in (result.documents, result.deduplicated, result.encoded)
+    ]
+    read = sum(
+        unit["records"]["response"] + unit["records"]["broken"] for unit in result.documents.facts()
+    )
+    assert sum(fates[0].values()) == read
+    assert sum(fates[1].values()) == fates[0]["kept"]
+    assert sum(fates[2].values()) == fates[1]["kept"]
+
+
+def test_shards_hold_what_the_manifest_promises(run):
+    output, result = run
+    manifest = result.shard_manifest
+    train = [shard for shard in manifest["shards"] if shard["role"] == "train"]
+    assert {shard["num_sequences"] for shard in train} == {manifest["sequences_per_shard"]}
+    tokens = 0
+    for shard in manifest["shards"]:
+        path = output / "shards" / shard["path"]
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == shard["sha256"]
+        rows = pq.read_table(path).column("tokens").to_pylist()
+        assert len(rows) == shard["num_sequences"]
+        assert {len(row) for row in rows} == {2 * manifest["tokens_per_row"]}
+        parts = pq.read_table(str(path).replace(".parquet", ".provenance.parquet"))
+        tokens += sum(parts.column("num_tokens").to_pylist())
+    assert tokens == manifest["num_tokens"] - manifest["num_padding_tokens"]
+
+
+def test_the_shards_hold_every_token_of_the_kept_documents(run):
+    output, result = run
+    encoded = [row for row in ledger(output, "encoded") if row["fate"] == "kept"]
+    manifest = result.shard_manifest
+    total = sum(row["num_tokens"] + 1 for row in encoded)
+    assert total == manifest["num_tokens"] - manifest["num_padding_tokens"]
+
+
+@pytest.mark.parametrize("partitions", ["1", "7", "64"])
+def test_the_bytes_do_not_depend_on_partitions(spark, run, crawl, recipe, tmp_path, partitions):
+    output, _ = run
+    before = spark.conf.get("spark.sql.shuffle.partitions")
+    spark.conf.set("spark.sql.shuffle.partitions", partitions)
+    files = sorted(str(path) for path in crawl.base.rglob("*.warc.gz"))
+    random.Random(partitions).shuffle(files)
+    try:
+        build_baseline(
+            spark,
+            recipe=recipe,
+            inputs=",".join(files),
+            output=str(tmp_path / "again"),
+            base=str(crawl.base),
+        )
+    finally:
+        spark.conf.set("spark.sql.shuffle.partitions", before)
+    assert checksums(tmp_path / "again") == checksums(output)
+
+
+def job(crawl, recipe_file, output):
+    command = [
+        sys.executable, str(ROOT / "jobs" / "build_baseline.py"), "--recipe", str(recipe_file),
+        "--input", str(crawl.listing), "--base", str(crawl.base), "--output", str(output),
+        "--master", "local[2,3]",
+    ]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, env=environment, start_new_session=True)
+
+
+def test_a_killed_and_resumed_run_writes_the_same_bytes(run, crawl, recipe, tmp_path):
+    output, _ = run
+    recipe_file = output / "recipe.yaml"
+    again = tmp_path / "again"
+    process = job(crawl, recipe_file, again)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if list(again.glob("stages/documents/manifests/*.json")):
+            break
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = {
+        path: path.stat().st_mtime_ns for path in again.glob("stages/documents/manifests/*.json")
+    }
+    assert finished
+    assert job(crawl, recipe_file, again).wait(timeout=300) == 0
+    assert checksums(again) == checksums(output)
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+
+
+def test_a_changed_threshold_never_reuses_old_output(spark, run, crawl, recipe, tmp_path):
+    from dataclasses import replace
+
+    output, _ = run
+    stricter = replace(recipe, quality=replace(recipe.quality, top=0.1))
+    result = build_baseline(
+        spark, recipe=stricter, inputs=str(crawl.listing), output=str(tmp_path), base=str(crawl.base)
+    )
+    assert checksums(tmp_path / "shards") != checksums(output / "shards")
+    fewer = documents_by_fate(merge(result.encoded.facts()))["kept"]
+    assert fewer < sum(row["fate"] == "kept" for row in ledger(output, "encoded"))
+
+
+def test_a_dropped_page_can_be_explained_and_read(run):
+    output, _ = run
+    row = next(
+        row
+        for row in ledger(output, "documents")
+        if row["fate"] == "dropped" and row["stage"] == "heuristics" and row["rule"] == "page_length"
+    )
+    histories = explain(str(output), row["url"])
+    text = describe(histories[0])
+    assert f"dropped by {row['rule']}" in text
+    assert final_text(str(output), histories[0])
