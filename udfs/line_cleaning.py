@@ -7,7 +7,6 @@ change it; skipping the others changes nothing but the time.
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
 from udfs.code_points import (
