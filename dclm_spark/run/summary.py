@@ -59,7 +59,7 @@ class RuleCount:
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageCount:
-    """Documents with this top language among those identified, and how many were kept in the end."""
+    """Documents with this top language among those identified, and how many were kept."""
 
     language: str
     documents: int
@@ -93,7 +93,7 @@ class Histogram:
 
 @dataclass(frozen=True, kw_only=True)
 class SamplePage:
-    """One page that a rule removed (or, with rule "kept", one that stayed), for a person to judge."""
+    """A page that a rule removed (or, with rule "kept", one that stayed), for a person to judge."""
 
     rule: str
     url: str

@@ -10,10 +10,11 @@ from dclm_spark.sample.prose import Article, Vocabulary, split_lists
 
 _WORDS = split_lists(
     {
-        "nick": "gizmo77|lady_fern|tom from work|xerxes|bigdave|old timer|pixie|moonfan|rudi|cass",
+        "nick": "gizmo77|lady_fern|tom from work|xerxes|bigdave|old timer|pixie|moonfan|rudi",
         "gadget": "phone|laptop|router|blender|printer|tablet|headset|scooter|camera|game|app|car|"
         "washing machine|tv|watch|drill|speaker|charger|mouse|keyboard|fridge|vacuum",
-        "fault": "keeps freezing|makes a weird noise|wont turn on|gets super hot|lost all my stuff|"
+        "fault": "keeps freezing|makes a weird noise|wont turn on|gets super hot|"
+        "lost all my stuff|"
         "drops the signal|smells funny|is stuck on the logo|eats the battery|just died on me",
         "mood": "lol|haha|omg|ugh|tbh|imo|smh|idk|yeah|nope|hmm|dude|guys|sorry",
         "fix": "turn it off and on|update the thing|call the shop|read the sticky|try another cable|"

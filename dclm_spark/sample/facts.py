@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from random import Random
 
-_SYLLABLES = "zor van mel ka tri sol ben dru fel gra hin jos kel lum mor nex or pim qua ris".split()
+from dclm_spark.sample.vocabulary import words_of
+
+_SYLLABLES = words_of(
+    "zor van mel ka tri sol ben dru fel gra hin jos kel lum mor nex or pim qua ris"
+)
 _ENDINGS = {
     "country": ["ia", "land", "ovia", "istan", "mark"],
     "thing": ["ak", "el", "in", "os", "ur", "eth", "an"],

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from random import Random
 
+from dclm_spark.sample.vocabulary import alternatives
+
 _MENU = "Home|About|Archive|Topics|Contact|Search|Members|Latest|Shop|Help|Gallery|Events".split(
     "|"
 )
@@ -17,7 +19,7 @@ _FOOTERS = (
     "Powered by a small engine. Follow us. Print this page. Back to top",
     "Made with care in a small town. Privacy policy Cookie settings Sitemap",
 )
-_TEASERS = "Popular now|Related pages|Recent comments|You may also like|Tags".split("|")
+_TEASERS = alternatives("Popular now|Related pages|Recent comments|You may also like|Tags")
 # (opening, closing) of the main content, as different site engines write it.
 _CONTENT_LAYOUTS = (
     ("<main><article>", "</article></main>"),
@@ -84,7 +86,7 @@ def _header(rng: Random) -> str:
 
 def _sidebar(rng: Random) -> str:
     items = "".join(
-        f'<li><a href="/p/{rng.randint(100, 999)}">{rng.choice(_MENU)} {rng.randint(1, 99)}</a></li>'
+        f'<li><a href="/p/{rng.randint(100, 999)}">{rng.choice(_MENU)} {rng.randint(1, 9)}</a></li>'
         for _ in range(rng.randint(4, 12))
     )
     return f'<aside class="sidebar"><h3>{rng.choice(_TEASERS)}</h3><ul>{items}</ul></aside>'

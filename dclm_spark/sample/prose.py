@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from dclm_spark.sample.vocabulary import GENERAL, PATTERNS, SUBJECTS
+from dclm_spark.sample.vocabulary import GENERAL, PATTERNS, SUBJECTS, alternatives, words_of
 
 # Modules whose documentation has paragraphs of connected prose; all are plain Python files.
-_DOCUMENTED_MODULES = (
+_DOCUMENTED_MODULES = words_of(
     "argparse asyncio bdb calendar cmd code codecs collections configparser contextlib copy csv "
     "dataclasses datetime decimal difflib dis doctest email enum fileinput fractions ftplib "
     "functools getopt gettext glob gzip heapq html http inspect io ipaddress json locale logging "
@@ -19,7 +19,7 @@ _DOCUMENTED_MODULES = (
     "shlex shutil smtplib socket sqlite3 statistics string subprocess symtable tarfile tempfile "
     "textwrap threading timeit tokenize trace traceback types typing unittest urllib uuid wave "
     "weakref webbrowser xml zipfile zipimport"
-).split()
+)
 _TITLES = (
     "How {agents} {act} {things}",
     "{Things} and {stuff}: a short introduction",
@@ -65,7 +65,7 @@ class Article:
 
 def split_lists(lists: dict[str, str]) -> dict[str, list[str]]:
     """Turn 'a|b|c' values into lists of alternatives."""
-    return {name: words.split("|") for name, words in lists.items()}
+    return {name: alternatives(words) for name, words in lists.items()}
 
 
 _GENERAL = split_lists(GENERAL)
@@ -125,7 +125,7 @@ def library_paragraphs() -> list[str]:
 
 
 def _topics() -> list[str]:
-    """Return the language reference that `help()` prints; empty where a distribution left it out."""
+    """Return the language reference that `help()` prints; nothing where it is not installed."""
     try:
         from pydoc_data.topics import topics  # type: ignore[import-untyped,unused-ignore]
     except ImportError:

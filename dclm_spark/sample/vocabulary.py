@@ -6,6 +6,17 @@ words are short on purpose, so that 13-word runs hardly ever repeat between two 
 
 Subject = dict[str, str]
 
+
+def alternatives(text: str) -> list[str]:
+    """Split "a|b c|d" into its alternatives."""
+    return text.split("|")
+
+
+def words_of(text: str) -> list[str]:
+    """Split text at white space."""
+    return text.split()
+
+
 # agents and things are plural nouns, act is a verb in the base form that takes things as object.
 SUBJECTS: dict[str, Subject] = {
     "bridges": {
