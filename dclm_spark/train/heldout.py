@@ -1,0 +1,86 @@
+"""Loss and bits per byte on sequences that training never reads."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dclm_spark.train.data import loss_weights
+from dclm_spark.train.distributed import Ranks
+from dclm_spark.train.network import OpenLM
+from dclm_spark.train.shards import Manifest, Rows, ShardError, read_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldoutLoss:
+    """Mean loss in nats over all tokens but padding, and bits per byte of text if known."""
+
+    loss: float
+    bits_per_byte: float | None
+    num_tokens: int
+
+
+def token_byte_lengths(tokenizer: str, manifest: Manifest) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return how many bytes of text each token id stands for; end of text and padding stand for 0.
+
+    Reads a byte-level BPE `tokenizer.json`, in which one character of a token is one byte.
+    """
+    facts = json.loads(read_bytes(tokenizer))
+    if facts.get("model", {}).get("type") != "BPE":
+        raise ShardError(f"data.tokenizer = {tokenizer}: not a byte-level BPE tokenizer.json")
+    lengths = np.zeros(manifest.padded_vocabulary_size, dtype=np.int64)
+    for token, index in facts["model"]["vocab"].items():
+        lengths[index] = len(token)
+    for token in facts.get("added_tokens", []):
+        lengths[token["id"]] = 0 if token["special"] else len(token["content"].encode())
+    lengths[[manifest.end_of_text_id, manifest.padding_id]] = 0
+    return lengths
+
+
+class Heldout:
+    """Evaluates a model on fixed rows, split over the ranks."""
+
+    def __init__(
+        self, rows: Rows, manifest: Manifest, ranks: Ranks, *, tokenizer: str | None,
+        micro_batch_sequences: int,
+    ) -> None:  # fmt: skip
+        # Sharded models need the same number of passes on every rank: absent rows weigh nothing.
+        share = -(-len(rows) // ranks.num_ranks)
+        padded = np.full((share * ranks.num_ranks, rows.shape[1]), manifest.padding_id, np.int32)
+        padded[: len(rows)] = rows
+        self.rows = padded[ranks.rank * share : (ranks.rank + 1) * share]
+        self.ranks, self.padding_id = ranks, manifest.padding_id
+        self.micro_batch_sequences = micro_batch_sequences
+        self.byte_lengths: Tensor | None = None
+        if tokenizer is not None:
+            lengths = token_byte_lengths(tokenizer, manifest)
+            self.byte_lengths = torch.from_numpy(lengths).to(ranks.device)
+
+    @torch.no_grad()
+    def evaluate(self, model: OpenLM) -> HeldoutLoss:
+        """Return the loss of all ranks' rows."""
+        sums = torch.zeros(4, dtype=torch.float64, device=self.ranks.device)
+        for tokens in self._batches():
+            cross_entropy, _ = model(tokens[:, :-1], tokens[:, 1:])
+            weights = loss_weights(tokens, self.padding_id)
+            sums[0] += (cross_entropy * weights).sum()
+            sums[1] += weights.sum()
+            if self.byte_lengths is not None:
+                lengths = self.byte_lengths[tokens[:, 1:]] * weights
+                sums[2] += (cross_entropy * (lengths > 0)).sum()
+                sums[3] += lengths.sum()
+        loss, count, spelled, num_bytes = self.ranks.add_up(sums).tolist()
+        return HeldoutLoss(
+            loss=loss / count,
+            bits_per_byte=spelled / num_bytes / math.log(2) if num_bytes else None,
+            num_tokens=int(count),
+        )
+
+    def _batches(self) -> Iterator[Tensor]:
+        for start in range(0, len(self.rows), self.micro_batch_sequences):
+            part = torch.from_numpy(self.rows[start : start + self.micro_batch_sequences])
+            yield part.to(self.ranks.device).long()

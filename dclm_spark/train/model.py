@@ -1,0 +1,97 @@
+"""From settings to a network with weights: building, drawing the first weights, loading."""
+
+import dataclasses
+import zlib
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from dclm_spark.train.network import ModelSettings, OpenLM, initial_deviations
+from dclm_spark.train.scales import TrainSettings
+
+
+def build(settings: ModelSettings, *, precision: str = "fp32") -> OpenLM:
+    """Return the network on the meta device: shapes and dtypes, no memory."""
+    with torch.device("meta"):
+        model = OpenLM(settings)
+    if precision == "bf16":
+        model.to(torch.bfloat16)
+    elif precision == "bf16-mixed":
+        model.activation_dtype = torch.bfloat16
+    return model
+
+
+@torch.no_grad()
+def initialize(model: OpenLM, *, seed: int) -> None:
+    """Draw all weights (spec 7.2); the same values for any number of ranks.
+
+    Each matrix is drawn whole in fp32 from its own stream and then cut, so the peak need beside
+    the model is its largest matrix.
+    """
+    deviations = initial_deviations(model.settings)
+    model.rotary.reset()
+    for name, weight in model.named_parameters():
+        if name not in deviations:
+            nn.init.ones_(weight)
+            continue
+        generator = torch.Generator(weight.device).manual_seed(seed + (zlib.crc32(name.encode()) << 20))
+        whole = torch.empty(weight.shape, device=weight.device)
+        limit = 3 * deviations[name]
+        nn.init.trunc_normal_(
+            whole, std=deviations[name], a=-limit, b=limit, generator=generator
+        )
+        assign(weight, whole)
+
+
+@torch.no_grad()
+def assign(weight: Tensor, whole: Tensor) -> None:
+    """Copy a whole tensor into a weight that may be sharded over ranks."""
+    whole = whole.to(device=weight.device, dtype=weight.dtype)
+    if isinstance(weight, DTensor):
+        # Every rank holds the whole tensor already: nothing is sent.
+        whole = distribute_tensor(whole, weight.device_mesh, weight.placements, src_data_rank=None)
+    weight.copy_(whole)
+
+
+def materialize(settings: ModelSettings, *, seed: int, device: str = "cpu") -> OpenLM:
+    """Return a network in fp32 with freshly drawn weights."""
+    model = build(settings).to_empty(device=device)
+    initialize(model, seed=seed)
+    return model
+
+
+def load(path: str | Path, *, device: str = "cpu") -> tuple[OpenLM, TrainSettings]:
+    """Return the model (fp32, evaluation mode) and the settings of a trained or released model.
+
+    `path` is a training run's output, one of its checkpoints, a Hugging Face folder written by
+    `dclm_spark.train.export`, or an OpenLM `.pt` checkpoint. `model(tokens[B, S])` gives fp32
+    logits [B, S, V]. Raises ValueError when it is none of these.
+    """
+    from dclm_spark.train import checkpoint, export, openlm
+
+    path = Path(path)
+    if path.is_file():
+        model, settings = openlm.read_model(path)
+    elif (path / "config.json").is_file():
+        model, settings = export.read_model(path)
+    else:
+        model, settings = checkpoint.read_model(checkpoint.resolve(path))
+    return model.to(device).eval().requires_grad_(False), settings
+
+
+def with_vocabulary(settings: TrainSettings, vocabulary_size: int) -> TrainSettings:
+    """Return `settings` with the vocabulary filled in from the shards unless it was given.
+
+    Raises ValueError when the given one cannot hold the shards' token ids.
+    """
+    given = settings.model.vocabulary_size
+    padded = -(-vocabulary_size // 256) * 256
+    if given is not None and given < vocabulary_size:
+        raise ValueError(
+            f"model.vocabulary_size = {given}: the shards have {vocabulary_size} token ids; "
+            f"pass --set model.vocabulary_size={padded} or take shards of the right tokenizer"
+        )
+    model = dataclasses.replace(settings.model, vocabulary_size=given or padded)
+    return dataclasses.replace(settings, model=model)

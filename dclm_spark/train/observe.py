@@ -1,0 +1,131 @@
+"""What a run says of itself: a line log, TensorBoard, a progress bar and its utilization."""
+
+import json
+import math
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+# Dense bf16 operations per second, from the makers' data sheets.
+PEAK_FLOPS_PER_SECOND = {
+    "H100 PCIe": 756e12,
+    "H100 NVL": 835e12,
+    "H100": 989e12,
+    "H200": 989e12,
+    "GH200": 989e12,
+    "B200": 2250e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObserveSettings:
+    """What is measured, and how often."""
+
+    # Steps between log lines; each line holds means over its steps.
+    interval_steps: int = 20
+    # Steps between evaluations on held-out sequences; 0: only at the end.
+    heldout_interval_steps: int = 1000
+    # Steps between losses by domain, joined from provenance; 0: never.
+    domain_interval_steps: int = 0
+    tensorboard: bool = True
+    # Peak bf16 operations per second of one device, for MFU; None: by the device's name.
+    peak_flops_per_second: float | None = None
+
+
+def peak_flops_per_second(settings: ObserveSettings, device: torch.device) -> float | None:
+    """Return the device's peak, or None where it is not known (every CPU)."""
+    if settings.peak_flops_per_second is not None or device.type != "cuda":
+        return settings.peak_flops_per_second
+    name = torch.cuda.get_device_name(device)
+    return next((peak for key, peak in PEAK_FLOPS_PER_SECOND.items() if key in name), None)
+
+
+def utilization(
+    tokens_per_second: float, flops_per_token: int, num_devices: int, peak: float | None
+) -> float | None:
+    """Return model FLOPs utilization: tokens/s * FLOPs/token / (devices * peak FLOPs/s)."""
+    return None if peak is None else tokens_per_second * flops_per_token / (num_devices * peak)
+
+
+class RunLog:
+    """The lines of `log.jsonl`, mirrored to TensorBoard and the terminal; silent off rank 0."""
+
+    def __init__(
+        self, output: Path, settings: ObserveSettings, *, is_first: bool, first_step: int,
+        last_step: int,
+    ) -> None:  # fmt: skip
+        self.path = output / "log.jsonl"
+        self.is_first = is_first
+        self._board: Any = None
+        self._bar: Any = None
+        if not is_first:
+            return
+        self._forget_after(first_step)
+        if settings.tensorboard:
+            self._board = _open_board(output / "tensorboard", first_step)
+        if sys.stderr.isatty():
+            self._bar = tqdm(total=last_step, initial=first_step, unit="step", smoothing=0.1)
+
+    def write(self, kind: str, step: int, facts: dict[str, Any]) -> None:
+        """Append one line; `step` counts the updates done."""
+        if not self.is_first:
+            return
+        line = {"kind": kind, "step": step, **facts}
+        with self.path.open("a") as stream:
+            stream.write(json.dumps(line) + "\n")
+        if self._board is not None:
+            for name, value in facts.items():
+                if isinstance(value, int | float) and math.isfinite(value):
+                    self._board.add_scalar(f"{kind}/{name}", value, step)
+        if kind == "train" and self._bar is not None:
+            self._bar.set_postfix_str(
+                f"loss {facts['loss']:.4f}, {facts['tokens_per_second']:,.0f} tokens/s"
+            )
+
+    def advance(self) -> None:
+        """Move the progress bar by one step."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def close(self) -> None:
+        """Flush and release everything."""
+        for part in (self._board, self._bar):
+            if part is not None:
+                part.close()
+
+    def _forget_after(self, step: int) -> None:
+        """Drop the lines of steps that a killed run took after the checkpoint we start from."""
+        if self.path.exists():
+            kept = [line for line in read_log(self.path) if line["step"] <= step]
+            partial = self.path.with_suffix(f".{os.getpid()}")
+            partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            partial.replace(self.path)
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return a log's lines; a last one that was cut off is left out."""
+    lines: list[dict[str, Any]] = []
+    for text in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def _open_board(directory: Path, first_step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ValueError(
+            "observe.tensorboard = True: tensorboard is not installed; install dclm-spark[train] "
+            "or pass --set observe.tensorboard=false"
+        ) from error
+    return SummaryWriter(str(directory), purge_step=first_step + 1)

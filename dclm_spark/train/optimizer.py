@@ -1,0 +1,132 @@
+"""AdamW as the reference runs it (spec 7.3), with clipping, skipped spikes and averaged weights.
+
+Nothing here waits for the device: whether a step counts is decided by a 0/1 tensor.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings:
+    """AdamW, clipping, skipping and averaging. Weight decay acts on every weight."""
+
+    peak_rate: float
+    weight_decay: float
+    beta1: float = 0.9
+    beta2: float = 0.95
+    epsilon: float = 1e-8
+    clip_norm: float = 1.0
+    # Skip a step whose loss or gradient norm lies this many deviations above the mean of the
+    # last skip_window_steps steps; None never skips, as the reference.
+    skip_deviations: float | None = None
+    skip_window_steps: int = 128
+    # Decay of an exponential moving average of the weights; None keeps none.
+    average_decay: float | None = None
+
+
+def build_optimizer(settings: OptimizerSettings, model: nn.Module) -> torch.optim.AdamW:
+    """Return one group for all weights: the reference's no-decay list is empty in effect."""
+    return torch.optim.AdamW(
+        model.parameters(),
+        lr=settings.peak_rate,
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.epsilon,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+
+
+@torch.no_grad()
+def clip_gradients(model: nn.Module, clip_norm: float) -> Tensor:
+    """Scale all gradients to a global norm of at most `clip_norm`; return the norm before."""
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
+    whole = norm.full_tensor() if isinstance(norm, DTensor) else norm
+    nn.utils.clip_grads_with_norm_(model.parameters(), clip_norm, norm)
+    return whole.float()
+
+
+class StepJudge:
+    """Decides on the device whether a step's update counts.
+
+    A step is refused when its loss or gradient norm is not finite, and every later one with it,
+    so that the weights stay those before the damage; or when it is a spike among recent steps.
+    """
+
+    def __init__(self, settings: OptimizerSettings, device: torch.device) -> None:
+        self.deviations = settings.skip_deviations
+        window = settings.skip_window_steps
+        self.recent = torch.zeros(2, window, device=device)
+        self.num_seen = torch.zeros((), dtype=torch.int64, device=device)
+        self.num_skipped = torch.zeros((), dtype=torch.int64, device=device)
+        # The first step with a loss or norm that is not finite; -1 when there was none.
+        self.broken_step = torch.full((), -1, dtype=torch.int64, device=device)
+
+    def refuse(self, loss: Tensor, gradient_norm: Tensor, step: int) -> Tensor:
+        """Return 1.0 when the update of `step` must not be applied, else 0.0."""
+        observed = torch.stack((loss.float(), gradient_norm.float()))
+        broken = ~observed.isfinite().all()
+        self.broken_step = torch.where(broken & (self.broken_step < 0), step, self.broken_step)
+        spike = self._is_spike(observed)
+        sound = ~(spike | broken)
+        slot = (self.num_seen % self.recent.shape[1]).reshape(1)
+        kept = torch.where(sound, observed[:, None], self.recent.index_select(1, slot))
+        self.recent.index_copy_(1, slot, kept)
+        self.num_seen += sound
+        self.num_skipped += spike
+        return (spike | (self.broken_step >= 0)).float()
+
+    def _is_spike(self, observed: Tensor) -> Tensor:
+        if self.deviations is None:
+            return torch.zeros((), dtype=torch.bool, device=observed.device)
+        window = self.recent.shape[1]
+        filled = torch.arange(window, device=observed.device) < self.num_seen
+        count = self.num_seen.clamp(1, window)
+        mean = (self.recent * filled).sum(1) / count
+        variance = ((self.recent - mean[:, None]) ** 2 * filled).sum(1) / count
+        high = observed > mean + self.deviations * variance.sqrt()
+        return high.any() & (self.num_seen >= window // 2)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the tensors that a checkpoint must hold."""
+        return {
+            "recent": self.recent,
+            "num_seen": self.num_seen,
+            "num_skipped": self.num_skipped,
+            "broken_step": self.broken_step,
+        }
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take over what `state` returned; an earlier break is forgotten."""
+        self.recent, self.num_seen = state["recent"], state["num_seen"]
+        self.num_skipped = state["num_skipped"]
+
+
+def step_unless(optimizer: torch.optim.AdamW, refused: Tensor, rate: float) -> None:
+    """Apply the update at learning `rate` unless `refused` is 1; clear the gradients."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    # The fused kernel leaves weights, moments and step count alone where this is 1.
+    optimizer.found_inf = refused  # type: ignore[attr-defined]
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+class AveragedWeights:
+    """An exponential moving average of the weights, sharded as they are."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.weights = {name: p.detach().float().clone() for name, p in model.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move the average towards the model's present weights."""
+        present: Iterable[Tensor] = (p.detach().float() for p in model.parameters())
+        for average, weight in zip(self.weights.values(), present, strict=True):
+            average.lerp_(weight, 1 - self.decay)

@@ -1,0 +1,243 @@
+"""Scales: one name sets a whole run (spec section 6). A scale is a function, so it can be read."""
+
+import dataclasses
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dclm_spark.train.checkpoint import CheckpointSettings
+from dclm_spark.train.data import DataSettings
+from dclm_spark.train.network import RECOMPUTE, ModelSettings
+from dclm_spark.train.observe import ObserveSettings
+from dclm_spark.train.optimizer import OptimizerSettings
+from dclm_spark.train.schedule import ScheduleSettings
+
+PRECISIONS = ("fp32", "bf16-mixed", "bf16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """The whole of a training run; `settings.yaml` beside its output holds the resolved values."""
+
+    scale: str
+    model: ModelSettings
+    optimizer: OptimizerSettings
+    schedule: ScheduleSettings
+    data: DataSettings = field(default_factory=DataSettings)
+    checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)
+    observe: ObserveSettings = field(default_factory=ObserveSettings)
+    # Tokens predicted over the schedule's whole length.
+    tokens: int
+    # Stop here although the schedule is laid out for `tokens`; None: at the schedule's end.
+    stop_tokens: int | None = None
+    # Sequences per step over all ranks, and per forward pass of one rank.
+    batch_sequences: int
+    micro_batch_sequences: int
+    # Weight of mean(logsumexp(logits)^2) in the loss.
+    z_loss: float
+    seed: int = 124
+    # fp32; bf16-mixed: fp32 weights and reduction, bf16 arithmetic; bf16: everything in bf16.
+    precision: str = "bf16-mixed"
+    compile: bool = True
+    # Activations recomputed in the backward pass: none, selective (all but products), full.
+    recompute: str = "none"
+    # A checkpoint, export or OpenLM file to start from, with fresh optimizer state.
+    initial_weights: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("precision", self.precision, PRECISIONS),
+            ("recompute", self.recompute, RECOMPUTE),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} = {value!r}: must be one of {allowed}")
+        if self.num_steps < 1:
+            raise ValueError(
+                f"tokens = {self.tokens}: less than one step of {self.tokens_per_step} tokens; "
+                "raise tokens or lower batch_sequences"
+            )
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens predicted in one step over all ranks."""
+        return self.batch_sequences * self.model.sequence_length
+
+    @property
+    def num_steps(self) -> int:
+        """Length of the schedule in steps."""
+        return self.tokens // self.tokens_per_step
+
+    @property
+    def last_step(self) -> int:
+        """Number of steps after which this run ends."""
+        if self.stop_tokens is None:
+            return self.num_steps
+        return min(self.num_steps, self.stop_tokens // self.tokens_per_step)
+
+
+def _published(
+    name: str, model: ModelSettings, *, tokens: int, rate: float, decay: float, z_loss: float,
+    warmup_steps: int, batch_sequences: int, micro_batch_sequences: int, precision: str,
+) -> TrainSettings:  # fmt: skip
+    return TrainSettings(
+        scale=name,
+        model=model,
+        optimizer=OptimizerSettings(peak_rate=rate, weight_decay=decay),
+        schedule=ScheduleSettings(warmup_steps=warmup_steps, end_rate=3e-5),
+        tokens=tokens,
+        batch_sequences=batch_sequences,
+        micro_batch_sequences=micro_batch_sequences,
+        z_loss=z_loss,
+        precision=precision,
+    )
+
+
+# The padded GPT-NeoX vocabulary of every published scale.
+_VOCABULARY_SIZE = 50_432
+_MODEL_400M = ModelSettings(
+    width=1024, num_layers=24, num_heads=8, vocabulary_size=_VOCABULARY_SIZE
+)
+_MODEL_1B = ModelSettings(width=2048, num_layers=24, num_heads=16, vocabulary_size=_VOCABULARY_SIZE)
+_MODEL_3B = ModelSettings(width=2560, num_layers=32, num_heads=32, vocabulary_size=_VOCABULARY_SIZE)
+_MODEL_7B = ModelSettings(width=4096, num_layers=32, num_heads=32, vocabulary_size=_VOCABULARY_SIZE)
+
+
+def scale_400m_1x() -> TrainSettings:
+    """Competition scale 400M-1x: 411.6 M weights, 8.2 G tokens."""
+    return _published(
+        "400m-1x", _MODEL_400M, tokens=8_232_325_120, rate=3e-3, decay=0.033, z_loss=1e-4,
+        warmup_steps=2_000, batch_sequences=512, micro_batch_sequences=16, precision="bf16-mixed",
+    )  # fmt: skip
+
+
+def scale_1b_1x() -> TrainSettings:
+    """Competition scale 1B-1x: 1.44 G weights, 28.8 G tokens."""
+    return _published(
+        "1b-1x", _MODEL_1B, tokens=28_795_904_000, rate=3e-3, decay=0.033, z_loss=1e-4,
+        warmup_steps=5_000, batch_sequences=256, micro_batch_sequences=8, precision="bf16-mixed",
+    )  # fmt: skip
+
+
+def scale_3b_1x() -> TrainSettings:
+    """Competition scale 3B-1x: 2.80 G weights, 55.9 G tokens, pure bf16."""
+    return _published(
+        "3b-1x", _MODEL_3B, tokens=55_918_643_200, rate=3e-3, decay=0.033, z_loss=1e-4,
+        warmup_steps=5_000, batch_sequences=256, micro_batch_sequences=4, precision="bf16",
+    )  # fmt: skip
+
+
+def scale_7b_1x() -> TrainSettings:
+    """Competition scale 7B-1x: 6.89 G weights, 137.8 G tokens, pure bf16."""
+    return _published(
+        "7b-1x", _MODEL_7B, tokens=137_788_211_200, rate=2e-3, decay=0.05, z_loss=5e-6,
+        warmup_steps=5_000, batch_sequences=2048, micro_batch_sequences=4, precision="bf16",
+    )  # fmt: skip
+
+
+def scale_7b_2x() -> TrainSettings:
+    """Competition scale 7B-2x: as 7B-1x with twice the tokens."""
+    return dataclasses.replace(scale_7b_1x(), scale="7b-2x", tokens=275_576_422_400)
+
+
+def scale_7b_long() -> TrainSettings:
+    """DCLM-7B's main run (spec 6.3): a 4.4 T token schedule, stopped at 2 T."""
+    short = scale_7b_1x()
+    return dataclasses.replace(
+        short,
+        scale="7b-long",
+        tokens=4_409_222_758_400,
+        stop_tokens=2_000_000_000_000,
+        schedule=dataclasses.replace(short.schedule, warmup_steps=10_000),
+    )
+
+
+def scale_7b_cooldown_200b() -> TrainSettings:
+    """DCLM-7B's first cool-down; `initial_weights` is the stopped run's checkpoint."""
+    return _cooldown("7b-cooldown-200b", tokens=200_619_635_507, seed=62)
+
+
+def scale_7b_cooldown_270b() -> TrainSettings:
+    """DCLM-7B's second cool-down; the released weights are 0.2 of the first and 0.8 of this."""
+    return _cooldown("7b-cooldown-270b", tokens=270_064_893_952, seed=64)
+
+
+def _cooldown(name: str, *, tokens: int, seed: int) -> TrainSettings:
+    short = scale_7b_1x()
+    return dataclasses.replace(
+        short,
+        scale=name,
+        tokens=tokens,
+        seed=seed,
+        # The long run's rate where it stopped; no warm-up, optimizer state starts anew.
+        optimizer=dataclasses.replace(short.optimizer, peak_rate=0.001170118158),
+        schedule=dataclasses.replace(short.schedule, warmup_steps=0),
+    )
+
+
+def scale_1b_long() -> TrainSettings:
+    """DCLM-1B (spec 6.3): the 1B model on a 4.3 T token schedule."""
+    return _published(
+        "1b-long", _MODEL_1B, tokens=4_319_385_600_000, rate=1e-2, decay=0.01, z_loss=1e-6,
+        warmup_steps=5_000, batch_sequences=2048, micro_batch_sequences=8, precision="bf16-mixed",
+    )  # fmt: skip
+
+
+def scale_tiny() -> TrainSettings:
+    """About a minute on a laptop's CPU; for first runs and for ranking recipes on one."""
+    return TrainSettings(
+        scale="tiny",
+        model=ModelSettings(width=64, num_layers=4, num_heads=2),
+        optimizer=OptimizerSettings(peak_rate=1e-2, weight_decay=0.033),
+        schedule=ScheduleSettings(warmup_steps=10, end_rate=1e-4),
+        data=DataSettings(heldout_sequences=4),
+        checkpoint=CheckpointSettings(interval_steps=50),
+        observe=ObserveSettings(interval_steps=5, heldout_interval_steps=50),
+        tokens=100 * 2048,
+        batch_sequences=1,
+        micro_batch_sequences=1,
+        z_loss=1e-4,
+        precision="fp32",
+        compile=False,
+    )
+
+
+def scale_test() -> TrainSettings:
+    """Seconds on a CPU, on sequences of 32 tokens; for tests."""
+    return TrainSettings(
+        scale="test",
+        model=ModelSettings(width=32, num_layers=2, num_heads=2, sequence_length=32),
+        optimizer=OptimizerSettings(peak_rate=1e-2, weight_decay=0.033),
+        schedule=ScheduleSettings(warmup_steps=2, end_rate=1e-4),
+        data=DataSettings(heldout_sequences=8),
+        checkpoint=CheckpointSettings(interval_steps=5),
+        observe=ObserveSettings(interval_steps=1, heldout_interval_steps=10, tensorboard=False),
+        tokens=20 * 4 * 32,
+        batch_sequences=4,
+        micro_batch_sequences=2,
+        z_loss=1e-4,
+        precision="fp32",
+        compile=False,
+    )
+
+
+SCALES: dict[str, Callable[[], TrainSettings]] = {
+    "400m-1x": scale_400m_1x,
+    "1b-1x": scale_1b_1x,
+    "3b-1x": scale_3b_1x,
+    "7b-1x": scale_7b_1x,
+    "7b-2x": scale_7b_2x,
+    "7b-long": scale_7b_long,
+    "7b-cooldown-200b": scale_7b_cooldown_200b,
+    "7b-cooldown-270b": scale_7b_cooldown_270b,
+    "1b-long": scale_1b_long,
+    "tiny": scale_tiny,
+    "test": scale_test,
+}
+
+
+def scale(name: str) -> TrainSettings:
+    """Return the whole configuration of the named scale; ValueError names the nearest one."""
+    if name not in SCALES:
+        near = difflib.get_close_matches(name, SCALES, n=1, cutoff=0.0)[0]
+        raise ValueError(f"scale {name!r}: did you mean {near}? Known: {', '.join(SCALES)}")
+    return SCALES[name]()
