@@ -1,0 +1,201 @@
+"""From prompts to verdicts: what each of the four kinds of task counts as right (spec 8.3)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dclm_spark.evaluate.generation import clean_output, is_right, until_stop
+from dclm_spark.evaluate.prompts import Candidate, Item, TaskPrompts, Tokenizer
+from dclm_spark.evaluate.tasks import EXACT, GENERATION, Task
+
+# Items are built, sorted by length and batched within windows of this many.
+WINDOW_ITEMS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """Per continuation token: its loss in nats, and whether it is the most likely one."""
+
+    nats: NDArray[np.float64]
+    is_greedy: NDArray[np.bool_]
+
+
+class Scorer(Protocol):
+    """A model as the evaluator sees it."""
+
+    def score(self, candidates: Sequence[Candidate]) -> list[TokenScores]:
+        """Return the scores of each candidate's continuation, in order."""
+
+    def generate(
+        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop_strings: Sequence[str]
+    ) -> list[list[int]]:
+        """Return greedy continuations; each may end early after a stop string or end of text."""
+
+
+class LogitModel(Protocol):
+    """The least a model must offer to be scored."""
+
+    end_of_text_id: int
+
+    def logits(
+        self, tokens: NDArray[np.int64], lengths: NDArray[np.int64], starts: NDArray[np.int64]
+    ) -> list[NDArray[np.float32]]:
+        """Return per sequence float32 [length - start, V]: row j predicts token start + j.
+
+        `tokens` [B, S] is padded on the right.
+        """
+
+
+@dataclass(frozen=True)
+class LogitScorer:
+    """Scores with any `LogitModel`; generation feeds the whole sequence for every token."""
+
+    model: LogitModel
+    tokenizer: Tokenizer
+
+    def score(self, candidates: Sequence[Candidate]) -> list[TokenScores]:
+        """Return the scores of each candidate's continuation, in order."""
+        starts = [candidate.start for candidate in candidates]
+        logits = self._logits([candidate.tokens for candidate in candidates], starts)
+        return [
+            token_scores(rows, np.asarray(candidate.tokens[candidate.start :], dtype=np.int64))
+            for rows, candidate in zip(logits, candidates, strict=True)
+        ]
+
+    def generate(
+        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop_strings: Sequence[str]
+    ) -> list[list[int]]:
+        """Return greedy continuations; each may end early after a stop string or end of text."""
+        return [self._continue(list(prompt), max_new_tokens, stop_strings) for prompt in prompts]
+
+    def _continue(self, prompt: list[int], limit: int, stops: Sequence[str]) -> list[int]:
+        new: list[int] = []
+        while len(new) < limit:
+            # A dummy token stands where the next one is to be predicted.
+            sequence = [*prompt, *new, 0]
+            token = int(self._logits([sequence], [len(sequence) - 1])[0][0].argmax())
+            new.append(token)
+            text = self.tokenizer.decode(new) if stops else ""
+            if token == self.model.end_of_text_id or any(stop in text for stop in stops):
+                break
+        return new
+
+    def _logits(
+        self, sequences: Sequence[Sequence[int]], starts: Sequence[int]
+    ) -> list[NDArray[np.float32]]:
+        lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
+        tokens = np.zeros((len(sequences), int(lengths.max())), dtype=np.int64)
+        for row, sequence in zip(tokens, sequences, strict=True):
+            row[: len(sequence)] = sequence
+        return self.model.logits(tokens, lengths, np.array(starts, dtype=np.int64))
+
+
+def token_scores(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> TokenScores:
+    """Return the scores of `targets` [n] under `logits` [n, V], summed in double precision."""
+    wide = logits.astype(np.float64)
+    peak = wide.max(axis=1)
+    normalizer = peak + np.log(np.exp(wide - peak[:, None]).sum(axis=1))
+    nats = normalizer - wide[np.arange(len(targets)), targets]
+    return TokenScores(nats, logits.argmax(axis=1) == targets)
+
+
+def score_rows(
+    scorer: Scorer,
+    prompts: TaskPrompts,
+    rows: Sequence[tuple[str | None, int]],
+    batch_tokens: int,
+) -> Iterator[dict[str, Any]]:
+    """Yield one plain record per (category, row), in no set order; see `choice_record` and others.
+
+    `batch_tokens` bounds the padded tokens of one call of the scorer.
+    """
+    pending = iter(rows)
+    while window := list(islice(pending, WINDOW_ITEMS)):
+        items = [prompts.item(category, row) for category, row in window]
+        items.sort(key=_padded_tokens)
+        for batch in _batches(items, batch_tokens):
+            if prompts.task.kind == GENERATION:
+                yield from _generation_records(scorer, prompts, batch)
+            else:
+                yield from _scored_records(scorer, prompts.task, batch)
+
+
+def _padded_tokens(item: Item) -> int:
+    return max(len(candidate.tokens) for candidate in item.candidates)
+
+
+def _batches(items: list[Item], batch_tokens: int) -> Iterator[list[Item]]:
+    """Split items sorted by length; the last of a batch sets its width."""
+    batch: list[Item] = []
+    sequences = 0
+    for item in items:
+        sequences += len(item.candidates)
+        if batch and sequences * _padded_tokens(item) > batch_tokens:
+            yield batch
+            batch, sequences = [], len(item.candidates)
+        batch.append(item)
+    if batch:
+        yield batch
+
+
+def _scored_records(scorer: Scorer, task: Task, batch: list[Item]) -> Iterator[dict[str, Any]]:
+    # Equal choices must tie exactly, so each distinct sequence is scored once.
+    distinct = {candidate: 0 for item in batch for candidate in item.candidates}
+    scores = dict(zip(distinct, scorer.score(list(distinct)), strict=True))
+    for item in batch:
+        of_item = [scores[candidate] for candidate in item.candidates]
+        yield exact_record(item, of_item[0]) if task.kind == EXACT else choice_record(item, of_item)
+
+
+def choice_record(item: Item, scores: Sequence[TokenScores]) -> dict[str, Any]:
+    """Judge multiple choice and schema: the lowest mean loss wins, at a tie the first."""
+    mean_nats = [float(score.nats.mean()) for score in scores]
+    pick = int(np.argmin(mean_nats))
+    return {
+        **_place(item),
+        "ok": int(pick == item.gold),
+        "pick": pick,
+        "gold": item.gold,
+        "mean_nats": mean_nats,
+        "tokens": [len(score.nats) for score in scores],
+        "bytes": [len(candidate.text.encode()) for candidate in item.candidates],
+    }
+
+
+def exact_record(item: Item, score: TokenScores) -> dict[str, Any]:
+    """Judge language modeling: every continuation token must be the most likely one."""
+    return {
+        **_place(item),
+        "ok": int(score.is_greedy.all()),
+        "gold": 0,
+        "mean_nats": [float(score.nats.mean())],
+        "tokens": [len(score.nats)],
+        "bytes": [len(item.candidates[0].text.encode())],
+        "hits": int(score.is_greedy.sum()),
+    }
+
+
+def generation_record(task: Task, item: Item, text: str) -> dict[str, Any]:
+    """Judge a generated answer: its normal form must start with that of an accepted one."""
+    output = until_stop(text, task.stop_strings)
+    cleaned = clean_output(output, task.stop_strings, task.reasoning_delimiter)
+    return {**_place(item), "ok": int(is_right(cleaned, item.answers)), "output": output}
+
+
+def _generation_records(
+    scorer: Scorer, prompts: TaskPrompts, batch: list[Item]
+) -> Iterator[dict[str, Any]]:
+    task = prompts.task
+    outputs = scorer.generate(
+        [item.candidates[0].tokens for item in batch], prompts.max_new_tokens, task.stop_strings
+    )
+    for item, output in zip(batch, outputs, strict=True):
+        yield generation_record(task, item, prompts.tokenizer.decode(output))
+
+
+def _place(item: Item) -> dict[str, Any]:
+    return {"row": item.row, "file_row": item.file_row, "category": item.category}
