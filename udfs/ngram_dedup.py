@@ -16,12 +16,22 @@ from numba import njit
 from udfs.bloom import Words as FilterWords
 from udfs.bloom import block_start, contains, empty_filter, filter_size_bytes, insert
 from udfs.columns import Bytes, Offsets, string_column, utf8_buffers
-from udfs.hashing import Hashes, hash_runs, leading_factor, token_hash
+from udfs.hashing import Hashes
 from udfs.quirks import follows_reference
-
-Counts = npt.NDArray[np.int64]
-
-_NEWLINE = 10
+from udfs.read_only import read_only
+from udfs.windows import (
+    CONTAINED,
+    KEPT,
+    NGRAMS_END,
+    WINDOW_COLUMNS,
+    Counts,
+    count_window_ngrams,
+    cut_document,
+    largest_document,
+    window_bounds,
+    write_document,
+)
+from udfs.word_breaks import WordTable, word_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +93,14 @@ class DedupResult:
 def count_ngrams(texts: pa.Array | pa.ChunkedArray, settings: NgramDedupSettings) -> Counts:
     """Return how many n-grams each document has: the number that sizes a shard's filter."""
     data, offsets = utf8_buffers(texts)
-    starts, ends, word_offsets = _tokens(data, offsets)
     return np.asarray(
-        _count_ngrams(data, starts, ends, word_offsets, settings.min_ngram, settings.max_ngram)
+        count_window_ngrams(
+            read_only(data),
+            read_only(offsets),
+            word_table(),
+            settings.min_ngram,
+            settings.max_ngram,
+        )
     )
 
 
@@ -127,14 +142,11 @@ class ShardDeduplicator:
     def deduplicate(self, texts: pa.Array | pa.ChunkedArray) -> DedupResult:
         """Test and insert the documents of a batch, which follow those of earlier calls."""
         data, offsets = utf8_buffers(texts)
-        starts, ends, word_offsets = _tokens(data, offsets)
         settings = self._settings
         text, text_offsets, counts, spans, span_offsets = _deduplicate(
-            data,
-            offsets,
-            starts,
-            ends,
-            word_offsets,
+            read_only(data),
+            read_only(offsets),
+            word_table(),
             self._filter.words,
             self._filter.num_hashes,
             self._seed,
@@ -143,25 +155,28 @@ class ShardDeduplicator:
             settings.threshold,
             follows_reference(settings.quirks),
         )
-        return DedupResult(
-            text=string_column(text, text_offsets),
-            contained=counts[0],
-            total=counts[1],
-            windows=counts[2],
-            removed_windows=counts[3],
-            removed_size_bytes=np.diff(offsets) - np.diff(text_offsets),
-            dropped=counts[4].astype(np.bool_),
-            removed_spans=_span_column(spans, span_offsets),
-        )
+        return dedup_result(offsets, text, text_offsets, counts, spans, span_offsets)
 
 
-def _tokens(data: Bytes, offsets: Offsets) -> tuple[Offsets, Offsets, Offsets]:
-    """Return starts and ends of the UAX-29 segments that are not white space, and where each
-    document's begin.
-    """
-    from udfs.words import word_spans
-
-    return word_spans(data, offsets)
+def dedup_result(
+    offsets: Offsets,
+    text: Bytes,
+    text_offsets: Offsets,
+    counts: Counts,
+    spans: Counts,
+    span_offsets: Offsets,
+) -> DedupResult:
+    """Turn what a kernel wrote into columns; `offsets` are those of the input text."""
+    return DedupResult(
+        text=string_column(text, text_offsets),
+        contained=counts[0],
+        total=counts[1],
+        windows=counts[2],
+        removed_windows=counts[3],
+        removed_size_bytes=np.diff(offsets) - np.diff(text_offsets),
+        dropped=counts[4].astype(np.bool_),
+        removed_spans=_span_column(spans, span_offsets),
+    )
 
 
 def _span_column(spans: Counts, offsets: Counts) -> pa.LargeListArray:
@@ -169,90 +184,6 @@ def _span_column(spans: Counts, offsets: Counts) -> pa.LargeListArray:
         [np.ascontiguousarray(spans[:, 0]), np.ascontiguousarray(spans[:, 1])], ["start", "end"]
     )
     return pa.LargeListArray.from_arrays(offsets, pairs)
-
-
-@njit(cache=True, nogil=True)
-def _ngrams_in(num_tokens: int, min_ngram: int, max_ngram: int) -> int:
-    """Return how many n-grams a window of `num_tokens` has."""
-    if num_tokens >= max_ngram:
-        return num_tokens - max_ngram + 1
-    return 1 if num_tokens >= min_ngram else 0
-
-
-@njit(cache=True, nogil=True)
-def _newline_between(data: Bytes, start: int, end: int) -> bool:
-    for position in range(start, end):  # noqa: SIM110
-        if data[position] == _NEWLINE:
-            return True
-    return False
-
-
-@njit(cache=True, nogil=True)
-def _count_ngrams(
-    data: Bytes,
-    starts: Offsets,
-    ends: Offsets,
-    word_offsets: Offsets,
-    min_ngram: int,
-    max_ngram: int,
-) -> Counts:
-    counts = np.zeros(len(word_offsets) - 1, np.int64)
-    for document in range(len(counts)):
-        tokens = 0
-        for word in range(word_offsets[document], word_offsets[document + 1]):
-            if tokens and _newline_between(data, ends[word - 1], starts[word]):
-                counts[document] += _ngrams_in(tokens, min_ngram, max_ngram)
-                tokens = 0
-            tokens += 1
-        counts[document] += _ngrams_in(tokens, min_ngram, max_ngram)
-    return counts
-
-
-@njit(cache=True, nogil=True)
-def _cut_windows(
-    data: Bytes,
-    start: int,
-    end: int,
-    starts: Offsets,
-    ends: Offsets,
-    first_word: int,
-    last_word: int,
-    seed: np.uint64,
-    min_ngram: int,
-    max_ngram: int,
-    tokens: Hashes,
-    ngrams: Hashes,
-    windows: Counts,
-) -> int:
-    """Cut one document; return its number of windows.
-
-    Row i of `windows` gets the end byte of window i, its tokens, and the end of its hashes in
-    `ngrams`.
-    """
-    leading = leading_factor(max_ngram)
-    num_windows = 0
-    word = first_word
-    num_ngrams = 0
-    position = start
-    while position < end:
-        position += 1
-        while position < end and data[position] != _NEWLINE:
-            position += 1
-        num_tokens = 0
-        while word < last_word and starts[word] < position:
-            tokens[num_tokens] = token_hash(data, starts[word], ends[word], seed)
-            num_tokens += 1
-            word += 1
-        if num_tokens >= max_ngram:
-            num_ngrams = hash_runs(tokens, num_tokens, max_ngram, leading, ngrams, num_ngrams)
-        elif num_tokens >= min_ngram:
-            # A single n-gram: its first token never leaves, so no leading factor is needed.
-            num_ngrams = hash_runs(tokens, num_tokens, num_tokens, leading, ngrams, num_ngrams)
-        windows[num_windows, 0] = position
-        windows[num_windows, 1] = num_tokens
-        windows[num_windows, 2] = num_ngrams
-        num_windows += 1
-    return num_windows
 
 
 @njit(cache=True, nogil=True)
@@ -293,14 +224,14 @@ def _decide_windows(
     insert_at_once: bool,
     own: Hashes,
 ) -> int:
-    """Set windows[:, 3] to the seen n-grams and [:, 4] to kept (1) or not; return their sum.
+    """Set the seen n-grams of each window and whether it is kept; return the sum of the former.
 
     The n-grams of kept windows go into the filter, or into the document's `own` set.
     """
     all_contained = 0
     first = 0
     for window in range(num_windows):
-        last = windows[window, 2]
+        last = windows[window, NGRAMS_END]
         contained = 0
         for index in range(first, last):
             item = ngrams[index]
@@ -315,8 +246,8 @@ def _decide_windows(
                     insert(words, num_hashes, ngrams[index])
                 else:
                     _set_insert(own, ngrams[index])
-        windows[window, 3] = contained
-        windows[window, 4] = kept
+        windows[window, CONTAINED] = contained
+        windows[window, KEPT] = kept
         all_contained += contained
         first = last
     return all_contained
@@ -328,42 +259,18 @@ def _insert_kept(
 ) -> None:
     first = 0
     for window in range(num_windows):
-        last = windows[window, 2]
-        if windows[window, 4]:
+        last = windows[window, NGRAMS_END]
+        if windows[window, KEPT]:
             for index in range(first, last):
                 insert(words, num_hashes, ngrams[index])
         first = last
 
 
 @njit(cache=True, nogil=True)
-def _largest_step(offsets: Offsets) -> int:
-    largest = 0
-    for index in range(len(offsets) - 1):
-        largest = max(largest, offsets[index + 1] - offsets[index])
-    return largest
-
-
-@njit(cache=True, nogil=True)
-def _window_counts(data: Bytes, offsets: Offsets) -> tuple[int, int]:
-    """Return bounds on the windows of the batch and of its richest document."""
-    total = 0
-    largest = 0
-    for document in range(len(offsets) - 1):
-        windows = 1
-        for position in range(offsets[document], offsets[document + 1]):
-            windows += data[position] == _NEWLINE
-        total += windows
-        largest = max(largest, windows)
-    return total, largest
-
-
-@njit(cache=True, nogil=True)
 def _deduplicate(
     data: Bytes,
     offsets: Offsets,
-    starts: Offsets,
-    ends: Offsets,
-    word_offsets: Offsets,
+    table: WordTable,
     words: FilterWords,
     num_hashes: int,
     seed: np.uint64,
@@ -374,27 +281,26 @@ def _deduplicate(
 ) -> tuple[Bytes, Offsets, Counts, Counts, Counts]:
     """Run old-both over a batch: (text, text offsets, counts, removed spans, span offsets)."""
     num_documents = len(offsets) - 1
-    most_words = _largest_step(word_offsets)
-    all_windows, most_windows = _window_counts(data, offsets)
-    tokens = np.empty(most_words, np.uint64)
-    ngrams = np.empty(most_words, np.uint64)
-    windows = np.empty((most_windows, 5), np.int64)
+    # Pages of these arrays that no token reaches are never touched, so they take no memory.
+    most_tokens = largest_document(offsets)
+    all_windows, most_windows = window_bounds(data, offsets)
+    tokens = np.empty(most_tokens, np.uint64)
+    ngrams = np.empty(most_tokens, np.uint64)
+    windows = np.empty((most_windows, WINDOW_COLUMNS), np.int64)
     text = np.empty(offsets[num_documents] - offsets[0], np.uint8)
     text_offsets = np.zeros(num_documents + 1, np.int64)
     counts = np.zeros((5, num_documents), np.int64)
     spans = np.empty((all_windows, 2), np.int64)
     span_offsets = np.zeros(num_documents + 1, np.int64)
     own = np.zeros(1, np.uint64)
-    length = 0
-    num_spans = 0
+    length = num_spans = 0
     for document in range(num_documents):
         start = offsets[document]
-        num_windows = _cut_windows(
-            data, start, offsets[document + 1], starts, ends,
-            word_offsets[document], word_offsets[document + 1],
-            seed, min_ngram, max_ngram, tokens, ngrams, windows,
+        num_windows = cut_document(
+            data, start, offsets[document + 1], table, seed, min_ngram, max_ngram,
+            tokens, ngrams, windows,
         )  # fmt: skip
-        total = windows[num_windows - 1, 2] if num_windows else 0
+        total = windows[num_windows - 1, NGRAMS_END] if num_windows else 0
         if not insert_at_once:
             own = np.zeros(1 << int(np.ceil(np.log2(2 * total + 2))), np.uint64)
         # The result must be used, or the compiler drops the loads.
@@ -405,19 +311,9 @@ def _deduplicate(
         removed = total > 0 and contained / total > threshold
         if not insert_at_once and not removed:
             _insert_kept(ngrams, windows, num_windows, words, num_hashes)
-        kept_tokens = 0
-        position = start
-        for window in range(num_windows):
-            end = windows[window, 0]
-            if windows[window, 4] == 0:
-                spans[num_spans, 0] = position - start
-                spans[num_spans, 1] = end - start
-                num_spans += 1
-            elif not removed:
-                text[length : length + end - position] = data[position:end]
-                length += end - position
-                kept_tokens += windows[window, 1]
-            position = end
+        length, num_spans, kept_tokens = write_document(
+            data, start, windows, num_windows, removed, text, length, spans, num_spans
+        )
         text_offsets[document + 1] = length
         span_offsets[document + 1] = num_spans
         counts[0, document] = contained

@@ -10,7 +10,6 @@ from uniseg.wordbreak import words as uniseg_words
 
 from tests.shared_data import SHARED, needs_shared
 from tests.udfs.ngram_oracle import ExactShard
-from udfs import ngram_dedup
 from udfs.ngram_dedup import (
     NgramDedupSettings,
     ShardDeduplicator,
@@ -25,24 +24,6 @@ EXACT = 1e-9
 @functools.lru_cache(100_000)
 def tokenize(text: str) -> list[str]:
     return [word for word in uniseg_words(text) if not word.isspace()]
-
-
-@pytest.fixture(autouse=True)
-def slow_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    def spans(data: np.ndarray, offsets: np.ndarray):  # type: ignore[no-untyped-def]
-        starts, ends, word_offsets = [], [], [0]
-        for document in range(len(offsets) - 1):
-            position = offsets[document]
-            for word in uniseg_words(bytes(data[position : offsets[document + 1]]).decode()):
-                end = position + len(word.encode())
-                if not word.isspace():
-                    starts.append(position)
-                    ends.append(end)
-                position = end
-            word_offsets.append(len(starts))
-        return tuple(np.array(x, np.int64) for x in (starts, ends, word_offsets))
-
-    monkeypatch.setattr(ngram_dedup, "_tokens", spans)
 
 
 def run(texts: list[str], batch_rows: int = 7, **values: object):  # type: ignore[no-untyped-def]
