@@ -1,0 +1,1 @@
+"""The quality classifier: training it, scoring with it, turning a fraction into a threshold."""

@@ -1,0 +1,30 @@
+"""Train the DCLM-style quality classifier (fastText) from positive and negative texts."""
+
+import argparse
+
+from dclm_spark.command import run_command
+from dclm_spark.quality.train import QualityTrainingSettings, train_quality
+from dclm_spark.settings import override
+
+
+def main() -> None:
+    """Parse the command line, train, and print what the held-out texts say."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--positive", required=True, help="JSON Lines with `text` (comma, .gz, .zst)")
+    parser.add_argument("--negative", required=True, help="JSON Lines with `text` (comma, .gz, .zst)")
+    parser.add_argument("--output", required=True, help="where the model goes (model.bin)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    arguments = parser.parse_args()
+    report = train_quality(
+        positives=arguments.positive,
+        negatives=arguments.negative,
+        output=arguments.output,
+        settings=override(QualityTrainingSettings(), arguments.set),
+    )
+    print(f"{arguments.output}: held-out AUC {report['heldout_auc']}")
+    for row in report["heldout_at_threshold"]:
+        print("  " + "  ".join(f"{name} {value}" for name, value in row.items()))
+
+
+if __name__ == "__main__":
+    run_command(main)
