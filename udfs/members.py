@@ -1,0 +1,264 @@
+"""The containers of WARC files: gzip, Zstandard, LZ4 or nothing, as a stream of decoded pieces.
+
+A damaged gzip member or Zstandard frame ends with an error piece, and reading goes on at the next
+one that begins a WARC record.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol, cast
+
+_CHUNK_SIZE_BYTES = 256 * 1024
+_STEP_SIZE_BYTES = 64 * 1024
+_PIECE_SIZE_BYTES = 1024 * 1024
+# How far back the search for the next member may go when one turns out to be damaged.
+_LOOK_BACK_SIZE_BYTES = 4 * 1024 * 1024
+_GZIP_MAGIC = b"\x1f\x8b\x08"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_LZ4_MAGIC = b"\x04\x22\x4d\x18"
+_ZSTD_DICTIONARY_MAGIC = b"\x5d\x2a\x4d\x18"
+
+
+class Readable(Protocol):
+    """What pieces are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, b"" at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Decoded bytes; `offset` is where their member (in plain files: they) begin in the file."""
+
+    data: bytes
+    offset: int
+    begins_member: bool
+    # Why the member cannot be read to its end; its data ends here.
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Codec:
+    name: str
+    magic: bytes
+    # Given the bytes at hand from the member's start.
+    decoder: Callable[[bytes], Any]
+    errors: tuple[type[Exception], ...]
+
+
+def pieces(stream: Readable) -> tuple[Iterator[Piece], bool]:
+    """Return the decoded pieces of a file, and whether it is a plain one (not compressed)."""
+    window = _Window(stream)
+    window.have(4)
+    if window.data.startswith(_LZ4_MAGIC):
+        return _lz4_pieces(window), True
+    if window.data.startswith((_ZSTD_MAGIC, _ZSTD_DICTIONARY_MAGIC)):
+        return _members(window, _zstd_codec(window)), False
+    if window.data.startswith(_GZIP_MAGIC[:2]):
+        return _members(window, _gzip_codec()), False
+    return _plain_pieces(window), True
+
+
+class _Window:
+    """The part of the file at hand; `at` is the file offset of the next byte to decode."""
+
+    def __init__(self, stream: Readable):
+        self._stream = stream
+        self.data, self.base, self.at = b"", 0, 0
+
+    def rest(self, size: int) -> memoryview:
+        start = self.at - self.base
+        return memoryview(self.data)[start : start + size]
+
+    def more(self, keep_from: int) -> bool:
+        """Read on; keep what lies behind `keep_from`, within limits. False at the end."""
+        chunk = self._stream.read(_CHUNK_SIZE_BYTES)
+        keep_from = max(self.base, keep_from, self.at - _LOOK_BACK_SIZE_BYTES)
+        self.data = self.data[keep_from - self.base :] + chunk
+        self.base = keep_from
+        return bool(chunk)
+
+    def have(self, size: int) -> bool:
+        """Say whether `size` more bytes are there, reading on if need be."""
+        while self.base + len(self.data) - self.at < size:
+            if not self.more(self.at):
+                return False
+        return True
+
+    def tell(self) -> int:
+        return self.at
+
+    def read(self, size: int = -1) -> bytes:
+        if not self.have(1):
+            return b""
+        data = bytes(self.rest(size if size >= 0 else len(self.data)))
+        self.at += len(data)
+        return data
+
+
+def _plain_pieces(window: _Window) -> Iterator[Piece]:
+    while window.have(1):
+        offset = window.at
+        yield Piece(window.read(_PIECE_SIZE_BYTES), offset, False)
+
+
+def _lz4_pieces(window: _Window) -> Iterator[Piece]:
+    """Decode LZ4 as one stream: offsets count decoded bytes, and damage ends the file."""
+    from fastwarc.stream_io import Lz4Reader
+
+    reader, offset = Lz4Reader(cast(BinaryIO, window)), 0
+    while True:
+        try:
+            data = reader.read(_PIECE_SIZE_BYTES)
+        except Exception as error:
+            yield Piece(b"", offset, False, f"damaged LZ4 data: {error}")
+            return
+        if not data:
+            return
+        yield Piece(data, offset, False)
+        offset += len(data)
+
+
+def _members(window: _Window, codec: _Codec) -> Iterator[Piece]:
+    while window.have(1):
+        if bytes(window.rest(len(codec.magic))) == codec.magic or window.at == 0:
+            yield from _member(window, codec)
+        elif not _is_padding(window):
+            yield Piece(b"", window.at, False, f"bytes between {codec.name} members")
+            _seek_member(window, codec)
+
+
+def _member(window: _Window, codec: _Codec) -> Iterator[Piece]:
+    offset, begins = window.at, True
+    window.have(64)
+    decoder = codec.decoder(bytes(window.rest(64)))
+    while True:
+        view = window.rest(_STEP_SIZE_BYTES)
+        if not view and not window.more(offset):
+            yield Piece(b"", offset, False, f"the {codec.name} member is cut off by the file's end")
+            window.at = max(window.base, offset + 1)
+            return _seek_member(window, codec)
+        try:
+            data = decoder.decompress(view, _PIECE_SIZE_BYTES)
+        except codec.errors as error:
+            yield Piece(b"", offset, False, f"damaged {codec.name} member: {error}")
+            window.at = max(window.base, offset + 1)
+            return _seek_member(window, codec)
+        left = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
+        window.at += len(view) - len(left)
+        if data:
+            yield Piece(data, offset, begins)
+            begins = False
+        if decoder.eof:
+            return None
+
+
+def _is_padding(window: _Window) -> bool:
+    """Say whether only zeros and line ends follow; skip those at hand."""
+    while window.have(1):
+        view = bytes(window.rest(_CHUNK_SIZE_BYTES))
+        blank = len(view) - len(view.lstrip(b"\0\r\n"))
+        window.at += blank
+        if blank < len(view):
+            return blank > 0
+    return True
+
+
+def _seek_member(window: _Window, codec: _Codec) -> None:
+    """Go to the next member that begins a record, or to the end of the file."""
+    while window.have(len(codec.magic)):
+        found = window.data.find(codec.magic, window.at - window.base)
+        if found < 0:
+            window.at = window.base + len(window.data) - len(codec.magic) + 1
+            if not window.more(window.at):
+                break
+            continue
+        window.at = window.base + found
+        if _begins_record(window, codec):
+            return
+        window.at += 1
+    while window.more(window.at):
+        window.at = window.base + len(window.data)
+    window.at = window.base + len(window.data)
+
+
+def _begins_record(window: _Window, codec: _Codec) -> bool:
+    window.have(1024)
+    head = bytes(window.rest(1024))
+    try:
+        data = codec.decoder(head).decompress(head, 64)
+    except codec.errors:
+        return False
+    return bytes(data).lstrip(b"\r\n").startswith(b"WARC/")
+
+
+def _gzip_codec() -> _Codec:
+    inflate, name = _fastest_inflate()
+    return _Codec("gzip", _GZIP_MAGIC, lambda _: inflate.decompressobj(31), (zlib.error, name))
+
+
+def _fastest_inflate() -> tuple[Any, type[Exception]]:
+    try:
+        from isal import isal_zlib
+    except ImportError:
+        return zlib, zlib.error
+    return isal_zlib, cast(type[Exception], isal_zlib.error)
+
+
+class _ZstdDecoder:
+    """Zstandard frames behind the interface of zlib's decompression objects."""
+
+    unconsumed_tail = b""
+
+    def __init__(self, decompressor: Any, head: bytes):
+        import zstandard
+
+        self._object = decompressor.decompressobj()
+        try:
+            size = zstandard.get_frame_parameters(head).content_size
+        except zstandard.ZstdError:
+            size = 0
+        # A few bytes may stand for a megabyte where the frame does not tell its size.
+        self._step = _STEP_SIZE_BYTES if 0 < size <= _LOOK_BACK_SIZE_BYTES else 256
+        self.eof, self.unused_data = False, b""
+
+    def decompress(self, data: Any, _: int) -> bytes:
+        taken = bytes(data[: self._step])
+        result = cast(bytes, self._object.decompress(taken))
+        self.eof = self._object.eof
+        rest = bytes(data[len(taken) :])
+        self.unconsumed_tail = rest
+        self.unused_data = self._object.unused_data + rest
+        return result
+
+
+def _zstd_codec(window: _Window) -> _Codec:
+    import zstandard
+
+    dictionary = _zstd_dictionary(window)
+    decompressor = zstandard.ZstdDecompressor(dict_data=dictionary)
+    return _Codec(
+        "Zstandard",
+        _ZSTD_MAGIC,
+        lambda head: _ZstdDecoder(decompressor, head),
+        (zstandard.ZstdError,),
+    )
+
+
+def _zstd_dictionary(window: _Window) -> Any:
+    """Read the dictionary that a .warc.zst may begin with, in a skippable frame."""
+    import zstandard
+
+    if not window.data.startswith(_ZSTD_DICTIONARY_MAGIC) or not window.have(8):
+        return None
+    size = int.from_bytes(window.rest(8)[4:], "little")
+    if size > _LOOK_BACK_SIZE_BYTES or not window.have(8 + size):
+        return None
+    dictionary = bytes(window.rest(8 + size)[8:])
+    window.at += 8 + size
+    if dictionary.startswith(_ZSTD_MAGIC):
+        dictionary = zstandard.ZstdDecompressor().decompress(
+            dictionary, max_output_size=_LOOK_BACK_SIZE_BYTES
+        )
+    return zstandard.ZstdCompressionDict(dictionary)
