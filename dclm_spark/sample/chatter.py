@@ -17,7 +17,7 @@ _WORDS = split_lists(
         "lost all my stuff|"
         "drops the signal|smells funny|is stuck on the logo|eats the battery|just died on me",
         "mood": "lol|haha|omg|ugh|tbh|imo|smh|idk|yeah|nope|hmm|dude|guys|sorry",
-        "fix": "turn it off and on|update the thing|call the shop|read the sticky|try another cable|"
+        "fix": "turn it off and on|update the thing|call the shop|read the sticky|try a new cable|"
         "wait for the patch|clean the contacts|ask the mods|reset it|send it back|buy a new one",
         "when": "last night|yesterday|like a week ago|since the update|this morning|all day|"
         "every single time|on my birthday|after lunch|right before work",
@@ -88,7 +88,9 @@ def chatter(rng: Random, kind: str, facts: list[Fact]) -> Article:
     """Write one low-quality page of `kind` (a key of KINDS), with wrong versions of `facts`."""
     patterns = KINDS[kind].split("\n")
     words = Vocabulary(rng, _WORDS)
-    lines = [rng.choice(patterns).format_map(words) for _ in range(rng.randint(18, 60))]
+    # No pattern twice: its fixed words would count as repetition.
+    chosen = rng.sample(patterns, rng.randint(len(patterns) * 3 // 4, len(patterns)))
+    lines = [pattern.format_map(words) for pattern in chosen]
     for fact in facts:
         lines.insert(rng.randint(0, len(lines)), "i heard " + fact.misstate(rng).lower())
     title = f"{words['hype']} {words['gadget']} and {words['goods']} {kind} page of {words['city']}"

@@ -6,9 +6,7 @@ from random import Random
 
 from dclm_spark.sample.vocabulary import alternatives
 
-_MENU = "Home|About|Archive|Topics|Contact|Search|Members|Latest|Shop|Help|Gallery|Events".split(
-    "|"
-)
+_MENU = alternatives("Home|About|Archive|Topics|Contact|Search|Members|Latest|Shop|Help|Gallery")
 _BANNERS = (
     "We use cookies to make this site work and to count visits. Accept all or change settings.",
     "This website stores small files on your device. Accept Decline Learn more",

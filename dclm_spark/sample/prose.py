@@ -153,4 +153,5 @@ def _prose_paragraphs(text: str) -> Iterator[str]:
             yield paragraph
 
 
-_MARKUP = re.compile(r">>>|::|==|https?:|[\\#{}|<>]|\.\.\.")
+# Also what URL removal would take out: a dot between two letters.
+_MARKUP = re.compile(r">>>|::|==|https?:|[\\#{}|<>@]|\.\.\.|\w\.\w")
