@@ -125,7 +125,7 @@ class OpenLMScorer:
         states = torch.stack([state for of_one in rows for state in of_one])
         wanted = torch.tensor([t for of_one in targets for t in of_one], device=self.device)
         nats, greedy = [], []
-        pieces = zip(states.split(HEAD_ROWS), wanted.split(HEAD_ROWS), strict=True)
+        pieces = zip(torch.split(states, HEAD_ROWS), torch.split(wanted, HEAD_ROWS), strict=True)
         for some_states, some_wanted in pieces:
             logits = self._head(some_states)
             nats.append(functional.cross_entropy(logits, some_wanted, reduction="none"))
@@ -159,7 +159,7 @@ def _layer(
     attention: Attention = layer.attention
     rows, width, channels = hidden.shape
     heads = (rows, width, -1, attention.head_width)
-    q, k, v = attention.in_proj(layer.attention_norm(hidden)).split(channels, dim=-1)  # type: ignore[no-untyped-call]
+    q, k, v = attention.in_proj(layer.attention_norm(hidden)).split(channels, dim=-1)
     queries = rotate(attention.q_norm(q).view(heads), cosine, sine)
     keys = rotate(attention.k_norm(k).view(heads), cosine, sine)
     values = v.view(heads)

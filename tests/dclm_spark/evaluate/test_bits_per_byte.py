@@ -1,0 +1,33 @@
+import gzip
+import json
+import math
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from dclm_spark.errors import InputError
+from dclm_spark.evaluate.bits_per_byte import bits_per_byte, read_texts, score_texts
+from tests.dclm_spark.evaluate.fakes import Bytes, LengthScorer
+
+
+@pytest.mark.parametrize("max_tokens", [4, 7, 2048])
+def test_windows_of_any_length_score_every_token_once(max_tokens: int) -> None:
+    texts = ["hello world", "é", ""]
+    records = list(score_texts(LengthScorer(), Bytes(), texts, max_tokens))
+    nats = [sum(byte + 1 for byte in text.encode()) / 100 for text in texts]
+    assert [record["nats"] for record in records] == pytest.approx(nats)
+    assert [record["bytes"] for record in records] == [11, 2, 0]
+    value = bits_per_byte("t", [records]).values()[0]
+    assert value == pytest.approx(sum(nats) / math.log(2) / 13)
+
+
+def test_texts_come_from_plain_and_compressed_lines(tmp_path: Path) -> None:
+    lines = (json.dumps({"text": "a"}) + "\n" + json.dumps({"text": "b"}) + "\n").encode()
+    (tmp_path / "t.jsonl").write_bytes(lines)
+    (tmp_path / "t.jsonl.gz").write_bytes(gzip.compress(lines))
+    (tmp_path / "t.jsonl.zst").write_bytes(zstandard.compress(lines))
+    for name in ("t.jsonl", "t.jsonl.gz", "t.jsonl.zst"):
+        assert read_texts(str(tmp_path / name)) == ["a", "b"]
+    with pytest.raises(InputError, match=r"none\.jsonl"):
+        read_texts(str(tmp_path / "none.jsonl"))
