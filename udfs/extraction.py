@@ -1,0 +1,181 @@
+"""From a WARC file to documents: reading, charset, main text; every response record gets a row."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from udfs.charset import DECLARED, POLICIES, STRICT_UTF_8, Decoded, decode
+from udfs.document_rows import DocumentRows
+from udfs.documents import DROPPED, QUARANTINED
+from udfs.html import SupervisedParser, extractor_version
+from udfs.quirks import follows_reference
+from udfs.storage import ReadSettings, open_stream
+from udfs.warc import BrokenRecord, RecordCounts, WarcRecord, WarcSettings, read_records
+
+__all__ = ["ExtractionSettings", "RecordCounts", "SkipUrl", "extract_documents"]
+
+STAGE = "extract"
+# Rules that judge a URL alone belong to the heuristics, wherever they are applied.
+URL_STAGE = "heuristics"
+
+# Given URLs, returns per URL (rule or null, value, threshold).
+SkipUrl = Callable[[pa.Array], tuple[pa.Array, pa.Array, pa.Array]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractionSettings:
+    """How records become text; the defaults are the reference's (spec 1.1, 1.2)."""
+
+    quirks: str = "dclm-2024"
+    # "strict-utf-8", "declared", or "" for what `quirks` implies: strict for dclm-2024.
+    charset_policy: str = ""
+    # Allowed media types ("text/html"), from the crawler's detection or else the HTTP header;
+    # empty: all, as the reference.
+    mime_types: tuple[str, ...] = ()
+    # Allowed HTTP statuses; empty: all, as the reference.
+    http_statuses: tuple[int, ...] = ()
+    max_html_size_bytes: int = 16 * 1024 * 1024
+    # The longest that the parser may take for one page; a large page takes about a second.
+    timeout_seconds: float = 30.0
+    batch_size_bytes: int = 8 * 1024 * 1024
+    batch_rows: int = 2000
+    warc: WarcSettings = field(default_factory=WarcSettings)
+    read: ReadSettings = field(default_factory=ReadSettings)
+
+    def __post_init__(self) -> None:
+        if self.charset_policy not in ("", *POLICIES):
+            raise ValueError(
+                f"charset_policy: {self.charset_policy!r} is not known; write one of "
+                f"{', '.join(map(repr, POLICIES))}, or '' for what quirks implies"
+            )
+
+    @property
+    def effective_charset_policy(self) -> str:
+        """Return the charset policy, resolved from `quirks` where it is not given."""
+        implied = STRICT_UTF_8 if follows_reference(self.quirks) else DECLARED
+        return self.charset_policy or implied
+
+
+def extract_documents(
+    crawl: str,
+    uri: str,
+    path: str,
+    settings: ExtractionSettings = ExtractionSettings(),
+    skip_url: SkipUrl | None = None,
+    counts: RecordCounts | None = None,
+    parser: SupervisedParser | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the response records of a WARC as documents (schema EXTRACTED), in file order.
+
+    `fate` is null where text was extracted (it may be empty) and says what happened elsewhere.
+    Pages whose URL `skip_url` names a rule for are not parsed. `counts` receives the numbers of
+    records of all types, complete once the iterator is exhausted.
+    """
+    counts = RecordCounts() if counts is None else counts
+    with (
+        parser or SupervisedParser(settings.timeout_seconds) as parser,
+        open_stream(uri, settings=settings.read) as stream,
+    ):
+        extractor = _Extractor(crawl, path, settings, skip_url, parser)
+        for records in _batches(read_records(stream, settings.warc, counts), settings):
+            yield extractor.batch(records)
+
+
+def _batches(
+    records: Iterator[WarcRecord | BrokenRecord], settings: ExtractionSettings
+) -> Iterator[list[WarcRecord | BrokenRecord]]:
+    batch: list[WarcRecord | BrokenRecord] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += len(record.payload) if isinstance(record, WarcRecord) else 0
+        if size >= settings.batch_size_bytes or len(batch) >= settings.batch_rows:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+class _Extractor:
+    def __init__(
+        self,
+        crawl: str,
+        path: str,
+        settings: ExtractionSettings,
+        skip_url: SkipUrl | None,
+        parser: SupervisedParser,
+    ):
+        self._crawl, self._path, self._settings = crawl, path, settings
+        self._skip_url, self._parser = skip_url, parser
+        self._policy = settings.effective_charset_policy
+
+    def batch(self, records: list[WarcRecord | BrokenRecord]) -> pa.RecordBatch:
+        rows = DocumentRows(self._crawl, self._path)
+        skipped = self._skipped(records)
+        for index, record in enumerate(records):
+            if isinstance(record, BrokenRecord):
+                rows.add(record.offset, url=record.url)
+                rows.fate(QUARANTINED, STAGE, record.rule, error=record.reason)
+                continue
+            rows.add(
+                record.offset,
+                url=record.url,
+                fetch_time=record.fetch_time,
+                http_status=record.http_status,
+                content_type=record.http_content_type,
+                html_size_bytes=len(record.payload),
+            )
+            if index in skipped:
+                rule, value, threshold = skipped[index]
+                rows.fate(DROPPED, URL_STAGE, rule, value, threshold)
+            elif not self._refused(record, rows):
+                self._extract(record, rows)
+        return rows.batch()
+
+    def _skipped(
+        self, records: list[WarcRecord | BrokenRecord]
+    ) -> dict[int, tuple[str, float | None, float | None]]:
+        if self._skip_url is None:
+            return {}
+        urls = pa.array([record.url or "" for record in records], pa.string())
+        rules, values, thresholds = (column.to_pylist() for column in self._skip_url(urls))
+        outcomes = zip(rules, values, thresholds, strict=True)
+        return {index: outcome for index, outcome in enumerate(outcomes) if outcome[0]}
+
+    def _refused(self, record: WarcRecord, rows: DocumentRows) -> bool:
+        """Apply the status, media type and size policies."""
+        settings, size = self._settings, len(record.payload)
+        if settings.http_statuses and record.http_status not in settings.http_statuses:
+            rows.fate(DROPPED, STAGE, "http_status", record.http_status)
+        elif settings.mime_types and _mime_type(record) not in settings.mime_types:
+            rows.fate(DROPPED, STAGE, "mime_type", error=_mime_type(record) or "no media type")
+        elif size > settings.max_html_size_bytes:
+            rows.fate(QUARANTINED, STAGE, "html_too_large", size, settings.max_html_size_bytes)
+        else:
+            return False
+        return True
+
+    def _extract(self, record: WarcRecord, rows: DocumentRows) -> None:
+        page: Decoded | None = decode(
+            record.payload,
+            http_content_type=record.http_content_type,
+            detected_charset=record.detected_charset,
+            policy=self._policy,
+        )
+        if page is None:
+            rows.fate(DROPPED, STAGE, "not_utf8")
+            return
+        rows.set("charset", page.charset)
+        rows.set("charset_source", page.source)
+        parsed = self._parser.parse(page.utf8)
+        if parsed.rule is not None:
+            rows.fate(QUARANTINED, STAGE, parsed.rule, error=parsed.error)
+            return
+        rows.set("extractor", extractor_version())
+        rows.set("text", parsed.text)
+
+
+def _mime_type(record: WarcRecord) -> str:
+    declared = record.identified_type or record.http_content_type or ""
+    return declared.partition(";")[0].strip().lower()

@@ -1,0 +1,195 @@
+"""HTML to main text with resiliparse, in a child process that may hang or die.
+
+A parser written in C can loop or crash on a page. Each worker therefore forks one child that does
+nothing but parse; a page that exceeds its time or takes the child down is reported, and a new child
+goes on with the next page. One page at a time crosses a pipe.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import select
+import signal
+import struct
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Self
+
+Parser = Callable[[str], str]
+
+_HEADER = struct.Struct("<BQ")
+_TEXT, _ERROR = 0, 1
+_PIPE_SIZE_BYTES = 1024 * 1024
+_SET_PARENT_DEATH_SIGNAL = 1
+
+
+@cache
+def extractor_version() -> str:
+    """Return the name and version of the extractor, as documents record it."""
+    from importlib.metadata import version
+
+    return f"resiliparse {version('resiliparse')}"
+
+
+def main_text(html: str) -> str:
+    """Return the main content of a page as plain text: the reference's options (spec 1.2)."""
+    return _resiliparse()(html)
+
+
+@cache
+def _resiliparse() -> Parser:
+    from resiliparse.extract.html2text import extract_plain_text
+
+    # Everything else is resiliparse's default: formatting, list bullets, alt texts and comment
+    # sections on; links, form fields and noscript off; nothing skipped.
+    return lambda html: str(extract_plain_text(html, main_content=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The text of a page (UTF-8), or the `rule` and `error` that say why there is none."""
+
+    text: bytes | None
+    rule: str | None = None
+    error: str | None = None
+
+
+class SupervisedParser:
+    """Parses pages in a child process, each within `timeout_seconds`."""
+
+    def __init__(self, timeout_seconds: float, parser: Parser = main_text):
+        self._timeout_seconds, self._parser = timeout_seconds, parser
+        self._child = 0
+        self._requests = self._replies = -1
+
+    def parse(self, html_utf8: bytes) -> Parsed:
+        """Return the text of one page; never raises for what the page or the parser does."""
+        self._start()
+        deadline = time.monotonic() + self._timeout_seconds
+        try:
+            _write(self._requests, _HEADER.pack(_TEXT, len(html_utf8)), deadline)
+            _write(self._requests, html_utf8, deadline)
+            kind, size = _HEADER.unpack(_read(self._replies, _HEADER.size, deadline))
+            reply = _read(self._replies, size, deadline)
+        except TimeoutError:
+            self.close()
+            reason = f"the parser took more than {self._timeout_seconds:g} s (timeout_seconds)"
+            return Parsed(None, "parser_timeout", reason)
+        except (EOFError, BrokenPipeError):
+            return Parsed(None, "parser_crash", f"the parser process {self._end_of_child()}")
+        if kind == _ERROR:
+            return Parsed(None, "parser_error", reply.decode("utf-8", "replace"))
+        return Parsed(reply)
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._child, signal.SIGKILL)
+            self._end_of_child()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        if self._child:
+            return
+        _resiliparse()
+        child_reads, self._requests = os.pipe()
+        self._replies, child_writes = os.pipe()
+        parent = os.getpid()
+        self._child = os.fork()
+        if not self._child:
+            _serve(child_reads, child_writes, self._parser, parent)
+        os.close(child_reads)
+        os.close(child_writes)
+        for pipe in (self._requests, self._replies):
+            os.set_blocking(pipe, False)
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE_BYTES)
+
+    def _end_of_child(self) -> str:
+        """Reap the child and say how it ended."""
+        child, self._child = self._child, 0
+        os.close(self._requests)
+        os.close(self._replies)
+        try:
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        except ChildProcessError:
+            return "ended"
+        if code < 0:
+            return f"was killed by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}"
+
+
+def _serve(requests: int, replies: int, parser: Parser, parent: int) -> None:
+    """Answer requests until the parent is gone; the child's whole life."""
+    try:
+        _leave_parent(requests, replies, parent)
+        while True:
+            _, size = _HEADER.unpack(_read(requests, _HEADER.size))
+            html = _read(requests, size).decode("utf-8", "replace")
+            kind, reply = _TEXT, b""
+            try:
+                reply = parser(html).encode("utf-8", "replace")
+            except Exception as error:
+                kind, reply = _ERROR, f"{type(error).__name__}: {error}"[:500].encode()
+            _write(replies, _HEADER.pack(kind, len(reply)))
+            _write(replies, reply)
+    except BaseException:
+        os._exit(0)
+
+
+def _leave_parent(requests: int, replies: int, parent: int) -> None:
+    """Keep nothing of the parent's: its sockets, its signal handlers, its life after death."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+    first, second = sorted((requests, replies))
+    os.closerange(3, first)
+    os.closerange(first + 1, second)
+    os.closerange(second + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _read(pipe: int, size: int, deadline: float | None = None) -> bytes:
+    parts: list[bytes] = []
+    while size:
+        _wait(pipe, select.POLLIN, deadline)
+        try:
+            part = os.read(pipe, min(size, _PIPE_SIZE_BYTES))
+        except BlockingIOError:
+            continue
+        if not part:
+            raise EOFError
+        parts.append(part)
+        size -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _write(pipe: int, data: bytes, deadline: float | None = None) -> None:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(pipe, view) :]
+        except BlockingIOError:
+            _wait(pipe, select.POLLOUT, deadline)
+
+
+def _wait(pipe: int, event: int, deadline: float | None) -> None:
+    """Wait until `pipe` is ready; the child has no deadline and simply blocks."""
+    if deadline is None:
+        return
+    poll = select.poll()
+    poll.register(pipe, event)
+    if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        raise TimeoutError
