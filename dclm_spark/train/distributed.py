@@ -79,6 +79,7 @@ def spread(model: OpenLM, settings: TrainSettings, ranks: Ranks) -> None:
         if settings.precision == "bf16-mixed"
         else MixedPrecisionPolicy()
     )
+    model.loss_chunk_tokens = settings.loss_chunk_tokens
     for layer in model.layers:
         assert isinstance(layer, Block)
         layer.recompute = settings.recompute

@@ -24,7 +24,9 @@ class HeldoutLoss:
     num_tokens: int
 
 
-def token_byte_lengths(tokenizer: str, manifest: Manifest) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def token_byte_lengths(
+    tokenizer: str, manifest: Manifest
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Return how many bytes of text each token id stands for; end of text and padding stand for 0.
 
     Reads a byte-level BPE `tokenizer.json`, in which one character of a token is one byte.

@@ -46,7 +46,10 @@ from dclm_spark.train.signals import Preempted, Preemption
 
 log = logging.getLogger(__name__)
 # Settings that may change between a run and its continuation, for they change no result.
-_FREE = ("micro_batch_sequences", "compile", "recompute", "checkpoint", "observe", "stop_tokens")
+_FREE = (
+    "micro_batch_sequences", "compile", "recompute", "loss_chunk_tokens", "checkpoint", "observe",
+    "stop_tokens",
+)  # fmt: skip
 _FREE_DATA = ("passes", "prefetch_batches", "cache_directory", "verify_checksums")
 
 
@@ -326,7 +329,9 @@ def _evaluate(run: Run) -> HeldoutLoss | None:
         return None
     found = run.heldout.evaluate(run.model)
     run.log.write("heldout", run.step, dataclasses.asdict(found))
-    run.interval.started = time.perf_counter() if run.interval.num_steps == 0 else run.interval.started
+    run.interval.started = (
+        time.perf_counter() if run.interval.num_steps == 0 else run.interval.started
+    )
     return found
 
 

@@ -36,12 +36,12 @@ def initialize(model: OpenLM, *, seed: int) -> None:
         if name not in deviations:
             nn.init.ones_(weight)
             continue
-        generator = torch.Generator(weight.device).manual_seed(seed + (zlib.crc32(name.encode()) << 20))
+        generator = torch.Generator(weight.device).manual_seed(
+            seed + (zlib.crc32(name.encode()) << 20)
+        )
         whole = torch.empty(weight.shape, device=weight.device)
         limit = 3 * deviations[name]
-        nn.init.trunc_normal_(
-            whole, std=deviations[name], a=-limit, b=limit, generator=generator
-        )
+        nn.init.trunc_normal_(whole, std=deviations[name], a=-limit, b=limit, generator=generator)
         assign(weight, whole)
 
 

@@ -233,6 +233,7 @@ class OpenLM(nn.Module):
             raise ValueError("model.vocabulary_size is not set: take it from the shard manifest")
         self.settings = settings
         self.activation_dtype: torch.dtype | None = None
+        self.loss_chunk_tokens: int | None = None
         self.tok_embeddings = nn.Embedding(settings.vocabulary_size, settings.width)
         self.layers = nn.ModuleList(Block(settings) for _ in range(settings.num_layers))
         self.norm = Norm(settings.width, settings.norm_epsilon)
@@ -251,10 +252,60 @@ class OpenLM(nn.Module):
         cosine, sine = self.rotary(tokens_BS.shape[1], h_BSD.dtype)
         for layer in self.layers:
             h_BSD = layer(h_BSD, cosine, sine, mask)
-        logits_BSV = self.output(self.norm(h_BSD)).float()
+        h_BSD = self.norm(h_BSD)
         if targets_BS is None:
-            return logits_BSV  # type: ignore[no-any-return]
-        return position_losses(logits_BSV, targets_BS)
+            return self.output(h_BSD).float()  # type: ignore[no-any-return]
+        if self.loss_chunk_tokens is None:
+            return position_losses(self.output(h_BSD).float(), targets_BS)
+        weight_VD = self.output.weight.to(h_BSD.dtype)
+        losses = ChunkedLosses.apply(
+            h_BSD.flatten(0, 1), weight_VD, targets_BS.flatten(), self.loss_chunk_tokens
+        )
+        return losses[0].view(targets_BS.shape), losses[1].view(targets_BS.shape)
+
+
+class ChunkedLosses(torch.autograd.Function):
+    """`position_losses` with the logits of one chunk of positions at a time.
+
+    The backward pass computes the logits again (one more product with the output matrix) and
+    turns them into gradients in place.
+    """
+
+    @staticmethod
+    def forward(
+        context: Any, h_PD: Tensor, weight_VD: Tensor, targets_P: Tensor, chunk_tokens: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return cross entropy and log normalizer of each of P positions."""
+        chunks = zip(h_PD.split(chunk_tokens), targets_P.split(chunk_tokens), strict=True)
+        losses = [position_losses((h @ weight_VD.t()).float(), targets) for h, targets in chunks]
+        cross_entropy_P, normalizer_P = (torch.cat(part) for part in zip(*losses, strict=True))
+        context.save_for_backward(h_PD, weight_VD, targets_P, normalizer_P)
+        context.chunk_tokens = chunk_tokens
+        return cross_entropy_P, normalizer_P
+
+    @staticmethod
+    def backward(context: Any, by_loss_P: Tensor, by_normalizer_P: Tensor) -> Any:
+        """Return the gradients of activations and output matrix."""
+        h_PD, weight_VD, targets_P, normalizer_P = context.saved_tensors
+        by_h_PD = torch.empty_like(h_PD)
+        by_weight_VD = torch.zeros_like(weight_VD, dtype=torch.float32)
+        for start in range(0, len(h_PD), context.chunk_tokens):
+            part = slice(start, start + context.chunk_tokens)
+            logits = (h_PD[part] @ weight_VD.t()).float()
+            logits.sub_(normalizer_P[part, None]).exp_()
+            logits.mul_((by_loss_P[part] + by_normalizer_P[part])[:, None])
+            logits.scatter_add_(1, targets_P[part, None], -by_loss_P[part, None])
+            by_logits = logits.to(h_PD.dtype)
+            by_h_PD[part] = by_logits @ weight_VD
+            by_weight_VD += by_logits.t() @ h_PD[part]
+        return by_h_PD, by_weight_VD.to(weight_VD.dtype), None, None
+
+
+def position_losses(logits_BSV: Tensor, targets_BS: Tensor) -> tuple[Tensor, Tensor]:
+    """Return cross entropy and log normalizer (both in nats) of each position."""
+    log_normalizer_BS = logits_BSV.logsumexp(dim=-1)
+    chosen_BS = logits_BSV.gather(-1, targets_BS[..., None]).squeeze(-1)
+    return log_normalizer_BS - chosen_BS, log_normalizer_BS
 
 
 def initial_deviations(settings: ModelSettings) -> dict[str, float]:
@@ -270,11 +321,3 @@ def initial_deviations(settings: ModelSettings) -> dict[str, float]:
             f"layers.{index}.feed_forward.w3.weight": wide / depth,
         }
     return deviations
-
-
-def position_losses(logits_BSV: Tensor, targets_BS: Tensor) -> tuple[Tensor, Tensor]:
-    """Return cross entropy and log normalizer (both in nats) of each position."""
-    log_normalizer_BS = logits_BSV.logsumexp(dim=-1)
-    chosen_BS = logits_BSV.gather(-1, targets_BS[..., None]).squeeze(-1)
-    return log_normalizer_BS - chosen_BS, log_normalizer_BS
-

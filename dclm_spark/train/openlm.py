@@ -70,7 +70,7 @@ def read_model(path: Path) -> tuple[OpenLM, TrainSettings]:
     settings = infer_settings(weights)
     model = OpenLM(settings)
     load_weights(model, weights)
-    return model, _inference_settings(settings, name=f"openlm:{path.name}")
+    return model, inference_settings(settings, name=f"openlm:{path.name}")
 
 
 def load_weights(model: OpenLM, weights: Mapping[str, Tensor]) -> None:
@@ -82,7 +82,9 @@ def load_weights(model: OpenLM, weights: Mapping[str, Tensor]) -> None:
         if name not in own or name not in weights or own[name].shape != weights[name].shape
     )
     if wrong:
-        raise ValueError(f"weights do not fit the model: {', '.join(wrong[:5])} ({len(wrong)} in all)")
+        raise ValueError(
+            f"weights do not fit the model: {', '.join(wrong[:5])} ({len(wrong)} in all)"
+        )
     model.load_state_dict({name: weights[name].to(own[name].dtype) for name in own})
 
 
@@ -92,7 +94,7 @@ def write_model(model: OpenLM, path: Path) -> None:
     torch.save({"epoch": 0, "name": "dclm-spark", "state_dict": weights}, path)
 
 
-def _inference_settings(model: ModelSettings, *, name: str) -> TrainSettings:
+def inference_settings(model: ModelSettings, *, name: str) -> TrainSettings:
     """Wrap a network whose training is not known; only `model` means something."""
     return TrainSettings(
         scale=name,

@@ -51,9 +51,7 @@ class Provenance:
                 f"{path}: cannot be read ({error}), so losses by domain are not to be had; "
                 "pass --set observe.domain_interval_steps=0"
             ) from error
-        return pq.read_table(
-            io.BytesIO(content), columns=["row", "domain", "start", "num_tokens"]
-        )
+        return pq.read_table(io.BytesIO(content), columns=["row", "domain", "start", "num_tokens"])
 
 
 def merge(parts: Sequence[DomainLosses]) -> DomainLosses:
@@ -65,7 +63,9 @@ def merge(parts: Sequence[DomainLosses]) -> DomainLosses:
     return dict(merged)
 
 
-def largest(losses: Mapping[str, tuple[float, int]], num_domains: int = 20) -> list[dict[str, object]]:
+def largest(
+    losses: Mapping[str, tuple[float, int]], num_domains: int = 20
+) -> list[dict[str, object]]:
     """Return the domains with the most tokens: name, tokens and mean loss in nats."""
     order = sorted(losses.items(), key=lambda item: (-item[1][1], item[0]))
     return [

@@ -41,6 +41,8 @@ class TrainSettings:
     compile: bool = True
     # Activations recomputed in the backward pass: none, selective (all but products), full.
     recompute: str = "none"
+    # Positions whose logits exist at one time; costs computing them twice. None: all.
+    loss_chunk_tokens: int | None = None
     # A checkpoint, export or OpenLM file to start from, with fresh optimizer state.
     initial_weights: str | None = None
 
@@ -191,12 +193,13 @@ def scale_tiny() -> TrainSettings:
         schedule=ScheduleSettings(warmup_steps=10, end_rate=1e-4),
         data=DataSettings(heldout_sequences=4),
         checkpoint=CheckpointSettings(interval_steps=50),
-        observe=ObserveSettings(interval_steps=5, heldout_interval_steps=50),
-        tokens=100 * 2048,
+        observe=ObserveSettings(interval_steps=5, heldout_interval_steps=25),
+        tokens=75 * 2048,
         batch_sequences=1,
         micro_batch_sequences=1,
         z_loss=1e-4,
         precision="fp32",
+        loss_chunk_tokens=128,
         compile=False,
     )
 

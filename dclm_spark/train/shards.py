@@ -151,7 +151,9 @@ class ShardReader:
         try:
             column = self._file(shard).read_row_group(group, columns=["tokens"]).column(0)
         except (pa.ArrowException, OSError) as error:
-            raise ShardError(f"{self._name(shard)}: row group {group} is damaged ({error})") from error
+            raise ShardError(
+                f"{self._name(shard)}: row group {group} is damaged ({error})"
+            ) from error
         width = self.manifest.tokens_per_row
         array = column.combine_chunks()
         if isinstance(array, pa.ChunkedArray):
@@ -187,7 +189,9 @@ class ShardReader:
         try:
             file = pq.ParquetFile(path, memory_map=True)
         except (pa.ArrowException, OSError) as error:
-            raise ShardError(f"{self._name(shard)}: not a readable Parquet file ({error})") from error
+            raise ShardError(
+                f"{self._name(shard)}: not a readable Parquet file ({error})"
+            ) from error
         sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         if sizes != group_sizes(shard.num_sequences):
             raise ShardError(
@@ -213,7 +217,9 @@ class ShardReader:
                 raise ShardError(f"{name}: the manifest lists it but it does not exist")
             return Path(name)
         if self.cache_directory is None:
-            raise ShardError(f"{name}: set data.cache_directory to a local folder for remote shards")
+            raise ShardError(
+                f"{name}: set data.cache_directory to a local folder for remote shards"
+            )
         target = self.cache_directory / f"{shard.sha256}.parquet"
         if not target.is_file():
             self.cache_directory.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,9 @@ def write_shards(
     for number, start in enumerate(range(0, len(rows), sequences_per_shard)):
         part = rows[start : start + sequences_per_shard]
         name = f"shard-{number:05d}.parquet"
-        table = pa.table({"tokens": pa.array([r.astype("<u2").tobytes() for r in part], pa.binary())})
+        table = pa.table(
+            {"tokens": pa.array([r.astype("<u2").tobytes() for r in part], pa.binary())}
+        )
         pq.write_table(table, directory / name, compression="zstd", row_group_size=256)
         content = (directory / name).read_bytes()
         if domains is not None:
@@ -62,13 +64,17 @@ def _write_provenance(
             "doc_id": pa.array([bytes(16)] * len(spans), pa.binary(16)),
             "domain": [domains[part % len(domains)] for _, part in spans],
             "start": pa.array([part * half for _, part in spans], pa.int32()),
-            "num_tokens": pa.array([width - half if part else half for _, part in spans], pa.int32()),
+            "num_tokens": pa.array(
+                [width - half if part else half for _, part in spans], pa.int32()
+            ),
         }
     )
     pq.write_table(table, directory / name.replace(".parquet", ".provenance.parquet"))
 
 
-def counting_rows(num_rows: int, length: int, *, period: int = 7, seed: int = 0) -> NDArray[np.uint16]:
+def counting_rows(
+    num_rows: int, length: int, *, period: int = 7, seed: int = 0
+) -> NDArray[np.uint16]:
     """Rows that a model can learn: runs of consecutive ids from random starts."""
     starts = np.random.default_rng(seed).integers(1, 200, size=(num_rows, 1))
     return ((starts + np.arange(length + 1) % period) % 249).astype(np.uint16)

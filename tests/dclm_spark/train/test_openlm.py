@@ -1,0 +1,118 @@
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from dclm_spark.train import openlm
+from dclm_spark.train.model import load
+from dclm_spark.train.network import OpenLM
+from dclm_spark.train.optimizer import (
+    OptimizerSettings,
+    StepJudge,
+    build_optimizer,
+    clip_gradients,
+    step_unless,
+)
+from dclm_spark.train.schedule import ScheduleSettings, learning_rate
+from tests.shared_data import SHARED, needs_shared
+
+pytestmark = needs_shared
+
+
+@pytest.fixture(scope="module")
+def golden() -> tuple[dict[str, Tensor], dict[str, Any]]:
+    arrays = np.load(SHARED / "golden/openlm_tiny.npz")
+    facts = json.loads((SHARED / "golden/openlm_tiny.json").read_text())
+    return {name: torch.from_numpy(arrays[name]) for name in arrays.files}, facts
+
+
+def reference(arrays: dict[str, Tensor], moment: str, prefix: str = "") -> dict[str, Tensor]:
+    names = [name for name in arrays if name.startswith(moment + "/")]
+    return {prefix + name.split("/", 1)[1]: arrays[name].clone() for name in names}
+
+
+def golden_model(arrays: dict[str, Tensor]) -> OpenLM:
+    weights = openlm.from_openlm(reference(arrays, "init"))
+    model = OpenLM(openlm.infer_settings(weights, sequence_length=48))
+    openlm.load_weights(model, weights)
+    return model
+
+
+def test_the_same_weights_give_the_references_logits(golden: Any) -> None:
+    arrays, _ = golden
+    logits = golden_model(arrays)(arrays["tokens"][0][:, :-1])
+    torch.testing.assert_close(logits.detach(), arrays["logits"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("chunk_tokens", [None, 50])
+def test_twelve_steps_give_the_references_losses_norms_rates_and_weights(
+    golden: Any, chunk_tokens: int | None
+) -> None:
+    arrays, facts = golden
+    model = golden_model(arrays)
+    model.loss_chunk_tokens = chunk_tokens
+    settings = OptimizerSettings(peak_rate=facts["lr"], weight_decay=facts["weight_decay"])
+    schedule = ScheduleSettings(warmup_steps=facts["warmup_steps"], end_rate=facts["end_lr"])
+    optimizer = build_optimizer(settings, model)
+    judge = StepJudge(settings, torch.device("cpu"))
+    for step, wanted in enumerate(facts["steps"]):
+        rate = learning_rate(schedule, peak_rate=facts["lr"], step=step, num_steps=12)
+        tokens = arrays["tokens"][step]
+        cross_entropy, normalizer = model(tokens[:, :-1], tokens[:, 1:])
+        loss = cross_entropy.mean() + facts["z_loss"] * (normalizer**2).mean()
+        loss.backward()
+        norm = clip_gradients(model, facts["grad_clip"])
+        step_unless(optimizer, judge.refuse(loss, norm, step), rate)
+        assert rate == pytest.approx(wanted["lr"], rel=1e-12)
+        assert loss.item() == pytest.approx(wanted["loss"], abs=1e-5)
+        assert cross_entropy.mean().item() == pytest.approx(wanted["cross_entropy"], abs=1e-5)
+        assert norm.item() == pytest.approx(wanted["grad_norm"], abs=1e-5)
+    final = openlm.to_openlm(model.state_dict(), 2)
+    for name, value in reference(arrays, "final").items():
+        torch.testing.assert_close(final[name], value, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "module._orig_mod."])
+def test_a_released_checkpoint_loads_whatever_wrapped_it(
+    golden: Any, prefix: str, tmp_path: Path
+) -> None:
+    arrays, _ = golden
+    path = tmp_path / "epoch_6.pt"
+    torch.save({"epoch": 6, "state_dict": reference(arrays, "init", prefix)}, path)
+    model, settings = load(path)
+    logits = model(arrays["tokens"][0][:, :-1])
+    torch.testing.assert_close(logits, arrays["logits"], rtol=0, atol=1e-5)
+    assert settings.model.num_heads == 4
+
+
+def test_weights_survive_the_way_to_openlms_names_and_back(golden: Any, tmp_path: Path) -> None:
+    arrays, _ = golden
+    model = golden_model(arrays)
+    openlm.write_model(model, tmp_path / "model.pt")
+    written = torch.load(tmp_path / "model.pt", weights_only=True)["state_dict"]
+    assert written.keys() == reference(arrays, "init").keys()
+    loaded, _ = load(tmp_path / "model.pt")
+    assert all(
+        torch.equal(value, loaded.state_dict()[n]) for n, value in model.state_dict().items()
+    )
+
+
+def test_weights_of_another_shape_are_named(golden: Any) -> None:
+    arrays, _ = golden
+    model = golden_model(arrays)
+    narrow = OpenLM(dataclasses.replace(model.settings, num_layers=1))
+    with pytest.raises(ValueError, match=r"do not fit the model: layers\.1"):
+        openlm.load_weights(narrow, model.state_dict())
+
+
+def test_something_else_than_a_model_is_refused(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match="not an OpenLM state dict"):
+        load(tmp_path / "other.pt")
+    with pytest.raises(ValueError, match="neither a training output"):
+        load(tmp_path)
