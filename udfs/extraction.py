@@ -41,7 +41,7 @@ class ExtractionSettings:
     batch_size_bytes: int = 8 * 1024 * 1024
     batch_rows: int = 2000
     warc: WarcSettings = field(default_factory=WarcSettings)
-    read: ReadSettings = field(default_factory=ReadSettings)
+    reading: ReadSettings = field(default_factory=ReadSettings)
 
     def __post_init__(self) -> None:
         if self.charset_policy not in ("", *POLICIES):
@@ -75,7 +75,7 @@ def extract_documents(
     counts = RecordCounts() if counts is None else counts
     with (
         parser or SupervisedParser(settings.timeout_seconds) as parser,
-        open_stream(uri, settings=settings.read) as stream,
+        open_stream(uri, settings=settings.reading) as stream,
     ):
         extractor = _Extractor(crawl, path, settings, skip_url, parser)
         for records in _batches(read_records(stream, settings.warc, counts), settings):

@@ -122,6 +122,7 @@ def _lz4_pieces(window: _Window) -> Iterator[Piece]:
 
 def _members(window: _Window, codec: _Codec) -> Iterator[Piece]:
     while window.have(1):
+        window.have(len(codec.magic))
         if bytes(window.rest(len(codec.magic))) == codec.magic or window.at == 0:
             yield from _member(window, codec)
         elif not _is_padding(window):

@@ -21,6 +21,8 @@ _VERSION = re.compile(rb"WARC/(?:0\.1[78]|1\.[01])[ \t]*\r?\n", re.IGNORECASE)
 _NEXT_RECORD = re.compile(rb"(?<=\n)WARC/(?:0\.1[78]|1\.[01])[ \t]*\r?\n", re.IGNORECASE)
 _HEADER_END = re.compile(rb"\n\r?\n")
 _BLANKS = re.compile(rb"[\r\n]*")
+# Some writers of plain files pad with zeros.
+_BLANKS_AND_PADDING = re.compile(rb"[\r\n\0]*")
 _LOOKAHEAD_BYTES = 24
 _ARC_START = b"filedesc://"
 _ARC_ADVICE = "an ARC file: convert it to WARC first (for instance with `warcio recompress`)"
@@ -174,6 +176,7 @@ class _Reader:
     def __init__(self, stream: Readable, settings: WarcSettings):
         self._settings = settings
         self._pieces, self._plain = pieces(stream)
+        self._blanks = _BLANKS_AND_PADDING if self._plain else _BLANKS
         self._data, self._at = b"", 0
         # Position of _data[0] in the decoded file.
         self._base = 0
@@ -181,13 +184,15 @@ class _Reader:
         # Where in the decoded file members begin: (decoded position, file offset).
         self._starts: deque[tuple[int, int]] = deque()
         self._record_end = 0
+        # Whether a record has begun that the next member could be part of.
+        self._inside = False
 
     def records(self) -> Iterator[_Raw | BrokenRecord]:
         """Yield every record of the file, and a broken one for each stretch that is none."""
         if self._need(len(_ARC_START)) and self._data.startswith(_ARC_START):
             yield BrokenRecord(0, "arc_format", _ARC_ADVICE)
             return
-        if not self._data and self._barrier is None:
+        if not self._skip_blanks() and self._barrier is None:
             yield BrokenRecord(0, "empty_file", "the file is empty")
         while True:
             if self._skip_blanks():
@@ -220,7 +225,7 @@ class _Reader:
         piece = next(self._pieces, None)
         if piece is None:
             return None
-        if piece.error is not None or (have and _begins_record(piece)):
+        if piece.error is not None or ((have or self._inside) and _begins_record(piece)):
             self._barrier = piece
             return None
         if piece.begins_member:
@@ -236,9 +241,9 @@ class _Reader:
 
     def _skip_blanks(self) -> bool:
         """Go to the next byte that is no line end; False at a barrier or the end."""
-        self._record_end = self._base + self._at
+        self._record_end, self._inside = self._base + self._at, False
         while self._need(1):
-            blanks = _BLANKS.match(self._data, self._at)
+            blanks = self._blanks.match(self._data, self._at)
             assert blanks is not None
             self._at = blanks.end()
             if self._at < len(self._data):
@@ -257,6 +262,7 @@ class _Reader:
 
     def _record(self) -> _Raw | BrokenRecord:
         offset, start = self._offset(), self._base + self._at
+        self._inside = True
         self._need(32)
         version = _VERSION.match(self._data, self._at)
         if version is None:
