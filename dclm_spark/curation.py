@@ -102,7 +102,8 @@ def _work_row(unit: Unit, file: InputFile) -> dict[str, Any]:
 
 def _check_records(manifest: dict[str, Any]) -> None:
     facts = manifest["facts"]
-    read, rows = facts["records"]["documents"], sum(documents_by_fate(facts).values())
+    read = facts["records"]["response"] + facts["records"]["broken"]
+    rows = sum(documents_by_fate(facts).values())
     if read != rows:
         raise BalanceError(
             f"documents: {facts['input']['uri']} gave {read} documents, but {rows} have a fate"

@@ -1,6 +1,8 @@
 """The Spark session: only what correctness needs is set; the rest is the platform's business."""
 
 import logging
+import os
+import sys
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -32,6 +34,9 @@ def spark_session(app_name: str, master: str | None = None) -> SparkSession:
     Raises SettingError when `import udfs` finds another package of that name.
     """
     _check_own_udfs()
+    if (master or "local").startswith("local"):
+        # Workers on this machine use this interpreter unless they are told otherwise.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(app_name)
     if master is not None:
         builder = builder.master(master).config("spark.driver.memory", "2g")

@@ -201,9 +201,9 @@ def _samples(facts: Mapping[str, Any]) -> list[SamplePage]:
 def _record_types(documents: StageOutput) -> dict[str, int]:
     totals: dict[str, int] = defaultdict(int)
     for unit in documents.facts():
-        for name, count in unit["records"].get("by_type", {}).items():
+        for name, count in unit["records"].items():
             totals[name] += count
-    return dict(totals)
+    return {name: count for name, count in totals.items() if count}
 
 
 def _shards(run: "RunOutput") -> ShardSummary:

@@ -64,7 +64,9 @@ def sample_recipe(recipe: Recipe, sample: SampleCrawl, directory: Path) -> Recip
     return replace(
         recipe,
         url_lists=UrlListReferences(**references),
-        quality=replace(recipe.quality, model=FileReference(uri=str(_classifier(sample, directory)))),
+        quality=replace(
+            recipe.quality, model=FileReference(uri=str(_classifier(sample, directory)))
+        ),
         tokens=replace(recipe.tokens, tokenizer=tokenizer),
     )
 

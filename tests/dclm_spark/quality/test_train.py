@@ -6,7 +6,7 @@ import pytest
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.quality.train import QualityTrainingSettings, train_quality
 
-SMALL = QualityTrainingSettings(dim=8, bucket=1000, epochs=10, learning_rate=0.5)
+SMALL = QualityTrainingSettings(dim=8, bucket=1000, epochs=10, learning_rate=0.05)
 
 
 def texts(words, count, seed):
