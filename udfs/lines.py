@@ -1,0 +1,131 @@
+"""Counts on lines and symbols behind steps 12 to 14 (spec 2.2).
+
+Lines are what stands between newlines, stripped of white space; empty ones do not count.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from udfs.code_points import (
+    SPACE,
+    character_properties,
+    properties_at,
+    start_of_character_before,
+)
+from udfs.columns import Bytes, Offsets
+from udfs.read_only import read_only
+
+# Columns of `line_counts`.
+SYMBOLS, LINES, BULLET_LINES, ELLIPSIS_LINES = range(4)
+
+_NEWLINE, _DOT, _HASH, _STAR, _DASH, _BLANK = 10, 46, 35, 42, 45, 32
+_ELLIPSIS = (0xE2, 0x80, 0xA6)
+
+
+def line_counts(data: Bytes, offsets: Offsets) -> npt.NDArray[np.int64]:
+    """Return one row per text: SYMBOLS, LINES, BULLET_LINES, ELLIPSIS_LINES.
+
+    Symbols are the non-overlapping occurrences of "#", "...", ". . ." and "…" in the whole text;
+    bullet lines start with ●, •, * or -, ellipsis lines end with "...", ". . ." or "…".
+    """
+    return _line_counts(  # type: ignore[no-any-return]
+        read_only(data), read_only(offsets), character_properties()
+    )
+
+
+@njit(cache=True, nogil=True)
+def strip(data, start, end, properties):  # type: ignore[no-untyped-def]
+    """Return (start, end) of what str.strip leaves of data[start:end]."""
+    while start < end:
+        byte = data[start]
+        if byte < 0x80 and not properties[byte] & SPACE:
+            break
+        if not properties_at(data, start, end, properties) & SPACE:
+            break
+        start += 1
+        while start < end and data[start] & 0xC0 == 0x80:
+            start += 1
+    while end > start:
+        last = start_of_character_before(data, end)
+        if not properties_at(data, last, end, properties) & SPACE:
+            break
+        end = last
+    return start, end
+
+
+@njit(cache=True, nogil=True)
+def _has(data, position, end, spacing):  # type: ignore[no-untyped-def]
+    """Return whether three dots, `spacing` bytes apart and else blanks, start at `position`."""
+    if position + 2 * spacing >= end:
+        return False
+    for index in range(2 * spacing + 1):
+        if data[position + index] != (_DOT if index % spacing == 0 else _BLANK):
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _is_ellipsis(data, position, end):  # type: ignore[no-untyped-def]
+    return (
+        position + 3 <= end
+        and data[position] == _ELLIPSIS[0]
+        and data[position + 1] == _ELLIPSIS[1]
+        and data[position + 2] == _ELLIPSIS[2]
+    )
+
+
+@njit(cache=True, nogil=True)
+def _starts_with_bullet(data, start, end):  # type: ignore[no-untyped-def]
+    first = data[start]
+    if first == _STAR or first == _DASH:  # noqa: SIM109
+        return True
+    if first != 0xE2 or start + 3 > end:
+        return False
+    second, third = data[start + 1], data[start + 2]
+    return (second == 0x97 and third == 0x8F) or (second == 0x80 and third == 0xA2)
+
+
+@njit(cache=True, nogil=True)
+def _ends_with_ellipsis(data, start, end):  # type: ignore[no-untyped-def]
+    return (
+        (end - start >= 3 and (_has(data, end - 3, end, 1) or _is_ellipsis(data, end - 3, end)))
+        or (end - start >= 5 and _has(data, end - 5, end, 2))
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _count_symbols(data, start, end):  # type: ignore[no-untyped-def]
+    symbols, dense_from, spaced_from = 0, start, start
+    for position in range(start, end):
+        byte = data[position]
+        if byte == _DOT:
+            # Each spelling is counted for itself, from left to right.
+            if position >= dense_from and _has(data, position, end, 1):
+                symbols += 1
+                dense_from = position + 3
+            if position >= spaced_from and _has(data, position, end, 2):
+                symbols += 1
+                spaced_from = position + 5
+        elif byte == _HASH or (byte == _ELLIPSIS[0] and _is_ellipsis(data, position, end)):
+            symbols += 1
+    return symbols
+
+
+@njit(cache=True, nogil=True)
+def _line_counts(data, offsets, properties):  # type: ignore[no-untyped-def]
+    counts = np.zeros((offsets.size - 1, 4), np.int64)
+    for text in range(offsets.size - 1):
+        position, text_end = offsets[text], offsets[text + 1]
+        counts[text, SYMBOLS] = _count_symbols(data, position, text_end)
+        while position < text_end:
+            line_end = position
+            while line_end < text_end and data[line_end] != _NEWLINE:
+                line_end += 1
+            start, end = strip(data, position, line_end, properties)
+            if start < end:
+                counts[text, LINES] += 1
+                counts[text, BULLET_LINES] += _starts_with_bullet(data, start, end)
+                counts[text, ELLIPSIS_LINES] += _ends_with_ellipsis(data, start, end)
+            position = line_end + 1
+    return counts
