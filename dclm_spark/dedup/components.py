@@ -1,0 +1,79 @@
+"""Connected components by alternating large-star and small-star, as DataFrame shuffles.
+
+Kiveris et al. 2014. Every step is one shuffle whose tasks stream sorted rows, so memory does not
+depend on the size of a component; every round is written, so that a killed run goes on from it.
+"""
+
+import logging
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from dclm_spark.dedup.checkpoints import checkpoint
+from dclm_spark.errors import StageError
+
+LOGGER = logging.getLogger(__name__)
+
+# Rounds grow with the logarithm of the diameter; more than this many means a defect.
+MAX_ROUNDS = 100
+
+
+def connected_components(
+    spark: SparkSession, edges: DataFrame, directory: str, key: str
+) -> tuple[DataFrame, int]:
+    """Return (members, rounds): `doc_id` and `component`, the least doc_id it is connected to.
+
+    `edges` has the columns (doc_id, partner), in any direction and number; a document without an
+    edge is no member. `key` names what the edges depend on; rounds written below `directory`
+    under the same key are used again.
+    """
+    pairs = edges.select(F.col("doc_id").alias("u"), F.col("partner").alias("v"))
+    pairs = pairs.where(F.col("u") != F.col("v"))
+    current, facts = checkpoint(spark, directory, "round-000", key, pairs.distinct, _fingerprint)
+    for number in range(1, MAX_ROUNDS + 1):
+        previous, before = current, facts
+        current, facts = checkpoint(
+            spark,
+            directory,
+            f"round-{number:03d}",
+            f"{key}/{number}",
+            lambda previous=previous: _small_star(_large_star(previous)),  # type: ignore[misc]
+            _fingerprint,
+        )
+        LOGGER.info("components: round %d has %d edges", number, facts["edges"])
+        if facts == before:
+            return _members(current), number
+    raise StageError(f"components did not settle within {MAX_ROUNDS} rounds below {directory}")
+
+
+def _fingerprint(edges: DataFrame) -> dict[str, Any]:
+    """Return numbers that two different sets of edges do not share."""
+    total = F.sum(F.xxhash64("u", "v").cast("decimal(38,0)")).cast("string")
+    row = edges.agg(F.count("*").alias("edges"), total.alias("hash")).collect()[0]
+    return {"edges": row["edges"], "hash": row["hash"]}
+
+
+def _large_star(edges: DataFrame) -> DataFrame:
+    """Connect the larger neighbours of every node to the least of node and neighbours."""
+    both = edges.union(edges.select(F.col("v").alias("u"), F.col("u").alias("v")))
+    least = F.first("v").over(Window.partitionBy("u").orderBy("v"))
+    starred = both.withColumn("m", F.least("u", least))
+    return starred.where(F.col("v") > F.col("u")).select(
+        F.col("v").alias("u"), F.col("m").alias("v")
+    )
+
+
+def _small_star(edges: DataFrame) -> DataFrame:
+    """Connect every node and its lesser neighbours to the least of those neighbours."""
+    down = edges.select(F.greatest("u", "v").alias("u"), F.least("u", "v").alias("v"))
+    least = F.first("v").over(Window.partitionBy("u").orderBy("v"))
+    starred = down.withColumn("m", least)
+    node = F.when(F.col("v") == F.col("m"), F.col("u")).otherwise(F.col("v"))
+    return starred.select(node.alias("u"), F.col("m").alias("v")).distinct()
+
+
+def _members(stars: DataFrame) -> DataFrame:
+    leaves = stars.select(F.col("u").alias("doc_id"), F.col("v").alias("component"))
+    centres = stars.select(F.col("v").alias("doc_id"), F.col("v").alias("component"))
+    return leaves.union(centres.distinct())

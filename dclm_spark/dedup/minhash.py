@@ -1,0 +1,262 @@
+"""Near duplicates: signatures, candidates, verification, components, survivors, verdicts.
+
+Everything between the steps is a table below the working directory; a resumed run starts from the
+last that was written. Nothing depends on partitions or on the order of arrival.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from dclm_spark.dedup.candidates import BucketSettings, bucket_members, star_edges
+from dclm_spark.dedup.checkpoints import checkpoint
+from dclm_spark.dedup.components import connected_components
+from dclm_spark.errors import SettingError
+from dclm_spark.settings import settings_hash
+from udfs.shingles import jaccard
+from udfs.signatures import MinHashSettings, estimated_jaccard, signatures
+
+RULE = "near_duplicate"
+VERIFICATIONS = ("jaccard", "sketch", "none")
+_SIGNED_TYPES = "num_shingles int, bands array<bigint>, sketch binary"
+_PAIR_TYPES = "doc_id binary, partner binary, similarity double"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearDuplicateSettings:
+    """How near duplicates are found and which document of a cluster stays.
+
+    `verification` of candidates: "jaccard" compares the texts' shingle sets ("sketch" stands in
+    for documents of earlier crawls, whose text is not read), "sketch" compares signatures,
+    "none" trusts the bands.
+    """
+
+    signatures: MinHashSettings = field(default_factory=MinHashSettings)
+    verification: str = "jaccard"
+    # Least similarity of an edge (spec 3.2: 0.8).
+    threshold: float = 0.8
+    # Columns of the documents, the most important first; "-x" prefers large values of x.
+    survivor_order: tuple[str, ...] = ("crawl", "warc_path", "warc_offset")
+    buckets: BucketSettings = field(default_factory=BucketSettings)
+    # Stars tried in a bucket for documents that do not resemble its first one.
+    star_rounds: int = 2
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        if self.verification not in VERIFICATIONS:
+            raise SettingError(
+                f"verification = {self.verification!r}: must be one of {', '.join(VERIFICATIONS)}"
+            )
+        if not 0.0 < self.threshold <= 1.0:
+            raise SettingError(f"threshold = {self.threshold}: must lie above 0, up to 1")
+        if self.star_rounds < 1:
+            raise SettingError(f"star_rounds = {self.star_rounds}: must be at least 1")
+        if not self.survivor_order:
+            raise SettingError("survivor_order is empty: name at least one column")
+
+
+def signature_table(documents: DataFrame, settings: NearDuplicateSettings) -> DataFrame:
+    """Return (doc_id, the order columns, num_shingles, bands, sketch): all that is saved of a crawl.
+
+    Raises SettingError when `documents` lacks doc_id, text or a column of the survivor order.
+    """
+    order = [name.removeprefix("-") for name in settings.survivor_order]
+    for name in ("doc_id", "text", *order):
+        if name not in documents.columns:
+            raise SettingError(
+                f"survivor_order or input: the documents have no column {name!r}; they have "
+                + ", ".join(documents.columns)
+            )
+    chosen = documents.select("doc_id", *order, "text")
+    types = ", ".join(f"`{f.name}` {f.dataType.simpleString()}" for f in chosen.schema[:-1])
+    minhash = settings.signatures
+
+    def sign(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield _signed(batch, minhash)
+
+    return chosen.mapInArrow(sign, f"{types}, {_SIGNED_TYPES}")
+
+
+def _signed(batch: pa.RecordBatch, settings: MinHashSettings) -> pa.RecordBatch:
+    found = signatures(batch.column("text"), settings)
+    rows = np.arange(batch.num_rows + 1, dtype=np.int32)
+    bands = pa.ListArray.from_arrays(rows * settings.bands, pa.array(found.bands.reshape(-1)))
+    binary = batch.schema.field("doc_id").type
+    columns = {name: batch.column(name) for name in batch.schema.names[:-1]}
+    columns["num_shingles"] = pa.array(found.num_shingles.astype(np.int32))
+    columns["bands"] = bands
+    columns["sketch"] = pa.array([row.tobytes() for row in found.sketch], binary)
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def near_duplicate_verdicts(
+    spark: SparkSession,
+    documents: DataFrame,
+    settings: NearDuplicateSettings,
+    directory: str,
+    key: str,
+    earlier: DataFrame | None = None,
+) -> DataFrame:
+    """Return a verdict (`dclm_spark.dedup.verdicts`) for every document to remove.
+
+    `documents` has doc_id, text and the columns of the survivor order; `key` names their content.
+    `earlier` holds signature tables of the documents that remain of earlier crawls: those always
+    survive, and their text is not needed. The partner of a verdict is the survivor of the cluster,
+    its value their similarity as told by the signatures, which is below the threshold where the
+    two are only connected through others.
+    """
+    key = f"{key}/{settings_hash(settings)}"
+    signed, _ = checkpoint(
+        spark, directory, "signatures", key, lambda: signature_table(documents, settings)
+    )
+    everything = _with_earlier(signed, earlier)
+    edges = _edges(spark, everything, documents, settings, directory, key)
+    members, _ = connected_components(spark, edges, f"{directory}/components", key)
+    return _verdicts(members, everything, settings)
+
+
+def _with_earlier(signed: DataFrame, earlier: DataFrame | None) -> DataFrame:
+    new = signed.withColumn("earlier", F.lit(False))
+    if earlier is None:
+        return new
+    return new.unionByName(earlier.select(*signed.columns).withColumn("earlier", F.lit(True)))
+
+
+def _edges(
+    spark: SparkSession,
+    signed: DataFrame,
+    documents: DataFrame,
+    settings: NearDuplicateSettings,
+    directory: str,
+    key: str,
+) -> DataFrame:
+    """Return (doc_id, partner) of verified candidates, star by star."""
+
+    def stars(members: DataFrame, number: int) -> DataFrame:
+        edges, _ = checkpoint(
+            spark, directory, f"stars-{number}", key, lambda: star_edges(members, settings.buckets)
+        )
+        return edges
+
+    def judge(edges: DataFrame, number: int) -> tuple[DataFrame, int]:
+        pairs = edges.select("doc_id", "partner", "partner_earlier").distinct()
+        judged, facts = checkpoint(
+            spark,
+            directory,
+            f"pairs-{number}",
+            key,
+            lambda: _judged(pairs, signed, documents, settings),
+            lambda rows: {"unlike": rows.where(F.col("similarity") < settings.threshold).count()},
+        )
+        return judged, facts["unlike"]
+
+    edges = stars(bucket_members(signed), 0)
+    if settings.verification == "none":
+        return edges.select("doc_id", "partner").distinct()
+    judged, num_unlike = judge(edges, 0)
+    found = judged.where(F.col("similarity") >= settings.threshold)
+    for number in range(1, settings.star_rounds):
+        if num_unlike == 0:
+            break
+        unlike = judged.where(F.col("similarity") < settings.threshold).drop("similarity")
+        members = edges.join(unlike, ["doc_id", "partner"]).select(
+            "bucket", "doc_id", F.lit(False).alias("earlier")
+        )
+        edges = stars(members, number)
+        judged, num_unlike = judge(edges, number)
+        found = found.unionByName(judged.where(F.col("similarity") >= settings.threshold))
+    return found.select("doc_id", "partner").distinct()
+
+
+def _judged(
+    pairs: DataFrame, signed: DataFrame, documents: DataFrame, settings: NearDuplicateSettings
+) -> DataFrame:
+    if settings.verification == "sketch":
+        return estimated_similarities(pairs.select("doc_id", "partner"), signed)
+    new = pairs.where(~F.col("partner_earlier")).select("doc_id", "partner")
+    old = pairs.where(F.col("partner_earlier")).select("doc_id", "partner")
+    exact = exact_similarities(new, documents, settings.signatures.ngram)
+    return exact.unionByName(estimated_similarities(old, signed))
+
+
+def exact_similarities(pairs: DataFrame, documents: DataFrame, ngram: int) -> DataFrame:
+    """Return (doc_id, partner, similarity) by real Jaccard of the texts' shingle sets."""
+    texts = documents.select("doc_id", "text")
+    joined = _with_both(pairs, texts, "text")
+
+    def compare(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            found = jaccard(batch.column("left_text"), batch.column("right_text"), ngram)
+            yield _compared(batch, found)
+
+    return joined.mapInArrow(compare, _PAIR_TYPES)
+
+
+def estimated_similarities(pairs: DataFrame, signed: DataFrame) -> DataFrame:
+    """Return (doc_id, partner, similarity) as told by the sketches of signature tables."""
+    joined = _with_both(pairs, signed.select("doc_id", "sketch"), "sketch")
+
+    def compare(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            left, right = (_sketches(batch.column(f"{side}_sketch")) for side in ("left", "right"))
+            yield _compared(batch, estimated_jaccard(left, right))
+
+    return joined.mapInArrow(compare, _PAIR_TYPES)
+
+
+def _with_both(pairs: DataFrame, table: DataFrame, column: str) -> DataFrame:
+    """Join `column` of both documents of a pair as left_ and right_ `column`."""
+    left = table.select("doc_id", F.col(column).alias(f"left_{column}"))
+    right = table.select(F.col("doc_id").alias("partner"), F.col(column).alias(f"right_{column}"))
+    return (
+        pairs.join(left, "doc_id")
+        .join(right, "partner")
+        .select("doc_id", "partner", f"left_{column}", f"right_{column}")
+    )
+
+
+def _compared(batch: pa.RecordBatch, similarities: npt.NDArray[np.float64]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict(
+        {
+            "doc_id": batch.column("doc_id"),
+            "partner": batch.column("partner"),
+            "similarity": pa.array(similarities),
+        }
+    )
+
+
+def _sketches(column: pa.Array) -> npt.NDArray[np.uint8]:
+    joined = np.frombuffer(b"".join(column.to_pylist()), np.uint8)
+    return joined.reshape(len(column), -1) if len(column) else np.zeros((0, 1), np.uint8)
+
+
+def _verdicts(members: DataFrame, signed: DataFrame, settings: NearDuplicateSettings) -> DataFrame:
+    order = [name.removeprefix("-") for name in settings.survivor_order]
+    ranked = members.join(signed.select("doc_id", "earlier", *dict.fromkeys(order)), "doc_id")
+    rank = F.struct(~F.col("earlier"), *_sort_keys(settings.survivor_order), "doc_id")
+    first = ranked.groupBy("component").agg(F.min(rank).getField("doc_id").alias("partner"))
+    removed = ranked.join(first, "component").where(
+        (F.col("doc_id") != F.col("partner")) & ~F.col("earlier")
+    )
+    similar = estimated_similarities(removed.select("doc_id", "partner"), signed)
+    return similar.select(
+        "doc_id",
+        F.lit(RULE).alias("rule"),
+        F.col("similarity").alias("value"),
+        F.lit(settings.threshold).alias("threshold"),
+        "partner",
+    )
+
+
+def _sort_keys(names: tuple[str, ...]) -> list[Column]:
+    keys: list[Column] = []
+    for name in names:
+        column = F.col(name.removeprefix("-"))
+        keys += [column.isNull(), -column if name.startswith("-") else column]
+    return [key.alias(f"key_{index}") for index, key in enumerate(keys)]

@@ -1,0 +1,90 @@
+import itertools
+import random
+from pathlib import Path
+
+import pytest
+
+from dclm_spark.dedup.components import connected_components
+
+pytestmark = pytest.mark.spark
+
+
+@pytest.fixture(autouse=True)
+def short_queries(spark):  # type: ignore[no-untyped-def]
+    """Compiling a plan costs more than running it over a few rows."""
+    spark.conf.set("spark.sql.codegen.wholeStage", "false")
+    yield
+    spark.conf.unset("spark.sql.codegen.wholeStage")
+
+
+def oracle(edges: list[tuple[int, int]]) -> dict[int, int]:
+    parent: dict[int, int] = {}
+
+    def find(node: int) -> int:
+        while parent.setdefault(node, node) != node:
+            node = parent[node]
+        return node
+
+    for u, v in edges:
+        a, b = find(u), find(v)
+        parent[max(a, b)] = min(a, b)
+    return {node: find(node) for node in parent}
+
+
+def name(node: int) -> bytes:
+    return node.to_bytes(16, "big")
+
+
+def components(spark, edges, directory: Path, key: str = "k", partitions: int = 2):  # type: ignore[no-untyped-def]
+    rows = [(bytearray(name(u)), bytearray(name(v))) for u, v in edges]
+    frame = spark.createDataFrame(rows, "doc_id binary, partner binary").repartition(partitions)
+    members, rounds = connected_components(spark, frame, str(directory), key)
+    found = {
+        int.from_bytes(row["doc_id"], "big"): int.from_bytes(row["component"], "big")
+        for row in members.collect()
+    }
+    assert members.count() == len(found)
+    return found, rounds
+
+
+def test_random_graphs_fall_into_their_components(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    rng = random.Random(4)
+    edges = [(rng.randrange(300), rng.randrange(300)) for _ in range(170)]
+    edges = [(u, v) for u, v in edges if u != v]
+    edges += [(1000, node) for node in range(1001, 1100)]
+    found, _ = components(spark, edges, tmp_path)
+    assert found == oracle(edges)
+
+
+def test_rounds_of_a_long_chain_grow_with_its_logarithm(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    rng = random.Random(4)
+    names = list(range(600))
+    rng.shuffle(names)
+    found, rounds = components(spark, list(itertools.pairwise(names)), tmp_path)
+    assert set(found.values()) == {0}
+    assert len(found) == 600
+    assert rounds <= 10
+
+
+def test_a_killed_run_goes_on_from_its_last_round(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    edges = [(n, n + 1) for n in range(8)]
+    whole, rounds = components(spark, edges, tmp_path)
+    times = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
+    # As if the run had died while it wrote the last rounds.
+    for number in range(2, rounds + 1):
+        (tmp_path / f"round-{number:03d}.json").unlink()
+    assert components(spark, edges, tmp_path) == (whole, rounds)
+    again = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
+    assert [n for n in sorted(times) if again[n] == times[n]] == [
+        "round-000.json",
+        "round-001.json",
+    ]
+
+
+def test_another_key_never_uses_old_rounds(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    components(spark, [(1, 2)], tmp_path, "first")
+    assert components(spark, [(5, 6)], tmp_path, "second")[0] == {5: 5, 6: 5}
+
+
+def test_no_edges_give_no_members(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    assert components(spark, [], tmp_path)[0] == {}

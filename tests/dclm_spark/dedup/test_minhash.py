@@ -1,0 +1,173 @@
+import random
+from pathlib import Path
+
+import pytest
+
+from dclm_spark.dedup.candidates import BucketSettings, bucket_members, hot_buckets
+from dclm_spark.dedup.minhash import (
+    NearDuplicateSettings,
+    near_duplicate_verdicts,
+    signature_table,
+)
+from dclm_spark.errors import SettingError
+from udfs.documents import document_id
+from udfs.signatures import MinHashSettings
+
+pytestmark = pytest.mark.spark
+
+SCHEMA = "doc_id binary, crawl string, warc_path string, warc_offset bigint, text string"
+SMALL = NearDuplicateSettings(signatures=MinHashSettings(bands=30, rows=6, ngram=3))
+
+
+@pytest.fixture(autouse=True)
+def short_queries(request):  # type: ignore[no-untyped-def]
+    """Compiling a plan costs more than running it over a few rows."""
+    if "spark" not in request.fixturenames:
+        yield
+        return
+    spark = request.getfixturevalue("spark")
+    spark.conf.set("spark.sql.codegen.wholeStage", "false")
+    yield
+    spark.conf.unset("spark.sql.codegen.wholeStage")
+
+
+def row(offset: int, text: str | None, crawl: str = "a"):  # type: ignore[no-untyped-def]
+    return (bytearray(document_id(crawl, "w", offset)), crawl, "w", offset, text)
+
+
+def clusters(seed: int, sizes: list[int], words: int = 80) -> list[list[str]]:
+    """Texts of which those of one cluster differ from the first in one or two words."""
+    rng = random.Random(seed)
+    result = []
+    for size in sizes:
+        base = [f"{rng.randrange(10**9)}" for _ in range(words)]
+        texts = [" ".join(base)]
+        for _ in range(size - 1):
+            edited = list(base)
+            edited[rng.randrange(words)] = "edited" + str(rng.randrange(10**6))
+            texts.append(" ".join(edited))
+        result.append(texts)
+    return result
+
+
+def corpus(seed: int, sizes: list[int]):  # type: ignore[no-untyped-def]
+    texts = [text for cluster in clusters(seed, sizes) for text in cluster]
+    return [row(offset, text) for offset, text in enumerate(texts)]
+
+
+def verdicts(spark, rows, directory: Path, settings=SMALL, partitions: int = 2, **more):  # type: ignore[no-untyped-def]
+    frame = spark.createDataFrame(rows, SCHEMA).repartition(partitions)
+    found = near_duplicate_verdicts(spark, frame, settings, str(directory), "input", **more)
+    assert found.columns == ["doc_id", "rule", "value", "threshold", "partner"]
+    return sorted(
+        (bytes(r["doc_id"]), r["rule"], r["value"], r["threshold"], bytes(r["partner"]))
+        for r in found.collect()
+    )
+
+
+def offsets_of(found, rows):  # type: ignore[no-untyped-def]
+    names = {bytes(r[0]): r[3] for r in rows}
+    return {names[v[0]]: names[v[4]] for v in found}
+
+
+def test_the_first_document_of_every_cluster_stays(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    rows = corpus(1, [1, 2, 5, 1, 20])
+    found = offsets_of(verdicts(spark, rows, tmp_path), rows)
+    expected = {2: 1, **dict.fromkeys(range(4, 8), 3), **dict.fromkeys(range(10, 29), 9)}
+    assert found == expected
+
+
+def test_partitions_and_arrival_order_change_nothing(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    rows = corpus(2, [3, 4, 1])
+    found = []
+    for partitions in (1, 7, 64):
+        random.Random(partitions).shuffle(rows)
+        spark.conf.set("spark.sql.shuffle.partitions", str(min(partitions, 7)))
+        found.append(verdicts(spark, rows, tmp_path / str(partitions), partitions=partitions))
+    spark.conf.set("spark.sql.shuffle.partitions", "2")
+    assert len(found[0]) == 5
+    assert found[0] == found[1] == found[2]
+
+
+def test_splitting_hot_buckets_changes_nothing_but_the_tasks(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    rows = corpus(3, [40, 2])
+    split = NearDuplicateSettings(
+        signatures=SMALL.signatures, buckets=BucketSettings(hot_bucket_size=5, splits=4)
+    )
+    frame = spark.createDataFrame(rows, SCHEMA)
+    members = bucket_members(signature_table(frame, split).selectExpr("*", "false AS earlier"))
+    assert hot_buckets(members, split.buckets).count() > 10
+    found = offsets_of(verdicts(spark, rows, tmp_path, split), rows)
+    assert found == {**dict.fromkeys(range(1, 40), 0), 41: 40}
+
+
+def test_candidates_below_the_threshold_are_not_removed(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    words = [str(n) for n in range(100)]
+    other = words[:70] + [f"x{n}" for n in range(30)]
+    rows = [row(0, " ".join(words)), row(1, " ".join(other))]
+    loose = MinHashSettings(bands=60, rows=2, ngram=3)
+    for verification, removed in (("none", 1), ("sketch", 0), ("jaccard", 0)):
+        settings = NearDuplicateSettings(signatures=loose, verification=verification)
+        assert len(verdicts(spark, rows, tmp_path / verification, settings)) == removed
+
+
+def test_the_survivor_follows_the_declared_order(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    rows = corpus(4, [4])
+    settings = NearDuplicateSettings(
+        signatures=SMALL.signatures, survivor_order=("-warc_offset", "crawl")
+    )
+    found = offsets_of(verdicts(spark, rows, tmp_path, settings), rows)
+    assert found == {0: 3, 1: 3, 2: 3}
+
+
+def test_a_new_crawl_loses_what_earlier_ones_hold_without_their_text(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (first, second, third) = clusters(5, [3, 2, 2])
+    old = [row(n, text, "z-old") for n, text in enumerate([first[0], second[0]])]
+    new = [row(n, text, "new") for n, text in enumerate([*first[1:], second[1], *third])]
+    saved = tmp_path / "saved"
+    signature_table(spark.createDataFrame(old, SCHEMA), SMALL).write.parquet(str(saved))
+    earlier = spark.read.parquet(str(saved))
+    found = verdicts(spark, new, tmp_path / "with", earlier=earlier)
+    names = {bytes(r[0]): (r[1], r[3]) for r in old + new}
+    assert {names[v[0]]: names[v[4]] for v in found} == {
+        ("new", 0): ("z-old", 0),
+        ("new", 1): ("z-old", 0),
+        ("new", 2): ("z-old", 1),
+        ("new", 4): ("new", 3),
+    }
+    # Without the earlier crawl, its documents' copies come back.
+    without = verdicts(spark, new, tmp_path / "without")
+    assert {names[v[0]]: names[v[4]] for v in without} == {
+        ("new", 1): ("new", 0),
+        ("new", 4): ("new", 3),
+    }
+
+
+def test_one_page_many_times_and_empty_texts(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    rows = [row(n, "the same page again and again") for n in range(50)]
+    rows += [row(100, ""), row(101, None), row(102, " ... "), row(103, "ab"), row(104, "ab")]
+    found = offsets_of(verdicts(spark, rows, tmp_path), rows)
+    assert found == {**dict.fromkeys(range(1, 50), 0), 104: 103}
+
+
+def test_no_documents_give_no_verdicts(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    assert verdicts(spark, [], tmp_path) == []
+
+
+def test_wrong_settings_fail_before_spark_starts() -> None:
+    for values, message in (
+        ({"verification": "maybe"}, "verification = 'maybe'"),
+        ({"threshold": 0.0}, "threshold = 0.0"),
+        ({"star_rounds": 0}, "star_rounds = 0"),
+        ({"survivor_order": ()}, "survivor_order"),
+    ):
+        with pytest.raises(SettingError, match=message):
+            NearDuplicateSettings(**values)  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match="hot_bucket_size = 1"):
+        BucketSettings(hot_bucket_size=1)
+
+
+def test_a_missing_order_column_is_named(spark) -> None:  # type: ignore[no-untyped-def]
+    frame = spark.createDataFrame([row(0, "a")], SCHEMA)
+    with pytest.raises(SettingError, match="'quality'"):
+        signature_table(frame, NearDuplicateSettings(survivor_order=("-quality",)))
