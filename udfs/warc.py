@@ -18,7 +18,7 @@ from udfs.members import Piece, Readable, pieces
 IN_MEMBER_OFFSET = 1 << 62
 
 _VERSION = re.compile(rb"WARC/(?:0\.1[78]|1\.[01])[ \t]*\r?\n", re.IGNORECASE)
-_NEXT_RECORD = re.compile(rb"(?<=\n)WARC/(?:0\.1[78]|1\.[01])[ \t]*\r?\n", re.IGNORECASE)
+_NEXT_RECORD = re.compile(rb"\n(?:WARC|warc)/(?:0\.1[78]|1\.[01])[ \t]*\r?\n")
 _HEADER_END = re.compile(rb"\n\r?\n")
 _BLANKS = re.compile(rb"[\r\n]*")
 # Some writers of plain files pad with zeros.
@@ -370,9 +370,9 @@ class _Reader:
     def _seek_record(self) -> None:
         """Go to the next line that begins a record, to the next barrier or to the end."""
         while True:
-            found = _NEXT_RECORD.search(self._data, self._at)
+            found = _NEXT_RECORD.search(self._data, max(0, self._at - 1))
             if found:
-                self._at = found.start()
+                self._at = found.start() + 1
                 self._record_end = self._base + self._at
                 return
             self._at = max(self._at, len(self._data) - _LOOKAHEAD_BYTES)
