@@ -136,13 +136,16 @@ class OpenLMScorer:
         return [TokenScores(*pair) for pair in zip(all_nats, all_greedy, strict=True)]
 
 
-def _mask(is_real: Tensor, before: Cache | None) -> Tensor:
-    """Return [R, 1, S, T]: each new place sees the real earlier ones and itself."""
+def _mask(is_real: Tensor, before: Cache | None) -> Tensor | None:
+    """Return [R, 1, S, T]: each new place sees the real earlier ones and itself.
+
+    With nothing before, plain causal attention (None) does: padding is on the right.
+    """
+    if before is None:
+        return None
     rows, width = is_real.shape
     causal = torch.ones(width, width, dtype=torch.bool, device=is_real.device).tril()
     new = causal.expand(rows, width, width)
-    if before is None:
-        return new[:, None]
     held = before.is_real[:, None].expand(rows, width, before.is_real.shape[1])
     return torch.cat((held, new), dim=2)[:, None]
 
@@ -152,7 +155,7 @@ def _layer(
     hidden: Tensor,
     cosine: Tensor,
     sine: Tensor,
-    mask: Tensor,
+    mask: Tensor | None,
     held: tuple[Tensor, Tensor] | None,
     cache: Cache,
 ) -> Tensor:
@@ -168,7 +171,11 @@ def _layer(
     cache.keys.append(keys)
     cache.values.append(values)
     mixed = functional.scaled_dot_product_attention(
-        queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2), attn_mask=mask
+        queries.transpose(1, 2),
+        keys.transpose(1, 2),
+        values.transpose(1, 2),
+        attn_mask=mask,
+        is_causal=mask is None,
     )
     hidden = hidden + attention.out_proj(mixed.transpose(1, 2).reshape(hidden.shape))
     return cast("Tensor", hidden + layer.feed_forward(layer.ffn_norm(hidden)))

@@ -25,6 +25,7 @@ Record = Mapping[str, Any]
 Run = Mapping[str, Sequence[Record]]
 """The item records of one model by task label."""
 
+SMALLEST_STRATUM = 10
 VERSIONS = ("v1", "v2", "data")
 
 
@@ -168,17 +169,27 @@ def _strata(
     for place in _places(runs[0][label]):
         by_category.setdefault(place[0], []).append(place)
     file = TASK_BY_LABEL[label].file
+    if min(map(len, by_category.values())) < SMALLEST_STRATUM:
+        # Resampling a handful of items says nothing, so small categories are drawn together.
+        size = sum(map(len, by_category.values())) / len(by_category)
+        shares = {place: size / len(group) for group in by_category.values() for place in group}
+        groups: dict[str | None, list[tuple[str | None, int]]] = {None: list(shares)}
+    else:
+        groups, shares = by_category, {}
     return tuple(
         Stratum(
             # Two tasks over the same rows of one file share their luck.
             key=f"{file} {category} {hash(tuple(places))}",
             numerators=np.array(
-                [[outcome(records[place]) for records in by_run] for place in places]
+                [
+                    [outcome(records[place]) * shares.get(place, 1.0) for records in by_run]
+                    for place in places
+                ]
             ),
             denominators=np.ones(len(places)),
-            weight=weight / len(by_category),
+            weight=weight / len(groups),
         )
-        for category, places in by_category.items()
+        for category, places in groups.items()
     )
 
 

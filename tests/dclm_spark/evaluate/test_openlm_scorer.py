@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,15 @@ from dclm_spark.evaluate.prompts import Candidate
 from dclm_spark.evaluate.scoring import LogitScorer, Scorer, TokenScores
 from dclm_spark.train.model import materialize
 from dclm_spark.train.network import ModelSettings, OpenLM
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny tensors on many threads spend their time waiting."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 class Letters:

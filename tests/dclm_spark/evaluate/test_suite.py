@@ -76,3 +76,13 @@ def test_the_third_baseline_finds_the_known_majorities() -> None:
     assert found("commonsense_qa") == pytest.approx(0.403, abs=0.001)
     # Its right answer always stands at the same place, which a model cannot see.
     assert found("bigbench_novel_concepts") == 0.25
+
+
+def test_categories_of_one_item_each_still_have_an_error() -> None:
+    items = [
+        {**record, "category": f"c{number}", "row": 0}
+        for number, record in enumerate(records("mmlu_fewshot", 10, 40))
+    ]
+    estimate = task_metrics("mmlu_fewshot", [{"mmlu_fewshot": items}])["accuracy"].estimate()
+    assert estimate.value == pytest.approx(0.25)
+    assert estimate.standard_error == pytest.approx((0.25 * 0.75 / 40) ** 0.5, rel=0.1)
