@@ -113,7 +113,7 @@ def rules(summary: RunSummary) -> str:
         f"<tr><td><code>{escape(rule.rule)}</code>"
         f"{'<br><small>' + escape(rule.description) + '</small>' if rule.description else ''}</td>"
         f"<td>{escape(rule.stage)}</td><td>{escape(rule.fate)}</td>"
-        f'<td class="medium">{bar(rule.documents / top)}</td>'
+        f'<td class="medium">{bar(0, rule.documents / top)}</td>'
         + _numbers(
             count_text(rule.documents),
             share_text(rule.documents, summary.documents_in),
@@ -183,9 +183,10 @@ def languages(summary: RunSummary) -> str:
     """Return documents by language, the most frequent first."""
     ordered = sorted(summary.languages, key=lambda entry: (-entry.documents, entry.language))
     whole = sum(entry.documents for entry in ordered)
+    top = max((entry.documents for entry in ordered), default=0) or 1
     rows = (
         f"<tr><td>{escape(entry.language)}</td>"
-        f'<td class="wide">{bar(entry.documents / whole if whole else 0)}</td>'
+        f'<td class="wide">{bar(entry.kept / top, (entry.documents - entry.kept) / top)}</td>'
         + _numbers(
             count_text(entry.documents),
             share_text(entry.documents, whole),

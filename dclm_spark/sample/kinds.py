@@ -19,8 +19,8 @@ from dclm_spark.sample.vocabulary import words_of
 FACTS_PER_ARTICLE = 5
 PAGES_PER_RULE = 3
 BANNED_DOMAINS = ("spamhouse.example", "trickster-deals.example", "blocked.example")
-# Larger than any reader should accept; almost nothing once compressed.
-OVERSIZE_BYTES = 65 * 1024 * 1024
+# Above the default limit of the extraction; almost nothing once compressed.
+OVERSIZE_BYTES = 17 * 1024 * 1024
 _HOSTS = words_of("kestrel willow harbour lantern copper meadow quill saddle ember thistle anchor")
 _SITES = words_of("notes journal almanac review digest letters gazette papers library workshop")
 _SIMILARITIES = (0.98, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4)
@@ -95,6 +95,8 @@ class PageMaker:
             rng = self._rng(language)
             charset = LEGACY_CHARSETS[language] if rng.random() < 0.34 else "utf-8"
             written = foreign_article(rng, language)
+            if _is_utf_8(written.text.encode(charset)):
+                charset = "utf-8"
             page = self._encoded(rng, "foreign", written, charset, language)
             legacy = {"stage": "charset", "strict_fate": "quarantined"}
             changes = {"fate": "dropped", "rule": "language", "stage": "heuristics"}
@@ -212,7 +214,7 @@ class PageMaker:
         rng = self._rng("oversize")
         url = self._url(rng)
         truth = Truth(kind="oversize", url=url, fate="quarantined", stage="extract")
-        truth = replace(truth, rule="record_too_large")
+        truth = replace(truth, rule="html_too_large")
         return Page(truth=truth, url=url, body=b"<p>" + b" " * OVERSIZE_BYTES)
 
     def http_garbage(self, count: int) -> Iterator[Page]:
@@ -223,6 +225,14 @@ class PageMaker:
             body = b"" if number % 2 else rng.randbytes(400)
             truth = Truth(kind="http_garbage", url=url, fate=None, stage="policy")
             yield Page(truth=truth, url=url, body=body, http=False)
+
+
+def _is_utf_8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _blocks(written: Article) -> list[str]:
