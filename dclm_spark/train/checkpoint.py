@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.state_dict import (
     get_model_state_dict,
     get_state_dict,
     set_state_dict,
 )
+from torch.distributed.checkpoint.state_dict_loader import load as load_sharded
+from torch.distributed.checkpoint.state_dict_saver import async_save
+from torch.distributed.checkpoint.state_dict_saver import save as save_sharded
 
 from dclm_spark.train import settings as settings_tree
 from dclm_spark.train.network import OpenLM
@@ -87,13 +90,13 @@ class Checkpointer:
             settings_tree.save(settings, partial / SETTINGS)
         self._barrier()
         self._publish = lambda: self._make_latest(partial, target)
-        writer = dcp.FileSystemWriter(partial, sync_files=True)
+        writer = FileSystemWriter(partial, sync_files=True)
         if self.settings.asynchronous:
-            saved = dcp.async_save(state, storage_writer=writer, process_group=self.group)
+            saved = async_save(state, storage_writer=writer, process_group=self.group)
             assert isinstance(saved, Future)
             self._pending = saved
         else:
-            dcp.save(state, storage_writer=writer, process_group=self.group)
+            save_sharded(state, storage_writer=writer, process_group=self.group)
             self._settle()
         return target
 
@@ -183,7 +186,7 @@ def restore(
 ) -> dict[str, Any]:  # fmt: skip
     """Load a checkpoint into model and optimizer in place; return the loaded `extra`."""
     state = run_state(model, optimizer, extra)
-    dcp.load(state, storage_reader=dcp.FileSystemReader(path), process_group=group)
+    load_sharded(state, storage_reader=FileSystemReader(path), process_group=group)
     set_state_dict(
         model,
         optimizer,
@@ -208,9 +211,9 @@ def read_model(path: Path) -> "tuple[OpenLM, TrainSettings]":
 def load_weights(path: Path, model: OpenLM, group: dist.ProcessGroup | None = None) -> None:
     """Load only the weights of a checkpoint into `model`, which may be sharded."""
     state = {"model": get_model_state_dict(model)}
-    dcp.load(
+    load_sharded(
         state,
-        storage_reader=dcp.FileSystemReader(path),
+        storage_reader=FileSystemReader(path),
         process_group=group,
         no_dist=group is None,
     )

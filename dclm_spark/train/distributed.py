@@ -1,7 +1,7 @@
 """Ranks and devices: one process without any set-up, or several under torchrun."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
@@ -19,7 +19,7 @@ class Ranks:
 
     rank: int = 0
     num_ranks: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     mesh: DeviceMesh | None = None
     # A gloo group beside the devices' own: for checkpoints and agreement on the host.
     group: dist.ProcessGroup | None = None

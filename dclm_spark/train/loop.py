@@ -241,7 +241,7 @@ def _backward(run: Run, batch: Batch) -> Tensor:
         cross_entropy, normalizer = run.model(part[:, :-1], part[:, 1:], _mask(run, part))
         losses = torch.stack(((cross_entropy * weight).sum(), (normalizer**2 * weight).sum()))
         # Sharded gradients are averaged over ranks, so each rank's share counts num_ranks times.
-        ((losses[0] + settings.z_loss * losses[1]) * (ranks.num_ranks / count)).backward()
+        ((losses[0] + settings.z_loss * losses[1]) * (ranks.num_ranks / count)).backward()  # type: ignore[no-untyped-call]
         sums += losses.detach()
         found.append(cross_entropy.detach())
     position_losses = torch.cat(found)

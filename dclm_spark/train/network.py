@@ -258,7 +258,7 @@ class OpenLM(nn.Module):
         if self.loss_chunk_tokens is None:
             return position_losses(self.output(h_BSD).float(), targets_BS)
         weight_VD = self.output.weight.to(h_BSD.dtype)
-        losses = ChunkedLosses.apply(
+        losses = ChunkedLosses.apply(  # type: ignore[no-untyped-call]
             h_BSD.flatten(0, 1), weight_VD, targets_BS.flatten(), self.loss_chunk_tokens
         )
         return losses[0].view(targets_BS.shape), losses[1].view(targets_BS.shape)
@@ -276,7 +276,9 @@ class ChunkedLosses(torch.autograd.Function):
         context: Any, h_PD: Tensor, weight_VD: Tensor, targets_P: Tensor, chunk_tokens: int
     ) -> tuple[Tensor, Tensor]:
         """Return cross entropy and log normalizer of each of P positions."""
-        chunks = zip(h_PD.split(chunk_tokens), targets_P.split(chunk_tokens), strict=True)
+        chunks = zip(
+            torch.split(h_PD, chunk_tokens), torch.split(targets_P, chunk_tokens), strict=True
+        )
         losses = [position_losses((h @ weight_VD.t()).float(), targets) for h, targets in chunks]
         cross_entropy_P, normalizer_P = (torch.cat(part) for part in zip(*losses, strict=True))
         context.save_for_backward(h_PD, weight_VD, targets_P, normalizer_P)

@@ -24,7 +24,7 @@ def permutation(size: int, *key: int) -> Index:
 
     Sorting hashed counters, so that it is the same under every NumPy version.
     """
-    state = np.uint64(0)
+    state = np.zeros(1, dtype=np.uint64)
     with np.errstate(over="ignore"):
         for part in key:
             state = _mixed(state ^ np.uint64(part))
@@ -32,7 +32,7 @@ def permutation(size: int, *key: int) -> Index:
     return np.argsort(hashes, kind="stable")
 
 
-def _mixed(x: np.uint64 | NDArray[np.uint64]) -> np.uint64 | NDArray[np.uint64]:
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return the finalizer of splitmix64."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

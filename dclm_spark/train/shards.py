@@ -112,7 +112,8 @@ def _check_format(path: str, facts: Any) -> None:
     for name, wanted in (("version", VERSION), ("dtype", "uint16")):
         if facts.get(name) != wanted:
             raise ShardError(
-                f"shard manifest {path}: {name} = {facts.get(name)!r}, this trainer reads {wanted!r}"
+                f"shard manifest {path}: {name} = {facts.get(name)!r}, "
+                f"this trainer reads {wanted!r}"
             )
     if facts["tokens_per_row"] != facts["sequence_length"] + 1:
         raise ShardError(
@@ -162,8 +163,8 @@ class ShardReader:
         ends = np.frombuffer(offsets, dtype=np.int64)[: len(array) + 1]
         if (np.diff(ends) != 2 * width).any():
             raise ShardError(
-                f"{self._name(shard)}: row group {group} has rows of {int(np.diff(ends)[0])} bytes, "
-                f"the manifest promises {width} tokens of 2 bytes a row"
+                f"{self._name(shard)}: row group {group} has rows of {int(np.diff(ends)[0])} "
+                f"bytes, the manifest promises {width} tokens of 2 bytes a row"
             )
         values = np.frombuffer(data, dtype="<u2", count=len(array) * width)
         if int(values.max(initial=0)) >= self.manifest.vocabulary_size:
