@@ -98,7 +98,7 @@ class PageMaker:
             if _is_utf_8(written.text.encode(charset)):
                 charset = "utf-8"
             page = self._encoded(rng, "foreign", written, charset, language)
-            legacy = {"stage": "charset", "strict_fate": "quarantined"}
+            legacy = {"stage": "charset", "strict_fate": "dropped"}
             changes = {"fate": "dropped", "rule": "language", "stage": "heuristics"}
             changes |= legacy if charset != "utf-8" else {}
             yield replace(page, truth=replace(page.truth, **changes))  # type: ignore[arg-type]
@@ -112,7 +112,7 @@ class PageMaker:
             written = replace(written, paragraphs=(*written.paragraphs, note))
             page = self._encoded(rng, "accented", written, ("windows-1252", "utf-8")[number % 2])
             if number % 2 == 0:
-                legacy = replace(page.truth, stage="charset", strict_fate="quarantined")
+                legacy = replace(page.truth, stage="charset", strict_fate="dropped")
                 page = replace(page, truth=legacy)
             else:
                 page = replace(page, content_type="text/html; charset=iso-8859-1")

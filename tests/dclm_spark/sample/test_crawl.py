@@ -140,7 +140,7 @@ def test_pages_in_older_charsets_are_not_utf_8(truth, bodies):
         seen += 1
         with pytest.raises(UnicodeDecodeError):
             body.decode("utf-8")
-        assert row["strict_fate"] == "quarantined"
+        assert row["strict_fate"] == "dropped"
     assert seen > 5
 
 
