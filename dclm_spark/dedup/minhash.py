@@ -61,7 +61,7 @@ class NearDuplicateSettings:
 
 
 def signature_table(documents: DataFrame, settings: NearDuplicateSettings) -> DataFrame:
-    """Return (doc_id, the order columns, num_shingles, bands, sketch): all that is saved of a crawl.
+    """Return (doc_id, order columns, num_shingles, bands, sketch): all that is saved of a crawl.
 
     Raises SettingError when `documents` lacks doc_id, text or a column of the survivor order.
     """
