@@ -109,6 +109,21 @@ def load_task(task: Task, root: str | Path, gpqa_password: str = GPQA_PASSWORD) 
     )
 
 
+def question_texts(data: TaskData) -> Iterator[tuple[int, str]]:
+    """Yield (file row, text) of every question with its right answer, for decontamination.
+
+    GPQA's authors ask that theirs be published nowhere: keep at most hashes of them.
+    """
+    for number, row in enumerate(data.rows):
+        if "context_options" in row:
+            parts = [row["context_options"][row["gold"]], row["continuation"]]
+        elif "choices" in row:
+            parts = [row["query"], row["choices"][row["gold"]]]
+        else:
+            parts = [row["context"], row.get("continuation") or row.get("answer", "")]
+        yield number, " ".join(part.strip() for part in parts)
+
+
 def _content(source: DataRoot, task: Task, paths: tuple[str, ...]) -> bytes:
     for path in paths:
         content = source.read(path)
