@@ -1,11 +1,11 @@
-"""Reads fastText's binary model files (.bin dense, .ftz pruned and quantised), format version 12."""
+"""Reads fastText's model files (.bin dense, .ftz pruned and quantised), format version 12."""
 
 import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ CodeBytes = npt.NDArray[np.uint8]
 FORMAT_MAGIC = 793712314
 FORMAT_VERSION = 12
 LOSSES = {1: "hs", 2: "ns", 3: "softmax", 4: "ova"}
+READ_LOSSES = (1, 3)
 SUPERVISED = 3
 LABEL_PREFIX = "__label__"
 CENTROIDS_PER_QUANTISER = 256
@@ -141,8 +142,14 @@ def _read(path: Path, stream: BinaryIO) -> FastTextFile:
         )
     arguments = _unpack(stream, "<12id")
     dim, _, _, _, _, word_ngrams, loss, model, bucket, minn, maxn = arguments[:11]
-    if model != SUPERVISED or loss not in LOSSES:
+    if model != SUPERVISED:
         raise ValueError(f"{path}: not a supervised fastText model; only classifiers are read")
+    if loss not in READ_LOSSES:
+        # The library rounds their sigmoid to a table of 512 steps, which 1e-5 cannot follow.
+        raise ValueError(
+            f"{path}: the model's loss is {LOSSES.get(loss, loss)!r}; allowed are 'softmax' and "
+            "'hs', train it again with one of them"
+        )
     entries, n_words, _, _, pruned = _unpack(stream, "<iiiqq")
     dictionary = _read_dictionary(stream, entries)
     kept = None
@@ -151,7 +158,9 @@ def _read(path: Path, stream: BinaryIO) -> FastTextFile:
     (quantised,) = _unpack(stream, "<?")
     source = _read_quantised(stream) if quantised else _read_dense(path, stream)
     (quantised_output,) = _unpack(stream, "<?")
-    output = _read_quantised(stream) if quantised and quantised_output else _read_dense(path, stream)
+    output = (
+        _read_quantised(stream) if quantised and quantised_output else _read_dense(path, stream)
+    )
     return FastTextFile(
         path=path, dim=dim, word_ngrams=word_ngrams, loss=LOSSES[loss], bucket=bucket,
         minn=minn, maxn=maxn, entries=entries, n_words=n_words, dictionary=dictionary,
@@ -202,7 +211,7 @@ def _unpack(stream: BinaryIO, layout: str) -> tuple[int, ...]:
     return struct.unpack(layout, stream.read(struct.calcsize(layout)))
 
 
-def _array(stream: BinaryIO, dtype: str, count: int) -> npt.NDArray[np.generic]:
+def _array(stream: BinaryIO, dtype: str, count: int) -> npt.NDArray[Any]:
     values = np.frombuffer(stream.read(count * np.dtype(dtype).itemsize), dtype)
     if len(values) != count:
         raise struct.error

@@ -3,6 +3,9 @@
 Imported on first use only, since its signatures compile on import (from cache afterwards).
 """
 
+# Kernels take plain arrays and numbers; numba, not mypy, types them.
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,assignment"
+
 import numpy as np
 from numba import njit, types
 
@@ -259,30 +262,49 @@ def _add_known_words(words, hashes64, keys, ids, rows, total):
 
 
 @njit(cache=True, nogil=True)
+def _add_spelled_word(
+    data, start, stop, byte_class, hash64, keys, ids, rows, kept_bits, bucket_rows, shape, word,
+    totals, place,
+):  # fmt: skip
+    """Add a word's own row and those of its character n-grams to totals[place]; how many."""
+    added = 0
+    row = _find(keys, ids, hash64)
+    if row >= 0:
+        _add(totals, place, rows, row)
+        added = 1
+    if start < stop:
+        size = _copy_word(data, start, stop, byte_class, word)
+        added += _add_subwords(word, size, shape, kept_bits, bucket_rows, rows, totals, place)
+    return added
+
+
+@njit(cache=True, nogil=True)
 def _add_cached_words(
     data, byte_class, words, stops, spans, hashes64, keys, ids, rows, kept_bits, bucket_rows, shape,
-    cache_keys, cache_counts, cache_sums, word, total,
+    cache_keys, cache_counts, cache_sums, word, total, sums, document,
 ):  # fmt: skip
+    """Add the words of a block to `total` by way of the cache, long ones to sums[document]."""
     mask = np.uint64(cache_keys.size - 1)
     added = 0
     for index in range(words):
-        hash64 = hashes64[index]
+        hash64, stop = hashes64[index], stops[index]
+        start = stop - spans[index]
+        if spans[index] > LONGEST_CACHED_WORD_BYTES:
+            # A page without spaces is one word with thousands of rows: too many for float32.
+            added += _add_spelled_word(
+                data, start, stop, byte_class, hash64, keys, ids, rows, kept_bits, bucket_rows,
+                shape, word, sums, document,
+            )  # fmt: skip
+            continue
         slot = _slot(hash64, mask)
-        if cache_keys[slot] != hash64 or spans[index] > LONGEST_CACHED_WORD_BYTES:
-            # A long word passes through the slot, which then counts as empty.
-            cache_keys[slot] = hash64 if spans[index] <= LONGEST_CACHED_WORD_BYTES else np.uint64(0)
+        if cache_keys[slot] != hash64:
+            cache_keys[slot] = hash64
             for column in range(cache_sums.shape[1]):
                 cache_sums[slot, column] = 0
-            row = _find(keys, ids, hash64)
-            if row >= 0:
-                _add(cache_sums, slot, rows, row)
-            cache_counts[slot] = row >= 0
-            if spans[index] > 0:
-                start = stops[index] - spans[index]
-                size = _copy_word(data, start, stops[index], byte_class, word)
-                cache_counts[slot] += _add_subwords(
-                    word, size, shape, kept_bits, bucket_rows, rows, cache_sums, slot
-                )
+            cache_counts[slot] = _add_spelled_word(
+                data, start, stop, byte_class, hash64, keys, ids, rows, kept_bits, bucket_rows,
+                shape, word, cache_sums, slot,
+            )  # fmt: skip
         _add(total, 0, cache_sums, slot)
         added += cache_counts[slot]
     return added
@@ -312,8 +334,8 @@ def _add_word_ngrams(words, hashes32, seen, chains, shape, kept_bits, bucket_row
 
 @njit(
     types.void(
-        _read_bytes, _int64s, _int64s, _read_bytes, _uint64s, _int32s, _rows, _read_bytes, _int32s, _int64s,
-        _uint64s, _int32s, _float32s, _float64s, _int64s,
+        _read_bytes, _int64s, _int64s, _read_bytes, _uint64s, _int32s, _rows, _read_bytes, _int32s,
+        _int64s, _uint64s, _int32s, _float32s, _float64s, _int64s,
     ),
     cache=True, nogil=True,
 )  # fmt: skip
@@ -347,8 +369,9 @@ def sum_rows(
             total[:] = 0
             if shape[2] > 0:
                 added = _add_cached_words(
-                    data, byte_class, words, stops, spans, hashes64, keys, ids, rows, kept_bits, bucket_rows,
-                    shape, cache_keys, cache_counts, cache_sums, word, total,
+                    data, byte_class, words, stops, spans, hashes64, keys, ids, rows, kept_bits,
+                    bucket_rows, shape, cache_keys, cache_counts, cache_sums, word, total,
+                    sums, document,
                 )  # fmt: skip
             else:
                 added = _add_known_words(words, hashes64, keys, ids, rows, total)

@@ -8,8 +8,7 @@ import pyarrow as pa
 
 from udfs.columns import utf8_buffers
 from udfs.fasttext_model import byte_classes, load
-
-QUIRKS = ("dclm-2024", "none")
+from udfs.quirks import follows_reference
 
 
 class LanguageIdentifier:
@@ -20,11 +19,10 @@ class LanguageIdentifier:
     """
 
     def __init__(self, path: str | Path, quirks: str = "dclm-2024") -> None:
-        if quirks not in QUIRKS:
-            raise ValueError(f"quirks: {quirks!r} is unknown; allowed are {', '.join(QUIRKS)}")
+        glued = follows_reference(quirks)
         self._model = load(path)
         self._languages = pa.array(self._model.labels, pa.string())
-        self._byte_class = byte_classes(delete=b"\n" if quirks == "dclm-2024" else b"")
+        self._byte_class = byte_classes(delete=b"\n" if glued else b"")
 
     def __call__(
         self, texts: pa.Array | pa.ChunkedArray
