@@ -12,7 +12,7 @@ import zstandard
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.data import DataRoot
 from dclm_spark.evaluate.prompts import Candidate, Tokenizer
-from dclm_spark.evaluate.scoring import Scorer
+from dclm_spark.evaluate.scoring import WINDOW_ITEMS, Scorer
 from dclm_spark.evaluate.uncertainty import Metric, Stratum
 
 
@@ -35,20 +35,54 @@ def score_texts(
     texts: Sequence[str],
     max_tokens: int = 2048,
     end_of_text_id: int = 0,
+    batch_tokens: int = 8192,
 ) -> Iterator[dict[str, Any]]:
     """Yield per text its row, loss in nats, tokens and UTF-8 bytes.
 
     A text starts after end of text, as in training. Longer ones are cut into windows that see
     one token of the window before.
     """
-    for row, text in enumerate(texts):
-        ids = tokenizer.encode(text, add_special_tokens=False).ids
-        nats = 0.0
-        for first in range(0, len(ids), max_tokens - 1):
-            before = ids[first - 1] if first else end_of_text_id
-            window = (before, *ids[first : first + max_tokens - 1])
-            nats += float(scorer.score([Candidate(window, 1, "", 1)])[0].nats.sum())
-        yield {"row": row, "nats": nats, "tokens": len(ids), "bytes": len(text.encode())}
+    for first in range(0, len(texts), WINDOW_ITEMS):
+        some = texts[first : first + WINDOW_ITEMS]
+        ids = [tokenizer.encode(text, add_special_tokens=False).ids for text in some]
+        windows = [
+            (owner, window)
+            for owner, tokens in enumerate(ids)
+            for window in _windows(tokens, max_tokens, end_of_text_id)
+        ]
+        windows.sort(key=lambda pair: len(pair[1].tokens))
+        nats = [0.0] * len(some)
+        for batch in _batches(windows, batch_tokens):
+            scores = scorer.score([window for _, window in batch])
+            for (owner, _), score in zip(batch, scores, strict=True):
+                nats[owner] += float(score.nats.sum())
+        for place, text in enumerate(some):
+            yield {
+                "row": first + place,
+                "nats": nats[place],
+                "tokens": len(ids[place]),
+                "bytes": len(text.encode()),
+            }
+
+
+def _windows(tokens: Sequence[int], max_tokens: int, end_of_text_id: int) -> Iterator[Candidate]:
+    for first in range(0, len(tokens), max_tokens - 1):
+        before = tokens[first - 1] if first else end_of_text_id
+        yield Candidate((before, *tokens[first : first + max_tokens - 1]), 1, "", 1)
+
+
+def _batches(
+    windows: Sequence[tuple[int, Candidate]], batch_tokens: int
+) -> Iterator[list[tuple[int, Candidate]]]:
+    """Split windows sorted by length; the last of a batch sets its width."""
+    batch: list[tuple[int, Candidate]] = []
+    for window in windows:
+        if batch and (len(batch) + 1) * len(window[1].tokens) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(window)
+    if batch:
+        yield batch
 
 
 def bits_per_byte(name: str, runs: Sequence[Sequence[dict[str, Any]]]) -> Metric:

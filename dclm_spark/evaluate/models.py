@@ -20,6 +20,7 @@ class LoadedModel:
     scorer: Scorer
     tokenizer: Tokenizer
     fingerprint: str
+    end_of_text_id: int = 0
 
 
 def load_model(name: str, tokenizer: str | None = None, device: str | None = None) -> LoadedModel:
@@ -40,8 +41,13 @@ def load_model(name: str, tokenizer: str | None = None, device: str | None = Non
     ours = _read_tokenizer(tokenizer)
     end = ours.token_to_id("<|endoftext|>") or 0
     scorer = OpenLMScorer(model, ours, end)
-    fingerprint = _fingerprint(model.state_dict(), tokenizer)
-    return LoadedModel(name=name, scorer=scorer, tokenizer=ours, fingerprint=fingerprint)
+    return LoadedModel(
+        name=name,
+        scorer=scorer,
+        tokenizer=ours,
+        fingerprint=_fingerprint(model.state_dict(), tokenizer),
+        end_of_text_id=end,
+    )
 
 
 def _hugging_face(name: str, tokenizer: str | None, device: str) -> LoadedModel:
@@ -59,8 +65,13 @@ def _hugging_face(name: str, tokenizer: str | None, device: str) -> LoadedModel:
     else:
         own = _read_tokenizer(tokenizer)
     scorer = HuggingFaceScorer(model.to(device), own, end)
-    fingerprint = _fingerprint(model.state_dict(), tokenizer)
-    return LoadedModel(name=name, scorer=scorer, tokenizer=own, fingerprint=fingerprint)
+    return LoadedModel(
+        name=name,
+        scorer=scorer,
+        tokenizer=own,
+        fingerprint=_fingerprint(model.state_dict(), tokenizer),
+        end_of_text_id=end,
+    )
 
 
 def _read_tokenizer(path: str) -> Any:

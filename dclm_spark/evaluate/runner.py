@@ -77,8 +77,17 @@ def evaluate(
             continue
         results.tasks[task.label] = _task_result(model, data, output / "tasks", settings)
     for uri in settings.heldout:
-        records = score_texts(model.scorer, model.tokenizer, read_texts(uri), settings.max_tokens)
-        results.heldout[uri] = list(tqdm(records, desc=Path(uri).name, disable=None))
+        texts = read_texts(uri)
+        records = score_texts(
+            model.scorer,
+            model.tokenizer,
+            texts,
+            max_tokens=settings.max_tokens,
+            end_of_text_id=model.end_of_text_id,
+            batch_tokens=settings.batch_tokens,
+        )
+        progress = tqdm(records, desc=Path(uri).name, total=len(texts), disable=None)
+        results.heldout[uri] = list(progress)
     summary = summarize(results)
     write_atomically(output / "results.json", json.dumps(summary, indent=1))
     write_atomically(output / "results.html", results_page(summary))

@@ -11,10 +11,11 @@ from dclm_spark.evaluate.bits_per_byte import bits_per_byte, read_texts, score_t
 from tests.dclm_spark.evaluate.fakes import Bytes, LengthScorer
 
 
+@pytest.mark.parametrize("batch_tokens", [1, 30, 8192])
 @pytest.mark.parametrize("max_tokens", [4, 7, 2048])
-def test_windows_of_any_length_score_every_token_once(max_tokens: int) -> None:
+def test_windows_of_any_length_score_every_token_once(max_tokens: int, batch_tokens: int) -> None:
     texts = ["hello world", "é", ""]
-    records = list(score_texts(LengthScorer(), Bytes(), texts, max_tokens))
+    records = list(score_texts(LengthScorer(), Bytes(), texts, max_tokens, 0, batch_tokens))
     nats = [sum(byte + 1 for byte in text.encode()) / 100 for text in texts]
     assert [record["nats"] for record in records] == pytest.approx(nats)
     assert [record["bytes"] for record in records] == [11, 2, 0]
