@@ -245,6 +245,10 @@ class _Batch:
         column = self._signals.setdefault(name, np.full(len(self._rules), np.nan))
         column[self.rows] = values
 
+    def signal(self, name: str) -> Floats:
+        """Return what was stored for the documents still looked at."""
+        return self._signals[name][self.rows]
+
     def sign_language(self, labels: pa.Array) -> None:
         """Store the languages of the documents still looked at."""
         places = np.full(len(self._rules), -1)
@@ -285,7 +289,7 @@ class _Batch:
 
 
 def _floats(column: pa.Array) -> Floats:
-    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
 
 
 def _nullable(values: Floats) -> pa.DoubleArray:
@@ -381,13 +385,18 @@ def _judge_repetition(batch: _Batch, settings: HeuristicSettings) -> None:
 
 def _clean_lines(batch: _Batch, settings: HeuristicSettings) -> None:
     """Do steps 19 to 26."""
-    before = word_counts(*batch.text, settings.stop_words)[:, FASTTEXT_WORDS]
+    before = batch.signal("previous_word_count").astype(np.int64)
+    old_sizes = np.diff(batch.text[1])
     data, offsets, emptied_at = clean_lines(*batch.text, settings.cleaning)
     batch.text = data, offsets
     nothing = np.full(len(emptied_at), np.nan)
     for step, rule in _LINE_RULES.items():
         batch.fail(rule, emptied_at == step, nothing, np.nan)
-    after = word_counts(data, offsets, settings.stop_words)[:, FASTTEXT_WORDS]
+    # Cleaning only takes away, so a text of the same size is the same text.
+    changed = np.flatnonzero(np.diff(offsets) != old_sizes)
+    texts = string_column(data, offsets).take(pa.array(changed))
+    after = before.copy()
+    after[changed] = word_counts(*utf8_buffers(texts), ())[:, FASTTEXT_WORDS]
     removed = _ratio(before - after, before)
     limit = settings.max_word_removal_fraction
     batch.sign("word_removal_fraction", removed)

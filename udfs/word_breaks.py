@@ -36,6 +36,9 @@ PICTOGRAPHIC = 32
 ALPHANUMERIC = 64  # str.isalnum
 WHITE = 128  # White_Space, which unlike str.isspace leaves out U+001C to U+001F
 
+# Kinds of bytes, see byte_kinds.
+RUN, PAIR = 1, 2
+
 # Beyond it, all is Other and neither alphanumeric nor white space.
 TABLE_SIZE = 0xE01F0
 
@@ -95,7 +98,7 @@ def _value_after(data, position, end, table):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _is_letter(value):  # type: ignore[no-untyped-def]
-    return value == ALETTER or value == HEBREW
+    return value in (ALETTER, HEBREW)
 
 
 @njit(cache=True, nogil=True)
@@ -120,7 +123,7 @@ def _joins(before, previous, value, data, position, end, table):  # type: ignore
     if before == NUMERIC and SINGLE_QUOTE <= previous <= MID_NUM and value == NUMERIC:
         return previous != MID_LETTER
     if previous == KATAKANA:
-        return value == KATAKANA or value == EXTEND_NUM_LET
+        return value in (KATAKANA, EXTEND_NUM_LET)
     if previous == EXTEND_NUM_LET and value == KATAKANA:
         return True
     # A regional indicator starts its segment, so `before` tells whether the pair is full.
@@ -190,20 +193,53 @@ def segment_end(data, position, end, table):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def byte_kinds(table):  # type: ignore[no-untyped-def]
+    """Return RUN for each byte that does not break from others such, PAIR for blank and CR."""
+    kinds = np.zeros(256, np.uint8)
+    for byte in range(128):
+        value = table[byte] & VALUE_MASK
+        if ALETTER <= value <= EXTEND_NUM_LET:
+            kinds[byte] = RUN
+        elif value in (CR, SPACE_SEGMENT):
+            kinds[byte] = PAIR
+    return kinds
+
+
+@njit(cache=True, nogil=True)
+def next_break(data, position, end, kinds, table):  # type: ignore[no-untyped-def]
+    """Return what segment_end does, without tables where all is ASCII and no inner punctuation."""
+    kind = kinds[data[position]]
+    stop = position + 1
+    if kind == RUN:
+        while stop < end and kinds[data[stop]] == RUN:
+            stop += 1
+        if stop == end or data[stop] <= 0x20:
+            return stop
+        following = data[stop + 1] if stop + 1 < end else np.uint8(0)
+        if data[stop] < 0x80 and following < 0x80 and kinds[following] != RUN:
+            return stop
+        # What stands before the last letter has no say any more.
+        return segment_end(data, stop - 1, end, table)
+    following = data[stop] if stop < end else np.uint8(0x80)
+    if data[position] < 0x80 and following < 0x80 and (following > 0x20 or kind != PAIR):
+        return stop
+    return segment_end(data, position, end, table)
+
+
+@njit(cache=True, nogil=True)
 def _segments(data, offsets, table):  # type: ignore[no-untyped-def]
+    kinds = byte_kinds(table)
     num_texts = offsets.size - 1
-    ends = np.empty((offsets[num_texts] - offsets[0]) // 3 + 16, np.int64)
+    ends = np.empty((offsets[num_texts] - offsets[0]) // 2 + 16, np.int64)
     segment_offsets = np.zeros(num_texts + 1, np.int64)
     count = 0
     for text in range(num_texts):
         position, end = offsets[text], offsets[text + 1]
         while position < end:
-            position = segment_end(data, position, end, table)
+            position = next_break(data, position, end, kinds, table)
             if count == ends.size:
-                grown = np.empty(2 * count, np.int64)
-                grown[:count] = ends
-                ends = grown
+                ends = np.concatenate((ends, np.empty(count, np.int64)))
             ends[count] = position
             count += 1
         segment_offsets[text + 1] = count
-    return ends[:count].copy(), segment_offsets
+    return ends[:count], segment_offsets

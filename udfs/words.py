@@ -11,14 +11,17 @@ from udfs.columns import Bytes, Offsets
 from udfs.read_only import read_only
 from udfs.word_breaks import (
     ALPHANUMERIC,
+    RUN,
     WHITE,
+    byte_kinds,
     entry_at,
-    segment_end,
+    next_break,
     word_table,
 )
 
 WORD_KINDS = ("not_space", "alphanumeric")
 _LONGEST_STOP_WORD = 8
+_BLANK, _UNDERSCORE = 0x20, 0x5F
 
 
 def word_spans(
@@ -50,6 +53,7 @@ def _is_white(data, position, end, table):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _word_spans(data, offsets, alphanumeric, table):  # type: ignore[no-untyped-def]
+    kinds = byte_kinds(table)
     num_texts = offsets.size - 1
     starts = np.empty((offsets[num_texts] - offsets[0]) // 4 + 16, np.int64)
     ends = np.empty(starts.size, np.int64)
@@ -59,8 +63,13 @@ def _word_spans(data, offsets, alphanumeric, table):  # type: ignore[no-untyped-
         position, end = offsets[text], offsets[text + 1]
         while position < end:
             start = position
-            position = segment_end(data, start, end, table)
-            if alphanumeric:
+            position = next_break(data, start, end, kinds, table)
+            byte = data[start]
+            if byte == _BLANK and position == start + 1:
+                continue
+            if kinds[byte] == RUN and byte != _UNDERSCORE:
+                pass
+            elif alphanumeric:
                 entry, _ = entry_at(data, start, table)
                 if not entry & ALPHANUMERIC:
                     continue
@@ -72,7 +81,7 @@ def _word_spans(data, offsets, alphanumeric, table):  # type: ignore[no-untyped-
             starts[count], ends[count] = start, position
             count += 1
         word_offsets[text + 1] = count
-    return starts[:count].copy(), ends[:count].copy(), word_offsets
+    return starts[:count], ends[:count], word_offsets
 
 
 # Columns of `word_counts`.
@@ -132,7 +141,7 @@ def _word_counts(data, offsets, table, stop_words):  # type: ignore[no-untyped-d
         fasttext_words, words, characters, non_alphabetic, stops = 0, 0, 0, 0, 0
         in_fasttext_word = False
         # The word that the loop is in: its code points, and its first 8 lower-cased.
-        length, packed, is_ascii, alphabetic = 0, np.uint64(0), True, 0
+        length, packed, is_ascii, alphabetic = 0, np.uint64(0), True, np.int64(0)
         while position <= end:
             if position == end:
                 entry, width, byte = np.int64(_SPACE), 1, 0x20
