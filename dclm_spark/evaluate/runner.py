@@ -6,13 +6,14 @@ import math
 import os
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from dclm_spark.errors import SettingError
 from dclm_spark.evaluate.aggregate import centered
 from dclm_spark.evaluate.bits_per_byte import bits_per_byte, read_texts, score_texts
 from dclm_spark.evaluate.data import MissingDataError, TaskData, load_task
@@ -48,6 +49,7 @@ class Results:
     """Everything known after a run, task results by label and why the others are missing."""
 
     model: str
+    fingerprint: str
     settings: EvaluateSettings
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
@@ -68,7 +70,7 @@ def evaluate(
     again. A task without data is reported as missing, with the reason.
     """
     output = Path(output)
-    results = Results(model=model.name, settings=settings)
+    results = Results(model=model.name, fingerprint=model.fingerprint, settings=settings)
     for task in tqdm(tasks, desc="tasks", disable=None):
         try:
             data = load_task(task, settings.data)
@@ -77,17 +79,10 @@ def evaluate(
             continue
         results.tasks[task.label] = _task_result(model, data, output / "tasks", settings)
     for uri in settings.heldout:
-        texts = read_texts(uri)
-        records = score_texts(
-            model.scorer,
-            model.tokenizer,
-            texts,
-            max_tokens=settings.max_tokens,
-            end_of_text_id=model.end_of_text_id,
-            batch_tokens=settings.batch_tokens,
-        )
-        progress = tqdm(records, desc=Path(uri).name, total=len(texts), disable=None)
-        results.heldout[uri] = list(progress)
+        name = heldout_name(uri)
+        if name in results.heldout:
+            raise SettingError(f"heldout = {uri}: another file is called {name!r} too; rename one")
+        results.heldout[name] = _heldout_records(model, uri, output / "heldout", settings)
     summary = summarize(results)
     write_atomically(output / "results.json", json.dumps(summary, indent=1))
     write_atomically(output / "results.html", results_page(summary))
@@ -145,6 +140,35 @@ def _task_result(
     return result
 
 
+def heldout_name(uri: str) -> str:
+    """Return the name of a held-out file in results: `news` for s3://bucket/news.jsonl.zst."""
+    return uri.rpartition("/")[2].partition(".")[0]
+
+
+def _heldout_records(
+    model: LoadedModel, uri: str, folder: Path, settings: EvaluateSettings
+) -> list[dict[str, Any]]:
+    texts = read_texts(uri)
+    facts = (RECORDS_VERSION, model.fingerprint, texts, settings.max_tokens)
+    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    file = folder / f"{heldout_name(uri)}.json"
+    if file.is_file():
+        written = json.loads(file.read_text())
+        if written["key"] == key:
+            return list(written["records"])
+    scored = score_texts(
+        model.scorer,
+        model.tokenizer,
+        texts,
+        max_tokens=settings.max_tokens,
+        end_of_text_id=model.end_of_text_id,
+        batch_tokens=settings.batch_tokens,
+    )
+    records = list(tqdm(scored, desc=heldout_name(uri), total=len(texts), disable=None))
+    write_atomically(file, json.dumps({"key": key, "uri": uri, "records": records}))
+    return records
+
+
 def _key(model: LoadedModel, data: TaskData, settings: EvaluateSettings) -> str:
     parts = (
         RECORDS_VERSION,
@@ -173,6 +197,7 @@ def summarize(results: Results) -> dict[str, Any]:
         _explain_gaps(aggregates, name, labels, results)
     return {
         "model": results.model,
+        "model_fingerprint": results.fingerprint,
         "settings": to_dict(results.settings),
         "caveats": _caveats(results),
         "missing": results.missing,
@@ -236,14 +261,19 @@ def _caveats(results: Results) -> list[str]:
     return found
 
 
-def read_run(output: str | Path, labels: Sequence[str] = EXTENDED) -> Mapping[str, Any]:
-    """Return the item records by label that `evaluate` left in `output`."""
-    files = {label: Path(output) / "tasks" / f"{label}.json" for label in labels}
-    return {
-        label: json.loads(file.read_text())["records"]
-        for label, file in files.items()
-        if file.is_file()
-    }
+def read_run(output: str | Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the item records by task label that `evaluate` left in `output`."""
+    return _read_records(Path(output) / "tasks")
+
+
+def read_heldout(output: str | Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the records of held-out texts by name that `evaluate` left in `output`."""
+    return _read_records(Path(output) / "heldout")
+
+
+def _read_records(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    files = sorted(folder.glob("*.json"))
+    return {file.stem: json.loads(file.read_text())["records"] for file in files}
 
 
 def write_atomically(file: Path, text: str) -> None:

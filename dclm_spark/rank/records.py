@@ -91,6 +91,22 @@ def record_uuid(kind: str, *facts: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, "\n".join((kind, *facts))))
 
 
+def evaluation_record(
+    summary: Mapping[str, Any], model: ModelRecord, name: str, results_url: str = ""
+) -> EvaluationRecord:
+    """Return the record of a `results.json`; sampled and partial data are named in `extra`."""
+    accuracies = {label: task["accuracy"]["value"] for label, task in summary["tasks"].items()}
+    return EvaluationRecord(
+        uuid=record_uuid("evaluation", model.uuid, name, json.dumps(summary["settings"])),
+        name=name,
+        model_uuid=model.uuid,
+        model_name=model.name,
+        accuracies=accuracies,
+        results_url=results_url,
+        extra={"caveats": list(summary["caveats"])},
+    )
+
+
 def write_record(record: Record, folder: str | Path) -> Path:
     """Write the record below `folder` in our own layout and return its file."""
     file = Path(folder) / _FOLDERS[type(record)] / f"{record.uuid}.json"

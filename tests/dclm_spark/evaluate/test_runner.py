@@ -3,8 +3,15 @@ from pathlib import Path
 
 import pytest
 
+from dclm_spark.errors import SettingError
 from dclm_spark.evaluate.data import load_task
-from dclm_spark.evaluate.runner import EvaluateSettings, evaluate, read_run, sampled_rows
+from dclm_spark.evaluate.runner import (
+    EvaluateSettings,
+    evaluate,
+    read_heldout,
+    read_run,
+    sampled_rows,
+)
 from dclm_spark.evaluate.tasks import TASK_BY_LABEL, Task, select_tasks
 from tests.dclm_spark.evaluate.fakes import LengthScorer, loaded, write_small_suite
 
@@ -90,4 +97,28 @@ def test_the_page_escapes_and_the_files_hold_every_item(data: Path, tmp_path: Pa
         "triviaqa_sm_sub": 4,
         "copa": 4,
     }
-    assert summary["bits_per_byte"][str(texts)]["n"] == 2
+    assert summary["bits_per_byte"]["texts"]["n"] == 2
+
+
+def test_held_out_texts_are_scored_once_and_again_when_they_change(
+    data: Path, tmp_path: Path
+) -> None:
+    texts = tmp_path / "news.jsonl"
+    texts.write_text('{"text": "hello"}\n')
+    settings = EvaluateSettings(data=str(data), heldout=(str(texts),))
+    scorer = LengthScorer()
+    for _ in range(2):
+        evaluate(loaded(scorer), (), tmp_path / "out", settings)
+        assert scorer.calls == 1
+    assert [record["bytes"] for record in read_heldout(tmp_path / "out")["news"]] == [5]
+    texts.write_text('{"text": "hello there"}\n')
+    evaluate(loaded(scorer), (), tmp_path / "out", settings)
+    assert scorer.calls == 2
+
+
+def test_two_held_out_files_of_one_name_are_refused(data: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "news.jsonl"
+    texts.write_text('{"text": "hello"}\n')
+    settings = EvaluateSettings(data=str(data), heldout=(str(texts), str(texts)))
+    with pytest.raises(SettingError, match="called 'news' too"):
+        evaluate(loaded(LengthScorer()), (), tmp_path / "out", settings)

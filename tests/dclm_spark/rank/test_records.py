@@ -13,6 +13,7 @@ from dclm_spark.rank.records import (
     ModelRecord,
     Record,
     check_links,
+    evaluation_record,
     export_to_dclm,
     from_dclm,
     read_records,
@@ -94,3 +95,17 @@ def test_a_broken_link_is_named(tmp_path: Path) -> None:
 def test_the_same_facts_give_the_same_uuid() -> None:
     assert record_uuid("model", "a", "b") == record_uuid("model", "a", "b")
     assert record_uuid("model", "a", "b") != record_uuid("model", "ab")
+
+
+def test_an_evaluation_becomes_a_record_that_links_its_model_and_keeps_caveats() -> None:
+    summary = {
+        "settings": {"sample": 4},
+        "caveats": ["at most 4 rows of each task were scored"],
+        "tasks": {"copa": {"accuracy": {"value": 0.75}}},
+    }
+    record = evaluation_record(summary, MODEL, "heavy")
+    assert (record.model_uuid, record.accuracies) == (MODEL.uuid, {"copa": 0.75})
+    values = to_dclm(record)
+    assert values["caveats"] == summary["caveats"]
+    assert values["Core"].startswith("N/A due to missing tasks: ['hellaswag_zeroshot'")
+    assert from_dclm(EvaluationRecord, values) == record
