@@ -149,7 +149,11 @@ def _prose_paragraphs(text: str) -> Iterator[str]:
         plain = sum(word.strip(".,;:()*\"'").isalpha() for word in words)
         if len(words) < 22 or plain < 0.88 * len(words):
             continue
-        if paragraph[0].isupper() and paragraph.endswith(".") and not _MARKUP.search(paragraph):
+        # Shouted licence terms would be removed again, as uppercase lines.
+        shouted = sum(map(str.isupper, paragraph)) > 0.2 * len(paragraph)
+        if not paragraph[0].isupper() or not paragraph.endswith(".") or shouted:
+            continue
+        if not _MARKUP.search(paragraph):
             yield paragraph
 
 
