@@ -48,7 +48,9 @@ def duration_text(seconds: float) -> str:
 
 
 def _value_text(value: float | None) -> str:
-    return "–" if value is None else f"{value:.6g}"
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
 
 
 def _table(head: Sequence[str], rows: Iterable[str], numbers_from: int) -> str:
