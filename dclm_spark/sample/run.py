@@ -21,6 +21,14 @@ LOGGER = logging.getLogger("dclm_spark")
 SEED = 20240617
 VOCABULARY_SIZE = 2048
 TRAINING_SCALE = "test"
+# 100 steps on sequences of the sample recipe's length.
+TRAINING_OVERRIDES = (
+    "model.sequence_length=256",
+    "model.width=64",
+    "batch_sequences=8",
+    "micro_batch_sequences=8",
+    "tokens=204800",
+)
 
 
 def run_sample(spark: SparkSession, recipe: Recipe, output: str) -> RunOutput:
@@ -104,11 +112,13 @@ def train_sample(output: str) -> None:
     """Train the smallest scale for some steps on the shards of the run in `output`."""
     from dclm_spark.train.loop import train
     from dclm_spark.train.scales import scale
+    from dclm_spark.train.settings import override
 
-    settings = scale(TRAINING_SCALE)
+    model = storage.join(output, "model")
     result = train(
-        settings,
-        shards=storage.join(output, "shards", "manifest.json"),
-        output=storage.join(output, "model"),
+        override(scale(TRAINING_SCALE), TRAINING_OVERRIDES),
+        shards=[storage.join(output, "shards", "manifest.json")],
+        output=model,
+        resume=Path(model).exists(),
     )
-    LOGGER.info("model: final loss %.3f, %s", result.final_loss, storage.join(output, "model"))
+    LOGGER.info("model: final loss %.3f, %s", result.final_loss, model)
