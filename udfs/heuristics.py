@@ -298,8 +298,9 @@ def _nullable(values: Floats) -> pa.DoubleArray:
 
 def _ratio(numerator: npt.NDArray[np.int64], denominator: npt.NDArray[np.int64]) -> Floats:
     """Return the quotients, NaN where the denominator is 0."""
-    nothing = np.full(len(numerator), np.nan)
-    return np.divide(numerator, denominator, out=nothing, where=denominator > 0)
+    quotients = np.full(len(numerator), np.nan)
+    np.divide(numerator, denominator, out=quotients, where=denominator > 0)
+    return quotients
 
 
 def _remove_urls(batch: _Batch, settings: HeuristicSettings, lists: UrlLists) -> None:

@@ -78,7 +78,7 @@ def _is_ellipsis(data, position, end):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _starts_with_bullet(data, start, end):  # type: ignore[no-untyped-def]
     first = data[start]
-    if first == _STAR or first == _DASH:  # noqa: SIM109
+    if first in (_STAR, _DASH):
         return True
     if first != 0xE2 or start + 3 > end:
         return False

@@ -141,7 +141,7 @@ def _word_counts(data, offsets, table, stop_words):  # type: ignore[no-untyped-d
         fasttext_words, words, characters, non_alphabetic, stops = 0, 0, 0, 0, 0
         in_fasttext_word = False
         # The word that the loop is in: its code points, and its first 8 lower-cased.
-        length, packed, is_ascii, alphabetic = 0, np.uint64(0), True, np.int64(0)
+        length, packed, is_ascii, has_letter = 0, np.uint64(0), True, False
         while position <= end:
             if position == end:
                 entry, width, byte = np.int64(_SPACE), 1, 0x20
@@ -156,23 +156,23 @@ def _word_counts(data, offsets, table, stop_words):  # type: ignore[no-untyped-d
                 in_fasttext_word = False
             elif not in_fasttext_word:
                 in_fasttext_word = True
-                fasttext_words += (entry & _STARTS_WORD) >> 1
+                fasttext_words += entry & _STARTS_WORD != 0
             if not entry & _SPACE:
                 if length < _LONGEST_STOP_WORD:
                     letter = np.uint64(byte | 0x20 if 0x41 <= byte <= 0x5A else byte)
                     packed |= letter << np.uint64(8 * length)
                 length += 1
-                alphabetic |= entry & _ALPHABETIC
+                has_letter |= entry & _ALPHABETIC != 0
                 is_ascii &= byte < 0x80
                 continue
             if length:
                 words += 1
                 characters += length
-                non_alphabetic += 1 - alphabetic
+                non_alphabetic += not has_letter
                 if length <= _LONGEST_STOP_WORD and is_ascii:
                     for stop_word in stop_words:
                         stops += packed == stop_word
-            length, packed, is_ascii, alphabetic = 0, np.uint64(0), True, 0
+            length, packed, is_ascii, has_letter = 0, np.uint64(0), True, False
         counts[text, FASTTEXT_WORDS] = fasttext_words
         counts[text, SPLIT_WORDS] = words
         counts[text, SPLIT_CHARACTERS] = characters

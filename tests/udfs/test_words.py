@@ -1,12 +1,14 @@
 """Words against Python's own string methods and uniseg."""
 
+import re
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from udfs.columns import utf8_buffers
-from udfs.words import word_spans
+from udfs.words import word_counts, word_spans
 
 uniseg_words = pytest.importorskip("uniseg.wordbreak").words
 
@@ -44,3 +46,53 @@ def test_words_are_the_segments_that_start_alphanumeric(texts: list[str]) -> Non
 def test_an_unknown_kind_of_word_is_refused() -> None:
     with pytest.raises(ValueError, match="not_space, alphanumeric"):
         spans_of(["a"], "words")
+
+
+STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
+
+
+def slow_word_counts(text: str) -> list[int]:
+    split = text.split()
+    return [
+        sum(token[0].isalnum() for token in re.split("[ \n\r\t\v\f\0]+", text) if token),
+        len(split),
+        sum(map(len, split)),
+        sum(not any(map(str.isalpha, word)) for word in split),
+        sum(word.lower() in STOP_WORDS for word in split),
+    ]
+
+
+def counts_of(texts: list[str]) -> list[list[int]]:
+    return word_counts(*utf8_buffers(pa.array(texts, pa.large_string())), STOP_WORDS).tolist()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(TEXTS, max_size=4))
+def test_words_are_counted_like_python_counts_them(texts: list[str]) -> None:
+    assert counts_of(texts) == [slow_word_counts(text) for text in texts]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(["The", "be", "ToO", "of,", "AND", "thé", "_", "5", "\0"])))
+def test_stop_words_are_counted_like_python_counts_them(words: list[str]) -> None:
+    text = " ".join(words)
+    assert counts_of([text]) == [slow_word_counts(text)]
+
+
+def test_a_no_break_space_separates_words_of_python_but_not_of_fasttext() -> None:
+    assert counts_of(["a\u00a0b \u2003c"]) == [[1, 3, 3, 0, 0]]
+
+
+def test_a_token_that_starts_with_a_bracket_is_no_fasttext_word() -> None:
+    assert counts_of(["(hello) world </s>"]) == [[1, 3, 16, 0, 0]]
+
+
+def test_every_character_counts_as_python_says() -> None:
+    points = [point for point in range(1, 0x34000) if not 0xD800 <= point < 0xE000]
+    texts = [chr(point) for point in points]
+    assert counts_of(texts) == [slow_word_counts(text) for text in texts]
+
+
+def test_a_stop_word_that_cannot_be_looked_for_is_refused() -> None:
+    with pytest.raises(ValueError, match="lower-case ASCII"):
+        word_counts(*utf8_buffers(pa.array(["a"])), ("Über",))
