@@ -1,0 +1,119 @@
+"""What is measured: the first pages of the input as files of their own, and the recipe's models."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dclm_spark.crawl.listing import InputFile
+from dclm_spark.curation import curation_settings
+from dclm_spark.errors import InputError
+from dclm_spark.recipes import load_recipe
+from dclm_spark.recipes.recipe import FileReference, Recipe, UrlListReferences
+from udfs import storage
+from udfs.cache import fetch
+from udfs.curation import CurationSettings
+from udfs.language import LanguageIdentifier
+from udfs.quality import QualityModel
+from udfs.tokens import Encoder, load_encoder
+from udfs.warc import IN_MEMBER_OFFSET, WarcRecord, read_records
+from udfs.word_lists import UrlLists, load_url_lists
+
+# As the DCLM repository names them.
+LIST_FILES = {
+    "domains": "refinedweb_banned_domains_curated.txt",
+    "strict_words": "refinedweb_banned_words_strict_reverse_engineered.txt",
+    "hard_words": "refinedweb_banned_words_hard_reverse_engineered.txt",
+    "soft_words": "refinedweb_banned_words_soft_reverse_engineered.txt",
+    "top_level_domains": "iana_tlds.txt",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """The DCLM-BASELINE recipe with the files at hand; what is None is left out of the chain."""
+
+    recipe: Recipe
+    curation: CurationSettings
+    lists: UrlLists
+    identify: LanguageIdentifier
+    language_model: Path
+    quality: QualityModel | None
+    quality_model: str | None
+    encoder: Encoder | None
+    tokenizer: str | None
+
+
+def load_models(lists: str | None, tokenizer: str | None, quality_model: str | None) -> Models:
+    """Load what the chain needs; `lists` is a folder with the files of LIST_FILES."""
+    recipe = load_recipe("dclm_baseline", [])
+    if lists is not None:
+        recipe = replace(recipe, url_lists=_references(lists))
+    if tokenizer is not None:
+        tokens = replace(recipe.tokens.tokenizer, uri=tokenizer)
+        recipe = replace(recipe, tokens=replace(recipe.tokens, tokenizer=tokens))
+    curation = curation_settings(recipe)
+    language_model = fetch(*curation.language_model)
+    return Models(
+        recipe=recipe,
+        curation=curation,
+        lists=load_url_lists(**{name: str(fetch(uri)) for name, uri, _ in curation.url_lists}),
+        identify=LanguageIdentifier(language_model, recipe.quirks),
+        language_model=language_model,
+        quality=QualityModel(fetch(quality_model)) if quality_model else None,
+        quality_model=quality_model,
+        encoder=load_encoder(recipe.tokens.tokenizer) if tokenizer else None,
+        tokenizer=tokenizer,
+    )
+
+
+def _references(folder: str) -> UrlListReferences:
+    found = {
+        name: FileReference(uri=storage.join(folder, file))
+        for name, file in LIST_FILES.items()
+        if storage.exists(storage.join(folder, file))
+    }
+    if not found:
+        raise InputError(f"--lists {folder}: none of {', '.join(LIST_FILES.values())} is there")
+    return UrlListReferences(**found)
+
+
+def first_pages(files: Sequence[InputFile], limit: int, folder: Path) -> list[InputFile]:
+    """Write the first `limit` response records of `files` to WARCs below `folder`.
+
+    Raises InputError for files whose records cannot be cut apart (several in a gzip member).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen: list[InputFile] = []
+    for file in files:
+        if limit <= 0:
+            break
+        end, pages = _end_of_pages(file, limit)
+        path = folder / f"{len(chosen):05d}-{Path(file.path).name}"
+        path.write_bytes(storage.read_bytes(file.uri)[:end])
+        chosen.append(replace(file, uri=str(path)))
+        limit -= pages
+    return chosen
+
+
+def _end_of_pages(file: InputFile, limit: int) -> tuple[int | None, int]:
+    """Return where the record behind the first `limit` begins (None: all fit), and their number."""
+    pages = 0
+    with storage.open_stream(file.uri) as stream:
+        for record in read_records(stream):
+            if pages == limit:
+                if record.offset >= IN_MEMBER_OFFSET:
+                    raise InputError(f"--limit: {file.uri} has no gzip member per record")
+                return record.offset, pages
+            pages += isinstance(record, WarcRecord)
+    return None, pages
+
+
+def library(name: str) -> Any:
+    """Return an optional module by name, None where it is not installed."""
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
