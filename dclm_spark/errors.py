@@ -1,4 +1,4 @@
-"""The errors that users see: each names the setting or file, its value, what is allowed and what to do."""
+"""What users see: each error names the setting or file, its value, and what is allowed."""
 
 
 class SettingError(ValueError):

@@ -23,7 +23,8 @@ def to_dict(settings: Any) -> dict[str, Any]:
 
 def to_yaml(settings: Any) -> str:
     """Return the tree as YAML text in declaration order."""
-    return yaml.safe_dump(to_dict(settings), sort_keys=False, allow_unicode=True)
+    text: str = yaml.safe_dump(to_dict(settings), sort_keys=False, allow_unicode=True)
+    return text
 
 
 def settings_hash(settings: Any) -> str:

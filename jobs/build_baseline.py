@@ -15,7 +15,9 @@ def main() -> None:
     """Parse the command line and run the pipeline."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", help="*.paths.gz listing, glob, directory or files (comma)")
-    parser.add_argument("--base", help="URL, bucket or folder that the paths of a listing are below")
+    parser.add_argument(
+        "--base", help="URL, bucket or folder that the paths of a listing are below"
+    )
     parser.add_argument("--output", required=True, help="folder or s3:// prefix of the run")
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
     add_recipe_arguments(parser)

@@ -10,8 +10,12 @@ from dclm_spark.settings import override
 def main() -> None:
     """Parse the command line, train, and print what the held-out texts say."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--positive", required=True, help="JSON Lines with `text` (comma, .gz, .zst)")
-    parser.add_argument("--negative", required=True, help="JSON Lines with `text` (comma, .gz, .zst)")
+    parser.add_argument(
+        "--positive", required=True, help="JSON Lines with `text` (comma, .gz, .zst)"
+    )
+    parser.add_argument(
+        "--negative", required=True, help="JSON Lines with `text` (comma, .gz, .zst)"
+    )
     parser.add_argument("--output", required=True, help="where the model goes (model.bin)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()

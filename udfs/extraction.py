@@ -11,9 +11,16 @@ from udfs.documents import DROPPED, QUARANTINED
 from udfs.html import SupervisedParser, extractor_version
 from udfs.quirks import follows_reference
 from udfs.storage import ReadSettings, open_stream
-from udfs.warc import BrokenRecord, RecordCounts, WarcRecord, WarcSettings, read_records
+from udfs.warc import (
+    IN_MEMBER_OFFSET,
+    BrokenRecord,
+    RecordCounts,
+    WarcRecord,
+    WarcSettings,
+    read_records,
+)
 
-__all__ = ["ExtractionSettings", "RecordCounts", "SkipUrl", "extract_documents"]
+__all__ = ["ExtractionSettings", "RecordCounts", "SkipUrl", "extract_documents", "extract_one"]
 
 STAGE = "extract"
 # Rules that judge a URL alone belong to the heuristics, wherever they are applied.
@@ -80,6 +87,28 @@ def extract_documents(
         extractor = _Extractor(crawl, path, settings, skip_url, parser)
         for records in _batches(read_records(stream, settings.warc, counts), settings):
             yield extractor.batch(records)
+
+
+def extract_one(uri: str, offset: int, settings: ExtractionSettings) -> str:
+    """Return the main text of the page whose record begins at `offset` of a WARC, "" for none.
+
+    A record inside of a gzip member that holds several cannot be sought and gives "".
+    """
+    if offset >= IN_MEMBER_OFFSET:
+        return ""
+    with open_stream(uri, offset, settings.reading) as stream:
+        record = next(read_records(stream, settings.warc), None)
+    if not isinstance(record, WarcRecord):
+        return ""
+    page = decode(
+        record.payload,
+        http_content_type=record.http_content_type,
+        detected_charset=record.detected_charset,
+        policy=settings.effective_charset_policy,
+    )
+    with SupervisedParser(settings.timeout_seconds) as parser:
+        text = parser.parse(page.utf8).text if page is not None else None
+    return (text or b"").decode()
 
 
 def _batches(

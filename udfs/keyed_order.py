@@ -46,10 +46,11 @@ def permuted_positions(start: int, stop: int, total: int, seed: int) -> npt.NDAr
     half_bits = max(1, (max(total - 1, 1).bit_length() + 1) // 2)
     index = np.arange(FEISTEL_ROUNDS, dtype=np.uint64)
     keys = mix(mix(np.full(FEISTEL_ROUNDS, seed % 2**64, np.uint64) + _INCREMENT) + index)
-    return _feistel(start, stop, total, half_bits, keys)
+    positions: npt.NDArray[np.int64] = _feistel(start, stop, total, half_bits, keys)
+    return positions
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _feistel(
     start: int, stop: int, total: int, half_bits: int, keys: Words
 ) -> npt.NDArray[np.int64]:

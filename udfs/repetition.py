@@ -14,7 +14,8 @@ from udfs.hashing import mix, token_hash
 from udfs.lines import strip
 from udfs.quirks import follows_reference
 from udfs.read_only import read_only
-from udfs.words import word_spans
+from udfs.word_breaks import byte_kinds, next_break, word_table
+from udfs.words import is_alphanumeric_word
 
 # The fractions in the order in which the reference tests them, the columns of the result.
 FRACTIONS = (
@@ -42,11 +43,9 @@ def repetition_fractions(
     a fraction of 0. Raises ValueError for unknown `quirks`.
     """
     first_counts = follows_reference(quirks)
-    starts, ends, word_offsets = word_spans(data, offsets, "alphanumeric")
     return _repetition_fractions(  # type: ignore[no-any-return]
-        read_only(data), read_only(offsets), starts, ends, word_offsets,
-        character_properties(), first_counts,
-    )  # fmt: skip
+        read_only(data), read_only(offsets), word_table(), character_properties(), first_counts
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -210,35 +209,41 @@ def _repeated_ngrams(words, cumulated, num_words, work, keys, counts, first_coun
 
 
 @njit(cache=True, nogil=True)
-def _repetition_fractions(  # type: ignore[no-untyped-def]
-    data, offsets, starts, ends, word_offsets, properties, first_counts
-):  # fmt: skip
+def _find_words(data, position, end, kinds, table, hashes, cumulated):  # type: ignore[no-untyped-def]
+    """Store the hashes of the words and the code points up to each; return their number."""
+    count = 0
+    cumulated[0] = 0
+    while position < end:
+        start = position
+        position = next_break(data, start, end, kinds, table)
+        if is_alphanumeric_word(data, start, kinds, table):
+            hashes[count] = token_hash(data, start, position, _SEED)
+            cumulated[count + 1] = cumulated[count] + _code_points(data, start, position)
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _repetition_fractions(data, offsets, table, properties, first_counts):  # type: ignore[no-untyped-def]
     num_texts = offsets.size - 1
     fractions = np.zeros((num_texts, 13), np.float64)
-    most_words = _largest_step(word_offsets)
-    # A segment and its newline take two bytes.
-    most = max(most_words, _largest_step(offsets) // 2 + 1)
+    kinds = byte_kinds(table)
+    # A line and its newline take two bytes; two words without a break between are ideographs.
+    most = _largest_step(offsets) // 2 + 1
     hashes, lengths = np.empty(most, np.uint64), np.empty(most + 1, np.int64)
     words, places = np.empty(most, np.uint64), np.empty(most, np.int64)
     slots, seen = np.empty(most, np.int64), np.empty(most, np.bool_)
     keys, counts = np.empty(_table_size(most), np.uint64), np.empty(_table_size(most), np.int32)
     for text in range(num_texts):
+        start, end = offsets[text], offsets[text + 1]
         for kind in range(2):
-            count = _find_segments(
-                data, offsets[text], offsets[text + 1], kind + 1, properties, hashes, lengths
-            )
+            count = _find_segments(data, start, end, kind + 1, properties, hashes, lengths)
             fractions[text, kind], fractions[text, kind + 2] = _repeated_segments(
                 hashes, lengths, count, keys, counts, slots, first_counts
             )
-        first = word_offsets[text]
-        num_words = word_offsets[text + 1] - first
-        lengths[0] = 0
-        for index in range(num_words):
-            start, end = starts[first + index], ends[first + index]
-            words[index] = token_hash(data, start, end, _SEED)
-            lengths[index + 1] = lengths[index] + _code_points(data, start, end)
+        count = _find_words(data, start, end, kinds, table, words, lengths)
         _repeated_ngrams(
-            words, lengths, num_words, (hashes, places, slots, seen), keys, counts,
+            words, lengths, count, (hashes, places, slots, seen), keys, counts,
             first_counts, fractions[text, 4:],
         )  # fmt: skip
     return fractions

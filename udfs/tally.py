@@ -124,7 +124,8 @@ class Tally:
             ],
             "thresholds": dict(sorted(self._thresholds.items())),
             "languages": [
-                [language, kept, count] for (language, kept), count in sorted(self._languages.items())
+                [language, kept, count]
+                for (language, kept), count in sorted(self._languages.items())
             ],
             "domains": [[name, *numbers] for name, numbers in domains[:DOMAINS_PER_UNIT]],
             "histograms": {

@@ -217,8 +217,15 @@ def train_tokenizer(texts: Iterator[str], vocabulary_size: int) -> str:
 
     Id 0 is `<|endoftext|>`, id 1 `<|padding|>`. The same texts give the same tokenizer.
     """
-    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
-    from tokenizers import pre_tokenizers, trainers
+    from tokenizers import (
+        AddedToken,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+        trainers,
+    )
 
     tokenizer: Any = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()

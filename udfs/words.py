@@ -52,6 +52,16 @@ def _is_white(data, position, end, table):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def is_alphanumeric_word(data, start, kinds, table):  # type: ignore[no-untyped-def]
+    """Return whether the segment that starts at `start` starts with a str.isalnum character."""
+    byte = data[start]
+    if byte < 0x80:
+        return kinds[byte] == RUN and byte != _UNDERSCORE
+    entry, _ = entry_at(data, start, table)
+    return entry & ALPHANUMERIC != 0
+
+
+@njit(cache=True, nogil=True)
 def _word_spans(data, offsets, alphanumeric, table):  # type: ignore[no-untyped-def]
     kinds = byte_kinds(table)
     num_texts = offsets.size - 1
@@ -64,16 +74,11 @@ def _word_spans(data, offsets, alphanumeric, table):  # type: ignore[no-untyped-
         while position < end:
             start = position
             position = next_break(data, start, end, kinds, table)
-            byte = data[start]
-            if byte == _BLANK and position == start + 1:
+            if data[start] == _BLANK and position == start + 1:
                 continue
-            if kinds[byte] == RUN and byte != _UNDERSCORE:
-                pass
-            elif alphanumeric:
-                entry, _ = entry_at(data, start, table)
-                if not entry & ALPHANUMERIC:
-                    continue
-            elif _is_white(data, start, position, table):
+            if not is_alphanumeric_word(data, start, kinds, table) and (
+                alphanumeric or _is_white(data, start, position, table)
+            ):
                 continue
             if count == starts.size:
                 starts = np.concatenate((starts, np.empty(count, np.int64)))

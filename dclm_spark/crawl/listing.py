@@ -4,6 +4,7 @@ import gzip
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from dclm_spark.errors import InputError
@@ -41,7 +42,7 @@ def list_inputs(inputs: str, base: str | None = None) -> list[InputFile]:
     for item in filter(None, (part.strip() for part in inputs.split(","))):
         files += _listed(item, base) if _is_listing(item) else _named(item, base)
     files.sort()
-    for first, second in zip(files, files[1:], strict=False):
+    for first, second in pairwise(files):
         if (first.crawl, first.path) == (second.crawl, second.path):
             raise InputError(f"--input: {second.path} of crawl {second.crawl} is named twice")
     return files

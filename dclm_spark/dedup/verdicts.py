@@ -1,4 +1,4 @@
-"""The table in which a dedup method says which documents are copies, of what, and how sure it is."""
+"""The table in which a dedup method says which documents are copies, and of what."""
 
 import pyarrow as pa
 

@@ -68,7 +68,9 @@ def _score_file(row: dict[str, Any], settings: QualitySettings, directory: str) 
     counts: Counter[int] = Counter()
     for batch in read_table(row["uri"], ["doc_id", "text"]):
         scores: npt.NDArray[np.float64] = model.score(batch.column("text"))
-        output.write(pa.RecordBatch.from_arrays([batch.column("doc_id"), pa.array(scores)], schema=SCORES))
+        output.write(
+            pa.RecordBatch.from_arrays([batch.column("doc_id"), pa.array(scores)], schema=SCORES)
+        )
         counts.update(score_buckets(scores).tolist())
     facts = {"score_buckets": [[bucket, count] for bucket, count in sorted(counts.items())]}
     return commit(directory, row["unit"], row["key"], [output.close()], facts, clock)

@@ -89,16 +89,18 @@ def read_texts(uris: str) -> Iterator[str]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    opened: Any
     if path.suffix == ".zst":
         import zstandard
 
-        with path.open("rb") as file:
-            reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+        with path.open("rb") as raw:
+            reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
             yield from io.TextIOWrapper(reader, encoding="utf-8")
         return
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-    with opened as file:
+    if path.suffix == ".gz":
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            yield from file
+        return
+    with path.open(encoding="utf-8") as file:
         yield from file
 
 

@@ -62,7 +62,8 @@ def _leaves(values: dict[str, object], prefix: str = "") -> list[tuple[str, obje
 
 
 def _inline(value: object) -> str:
-    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n...\n")
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6)
+    return text.removesuffix("\n...\n")
 
 
 __all__ = ["RECIPES", "Recipe", "load_recipe"]

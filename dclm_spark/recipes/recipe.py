@@ -110,8 +110,8 @@ def with_quirks(recipe: Recipe) -> Recipe:
 
 def _switched(settings: Any, quirks: str) -> Any:
     changes: dict[str, Any] = {"quirks": quirks} if hasattr(settings, "quirks") else {}
-    cleaning = getattr(settings, "cleaning", None)
-    if hasattr(cleaning, "quirks"):
+    cleaning: Any = getattr(settings, "cleaning", None)
+    if cleaning is not None:
         changes["cleaning"] = replace(cleaning, quirks=quirks)
     return replace(settings, **changes) if changes else settings
 

@@ -13,6 +13,6 @@ def sample() -> Recipe:
         baseline,
         name="sample",
         deduplication=DeduplicationSettings(exact=("text",), method="sharded", shards=2),
-        quality=QualitySettings(top=0.5),
+        quality=QualitySettings(threshold=0.5),
         tokens=TokenSettings(sequence_length=256, sequences_per_shard=512, padding_id=1),
     )

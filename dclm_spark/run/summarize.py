@@ -20,13 +20,14 @@ from dclm_spark.run.summary import (
     StageSummary,
 )
 from dclm_spark.settings import to_yaml
-from udfs.heuristics import STEP_OF_RULE
+from udfs.heuristics import RULES
 from udfs.tally import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes, merge
 
 if TYPE_CHECKING:
     from dclm_spark.pipeline import RunOutput
 
 TOP_DOMAINS = 50
+_ORDER = {rule: number for number, rule in enumerate(RULES)}
 # Signals whose threshold is an upper bound: kept documents lie below it.
 _KEPT_BELOW = {"word_removal_fraction", "contained_ngram_fraction"}
 _RULE_OF_SIGNAL = {
@@ -94,10 +95,17 @@ def _stage_summaries(run: "RunOutput", facts: Mapping[str, Any]) -> list[StageSu
                 text_bytes_kept=kept_text_bytes(facts[stage.stage]),
                 seconds=stage.total("seconds"),
                 cpu_seconds=stage.total("cpu_seconds"),
+                bytes_in=_bytes_in(stage, run),
                 rules=rules,
             )
         )
     return summaries
+
+
+def _bytes_in(stage: StageOutput, run: "RunOutput") -> int | None:
+    """Return the text bytes that a stage read; the documents stage reads HTML instead."""
+    before = {"deduplicate": run.documents, "encode": run.deduplicated}.get(stage.stage)
+    return kept_text_bytes(merge(before.facts())) if before else None
 
 
 def _funnel(run: "RunOutput", facts: Mapping[str, Any]) -> list[FunnelStep]:
@@ -110,8 +118,8 @@ def _funnel(run: "RunOutput", facts: Mapping[str, Any]) -> list[FunnelStep]:
     for entry in counts:
         if entry["fate"] == "kept":
             continue
-        step = STEP_OF_RULE[entry["rule"]][0] if entry["rule"] in STEP_OF_RULE else 0
-        label = entry["rule"] if step else "reading and extraction"
+        step = _ORDER.get(entry["rule"], -1)
+        label = entry["rule"] if step >= 0 else "reading and extraction"
         grouped[step, label][0] += entry["documents"]
         grouped[step, label][1] += entry["text_bytes"]
     for (_, label), (documents, text_bytes) in sorted(grouped.items()):

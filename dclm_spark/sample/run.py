@@ -96,7 +96,7 @@ def _classifier(sample: SampleCrawl, directory: Path) -> Path:
             positives=str(sample.positives),
             negatives=str(sample.negatives),
             output=str(path),
-            settings=QualityTrainingSettings(bucket=50_000, dim=16),
+            settings=QualityTrainingSettings(bucket=50_000, dim=16, learning_rate=1.0),
         )
     return path
 

@@ -139,7 +139,9 @@ def _encode_file(
 def _with_scores(documents_uri: str, scores_uri: str) -> Iterator[pa.RecordBatch]:
     """Yield documents with their score (null without a score file), which has the same order."""
     scores = read_table(scores_uri, ["doc_id", "quality_score"]) if scores_uri else None
-    ahead = pa.table({"doc_id": pa.array([], pa.binary()), "quality_score": pa.array([], pa.float64())})
+    ahead = pa.table(
+        {"doc_id": pa.array([], pa.binary()), "quality_score": pa.array([], pa.float64())}
+    )
     for batch in read_table(documents_uri, _READ):
         if scores is None:
             yield batch.append_column("quality_score", pa.nulls(batch.num_rows, pa.float64()))
@@ -167,7 +169,9 @@ def _decided(batch: pa.RecordBatch, threshold: float) -> pa.RecordBatch:
     )
 
 
-def _encoded(batch: pa.RecordBatch, encoder: Any, settings: TokenSettings, cells: int) -> pa.RecordBatch:
+def _encoded(
+    batch: pa.RecordBatch, encoder: Any, settings: TokenSettings, cells: int
+) -> pa.RecordBatch:
     """Add ids, counts and the place in the global shuffle; dropped documents get no tokens."""
     keys = document_keys(batch.column("doc_id"), settings.seed)
     kept = pc.equal(batch.column("fate"), "kept")

@@ -14,7 +14,9 @@ from udfs import storage
 SEQUENCES_PER_TAR = 8192
 
 
-def export_openlm(shards: str, directory: str, *, sequences_per_tar: int = SEQUENCES_PER_TAR) -> int:
+def export_openlm(
+    shards: str, directory: str, *, sequences_per_tar: int = SEQUENCES_PER_TAR
+) -> int:
     """Write the sequences below `shards` as tars of .json.gz contexts; return how many tars.
 
     `directory` gets `shard_00000000.tar`, ... and `manifest.jsonl`, which ends with a newline:

@@ -177,7 +177,11 @@ def test_a_changed_threshold_never_reuses_old_output(spark, run, crawl, recipe, 
     output, _ = run
     stricter = replace(recipe, quality=replace(recipe.quality, top=0.1))
     result = build_baseline(
-        spark, recipe=stricter, inputs=str(crawl.listing), output=str(tmp_path), base=str(crawl.base)
+        spark,
+        recipe=stricter,
+        inputs=str(crawl.listing),
+        output=str(tmp_path),
+        base=str(crawl.base),
     )
     assert checksums(tmp_path / "shards") != checksums(output / "shards")
     fewer = documents_by_fate(merge(result.encoded.facts()))["kept"]
@@ -189,7 +193,9 @@ def test_a_dropped_page_can_be_explained_and_read(run):
     row = next(
         row
         for row in ledger(output, "documents")
-        if row["fate"] == "dropped" and row["stage"] == "heuristics" and row["rule"] == "page_length"
+        if row["fate"] == "dropped"
+        and row["stage"] == "heuristics"
+        and row["rule"] == "page_length"
     )
     histories = explain(str(output), row["url"])
     text = describe(histories[0])

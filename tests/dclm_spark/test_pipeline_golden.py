@@ -6,8 +6,8 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from dclm_spark.curation import curate
 from dclm_spark.crawl.listing import list_inputs
+from dclm_spark.curation import curate
 from dclm_spark.recipes import load_recipe
 from tests.shared_data import SHARED, needs_shared
 from udfs.heuristics import STEP_OF_RULE

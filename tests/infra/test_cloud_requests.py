@@ -103,7 +103,9 @@ def test_the_policy_allows_writing_to_the_own_bucket_alone():
         resource
         for statement in policy["Statement"]
         for resource in statement["Resource"]
-        if any(action != "s3:GetObject" and action != "s3:ListBucket" for action in statement["Action"])
+        if any(
+            action != "s3:GetObject" and action != "s3:ListBucket" for action in statement["Action"]
+        )
     ]
     assert writes
     assert all(resource.startswith("arn:aws:s3:::MY-BUCKET/") for resource in writes)

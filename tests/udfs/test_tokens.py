@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -14,7 +16,9 @@ from udfs.tokens import (
     train_tokenizer,
 )
 
-TOPICS = [f"Section {n}: a tokenizer learns {n * 7} merges of bytes.\n    indent" for n in range(200)]
+TOPICS = [
+    f"Section {n}: a tokenizer learns {n * 7} merges of bytes.\n    indent" for n in range(200)
+]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +30,7 @@ def settings(tmp_path_factory):
 
 def lists(texts, encoder):
     ids, offsets = encode(pa.array(texts, pa.large_string()), encoder)
-    return [ids[a:b].tolist() for a, b in zip(offsets, offsets[1:], strict=False)]
+    return [ids[a:b].tolist() for a, b in pairwise(offsets)]
 
 
 def reference(texts, encoder):
@@ -53,7 +57,9 @@ def test_a_literal_special_token_is_ordinary_text(settings):
     texts = ["a <|endoftext|> b", "plain", "<|padding|><|endoftext|>"]
     found = lists(texts, encoder)
     assert all(not {0, 1} & set(ids) for ids in found)
-    assert [encoder.reference.tokenizer.decode(ids, skip_special_tokens=False) for ids in found] == texts
+    assert [
+        encoder.reference.tokenizer.decode(ids, skip_special_tokens=False) for ids in found
+    ] == texts
     assert found[1] == reference(["plain"], encoder)[0]
     assert count_special_literals(pa.array(texts), encoder) == 3
 

@@ -8,7 +8,9 @@ from dclm_spark.quality.threshold import bucket_edge, score_buckets, top_thresho
 
 
 def facts(scores):
-    return {"score_buckets": [list(item) for item in Counter(score_buckets(scores).tolist()).items()]}
+    return {
+        "score_buckets": [list(item) for item in Counter(score_buckets(scores).tolist()).items()]
+    }
 
 
 @pytest.mark.parametrize("top", [0.01, 0.1, 0.5, 1.0])
@@ -28,9 +30,11 @@ def test_the_order_of_the_units_does_not_matter():
 def test_a_bucket_begins_with_its_lowest_score():
     scores = np.array([0.0, 1e-5, 0.018112, 0.5, 1.0])
     edges = [bucket_edge(bucket) for bucket in score_buckets(scores).tolist()]
-    assert all(edge <= score < edge * 1.001 + 1e-9 for edge, score in zip(edges, scores, strict=True))
+    assert all(
+        edge <= score < edge * 1.001 + 1e-9 for edge, score in zip(edges, scores, strict=True)
+    )
 
 
 def test_a_fraction_outside_its_range_is_refused():
-    with pytest.raises(SettingError, match="quality.top"):
+    with pytest.raises(SettingError, match=r"quality\.top"):
         top_threshold([], 0.0)
