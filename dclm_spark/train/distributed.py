@@ -21,8 +21,10 @@ class Ranks:
     num_ranks: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     mesh: DeviceMesh | None = None
-    # A gloo group beside the devices' own: for checkpoints and agreement on the host.
+    # Gloo groups beside the devices' own: for agreement on the host, and for checkpoints, whose
+    # background writer must not mix its messages with the loop's.
     group: dist.ProcessGroup | None = None
+    checkpoint_group: dist.ProcessGroup | None = None
 
     @property
     def is_first(self) -> bool:
@@ -63,6 +65,7 @@ def join() -> Ranks:
         device=device,
         mesh=init_device_mesh(device.type, (num_ranks,)),
         group=dist.new_group(backend="gloo"),
+        checkpoint_group=dist.new_group(backend="gloo"),
     )
 
 

@@ -156,7 +156,9 @@ def _prepare(
         optimizer=build_optimizer(settings.optimizer, model),
         judge=StepJudge(settings.optimizer, ranks.device),
         average=_average(settings, model),
-        checkpointer=Checkpointer(output / "checkpoints", settings.checkpoint, ranks.group),
+        checkpointer=Checkpointer(
+            output / "checkpoints", settings.checkpoint, ranks.checkpoint_group
+        ),
         heldout=heldout,
         provenance=(
             provenance.Provenance(manifests) if settings.observe.domain_interval_steps else None
@@ -489,7 +491,9 @@ def _extra(run: Run) -> dict[str, Any]:
 
 
 def _restore(run: Run, found: Path) -> None:
-    extra = checkpoint.restore(found, run.model, run.optimizer, _extra(run), run.ranks.group)
+    extra = checkpoint.restore(
+        found, run.model, run.optimizer, _extra(run), run.ranks.checkpoint_group
+    )
     run.judge.load(extra["judge"])
     if run.average is not None:
         run.average.weights = extra["average"]
