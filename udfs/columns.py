@@ -29,7 +29,7 @@ def utf8_buffers(column: pa.Array | pa.ChunkedArray) -> tuple[Bytes, Offsets]:
 
 
 def string_column(data: Bytes, offsets: Offsets) -> pa.LargeStringArray:
-    """Build a large_string column from flat UTF-8 `data` and 64-bit `offsets` (rows + 1 entries)."""
+    """Build a large_string column from UTF-8 `data` and 64-bit `offsets` (rows + 1 entries)."""
     return pa.LargeStringArray.from_buffers(
         len(offsets) - 1, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(data)
     )

@@ -1,4 +1,4 @@
-"""The dedup stage: verdicts of exact methods, then n-gram dedup (BFF) in independent shards."""
+"""The dedup stage: verdicts of exact and MinHash dedup, or n-gram dedup (BFF) in shards."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,11 +8,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dclm_spark.dedup.exact import ORDER, exact_verdicts
+from dclm_spark.dedup.minhash import near_duplicate_verdicts
 from dclm_spark.recipes.recipe import DeduplicationSettings
 from dclm_spark.run.manifests import StageOutput, Unit, unit_key
 from dclm_spark.run.stage import check_balance, run_units
 from dclm_spark.run.tables import read_files, spark_schema
 from udfs.commit import COMMITTED, UnitClock, commit, group_by_unit
+from udfs.curation import DOCUMENTS
 from udfs.documents import FATE_FIELDS
 from udfs.fates import FateOutputs, with_fate
 from udfs.keyed_order import buckets, document_keys
@@ -65,6 +67,8 @@ def deduplicate(
         for shard in range(settings.shards)
     ]
     uris = [file["uri"] for file in documents.files("kept/")]
+    # Rounds of MinHash resume from here; beside the stage, which keeps only its own files.
+    working = f"{directory}-working"
 
     def execute(pending: list[Unit]) -> DataFrame:
         names = [unit.name for unit in pending]
@@ -72,7 +76,7 @@ def deduplicate(
         for count in counts.values():
             shard_memory_bytes(count, settings.ngrams)
         rows = _placed(spark, uris, _open_schema(schema), settings).where(F.col("unit").isin(names))
-        rows = _with_verdicts(rows, exact_verdicts(spark, uris, settings.exact))
+        rows = _with_verdicts(rows, _verdicts(spark, uris, settings, working, units[0].key))
         rows = rows.repartition(settings.shards, "unit").sortWithinPartitions("unit", *ORDER)
         keys = {unit.name: unit.key for unit in pending}
         return rows.mapInArrow(
@@ -82,6 +86,20 @@ def deduplicate(
     output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
     check_balance(STAGE, sum(file["rows"] for file in documents.files("kept/")), output)
     return output
+
+
+def _verdicts(
+    spark: SparkSession, uris: list[str], settings: DeduplicationSettings, working: str, key: str
+) -> DataFrame:
+    """Return the verdicts of the exact keys, and of MinHash for the documents these leave."""
+    exact = exact_verdicts(spark, uris, settings.exact)
+    if settings.method != "minhash":
+        return exact
+    texts = pa.schema([*(DOCUMENTS.field(name) for name in ("doc_id", "text", *ORDER))])
+    near = near_duplicate_verdicts(
+        spark, read_files(spark, uris, texts), settings.near_duplicates, working, key
+    )
+    return exact.unionByName(near.join(exact.select("doc_id"), "doc_id", "left_anti"))
 
 
 def _unit(shard: int) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dclm_spark.dedup.minhash import NearDuplicateSettings
 from dclm_spark.errors import SettingError
 from udfs.extraction import ExtractionSettings
 from udfs.heuristics import HeuristicSettings
@@ -10,7 +11,7 @@ from udfs.ngram_dedup import NgramDedupSettings
 from udfs.tokens import TokenizerSettings
 
 QUIRKS = ("dclm-2024", "none")
-DEDUP_METHODS = ("sharded", "none")
+DEDUP_METHODS = ("sharded", "minhash", "none")
 DEDUP_MODES = ("remove", "annotate")
 
 
@@ -35,7 +36,11 @@ class UrlListReferences:
 
 @dataclass(frozen=True, kw_only=True)
 class DeduplicationSettings:
-    """How copies are found: exact keys first, then n-grams in `shards` independent shards."""
+    """How copies are found: exact keys first, then one fuzzy method.
+
+    `method` "sharded" is n-gram dedup in `shards` independent shards (DCLM-BASELINE), "minhash"
+    finds near duplicates in the whole corpus, "none" stops after the exact keys.
+    """
 
     # Any of "text", "url"; DCLM-BASELINE uses neither.
     exact: tuple[str, ...] = ()
@@ -46,6 +51,7 @@ class DeduplicationSettings:
     shards: int = 100
     seed: int = 1234
     ngrams: NgramDedupSettings = field(default_factory=NgramDedupSettings)
+    near_duplicates: NearDuplicateSettings = field(default_factory=NearDuplicateSettings)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -201,3 +201,34 @@ def test_a_dropped_page_can_be_explained_and_read(run):
     text = describe(histories[0])
     assert f"dropped by {row['rule']}" in text
     assert final_text(str(output), histories[0])
+
+
+def test_minhash_finds_the_near_duplicates_that_were_planted(spark, run, crawl, recipe, tmp_path):
+    from dataclasses import replace
+
+    from dclm_spark.dedup.sharded import deduplicate
+    from udfs.curation import DOCUMENTS
+
+    _, result = run
+    settings = replace(recipe.deduplication, exact=(), method="minhash")
+    found = deduplicate(
+        spark, result.documents, DOCUMENTS, settings, str(tmp_path / "deduplicated")
+    )
+    dropped = [
+        row for file in found.files("dropped/") for row in pq.read_table(file["uri"]).to_pylist()
+    ]
+    assert all(row["partner"] for row in dropped)
+    kept = {
+        row["url"]
+        for file in found.files("kept/")
+        for row in pq.read_table(file["uri"], columns=["url"]).to_pylist()
+    }
+    truth = [json.loads(line) for line in crawl.truth.read_text().splitlines()]
+    copies = [
+        row
+        for row in truth
+        if row["duplicate_of"] not in (None, row["url"]) and (row["jaccard"] or 1) >= 0.95
+    ]
+    missed = [row["url"] for row in copies if row["url"] in kept and row["duplicate_of"] in kept]
+    assert copies
+    assert len(missed) <= len(copies) // 5

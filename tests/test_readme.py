@@ -1,0 +1,78 @@
+"""The README's commands do what it says, or are marked as needing a cloud account."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+CLOUD = "<!-- needs a cloud account -->"
+# Commands that this file runs, with the folder of the README's example run replaced.
+RUN_HERE = ("make baseline", "jobs/explain_page.py", "jobs/train_model.py")
+# `make test` is what runs this test.
+ELSEWHERE = ("make test",)
+
+pytestmark = pytest.mark.spark
+
+
+def blocks():
+    for match in re.finditer(r"```sh\n(.*?)```", README, re.DOTALL):
+        before = README[: match.start()].rstrip()
+        yield match.group(1), before.endswith(CLOUD)
+
+
+def run(*command):
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory):
+    output = tmp_path_factory.mktemp("baseline")
+    makefile = (ROOT / "Makefile").read_text()
+    command = re.search(r"^\t\$\(VENV\)/bin/python (jobs/build_baseline.py .*)$", makefile, re.M)
+    run(*command.group(1).replace("$(OUTPUT)", str(output)).split())
+    return output
+
+
+def test_every_command_is_run_here_or_needs_a_cloud_account():
+    for command, needs_cloud in blocks():
+        known = any(part in command for part in (*RUN_HERE, *ELSEWHERE))
+        assert needs_cloud or known, command
+
+
+def test_make_baseline_ends_with_report_shards_and_a_model(baseline):
+    assert (baseline / "report.html").stat().st_size > 10_000
+    assert (baseline / "shards" / "manifest.json").exists()
+    assert any((baseline / "model").iterdir())
+
+
+def test_a_page_can_be_explained(baseline):
+    import pyarrow.parquet as pq
+
+    table = next((baseline / "stages" / "documents" / "dropped").glob("*.parquet"))
+    url = pq.read_table(table).column("url")[0].as_py()
+    assert "dropped by" in run("jobs/explain_page.py", "--output", str(baseline), url)
+
+
+def test_a_model_trains_on_the_shards(baseline, tmp_path):
+    run(
+        "jobs/train_model.py", "--scale", "tiny", "--set", "model.sequence_length=256", "--set", "tokens=8192",
+        "--shards", str(baseline / "shards" / "manifest.json"), "--output", str(tmp_path / "m"),
+    )  # fmt: skip
+    assert any((tmp_path / "m").iterdir())
+
+
+def test_the_recipe_of_the_readme_loads(tmp_path):
+    from dclm_spark.recipes import load_recipe
+
+    text = re.search(r"```yaml\n(.*?)```", README, re.DOTALL).group(1)
+    (tmp_path / "my_recipe.yaml").write_text(text)
+    recipe = load_recipe(str(tmp_path / "my_recipe.yaml"), ["quality.top=0.05"])
+    assert (recipe.quality.top, recipe.quirks, recipe.name) == (0.05, "none", "my_recipe")
