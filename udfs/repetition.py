@@ -14,7 +14,7 @@ from udfs.hashing import mix, token_hash
 from udfs.lines import strip
 from udfs.quirks import follows_reference
 from udfs.read_only import read_only
-from udfs.word_breaks import byte_kinds, next_break, word_table
+from udfs.word_breaks import RUN, byte_kinds, next_break, word_table
 from udfs.words import is_alphanumeric_word
 
 # The fractions in the order in which the reference tests them, the columns of the result.
@@ -27,7 +27,7 @@ FRACTIONS = (
     *(f"repeated_{n}_grams" for n in (5, 6, 7, 8, 9, 10)),
 )
 _LARGEST_TOP_NGRAM, _LARGEST_NGRAM = 4, 10
-_NEWLINE = 10
+_NEWLINE, _BLANK = 10, 32
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _SEED = np.uint64(0)
 
@@ -214,13 +214,37 @@ def _find_words(data, position, end, kinds, table, hashes, cumulated):  # type: 
     count = 0
     cumulated[0] = 0
     while position < end:
-        start = position
-        position = next_break(data, start, end, kinds, table)
-        if is_alphanumeric_word(data, start, kinds, table):
-            hashes[count] = token_hash(data, start, position, _SEED)
-            cumulated[count + 1] = cumulated[count] + _code_points(data, start, position)
-            count += 1
+        start, kind = position, kinds[data[position]]
+        position += 1
+        if kind != RUN and data[start] < 0x80 and position < end and data[position] < 0x80:
+            continue
+        state, chunk = np.uint64(0), np.uint64(data[start])
+        if kind == RUN:
+            while position < end and kinds[data[position]] == RUN:
+                state, chunk = _feed(state, chunk, position - start, data[position])
+                position += 1
+        plain = position
+        if kind != RUN or (position < end and data[position] > _BLANK):
+            # What stands before the last letter has no say any more.
+            position = next_break(data, plain - 1, end, kinds, table)
+        if not is_alphanumeric_word(data, start, kinds, table):
+            continue
+        length = plain - start
+        for rest in range(plain, position):
+            state, chunk = _feed(state, chunk, rest - start, data[rest])
+            length += data[rest] & 0xC0 != 0x80
+        hashes[count] = mix(mix(state ^ chunk) + np.uint64(position - start))
+        cumulated[count + 1] = cumulated[count] + length
+        count += 1
     return count
+
+
+@njit(cache=True, nogil=True)
+def _feed(state, chunk, index, byte):  # type: ignore[no-untyped-def]
+    """Return (state, chunk) of a hash after the byte of that index; chunks have 8 bytes."""
+    if index & 7 == 0:
+        return mix(state ^ chunk), np.uint64(byte)
+    return state, chunk << np.uint64(8) | np.uint64(byte)
 
 
 @njit(cache=True, nogil=True)
@@ -228,8 +252,8 @@ def _repetition_fractions(data, offsets, table, properties, first_counts):  # ty
     num_texts = offsets.size - 1
     fractions = np.zeros((num_texts, 13), np.float64)
     kinds = byte_kinds(table)
-    # A line and its newline take two bytes; two words without a break between are ideographs.
-    most = _largest_step(offsets) // 2 + 1
+    # A line and its newline take two bytes, two words without a character between three ("a²").
+    most = _largest_step(offsets) * 2 // 3 + 2
     hashes, lengths = np.empty(most, np.uint64), np.empty(most + 1, np.int64)
     words, places = np.empty(most, np.uint64), np.empty(most, np.int64)
     slots, seen = np.empty(most, np.int64), np.empty(most, np.bool_)

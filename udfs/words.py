@@ -73,9 +73,16 @@ def _word_spans(data, offsets, alphanumeric, table):  # type: ignore[no-untyped-
         position, end = offsets[text], offsets[text + 1]
         while position < end:
             start = position
-            position = next_break(data, start, end, kinds, table)
-            if data[start] == _BLANK and position == start + 1:
+            byte = data[start]
+            following = data[start + 1] if start + 1 < end else np.uint8(0x80)
+            # ASCII that no word starts with, and that takes nothing of what follows with it.
+            if following < 0x80 and (
+                (alphanumeric and byte < 0x80 and kinds[byte] != RUN)
+                or (byte == _BLANK and following > _BLANK)
+            ):
+                position += 1
                 continue
+            position = next_break(data, start, end, kinds, table)
             if not is_alphanumeric_word(data, start, kinds, table) and (
                 alphanumeric or _is_white(data, start, position, table)
             ):

@@ -10,7 +10,24 @@ from udfs.repetition import FRACTIONS, repetition_fractions
 
 slow_fractions = pytest.importorskip("tests.udfs.repetition_oracle").slow_fractions
 
-WORDS = st.sampled_from(["a", "bé", "can't", "3.5", "日", "-", "\u00a0", "_", "\n", "\n", "\n\n"])
+WORDS = st.sampled_from(
+    [
+        "a",
+        "bé",
+        "can't",
+        "3.5",
+        "日",
+        "a²a",
+        "longer_words",
+        "extra.ordinarily",
+        "-",
+        "\u00a0",
+        "_",
+        "\n",
+        "\n",
+        "\n\n",
+    ]
+)
 PHRASES = st.lists(WORDS, min_size=1, max_size=14).map(" ".join)
 
 
@@ -55,3 +72,15 @@ def test_a_text_without_lines_is_all_repetition_and_a_single_line_none() -> None
     empty, single = fractions_of(["\n \n", "one line"])
     assert empty[:2] == [1.0, 1.0]
     assert single == [0.0] * len(FRACTIONS)
+
+
+def test_words_without_anything_between_them_fit() -> None:
+    text = "a²" * 40
+    assert fractions_of([text]) == [slow_fractions(text, "dclm-2024")]
+
+
+@settings(max_examples=200, deadline=None)
+@given(words=st.lists(st.text(alphabet="ab1_.'’ é", min_size=6, max_size=20), max_size=5))
+def test_equal_words_are_equal_whatever_follows_them(words: list[str]) -> None:
+    text = " ".join(words) + ", " + "\n".join(words) + "’ " + "(".join(words)
+    assert fractions_of([text]) == [slow_fractions(text, "dclm-2024")]
