@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from udfs.curation import DOCUMENTS
 from udfs.tokens import load_encoder, tokenizer_fingerprint
 
 LOGGER = logging.getLogger("dclm_spark")
+# From a stage ("documents", "deduplicated", "scores", "encoded", "shards") to its folder.
+Place = Callable[[str], str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +58,13 @@ def build_baseline(
     inputs: str,
     output: str,
     base: str | None = None,
+    place: Place | None = None,
 ) -> RunOutput:
     """Turn the files that `inputs` names into token shards below `output`, and write the report.
 
-    What is committed below `output` already, from the same input, settings and code, is not done
-    again; the result is the same bytes whichever way it came about.
+    `place` puts stages elsewhere than below `output`, where runs may share them. What is
+    committed already, from the same input, settings and code, is not done again; the result is
+    the same bytes whichever way it came about.
     """
     output = absolute(output)
     started = time.time()
@@ -69,19 +73,25 @@ def build_baseline(
         raise InputError(f"--input {inputs}: it names no file")
     identity = run_identity(recipe, files)
     write_run_record(output, recipe, files, identity)
-    run = _run_stages(spark, files, recipe, output)
+    run = _run_stages(spark, files, recipe, place or stages_below(output))
     summary = summarize(run, recipe, identity, started)
     write_report(summary, storage.join(output, "report.html"))
     LOGGER.info("report: %s", storage.join(output, "report.html"))
     return run
 
 
-def _run_stages(
-    spark: SparkSession, files: Sequence[InputFile], recipe: Recipe, output: str
-) -> RunOutput:
-    def place(stage: str) -> str:
-        return storage.join(output, "stages", stage)
+def stages_below(output: str) -> Place:
+    """Return the usual places: `output`/stages/<stage>, and the shards in `output`/shards."""
 
+    def place(stage: str) -> str:
+        return storage.join(output, *(("shards",) if stage == "shards" else ("stages", stage)))
+
+    return place
+
+
+def _run_stages(
+    spark: SparkSession, files: Sequence[InputFile], recipe: Recipe, place: Place
+) -> RunOutput:
     documents = curate(spark, files, recipe, place("documents"))
     deduplicated = deduplicate(
         spark, documents, DOCUMENTS, recipe.deduplication, place("deduplicated")
@@ -91,15 +101,8 @@ def _run_stages(
     if recipe.quality.enabled:
         scores = score(spark, deduplicated, recipe.quality, place("scores"))
         threshold = quality_threshold(recipe.quality, scores)
-    tokens = recipe.tokens
-    encoded = encode(spark, deduplicated, scores, threshold or 0.0, tokens, place("encoded"))
-    shards = write_shards(spark, encoded, tokens, storage.join(output, "shards"))
-    manifest = write_manifest(
-        shards,
-        tokens,
-        vocabulary_size=load_encoder(tokens.tokenizer).vocabulary_size,
-        tokenizer_sha256=tokenizer_fingerprint(tokens.tokenizer),
-        recipe_hash=settings_hash(recipe),
+    encoded, shards, manifest = write_corpus(
+        spark, recipe, deduplicated, scores, threshold or 0.0, place
     )
     return RunOutput(
         documents=documents,
@@ -110,6 +113,28 @@ def _run_stages(
         shards=shards,
         shard_manifest=manifest,
     )
+
+
+def write_corpus(
+    spark: SparkSession,
+    recipe: Recipe,
+    deduplicated: StageOutput,
+    scores: StageOutput | None,
+    threshold: float,
+    place: Place,
+) -> tuple[StageOutput, StageOutput, dict[str, Any]]:
+    """Encode the documents that score enough, write their shards; return both and the manifest."""
+    tokens = recipe.tokens
+    encoded = encode(spark, deduplicated, scores, threshold, tokens, place("encoded"))
+    shards = write_shards(spark, encoded, tokens, place("shards"))
+    manifest = write_manifest(
+        shards,
+        tokens,
+        vocabulary_size=load_encoder(tokens.tokenizer).vocabulary_size,
+        tokenizer_sha256=tokenizer_fingerprint(tokens.tokenizer),
+        recipe_hash=settings_hash(recipe),
+    )
+    return encoded, shards, manifest
 
 
 def quality_threshold(settings: QualitySettings, scores: StageOutput) -> float:
@@ -124,5 +149,3 @@ def absolute(location: str) -> str:
     if "://" in location:
         return location.rstrip("/")
     return str(Path(location).absolute())
-
-
