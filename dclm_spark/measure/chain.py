@@ -108,7 +108,7 @@ def refine_texts(
 
 
 def time_chain(
-    files: Sequence[InputFile], models: Models, seed: int = 0, ngrams: int | None = None
+    files: Sequence[InputFile], models: Models, ngrams: int | None = None
 ) -> tuple[ChainCounts, float, float]:
     """Return the counts and the CPU seconds of the two halves.
 
@@ -118,6 +118,6 @@ def time_chain(
     counts = ChainCounts()
     kept: list[pa.LargeStringArray] = []
     curating = seconds_of(lambda: kept.extend(curate_pages(files, models, counts)))
-    deduplicator = new_filter(seed, ngrams)
+    deduplicator = new_filter(0, ngrams)
     refining = seconds_of(lambda: refine_texts(kept, models, deduplicator, counts))
     return counts, curating, refining

@@ -3,16 +3,22 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
+
+import pyarrow as pa
 
 from dclm_spark.crawl.listing import InputFile, list_inputs
 from dclm_spark.errors import InputError
 from dclm_spark.measure.chain import (
     ChainCounts,
+    curate_pages,
     decode_pages,
     extract_pages,
+    new_filter,
     read_pages,
+    refine_texts,
     time_chain,
 )
 from dclm_spark.measure.clock import Timing, seconds_of
@@ -25,8 +31,8 @@ from dclm_spark.run.identity import RunIdentity, run_identity
 CURATED = "chain: pages to judged texts"
 REFINED = "chain: dedup, quality, tokens"
 PEER_PAGES = 250
-# Passes over all pages, floor and chain in turn, so that both see the same moods of the machine.
-PAGE_PASSES = 2
+# Passes over each file, floor and chain in turn, so that both see the same moods of the machine.
+PAGE_PASSES = 3
 _WARM_UP_PAGES = 30
 
 Result = TypeVar("Result")
@@ -103,10 +109,13 @@ def measure(settings: MeasureSettings) -> Measured:
 
 @dataclass(kw_only=True)
 class _Pass:
-    """One pass over all pages, first step by step and then by the chain."""
+    """One pass over a file, first step by step and then by the chain's first half."""
 
-    timings: list[Timing]
+    seconds: list[float]
+    num_pages: int
+    size_bytes: int
     counts: ChainCounts
+    kept: list[pa.LargeStringArray]
     pages: list[tuple[str, str]]
 
 
@@ -116,44 +125,68 @@ def _measure_pages(
     """Return the floor and the chain, and (URL, text) of every extracted page."""
     with tempfile.TemporaryDirectory() as name:
         # Compile and load before the first pass counts.
-        few = first_pages(files, _WARM_UP_PAGES, Path(name))
-        time_chain(few, models, ngrams=1)
-    passes = [_pass(files, models, seed) for seed in range(PAGE_PASSES)]
-    best = [
-        min(step, key=lambda timing: timing.cpu_seconds)
-        for step in zip(*(one.timings for one in passes), strict=True)
-    ]
-    measured = Measured(
-        identity=run_identity(models.recipe, files),
-        floor=best[:3],
-        chain=best[3:],
-        counts=passes[0].counts,
+        time_chain(first_pages(files, _WARM_UP_PAGES, Path(name)), models, ngrams=1)
+    seconds, passes = [0.0] * 4, []
+    for file in files:
+        runs = [_pass(file, models) for _ in range(PAGE_PASSES)]
+        best = [min(step) for step in zip(*(run.seconds for run in runs), strict=True)]
+        seconds = [sum(pair) for pair in zip(seconds, best, strict=True)]
+        passes.append(runs[0])
+    counts = ChainCounts(
+        documents=sum(run.counts.documents for run in passes),
+        kept=sum(run.counts.kept for run in passes),
     )
-    return measured, passes[0].pages
+    kept = [texts for run in passes for texts in run.kept]
+    steps = zip(
+        ("read", "decode", "extract", CURATED, REFINED),
+        [*seconds, _seconds_of_refining(kept, models, counts)],
+        strict=True,
+    )
+    timings = [
+        Timing(
+            name=name,
+            cpu_seconds=spent,
+            documents=sum(run.num_pages for run in passes),
+            size_bytes=sum(run.size_bytes for run in passes),
+        )
+        for name, spent in steps
+    ]
+    identity = run_identity(models.recipe, files)
+    measured = Measured(identity=identity, floor=timings[:3], chain=timings[3:], counts=counts)
+    return measured, [page for run in passes for page in run.pages]
 
 
-def _pass(files: Sequence[InputFile], models: Models, seed: int) -> _Pass:
+def _pass(file: InputFile, models: Models) -> _Pass:
     policy = models.curation.extraction.effective_charset_policy
-    records, read = _timed_result(lambda: read_pages(files))
+    records, read = _timed_result(lambda: read_pages([file]))
     size_bytes, num_pages = sum(len(record.payload) for record in records), len(records)
     pages, decoded = _timed_result(lambda: decode_pages(records, policy))
-    records = []
     texts, extracted = _timed_result(lambda: extract_pages(pages))
     urls = [url for url, _ in pages]
-    pages = []
-    counts, curated, refined = time_chain(files, models, seed)
-    taken = {
-        "read": read, "decode": decoded, "extract": extracted,
-        CURATED: curated, REFINED: refined,
-    }  # fmt: skip
+    # The parser's process would inherit what this one holds.
+    records, pages = [], []
+    counts = ChainCounts()
+    kept, curated = _timed_result(lambda: curate_pages([file], models, counts))
     return _Pass(
-        timings=[
-            Timing(name=name, cpu_seconds=seconds, documents=num_pages, size_bytes=size_bytes)
-            for name, seconds in taken.items()
-        ],
+        seconds=[read, decoded, extracted, curated],
+        num_pages=num_pages,
+        size_bytes=size_bytes,
         counts=counts,
+        kept=kept,
         pages=list(zip(urls, texts, strict=True)),
     )
+
+
+def _seconds_of_refining(
+    kept: Sequence[pa.LargeStringArray], models: Models, counts: ChainCounts
+) -> float:
+    """Return the CPU seconds of the chain's second half, and complete `counts`."""
+    best = float("inf")
+    for seed in range(PAGE_PASSES):
+        grams, found = new_filter(seed), ChainCounts()
+        best = min(best, seconds_of(partial(refine_texts, kept, models, grams, found)))
+        counts.deduplicated, counts.tokens = found.deduplicated, found.tokens
+    return best
 
 
 def _timed_result(work: Callable[[], Result]) -> tuple[Result, float]:
