@@ -73,6 +73,11 @@ def test_any_number_of_ranks_sees_the_same_batches(corpus: Path, num_ranks: int)
         assert np.array_equal(joined, whole.batch(step).tokens)
 
 
+def test_a_batch_that_ranks_cannot_share_is_refused(corpus: Path) -> None:
+    with pytest.raises(ValueError, match="batch_sequences = 12: must be a multiple of the 5 ranks"):
+        loader(corpus, num_ranks=5)
+
+
 def test_a_batch_does_not_depend_on_what_was_read_before(corpus: Path) -> None:
     used = loader(corpus)
     for step in range(40):

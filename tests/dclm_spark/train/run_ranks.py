@@ -1,0 +1,27 @@
+"""One rank of a training run, for tests that start several; kills itself if told to."""
+
+import os
+import signal
+import sys
+
+from dclm_spark.train import loop
+from dclm_spark.train.scales import scale
+from dclm_spark.train.settings import override
+
+KILLED_AT_STEP = int(os.environ.get("KILLED_AT_STEP", "-1"))
+backward = loop._backward
+
+
+def backward_or_die(run: loop.Run, batch: object) -> object:
+    """Die without a word after the gradients of one step, as rank 1."""
+    losses = backward(run, batch)  # type: ignore[arg-type]
+    if run.step == KILLED_AT_STEP and run.ranks.rank == 1:
+        run.checkpointer.poll()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return losses
+
+
+if __name__ == "__main__":
+    loop._backward = backward_or_die  # type: ignore[assignment]
+    shards, output, *assignments = sys.argv[1:]
+    loop.train(override(scale("test"), assignments), shards=shards, output=output, resume=True)

@@ -1,0 +1,108 @@
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dclm_spark.train.checkpoint import read_facts, resolve
+from dclm_spark.train.loop import train
+from dclm_spark.train.model import load
+from dclm_spark.train.observe import read_log
+from dclm_spark.train.scales import scale
+from dclm_spark.train.settings import override
+from tests.dclm_spark.train.shards import counting_rows, write_shards
+
+ROOT = Path(__file__).resolve().parents[3]
+# Sums over two ranks round otherwise than over one: the losses of 20 steps agree to this.
+TOLERANCE = 1e-4
+SETTINGS = ["optimizer.average_decay=0.9", "loss_chunk_tokens=24", "checkpoint.interval_steps=4"]
+
+
+def start_ranks(
+    shards: Path, output: Path, num_ranks: int, *assignments: str, **environment: str
+) -> list[subprocess.Popen[bytes]]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    script = str(Path(__file__).with_name("run_ranks.py"))
+    return [
+        subprocess.Popen(
+            [sys.executable, script, str(shards), str(output), *SETTINGS, *assignments],
+            env=os.environ
+            | {
+                "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(num_ranks),
+                "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
+                "PYTHONPATH": str(ROOT),
+            }
+            | environment,
+            stderr=subprocess.PIPE,
+        )
+        for rank in range(num_ranks)
+    ]  # fmt: skip
+
+
+def end(processes: list[subprocess.Popen[bytes]]) -> list[tuple[int, str]]:
+    results = []
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        results.append((process.returncode, errors.decode()))
+    return results
+
+
+def losses(output: Path) -> list[float]:
+    lines = read_log(output / "log.jsonl")
+    return [line["loss"] for line in lines if line["kind"] == "train"]
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rows = counting_rows(100, 32)
+    return write_shards(tmp_path_factory.mktemp("shards"), rows, sequences_per_shard=90)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("undisturbed")
+    train(override(scale("test"), SETTINGS), shards=shards, output=output)
+    return output
+
+
+@pytest.fixture(scope="module")
+def killed(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """Two ranks of which one dies by SIGKILL in the middle of step 13."""
+    output = tmp_path_factory.mktemp("killed")
+    return output, end(start_ranks(shards, output, 2, KILLED_AT_STEP="13"))
+
+
+def test_a_run_whose_rank_was_killed_ends_on_one_process_as_if_undisturbed(
+    shards: Path, undisturbed: Path, killed: tuple[Path, Any]
+) -> None:
+    output, results = killed
+    assert results[1][0] == -9
+    assert results[0][0] not in (0, None)
+    saved = read_facts(resolve(output))
+    assert saved.num_ranks == 2
+    assert saved.step in (8, 12)
+    train(override(scale("test"), SETTINGS), shards=shards, output=output, resume=True)
+    assert read_facts(resolve(output)).num_ranks == 1
+    found, wanted = losses(output), losses(undisturbed)
+    assert len(found) == len(wanted) == 20
+    assert found == pytest.approx(wanted, abs=TOLERANCE)
+    tokens = torch.arange(32)[None]
+    (one, _), (other, _) = load(output), load(undisturbed)
+    torch.testing.assert_close(one(tokens), other(tokens), rtol=0, atol=1e-2)
+
+
+def test_a_checkpoint_of_one_process_goes_on_with_four(
+    shards: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    settings = override(scale("test"), [*SETTINGS, f"stop_tokens={12 * 128}"])
+    train(settings, shards=shards, output=tmp_path)
+    for code, errors in end(start_ranks(shards, tmp_path, 4)):
+        assert code == 0, errors
+    assert read_facts(resolve(tmp_path)).num_ranks == 4
+    assert losses(tmp_path) == pytest.approx(losses(undisturbed), abs=TOLERANCE)
