@@ -83,7 +83,7 @@ def test_a_kill_during_a_save_leaves_the_previous_checkpoint_usable(
 
 def test_a_changed_corpus_under_a_resumed_run_is_refused(finished: Path, tmp_path: Path) -> None:
     other = write_shards(tmp_path, counting_rows(100, 32, seed=9), sequences_per_shard=90)
-    with pytest.raises(CheckpointError, match="trained on the corpus .* but the shards given are"):
+    with pytest.raises(CheckpointError, match=r"trained on the corpus .* but the shards given are"):
         train(settings(), shards=other, output=finished, resume=True)
 
 
