@@ -1,0 +1,1 @@
+"""From recipes to a ranking: corpora that share stages, models trained alike, one leaderboard."""

@@ -1,0 +1,175 @@
+"""One corpus for each recipe, without computing twice what two recipes have in common."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from dclm_spark.curation import curation_settings
+from dclm_spark.errors import InputError
+from dclm_spark.pipeline import Place, RunOutput, build_baseline, stages_below, write_corpus
+from dclm_spark.quality.score import SCORES
+from dclm_spark.recipes.recipe import QualitySettings, Recipe
+from dclm_spark.run.manifests import StageOutput, Unit, unit_key
+from dclm_spark.run.stage import run_units
+from dclm_spark.run.tables import read_table, spark_schema, work_frame
+from dclm_spark.settings import settings_hash, to_dict
+from udfs import storage
+from udfs.commit import COMMITTED, ParquetOutput, UnitClock, commit
+from udfs.keyed_order import document_keys
+from udfs.tally import documents_by_fate, merge
+
+LOGGER = logging.getLogger("dclm_spark")
+
+SHUFFLED = "shuffled scores"
+DUPLICATED = "duplicated data"
+# The corpus of the duplicated-data control is this part of a recipe's shards, read again.
+DUPLICATED_PART = 8
+_SHUFFLE_SEED = 97
+_WORK = pa.schema([("unit", pa.string()), ("key", pa.string()), ("uri", pa.string())])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """What one row group of the leaderboard is trained on; `manifest` is the trainer's contract.
+
+    `control` is empty for a recipe; `shard_part` above 1 keeps one shard in so many.
+    """
+
+    name: str
+    recipe: Recipe
+    recipe_hash: str
+    manifest: str
+    num_tokens: int
+    control: str = ""
+    shard_part: int = 1
+
+
+def shared_places(recipe: Recipe, output: str) -> Place:
+    """Return places where stages that recipes have in common coincide.
+
+    Documents, dedup and scores lie in `output`/shared/<stage>-<hash of all settings that they
+    depend on>, the rest below `output`/recipes/<name>.
+    """
+    own = stages_below(storage.join(output, "recipes", recipe.name))
+    model = replace(recipe.quality, threshold=0.0, top=None)
+    chain: list[Any] = []
+    shared = {}
+    for stage, settings in (
+        ("documents", to_dict(curation_settings(recipe))),
+        ("deduplicated", recipe.deduplication),
+        ("scores", model),
+    ):
+        chain.append(settings)
+        shared[stage] = storage.join(output, "shared", f"{stage}-{settings_hash(chain)[:12]}")
+
+    def place(stage: str) -> str:
+        return shared.get(stage) or own(stage)
+
+    return place
+
+
+def build_corpus(
+    spark: SparkSession, recipe: Recipe, *, inputs: str, output: str, base: str | None
+) -> tuple[Corpus, RunOutput]:
+    """Run `recipe` on `inputs`, sharing stages below `output` with other recipes."""
+    run = build_baseline(
+        spark,
+        recipe=recipe,
+        inputs=inputs,
+        output=storage.join(output, "recipes", recipe.name),
+        base=base,
+        place=shared_places(recipe, output),
+    )
+    return _corpus(recipe, run.shards.directory, run.shard_manifest), run
+
+
+def _corpus(recipe: Recipe, shards: str, manifest: dict[str, Any], control: str = "") -> Corpus:
+    return Corpus(
+        name=recipe.name,
+        recipe=recipe,
+        recipe_hash=settings_hash(recipe),
+        manifest=storage.join(shards, "manifest.json"),
+        num_tokens=int(manifest["num_tokens"]),
+        control=control,
+    )
+
+
+def shuffled_corpus(spark: SparkSession, recipe: Recipe, run: RunOutput, output: str) -> Corpus:
+    """Keep as many documents as `run` did, but by a keyed random score: the negative control.
+
+    What a quality filter gains over this is due to its choice, not to the number of documents.
+    """
+    kept = documents_by_fate(merge(run.encoded.facts())).get("kept", 0)
+    judged = sum(file["rows"] for file in run.deduplicated.files("kept/"))
+    control = replace(
+        recipe,
+        name=f"{recipe.name}-shuffled",
+        quality=QualitySettings(threshold=1 - kept / judged),
+    )
+    place = stages_below(storage.join(output, "recipes", control.name))
+    scores = random_scores(spark, run.deduplicated, place("scores"))
+    _, shards, manifest = write_corpus(
+        spark, control, run.deduplicated, scores, control.quality.threshold, place
+    )
+    return _corpus(control, shards.directory, manifest, SHUFFLED)
+
+
+def duplicated_corpus(corpus: Corpus) -> Corpus:
+    """Return one shard in `DUPLICATED_PART` of `corpus`, to be read until the budget is spent."""
+    name = f"{corpus.name}-duplicated"
+    return replace(
+        corpus,
+        name=name,
+        recipe=replace(corpus.recipe, name=name),
+        num_tokens=corpus.num_tokens // DUPLICATED_PART,
+        control=DUPLICATED,
+        shard_part=DUPLICATED_PART,
+    )
+
+
+def random_scores(spark: SparkSession, documents: StageOutput, directory: str) -> StageOutput:
+    """Give every kept document a score in 0..1 that depends on its id alone."""
+    files = {file["unit"]: file for file in documents.files("kept/")}
+    units = [
+        Unit(name=name, key=unit_key(SHUFFLED, file["sha256"], _SHUFFLE_SEED))
+        for name, file in files.items()
+    ]
+
+    def execute(pending: list[Unit]) -> DataFrame:
+        rows = [{"unit": u.name, "key": u.key, "uri": files[u.name]["uri"]} for u in pending]
+
+        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                for row in batch.to_pylist():
+                    yield _score_file(row, directory)
+
+        return work_frame(spark, rows, _WORK).mapInArrow(run, spark_schema(COMMITTED))
+
+    return run_units(spark, stage=SHUFFLED, directory=directory, units=units, execute=execute)
+
+
+def _score_file(row: dict[str, Any], directory: str) -> pa.RecordBatch:
+    clock = UnitClock()
+    output = ParquetOutput(directory, f"scores/{row['unit']}.parquet", SCORES)
+    for batch in read_table(row["uri"], ["doc_id"]):
+        ids = batch.column("doc_id")
+        keys = document_keys(ids, _SHUFFLE_SEED)
+        scores: npt.NDArray[np.float64] = keys.astype(np.float64) / 2.0**64
+        output.write(pa.RecordBatch.from_arrays([ids, pa.array(scores)], schema=SCORES))
+    return commit(directory, row["unit"], row["key"], [output.close()], {}, clock)
+
+
+def check_names(recipes: list[Recipe]) -> None:
+    """Raise InputError for two recipes of one name: their corpora would share a folder."""
+    names = [recipe.name for recipe in recipes]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"--recipes: two recipes are called {name!r}; give each .yaml file its own `name`"
+            )

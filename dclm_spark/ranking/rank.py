@@ -1,0 +1,271 @@
+"""The story of a ranking: corpora -> models with several seeds -> measurements -> leaderboard."""
+
+import json
+import logging
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from dclm_spark.errors import InputError, SettingError
+from dclm_spark.evaluate.tasks import select_tasks
+from dclm_spark.pipeline import absolute
+from dclm_spark.rank.leaderboard import build_leaderboard, write_leaderboard
+from dclm_spark.rank.records import (
+    DatasetRecord,
+    ModelRecord,
+    check_links,
+    evaluation_record,
+    record_uuid,
+    write_record,
+)
+from dclm_spark.ranking.corpora import (
+    Corpus,
+    build_corpus,
+    check_names,
+    duplicated_corpus,
+    shuffled_corpus,
+)
+from dclm_spark.ranking.planted import read_facts, write_articles
+from dclm_spark.ranking.runs import (
+    Measurement,
+    Place,
+    fact_accuracies,
+    place_run,
+    recipe_run,
+    run_facts,
+    train_and_measure,
+)
+from dclm_spark.recipes import load_recipe
+from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.sample.crawl import generate_crawl
+from dclm_spark.sample.run import SEED, sample_recipe
+from dclm_spark.train.scales import TrainSettings, scale
+from dclm_spark.train.settings import override, to_mapping
+from udfs import storage
+
+LOGGER = logging.getLogger("dclm_spark")
+
+# The published recipes at the size of the sample, as in the recipe `sample`.
+SAMPLE_ASSIGNMENTS = (
+    "deduplication.shards=2",
+    "tokens.sequence_length=256",
+    "tokens.sequences_per_shard=64",
+    "tokens.padding_id=1",
+)
+# The published threshold belongs to the published classifier; the sample trains its own.
+SAMPLE_QUALITY_TOP = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankSettings:
+    """A ranking: recipes by name or file, what they work on, and how models are trained.
+
+    Without `inputs` the embedded sample is used. `seeds` counts models per recipe, numbered from
+    1. `assignments` change every recipe, `training` the scale. `tokens` is the budget of every
+    model (None: the scale's). `only` is one row, recipe/seed, to be done again from nothing.
+    """
+
+    recipes: tuple[str, ...]
+    output: str
+    inputs: str | None = None
+    base: str | None = None
+    scale: str = "tiny"
+    seeds: int = 3
+    tokens: int | None = None
+    assignments: tuple[str, ...] = ()
+    training: tuple[str, ...] = ()
+    heldout: tuple[str, ...] = ()
+    tasks: str = ""
+    data: str = ""
+    rows_per_task: int | None = None
+    num_pages: int = 2000
+    only: str | None = None
+
+
+@dataclass(kw_only=True)
+class Source:
+    """What all recipes start from, and what all models are measured on."""
+
+    recipes: list[Recipe]
+    inputs: str
+    base: str | None
+    measurement: Measurement
+
+
+def rank_recipes(spark: SparkSession, settings: RankSettings) -> dict[str, Any]:
+    """Compare recipes by the models trained on them; write and return the leaderboard.
+
+    Finished stages and runs below `settings.output` are not done again.
+    """
+    settings = replace(settings, output=absolute(settings.output))
+    _check(settings)
+    source = _source(settings)
+    check_names(source.recipes)
+    model = override(scale(settings.scale), settings.training)
+    if settings.tokens is not None:
+        model = replace(model, tokens=settings.tokens)
+    corpora = _corpora(spark, settings, source)
+    places = _places(corpora, settings, model, source.measurement)
+    for place in places:
+        train_and_measure(place, source.measurement, again=settings.only is not None)
+    runs = [recipe_run(place, command(settings, place.name)) for place in places]
+    _write_records(places, settings.output)
+    leaderboard = build_leaderboard(runs)
+    leaderboard["fact_accuracy"] = fact_accuracies(places)
+    if settings.only is None:
+        write_leaderboard(leaderboard, settings.output)
+        LOGGER.info("leaderboard: %s", storage.join(settings.output, "leaderboard.html"))
+    return leaderboard
+
+
+def _check(settings: RankSettings) -> None:
+    if not storage.is_local(settings.output):
+        raise SettingError(
+            f"--output {settings.output}: models are trained and read on this machine; give a "
+            "local folder"
+        )
+    if settings.seeds < 1:
+        raise SettingError(f"--seeds {settings.seeds}: expected 1 or more; 3 give an interval")
+    if settings.inputs is not None and not settings.heldout and not settings.tasks:
+        raise InputError(
+            "--heldout is not given: without it there is nothing to measure models on; give JSON "
+            "lines of texts that are not in the pool, or --tasks with --data"
+        )
+    if settings.tasks and not settings.data:
+        raise InputError("--tasks needs --data, a folder or URI with the tasks' files")
+
+
+def _source(settings: RankSettings) -> Source:
+    measurement = Measurement(
+        heldout=settings.heldout,
+        tasks=select_tasks(settings.tasks) if settings.tasks else (),
+        data=settings.data,
+        rows_per_task=settings.rows_per_task,
+    )
+    if settings.inputs is not None:
+        recipes = [load_recipe(name, settings.assignments) for name in settings.recipes]
+        return Source(
+            recipes=recipes, inputs=settings.inputs, base=settings.base, measurement=measurement
+        )
+    folder = Path(settings.output) / "sample"
+    crawl = generate_crawl(folder, seed=SEED, num_pages=settings.num_pages)
+    assignments = (*SAMPLE_ASSIGNMENTS, *settings.assignments)
+    loaded = [load_recipe(name, assignments) for name in settings.recipes]
+    articles = str(write_articles(folder / "heldout" / "unseen_articles.jsonl"))
+    return Source(
+        recipes=[_with_sample_top(sample_recipe(one, crawl, folder)) for one in loaded],
+        inputs=str(crawl.listing),
+        base=str(crawl.base),
+        measurement=replace(
+            measurement,
+            heldout=(articles, *measurement.heldout),
+            facts=tuple(read_facts(crawl.facts)),
+        ),
+    )
+
+
+def _with_sample_top(recipe: Recipe) -> Recipe:
+    if not recipe.quality.enabled or recipe.quality.top is not None:
+        return recipe
+    return replace(recipe, quality=replace(recipe.quality, top=SAMPLE_QUALITY_TOP))
+
+
+def _corpora(spark: SparkSession, settings: RankSettings, source: Source) -> list[Corpus]:
+    """Return the recipes' corpora and those of the controls, made from the last filtered one."""
+    corpora: list[Corpus] = []
+    controlled = None
+    for recipe in source.recipes:
+        corpus, run = build_corpus(
+            spark, recipe, inputs=source.inputs, output=settings.output, base=source.base
+        )
+        corpora.append(corpus)
+        if recipe.quality.enabled:
+            controlled = (corpus, run)
+    if controlled is None:
+        LOGGER.warning("no recipe has a quality filter: there are no scores to shuffle")
+        return [*corpora, duplicated_corpus(corpora[-1])]
+    filtered, run = controlled
+    shuffled = shuffled_corpus(spark, filtered.recipe, run, settings.output)
+    return [*corpora, shuffled, duplicated_corpus(filtered)]
+
+
+def _places(
+    corpora: Sequence[Corpus],
+    settings: RankSettings,
+    model: TrainSettings,
+    measurement: Measurement,
+) -> list[Place]:
+    """Return all rows, seed by seed, so that an interrupted ranking has whole seeds."""
+    places = [
+        place_run(corpus, seed, model, measurement, settings.output)
+        for seed in range(1, settings.seeds + 1)
+        for corpus in corpora
+    ]
+    if settings.only is None:
+        return places
+    chosen = [place for place in places if place.name == settings.only]
+    if not chosen:
+        known = ", ".join(place.name for place in places)
+        raise SettingError(f"--only {settings.only!r}: no such row; known: {known}")
+    return chosen
+
+
+def command(settings: RankSettings, row: str) -> str:
+    """Return the command that does one row (recipe/seed) again, from nothing."""
+    words = ["python", "jobs/rank_recipes.py", "--recipes", *settings.recipes]
+    options = (
+        ("--input", settings.inputs),
+        ("--base", settings.base),
+        ("--output", settings.output),
+        ("--scale", settings.scale),
+        ("--seeds", settings.seeds),
+        ("--tokens", settings.tokens),
+        ("--tasks", settings.tasks or None),
+        ("--data", settings.data or None),
+        ("--rows-per-task", settings.rows_per_task),
+        ("--pages", settings.num_pages if settings.inputs is None else None),
+        ("--only", row),
+        *(("--heldout", uri) for uri in settings.heldout),
+        *(("--set", one) for one in settings.assignments),
+        *(("--train", one) for one in settings.training),
+    )
+    for option, value in options:
+        words += [option, str(value)] if value is not None else []
+    return shlex.join(words)
+
+
+def _write_records(places: Sequence[Place], output: str) -> None:
+    """Write dataset, model and evaluation of every row below `output`/records."""
+    folder = Path(output) / "records"
+    for place in places:
+        corpus = place.corpus
+        dataset = DatasetRecord(
+            uuid=record_uuid("dataset", place.fingerprint, corpus.name),
+            name=corpus.name,
+            dataset_url=str(Path(corpus.manifest).parent),
+            manifest_url=corpus.manifest,
+            is_tokenized=True,
+            tokenizer=corpus.recipe.tokens.tokenizer.uri,
+            num_tokens=corpus.num_tokens,
+            commit=run_facts(place)["commit"],
+            recipe_hash=corpus.recipe_hash,
+            corpus_fingerprint=place.fingerprint,
+        )
+        model = ModelRecord(
+            uuid=record_uuid("model", dataset.uuid, place.folder.name),
+            name=place.name.replace("/", "-seed-"),
+            dataset_uuid=dataset.uuid,
+            dataset_name=dataset.name,
+            hyperparameters=to_mapping(place.settings),
+            checkpoint_url=str(place.folder / "model"),
+        )
+        results = place.folder / "evaluation" / "results.json"
+        summary = json.loads(results.read_text())
+        evaluation = evaluation_record(summary, model, "rank", str(results))
+        for record in (dataset, model, evaluation):
+            write_record(record, folder)
+    check_links(folder)

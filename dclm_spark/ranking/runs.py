@@ -1,0 +1,216 @@
+"""One model: trained on a corpus with one seed, measured, and recorded so that it can be redone."""
+
+import hashlib
+import json
+import logging
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dclm_spark.evaluate.models import load_model
+from dclm_spark.evaluate.runner import (
+    EvaluateSettings,
+    evaluate,
+    read_heldout,
+    read_run,
+    write_atomically,
+)
+from dclm_spark.evaluate.tasks import Task
+from dclm_spark.rank.results import RecipeRun
+from dclm_spark.ranking.corpora import Corpus
+from dclm_spark.ranking.planted import ANSWERS, score_facts
+from dclm_spark.run.identity import run_identity
+from dclm_spark.sample.facts import Fact
+from dclm_spark.settings import settings_hash
+from dclm_spark.train.loop import train
+from dclm_spark.train.scales import TrainSettings
+from dclm_spark.train.settings import to_mapping
+from dclm_spark.train.shards import Manifest, read_manifest
+from udfs.cache import fetch
+
+LOGGER = logging.getLogger("dclm_spark")
+FINISHED = "run.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What every model is measured on; `facts` are those of the embedded sample."""
+
+    heldout: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    data: str = ""
+    rows_per_task: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A row of the leaderboard and where it lies below `output`."""
+
+    corpus: Corpus
+    seed: int
+    settings: TrainSettings
+    fingerprint: str
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Return recipe/seed, as the job's --only takes it."""
+        return f"{self.corpus.name}/{self.seed}"
+
+
+def fitted(settings: TrainSettings, sequence_length: int, tokens: int | None) -> TrainSettings:
+    """Return a scale for sequences of another length, with the same tokens in a step.
+
+    Nothing is held out of the corpus: all recipes are measured on the same outside texts.
+    """
+    per_step = settings.tokens_per_step
+    sequences = max(1, per_step // sequence_length)
+    micro = max(1, settings.micro_batch_sequences * settings.model.sequence_length)
+    return replace(
+        settings,
+        model=replace(settings.model, sequence_length=sequence_length),
+        data=replace(settings.data, heldout_sequences=0),
+        tokens=tokens or settings.tokens,
+        batch_sequences=sequences,
+        micro_batch_sequences=min(sequences, max(1, micro // sequence_length)),
+    )
+
+
+def place_run(
+    corpus: Corpus, seed: int, settings: TrainSettings, measurement: Measurement, output: str
+) -> Place:
+    """Say where a run lies: its folder's name changes with all that its numbers depend on."""
+    manifest = _train_manifest(corpus)
+    facts = read_manifest(str(manifest))
+    settings = replace(fitted(settings, facts.sequence_length, None), seed=seed)
+    settings = replace(settings, data=replace(settings.data, passes=_passes(facts, settings)))
+    key = settings_hash(
+        [facts.fingerprint, facts.tokenizer_sha256, to_mapping(settings), asdict(measurement),
+         [_digest(uri) for uri in measurement.heldout]]
+    )  # fmt: skip
+    return Place(
+        corpus=replace(corpus, manifest=str(manifest)),
+        seed=seed,
+        settings=settings,
+        fingerprint=facts.fingerprint,
+        folder=Path(output) / "runs" / corpus.name / f"seed-{seed}-{key[:10]}",
+    )
+
+
+def _train_manifest(corpus: Corpus) -> Path:
+    """Return the corpus's manifest, or write one of fewer of its shards."""
+    source = Path(corpus.manifest)
+    if corpus.shard_part == 1:
+        return source
+    facts = json.loads(source.read_text())
+    shards = [shard for shard in facts["shards"] if shard["role"] == "train"]
+    facts["shards"] = shards[: max(1, len(shards) // corpus.shard_part)]
+    # Beside the other one, since shards are named relative to their manifest.
+    target = source.with_name(f"manifest-part-{corpus.shard_part}.json")
+    write_atomically(target, json.dumps(facts, indent=1))
+    return target
+
+
+def _passes(manifest: Manifest, settings: TrainSettings) -> float:
+    """Return how often the corpus is read to spend the budget; 1.0 if it is large enough."""
+    wanted = settings.last_step * settings.batch_sequences
+    return max(1.0, math.ceil(100 * wanted / manifest.num_sequences) / 100)
+
+
+def _digest(uri: str) -> str:
+    return hashlib.sha256(fetch(uri).read_bytes()).hexdigest()
+
+
+def is_finished(place: Place) -> bool:
+    """Say whether the run is done; its folder's name vouches for data and settings."""
+    return (place.folder / FINISHED).is_file()
+
+
+def run_facts(place: Place) -> dict[str, Any]:
+    """Return what a finished run says of itself: final_loss, num_tokens, commit."""
+    facts: dict[str, Any] = json.loads((place.folder / FINISHED).read_text())
+    return facts
+
+
+def train_and_measure(place: Place, measurement: Measurement, *, again: bool = False) -> None:
+    """Train and measure the run unless it is finished; `again` starts from nothing."""
+    if again:
+        shutil.rmtree(place.folder, ignore_errors=True)
+    if is_finished(place):
+        LOGGER.info("%s: finished before", place.name)
+        return
+    model = place.folder / "model"
+    result = train(
+        place.settings, shards=place.corpus.manifest, output=model, resume=model.exists()
+    )
+    measure(place, measurement)
+    facts = {
+        "final_loss": result.final_loss,
+        "num_tokens": result.num_tokens,
+        "commit": run_identity(place.corpus.recipe, ()).commit,
+    }
+    write_atomically(place.folder / FINISHED, json.dumps(facts, indent=1))
+    LOGGER.info("%s: final loss %.3f, %s", place.name, result.final_loss, place.folder)
+
+
+def measure(place: Place, measurement: Measurement) -> dict[str, Any]:
+    """Score the trained model on everything that `measurement` names; return the summary."""
+    tokenizer = place.corpus.recipe.tokens.tokenizer
+    model = load_model(str(place.folder / "model"), str(fetch(tokenizer.uri, tokenizer.sha256)))
+    length = place.settings.model.sequence_length
+    settings = EvaluateSettings(
+        data=measurement.data,
+        sample=measurement.rows_per_task,
+        heldout=measurement.heldout,
+        max_tokens=length,
+    )
+    folder = place.folder / "evaluation"
+    summary = evaluate(model, measurement.tasks, folder, settings)
+    if measurement.facts:
+        records = score_facts(model, measurement.facts)
+        write_atomically(
+            folder / "heldout" / f"{ANSWERS}.json",
+            json.dumps({"key": "", "uri": "the sample's facts", "records": records}),
+        )
+    return summary
+
+
+def recipe_run(place: Place, command: str) -> RecipeRun:
+    """Return a finished run as the leaderboard takes it."""
+    settings = place.settings
+    model = settings.model
+    return RecipeRun(
+        recipe=place.corpus.name,
+        seed=place.seed,
+        recipe_hash=place.corpus.recipe_hash,
+        corpus_fingerprint=place.fingerprint[:16],
+        model_configuration={
+            "scale": settings.scale,
+            "layers": model.num_layers,
+            "width": model.width,
+            "sequence_length": model.sequence_length,
+            "tokens": settings.num_steps * settings.tokens_per_step,
+            "passes over the corpus": settings.data.passes,
+            "settings": settings_hash(to_mapping(replace(settings, seed=0)))[:12],
+        },
+        commit=run_facts(place)["commit"],
+        command=command,
+        control=place.corpus.control,
+        tasks=read_run(place.folder / "evaluation"),
+        heldout=read_heldout(place.folder / "evaluation"),
+    )
+
+
+def fact_accuracies(places: Sequence[Place]) -> dict[str, list[float]]:
+    """Return per corpus and seed the share of planted facts whose true answer is preferred."""
+    found: dict[str, list[float]] = {}
+    for place in places:
+        records = read_heldout(place.folder / "evaluation").get(ANSWERS, [])
+        if records:
+            share = sum(record["ok"] for record in records) / len(records)
+            found.setdefault(place.corpus.name, []).append(round(share, 4))
+    return found
