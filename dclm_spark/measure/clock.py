@@ -80,13 +80,15 @@ def timed(
     size_bytes: int,
     passes: int = PASSES,
     prepare: Callable[[], object] = lambda: None,
+    warm_up: bool = True,
 ) -> Timing:
-    """Run `work` once to warm up and `passes` times more; return the fastest of these.
+    """Run `work` once to warm up and `passes` times more; return the fastest of the latter.
 
     `prepare` runs before each and is not counted.
     """
-    prepare()
-    work()
+    if warm_up:
+        prepare()
+        work()
     best = float("inf")
     for _ in range(passes):
         prepare()
