@@ -183,6 +183,8 @@ def recipe_run(place: Place, command: str) -> RecipeRun:
     """Return a finished run as the leaderboard takes it."""
     settings = place.settings
     model = settings.model
+    # Equal for all rows: what differs between them is the seed and how often data is read.
+    common = replace(settings, seed=0, data=replace(settings.data, passes=1.0))
     return RecipeRun(
         recipe=place.corpus.name,
         seed=place.seed,
@@ -195,7 +197,7 @@ def recipe_run(place: Place, command: str) -> RecipeRun:
             "sequence_length": model.sequence_length,
             "tokens": settings.num_steps * settings.tokens_per_step,
             "passes over the corpus": settings.data.passes,
-            "settings": settings_hash(to_mapping(replace(settings, seed=0)))[:12],
+            "settings": settings_hash(to_mapping(common))[:12],
         },
         commit=run_facts(place)["commit"],
         command=command,
