@@ -78,7 +78,10 @@ def curated(
     lists = _url_lists(settings.url_lists)
     identify = _language_identifier(settings.language_model, settings.heuristics.quirks)
     if source.kind == "warc":
-        skip = partial(_url_rules, settings=settings.heuristics, lists=lists)
+        # Pages whose URL fails need no parsing, unless every signal is wanted.
+        every_signal = settings.heuristics.annotate == "all"
+        rules = partial(_url_rules, settings=settings.heuristics, lists=lists)
+        skip = None if every_signal else rules
         batches = extract_documents(
             source.crawl, source.uri, source.path, settings.extraction, skip, counts
         )

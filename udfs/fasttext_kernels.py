@@ -472,7 +472,6 @@ def has_letters(data, starts, ends):
             punctuation = 33 <= byte <= 126 and not (
                 48 <= byte <= 57 or 65 <= byte <= 90 or 97 <= byte <= 122
             )
-            width = 1 if punctuation else _white_space_width(data, position, end)
-            found[document] = width == 0
-            position += width
+            found[document] = not (punctuation or byte == 32 or 9 <= byte <= 13)
+            position += 1
     return found

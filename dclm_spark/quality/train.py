@@ -1,11 +1,13 @@
 """Training the DCLM-style fastText classifier from texts that are good and texts that are not."""
 
+import ctypes
 import gzip
 import hashlib
 import io
 import json
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from udfs import storage
 from udfs.cache import fetch
 from udfs.quality import QualityModel
 
+_GLIBC_M_PERTURB = -6
 POSITIVE, NEGATIVE = "hq", "cc"
 _REPORTED_THRESHOLDS = (0.001, 0.018112, 0.1, 0.5, 0.9)
 Scores = npt.NDArray[np.float64]
@@ -138,20 +141,40 @@ def _write_training_file(
 def _train(lines: Path, model: Path, settings: QualityTrainingSettings) -> None:
     import fasttext
 
-    trained = fasttext.train_supervised(
-        input=str(lines),
-        lr=settings.learning_rate,
-        dim=settings.dim,
-        ws=settings.window,
-        epoch=settings.epochs,
-        minCount=settings.min_count,
-        wordNgrams=settings.word_ngrams,
-        bucket=settings.bucket,
-        seed=settings.seed,
-        thread=settings.threads,
-        verbose=0,
-    )
+    with _zeroed_memory():
+        trained = fasttext.train_supervised(
+            input=str(lines),
+            lr=settings.learning_rate,
+            dim=settings.dim,
+            ws=settings.window,
+            epoch=settings.epochs,
+            minCount=settings.min_count,
+            wordNgrams=settings.word_ngrams,
+            bucket=settings.bucket,
+            seed=settings.seed,
+            thread=settings.threads,
+            verbose=0,
+        )
     trained.save_model(str(model))
+
+
+@contextmanager
+def _zeroed_memory() -> Iterator[None]:
+    """Let glibc hand out zeroed memory.
+
+    With one thread fastText sets the first tenth of its input matrix and takes the rest as the
+    allocator gives it; without this a model depends on what the process did before.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        yield
+        return
+    # The allocator fills new memory with the complement of the byte.
+    mallopt(_GLIBC_M_PERTURB, 0xFF)
+    try:
+        yield
+    finally:
+        mallopt(_GLIBC_M_PERTURB, 0)
 
 
 def _report(
