@@ -123,7 +123,7 @@ def test_a_language_that_is_no_iso_code_of_three_letters_is_refused(index, code)
 
 
 def test_a_folder_without_parquet_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no \\*.parquet"):
+    with pytest.raises(InputError, match=r"no \*.parquet"):
         count_matches(str(tmp_path), IndexFilter())
 
 
