@@ -1,5 +1,6 @@
 """The README's commands do what it says, or are marked as needing a cloud account."""
 
+import os
 import re
 import subprocess
 import sys
@@ -25,8 +26,9 @@ def blocks():
 
 
 def run(*command):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, env=environment
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
