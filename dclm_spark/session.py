@@ -12,6 +12,7 @@ from dclm_spark.errors import SettingError
 
 LOGGER = logging.getLogger(__name__)
 
+_LOG_SETTINGS = Path(__file__).with_name("log4j2.properties")
 _REQUIRED = {
     # Strings of one batch may exceed the 2 GiB that 32-bit offsets can address.
     "spark.sql.execution.arrow.useLargeVarTypes": "true",
@@ -37,11 +38,14 @@ def spark_session(app_name: str, master: str | None = None) -> SparkSession:
     if (master or "local").startswith("local"):
         # Workers on this machine use this interpreter unless they are told otherwise.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     builder = SparkSession.builder.appName(app_name)
     if master is not None:
         builder = builder.master(master).config("spark.driver.memory", "2g")
         builder = builder.config("spark.ui.enabled", "false")
         builder = builder.config("spark.driver.bindAddress", "127.0.0.1")
+        logging_options = f"-Dlog4j2.configurationFile=file:{_LOG_SETTINGS}"
+        builder = builder.config("spark.driver.extraJavaOptions", logging_options)
     for key, value in _AT_START.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()

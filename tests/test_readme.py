@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,7 @@ def baseline(tmp_path_factory):
     output = tmp_path_factory.mktemp("baseline")
     makefile = (ROOT / "Makefile").read_text()
     command = re.search(r"^\t\$\(VENV\)/bin/python (jobs/build_baseline.py .*)$", makefile, re.M)
-    run(*command.group(1).replace("$(OUTPUT)", str(output)).split())
+    run(*shlex.split(command.group(1).replace("$(OUTPUT)", str(output))))
     return output
 
 
@@ -65,7 +66,8 @@ def test_a_page_can_be_explained(baseline):
 
 def test_a_model_trains_on_the_shards(baseline, tmp_path):
     run(
-        "jobs/train_model.py", "--scale", "tiny", "--set", "model.sequence_length=256", "--set", "tokens=8192",
+        "jobs/train_model.py", "--scale", "tiny",
+        "--set", "model.sequence_length=256", "--set", "tokens=8192",
         "--shards", str(baseline / "shards" / "manifest.json"), "--output", str(tmp_path / "m"),
     )  # fmt: skip
     assert any((tmp_path / "m").iterdir())
