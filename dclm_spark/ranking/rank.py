@@ -32,9 +32,9 @@ from dclm_spark.ranking.corpora import (
 from dclm_spark.ranking.planted import read_facts, write_articles
 from dclm_spark.ranking.runs import (
     Measurement,
-    Place,
+    RankedRun,
     fact_accuracies,
-    place_run,
+    ranked_run,
     recipe_run,
     run_facts,
     train_and_measure,
@@ -109,13 +109,13 @@ def rank_recipes(spark: SparkSession, settings: RankSettings) -> dict[str, Any]:
     if settings.tokens is not None:
         model = replace(model, tokens=settings.tokens)
     corpora = _corpora(spark, settings, source)
-    places = _places(corpora, settings, model, source.measurement)
-    for place in places:
-        train_and_measure(place, source.measurement, again=settings.only is not None)
-    runs = [recipe_run(place, command(settings, place.name)) for place in places]
-    _write_records(places, settings.output)
-    leaderboard = build_leaderboard(runs)
-    leaderboard["fact_accuracy"] = fact_accuracies(places)
+    runs = _runs(corpora, settings, model, source.measurement)
+    for run in runs:
+        train_and_measure(run, source.measurement, again=settings.only is not None)
+    results = [recipe_run(run, command(settings, run.name)) for run in runs]
+    _write_records(runs, settings.output)
+    leaderboard = build_leaderboard(results)
+    leaderboard["fact_accuracy"] = fact_accuracies(runs)
     if settings.only is None:
         write_leaderboard(leaderboard, settings.output)
         LOGGER.info("leaderboard: %s", storage.join(settings.output, "leaderboard.html"))
@@ -193,23 +193,23 @@ def _corpora(spark: SparkSession, settings: RankSettings, source: Source) -> lis
     return [*corpora, shuffled, duplicated_corpus(filtered)]
 
 
-def _places(
+def _runs(
     corpora: Sequence[Corpus],
     settings: RankSettings,
     model: TrainSettings,
     measurement: Measurement,
-) -> list[Place]:
+) -> list[RankedRun]:
     """Return all rows, seed by seed, so that an interrupted ranking has whole seeds."""
-    places = [
-        place_run(corpus, seed, model, measurement, settings.output)
+    runs = [
+        ranked_run(corpus, seed, model, measurement, settings.output)
         for seed in range(1, settings.seeds + 1)
         for corpus in corpora
     ]
     if settings.only is None:
-        return places
-    chosen = [place for place in places if place.name == settings.only]
+        return runs
+    chosen = [run for run in runs if run.name == settings.only]
     if not chosen:
-        known = ", ".join(place.name for place in places)
+        known = ", ".join(run.name for run in runs)
         raise SettingError(f"--only {settings.only!r}: no such row; known: {known}")
     return chosen
 
@@ -238,32 +238,32 @@ def command(settings: RankSettings, row: str) -> str:
     return shlex.join(words)
 
 
-def _write_records(places: Sequence[Place], output: str) -> None:
+def _write_records(runs: Sequence[RankedRun], output: str) -> None:
     """Write dataset, model and evaluation of every row below `output`/records."""
     folder = Path(output) / "records"
-    for place in places:
-        corpus = place.corpus
+    for run in runs:
+        corpus = run.corpus
         dataset = DatasetRecord(
-            uuid=record_uuid("dataset", place.fingerprint, corpus.name),
+            uuid=record_uuid("dataset", run.fingerprint, corpus.name),
             name=corpus.name,
             dataset_url=str(Path(corpus.manifest).parent),
             manifest_url=corpus.manifest,
             is_tokenized=True,
             tokenizer=corpus.recipe.tokens.tokenizer.uri,
             num_tokens=corpus.num_tokens,
-            commit=run_facts(place)["commit"],
+            commit=run_facts(run)["commit"],
             recipe_hash=corpus.recipe_hash,
-            corpus_fingerprint=place.fingerprint,
+            corpus_fingerprint=run.fingerprint,
         )
         model = ModelRecord(
-            uuid=record_uuid("model", dataset.uuid, place.folder.name),
-            name=place.name.replace("/", "-seed-"),
+            uuid=record_uuid("model", dataset.uuid, run.folder.name),
+            name=run.name.replace("/", "-seed-"),
             dataset_uuid=dataset.uuid,
             dataset_name=dataset.name,
-            hyperparameters=to_mapping(place.settings),
-            checkpoint_url=str(place.folder / "model"),
+            hyperparameters=to_mapping(run.settings),
+            checkpoint_url=str(run.folder / "model"),
         )
-        results = place.folder / "evaluation" / "results.json"
+        results = run.folder / "evaluation" / "results.json"
         summary = json.loads(results.read_text())
         evaluation = evaluation_record(summary, model, "rank", str(results))
         for record in (dataset, model, evaluation):

@@ -47,7 +47,7 @@ class Measurement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class RankedRun:
     """A row of the leaderboard and where it lies below `output`."""
 
     corpus: Corpus
@@ -80,9 +80,9 @@ def fitted(settings: TrainSettings, sequence_length: int, tokens: int | None) ->
     )
 
 
-def place_run(
+def ranked_run(
     corpus: Corpus, seed: int, settings: TrainSettings, measurement: Measurement, output: str
-) -> Place:
+) -> RankedRun:
     """Say where a run lies: its folder's name changes with all that its numbers depend on."""
     manifest = _train_manifest(corpus)
     facts = read_manifest(str(manifest))
@@ -92,7 +92,7 @@ def place_run(
         [facts.fingerprint, facts.tokenizer_sha256, to_mapping(settings), asdict(measurement),
          [_digest(uri) for uri in measurement.heldout]]
     )  # fmt: skip
-    return Place(
+    return RankedRun(
         corpus=replace(corpus, manifest=str(manifest)),
         seed=seed,
         settings=settings,
@@ -125,50 +125,48 @@ def _digest(uri: str) -> str:
     return hashlib.sha256(fetch(uri).read_bytes()).hexdigest()
 
 
-def is_finished(place: Place) -> bool:
+def is_finished(run: RankedRun) -> bool:
     """Say whether the run is done; its folder's name vouches for data and settings."""
-    return (place.folder / FINISHED).is_file()
+    return (run.folder / FINISHED).is_file()
 
 
-def run_facts(place: Place) -> dict[str, Any]:
+def run_facts(run: RankedRun) -> dict[str, Any]:
     """Return what a finished run says of itself: final_loss, num_tokens, commit."""
-    facts: dict[str, Any] = json.loads((place.folder / FINISHED).read_text())
+    facts: dict[str, Any] = json.loads((run.folder / FINISHED).read_text())
     return facts
 
 
-def train_and_measure(place: Place, measurement: Measurement, *, again: bool = False) -> None:
+def train_and_measure(run: RankedRun, measurement: Measurement, *, again: bool = False) -> None:
     """Train and measure the run unless it is finished; `again` starts from nothing."""
     if again:
-        shutil.rmtree(place.folder, ignore_errors=True)
-    if is_finished(place):
-        LOGGER.info("%s: finished before", place.name)
+        shutil.rmtree(run.folder, ignore_errors=True)
+    if is_finished(run):
+        LOGGER.info("%s: finished before", run.name)
         return
-    model = place.folder / "model"
-    result = train(
-        place.settings, shards=place.corpus.manifest, output=model, resume=model.exists()
-    )
-    measure(place, measurement)
+    model = run.folder / "model"
+    result = train(run.settings, shards=run.corpus.manifest, output=model, resume=model.exists())
+    measure(run, measurement)
     facts = {
         "final_loss": result.final_loss,
         "num_tokens": result.num_tokens,
-        "commit": run_identity(place.corpus.recipe, ()).commit,
+        "commit": run_identity(run.corpus.recipe, ()).commit,
     }
-    write_atomically(place.folder / FINISHED, json.dumps(facts, indent=1))
-    LOGGER.info("%s: final loss %.3f, %s", place.name, result.final_loss, place.folder)
+    write_atomically(run.folder / FINISHED, json.dumps(facts, indent=1))
+    LOGGER.info("%s: final loss %.3f, %s", run.name, result.final_loss, run.folder)
 
 
-def measure(place: Place, measurement: Measurement) -> dict[str, Any]:
+def measure(run: RankedRun, measurement: Measurement) -> dict[str, Any]:
     """Score the trained model on everything that `measurement` names; return the summary."""
-    tokenizer = place.corpus.recipe.tokens.tokenizer
-    model = load_model(str(place.folder / "model"), str(fetch(tokenizer.uri, tokenizer.sha256)))
-    length = place.settings.model.sequence_length
+    tokenizer = run.corpus.recipe.tokens.tokenizer
+    model = load_model(str(run.folder / "model"), str(fetch(tokenizer.uri, tokenizer.sha256)))
+    length = run.settings.model.sequence_length
     settings = EvaluateSettings(
         data=measurement.data,
         sample=measurement.rows_per_task,
         heldout=measurement.heldout,
         max_tokens=length,
     )
-    folder = place.folder / "evaluation"
+    folder = run.folder / "evaluation"
     summary = evaluate(model, measurement.tasks, folder, settings)
     if measurement.facts:
         records = score_facts(model, measurement.facts)
@@ -179,17 +177,17 @@ def measure(place: Place, measurement: Measurement) -> dict[str, Any]:
     return summary
 
 
-def recipe_run(place: Place, command: str) -> RecipeRun:
+def recipe_run(run: RankedRun, command: str) -> RecipeRun:
     """Return a finished run as the leaderboard takes it."""
-    settings = place.settings
+    settings = run.settings
     model = settings.model
     # Equal for all rows: what differs between them is the seed and how often data is read.
     common = replace(settings, seed=0, data=replace(settings.data, passes=1.0))
     return RecipeRun(
-        recipe=place.corpus.name,
-        seed=place.seed,
-        recipe_hash=place.corpus.recipe_hash,
-        corpus_fingerprint=place.fingerprint[:16],
+        recipe=run.corpus.name,
+        seed=run.seed,
+        recipe_hash=run.corpus.recipe_hash,
+        corpus_fingerprint=run.fingerprint[:16],
         model_configuration={
             "scale": settings.scale,
             "layers": model.num_layers,
@@ -199,20 +197,20 @@ def recipe_run(place: Place, command: str) -> RecipeRun:
             "passes over the corpus": settings.data.passes,
             "settings": settings_hash(to_mapping(common))[:12],
         },
-        commit=run_facts(place)["commit"],
+        commit=run_facts(run)["commit"],
         command=command,
-        control=place.corpus.control,
-        tasks=read_run(place.folder / "evaluation"),
-        heldout=read_heldout(place.folder / "evaluation"),
+        control=run.corpus.control,
+        tasks=read_run(run.folder / "evaluation"),
+        heldout=read_heldout(run.folder / "evaluation"),
     )
 
 
-def fact_accuracies(places: Sequence[Place]) -> dict[str, list[float]]:
+def fact_accuracies(runs: Sequence[RankedRun]) -> dict[str, list[float]]:
     """Return per corpus and seed the share of planted facts whose true answer is preferred."""
     found: dict[str, list[float]] = {}
-    for place in places:
-        records = read_heldout(place.folder / "evaluation").get(ANSWERS, [])
+    for run in runs:
+        records = read_heldout(run.folder / "evaluation").get(ANSWERS, [])
         if records:
             share = sum(record["ok"] for record in records) / len(records)
-            found.setdefault(place.corpus.name, []).append(round(share, 4))
+            found.setdefault(run.corpus.name, []).append(round(share, 4))
     return found
