@@ -9,7 +9,6 @@ does.
 import hashlib
 import json
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -22,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from udfs import storage
+from udfs.cpu_clock import cpu_seconds
 
 ROW_GROUP_ROWS = 1024
 ROW_GROUP_SIZE_BYTES = 32 * 1024 * 1024
@@ -128,23 +128,17 @@ def _row_sizes(batch: pa.RecordBatch) -> Iterable[int]:
 
 @dataclass(kw_only=True)
 class UnitClock:
-    """Wall and CPU seconds since the unit began, those of ended child processes included."""
+    """Wall and CPU seconds since the unit began, those of the page parser's process included."""
 
     wall_start: float = field(default_factory=time.perf_counter)
-    cpu_start: float = field(default_factory=lambda: _cpu_seconds())
+    cpu_start: float = field(default_factory=cpu_seconds)
 
     def timing(self) -> dict[str, float]:
         """Return `seconds` and `cpu_seconds` spent so far in this process."""
         return {
             "seconds": round(time.perf_counter() - self.wall_start, 4),
-            "cpu_seconds": round(_cpu_seconds() - self.cpu_start, 4),
+            "cpu_seconds": round(cpu_seconds() - self.cpu_start, 4),
         }
-
-
-def _cpu_seconds() -> float:
-    """Return the CPU seconds of this process and of its ended children (the page parser)."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def commit(

@@ -8,7 +8,7 @@ import pyarrow as pa
 from udfs.charset import DECLARED, POLICIES, STRICT_UTF_8, Decoded, decode
 from udfs.document_rows import DocumentRows
 from udfs.documents import DROPPED, QUARANTINED
-from udfs.html import SupervisedParser, extractor_version
+from udfs.html import SupervisedParser, extractor_version, kept_parser
 from udfs.quirks import follows_reference
 from udfs.storage import ReadSettings, open_stream
 from udfs.warc import (
@@ -80,10 +80,8 @@ def extract_documents(
     records of all types, complete once the iterator is exhausted.
     """
     counts = RecordCounts() if counts is None else counts
-    with (
-        parser or SupervisedParser(settings.timeout_seconds) as parser,
-        open_stream(uri, settings=settings.reading) as stream,
-    ):
+    parser = parser or kept_parser(settings.timeout_seconds)
+    with open_stream(uri, settings=settings.reading) as stream:
         extractor = _Extractor(crawl, path, settings, skip_url, parser)
         for records in _batches(read_records(stream, settings.warc, counts), settings):
             yield extractor.batch(records)

@@ -23,6 +23,8 @@ LABEL_PREFIX = np.frombuffer(b"__label__", np.uint8)
 ORDINARY, SEPARATOR, DELETED, MAYBE_SEPARATOR = 0, 1, 2, 3
 # Longer words are rarely seen twice and would only push others out of the cache.
 LONGEST_CACHED_WORD_BYTES = 48
+# An entry of the cache's table: the hash without its low bits, which are the row plus 1.
+CACHE_ROW_BITS = np.uint64((1 << 20) - 1)
 # Words looked up together: few enough to stay in the first-level cache.
 BLOCK_WORDS = 512
 
@@ -279,13 +281,53 @@ def _add_spelled_word(
 
 
 @njit(cache=True, nogil=True)
+def _cached_row(table, hash64):
+    """Return the row of a word that the cache holds, else -1."""
+    slot = _slot(hash64, np.uint64(table.size - 1))
+    if table[slot] ^ hash64 > CACHE_ROW_BITS:
+        slot ^= 1
+        if table[slot] ^ hash64 > CACHE_ROW_BITS:
+            return np.int64(-1)
+    return np.int64(table[slot] & CACHE_ROW_BITS) - 1
+
+
+@njit(cache=True, nogil=True)
+def _claim_row(table, used, capacity, hash64):
+    """Return the row where a word's sum may lie from now on.
+
+    A word may lie in two slots. Rows are taken in the order of first use, so that frequent words
+    share few pages of memory; where both slots or all rows are taken, another word gives way, and
+    the last row is nobody's for long.
+    """
+    home = _slot(hash64, np.uint64(table.size - 1))
+    slot = home if table[home] == 0 or table[home ^ 1] != 0 else home ^ 1
+    row = np.int64(table[slot] & CACHE_ROW_BITS) - 1
+    if row < 0 and used[0] == capacity - 1:
+        return used[0]
+    if row < 0:
+        row = used[0]
+        used[0] += 1
+    table[slot] = (hash64 & ~CACHE_ROW_BITS) | np.uint64(row + 1)
+    return row
+
+
+@njit(cache=True, nogil=True)
+def _add_rows(places, found, cache_counts, cache_sums, total):
+    added = 0
+    for index in range(found):
+        _add(total, 0, cache_sums, places[index])
+        added += cache_counts[places[index]]
+    return added
+
+
+@njit(cache=True, nogil=True)
 def _add_cached_words(
     data, byte_class, words, stops, spans, hashes64, keys, ids, rows, kept_bits, bucket_rows, shape,
-    cache_keys, cache_counts, cache_sums, word, total, sums, document,
+    cache_table, cache_used, cache_counts, cache_sums, places, word, total, sums, document,
 ):  # fmt: skip
     """Add the words of a block to `total` by way of the cache, long ones to sums[document]."""
-    mask = np.uint64(cache_keys.size - 1)
-    added = 0
+    # Finding all rows before adding them lets the processor wait for many of them at once.
+    added, found = 0, 0
     for index in range(words):
         hash64, stop = hashes64[index], stops[index]
         start = stop - spans[index]
@@ -296,18 +338,21 @@ def _add_cached_words(
                 shape, word, sums, document,
             )  # fmt: skip
             continue
-        slot = _slot(hash64, mask)
-        if cache_keys[slot] != hash64:
-            cache_keys[slot] = hash64
+        row = _cached_row(cache_table, hash64)
+        if row < 0:
+            row = _claim_row(cache_table, cache_used, cache_counts.size, hash64)
+            if row != cache_used[0] - 1:
+                added += _add_rows(places, found, cache_counts, cache_sums, total)
+                found = 0
             for column in range(cache_sums.shape[1]):
-                cache_sums[slot, column] = 0
-            cache_counts[slot] = _add_spelled_word(
+                cache_sums[row, column] = 0
+            cache_counts[row] = _add_spelled_word(
                 data, start, stop, byte_class, hash64, keys, ids, rows, kept_bits, bucket_rows,
-                shape, word, cache_sums, slot,
+                shape, word, cache_sums, row,
             )  # fmt: skip
-        _add(total, 0, cache_sums, slot)
-        added += cache_counts[slot]
-    return added
+        places[found] = row
+        found += 1
+    return added + _add_rows(places, found, cache_counts, cache_sums, total)
 
 
 @njit(cache=True, nogil=True)
@@ -335,21 +380,22 @@ def _add_word_ngrams(words, hashes32, seen, chains, shape, kept_bits, bucket_row
 @njit(
     types.void(
         _read_bytes, _int64s, _int64s, _read_bytes, _uint64s, _int32s, _rows, _read_bytes, _int32s,
-        _int64s, _uint64s, _int32s, _float32s, _float64s, _int64s,
+        _int64s, _uint64s, _int64s, _int32s, _float32s, _float64s, _int64s,
     ),
     cache=True, nogil=True,
 )  # fmt: skip
 def sum_rows(
     data, starts, ends, byte_class, keys, ids, rows, kept_bits, bucket_rows, shape,
-    cache_keys, cache_counts, cache_sums, sums, counts,
+    cache_table, cache_used, cache_counts, cache_sums, sums, counts,
 ):  # fmt: skip
     """Add up the input rows of every document data[starts[i]:ends[i]] into sums[i], counts[i].
 
     `shape` is (bucket, minn, maxn, word n-grams, words). The cache maps the 64-bit hash of a
-    word, in one slot, to the sum of its row and its character n-grams' rows.
+    word to the sum of its row and its character n-grams' rows; words that collide replace each other.
     """
     stops, spans = np.empty(BLOCK_WORDS, np.int64), np.empty(BLOCK_WORDS + 1, np.int64)
     hashes32, hashes64 = np.empty(BLOCK_WORDS + 1, np.uint64), np.empty(BLOCK_WORDS + 1, np.uint64)
+    places = np.empty(BLOCK_WORDS + 1, np.int64)
     longest = 0
     for document in range(starts.size):
         longest = max(longest, ends[document] - starts[document])
@@ -370,8 +416,8 @@ def sum_rows(
             if shape[2] > 0:
                 added = _add_cached_words(
                     data, byte_class, words, stops, spans, hashes64, keys, ids, rows, kept_bits,
-                    bucket_rows, shape, cache_keys, cache_counts, cache_sums, word, total,
-                    sums, document,
+                    bucket_rows, shape, cache_table, cache_used, cache_counts, cache_sums, places,
+                    word, total, sums, document,
                 )  # fmt: skip
             else:
                 added = _add_known_words(words, hashes64, keys, ids, rows, total)

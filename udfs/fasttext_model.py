@@ -1,8 +1,8 @@
 """fastText classifiers over Arrow columns: the library's top label and probability, compiled.
 
 Memory of a process, whatever the texts: 12 to 24 bytes per dictionary word, the folded or
-decoded input rows (below), and for models with character n-grams a word cache of 2^18 slots of
-(4 x dim + 12) bytes (20 MB at dim 16). Dense matrices that cannot be folded are mapped, so that
+decoded input rows (below), and for models with character n-grams a word cache of 2^18 rows of
+(4 x dim + 20) bytes (22 MB at dim 16). Dense matrices that cannot be folded are mapped, so that
 the processes of a host share their pages.
 """
 
@@ -27,7 +27,8 @@ Doubles = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 ByteClass = npt.NDArray[np.uint8]
 
-WORD_CACHE_SLOTS = 1 << 18
+WORD_CACHE_ROWS = 1 << 18
+_CACHE_LINE_SIZE_BYTES = 64
 # A quantised model that cannot be folded is decoded into memory of the process.
 DECODED_LIMIT_BYTES = 512 << 20
 # The library adds this to a probability before each logarithm, and it stays in its results.
@@ -85,12 +86,7 @@ class FastTextModel:
         self._fold = _fold(file)
         self._rows = _input_rows(file, self._fold)
         self._width = self._rows.shape[1]
-        slots = WORD_CACHE_SLOTS if file.maxn > 0 else 1
-        self._cache = (
-            np.zeros(slots, np.uint64),
-            np.zeros(slots, np.int32),
-            np.zeros((slots, self._width), np.float32),
-        )
+        self._cache = _word_cache(WORD_CACHE_ROWS if file.maxn > 0 else 1, self._width)
         self._byte_class = byte_classes()
 
     def predict(self, texts: pa.Array | pa.ChunkedArray) -> tuple[Integers, Doubles]:
@@ -169,6 +165,19 @@ class FastTextModel:
 def load(path: str | Path) -> FastTextModel:
     """Load the supervised .bin or .ftz model at `path`; ValueError when it is something else."""
     return FastTextModel(read_fasttext_file(Path(path)))
+
+
+def _word_cache(
+    rows: int, width: int
+) -> tuple[npt.NDArray[np.uint64], Positions, Integers, Floats]:
+    """Return an empty cache: hash table, rows in use, and each row's count and sum.
+
+    A sum of 16 numbers begins where a cache line does.
+    """
+    memory = np.zeros(rows * width * 4 + _CACHE_LINE_SIZE_BYTES, np.uint8)
+    start = -memory.ctypes.data % _CACHE_LINE_SIZE_BYTES
+    sums = memory[start : start + rows * width * 4].view(np.float32).reshape(rows, width)
+    return np.zeros(2 * rows, np.uint64), np.zeros(1, np.int64), np.zeros(rows, np.int32), sums
 
 
 def _index_dictionary(

@@ -2,8 +2,9 @@
 
 A parser written in C can loop or crash on a page. Each worker therefore forks one child that does
 nothing but parse; a page that exceeds its time or takes the child down is reported, and a new child
-goes on with the next page. One page at a time lies in memory that both share; its text comes back
-through a pipe.
+goes on with the next page. The child serves file after file: a fork makes the worker copy all
+memory that it writes afterwards, once. One page at a time lies in memory
+that both share; its text comes back through a pipe.
 """
 
 import contextlib
@@ -20,6 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Self
+
+from udfs.cpu_clock import count_child, forget_child
 
 Parser = Callable[[str], str]
 
@@ -86,6 +89,10 @@ class SupervisedParser:
             return Parsed(None, "parser_timeout", reason)
         except (EOFError, BrokenPipeError):
             return Parsed(None, "parser_crash", f"the parser process {self._end_of_child()}")
+        except BaseException:
+            # A reply that nobody read would pass for the next page's.
+            self.close()
+            raise
         if kind == _ERROR:
             return Parsed(None, "parser_error", reply.decode("utf-8", "replace"))
         return Parsed(reply)
@@ -119,6 +126,7 @@ class SupervisedParser:
         self._child = os.fork()
         if not self._child:
             _serve(child_reads, child_writes, self._shared, self._parser, parent)
+        count_child(self._child)
         os.close(child_reads)
         os.close(child_writes)
         for pipe in (self._requests, self._replies):
@@ -135,9 +143,21 @@ class SupervisedParser:
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         except ChildProcessError:
             return "ended"
+        finally:
+            forget_child(child)
         if code < 0:
             return f"was killed by {signal.Signals(-code).name}"
         return f"ended with exit code {code}"
+
+
+def kept_parser(timeout_seconds: float) -> SupervisedParser:
+    """Return the parser of this process for pages of all files; it ends with the process."""
+    return _parser_of_process(os.getpid(), timeout_seconds)
+
+
+@cache
+def _parser_of_process(process: int, timeout_seconds: float) -> SupervisedParser:
+    return SupervisedParser(timeout_seconds)
 
 
 def _serve(requests: int, replies: int, shared: mmap.mmap, parser: Parser, parent: int) -> None:

@@ -1,11 +1,11 @@
-"""CPU seconds of one step: of this process, its ended children, or its whole tree of processes."""
+"""CPU seconds of one step: of this process and its children, or its whole tree of processes."""
 
 import os
-import resource
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from udfs.cpu_clock import cpu_seconds
 
 PASSES = 3
 
@@ -38,12 +38,6 @@ class Timing:
 def total(name: str, timings: Sequence[Timing]) -> Timing:
     """Return all steps, which saw the same documents, as one."""
     return replace(timings[0], name=name, cpu_seconds=sum(timing.cpu_seconds for timing in timings))
-
-
-def cpu_seconds() -> float:
-    """Return the CPU time of this process, all threads, and of children that have ended."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def tree_cpu_seconds() -> float:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from dclm_spark.measure import kernels
-from dclm_spark.measure.clock import Timing, cpu_seconds, timed
+from dclm_spark.measure.clock import Timing, timed
 from dclm_spark.measure.inputs import Models, library
+from udfs.cpu_clock import cpu_seconds
 
 # CPU seconds of a pass of each library; the slow ones see fewer texts.
 BUDGET_SECONDS = 0.8

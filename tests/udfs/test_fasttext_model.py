@@ -125,7 +125,7 @@ def test_any_batch_of_tokens_near_the_special_ones_is_read_alike(texts: list[str
 def test_a_warm_and_crowded_cache_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = pa.array(sample_texts())
     labels, probabilities = load(LID).predict(texts)
-    monkeypatch.setattr(fasttext_model, "WORD_CACHE_SLOTS", 4)
+    monkeypatch.setattr(fasttext_model, "WORD_CACHE_ROWS", 4)
     small = load(LID)
     for _ in range(2):
         again, shares = small.predict(texts)

@@ -1,10 +1,11 @@
 import os
 import signal
 import time
+from unittest.mock import Mock
 
 import pytest
 
-from udfs.html import SupervisedParser, extractor_version, main_text
+from udfs.html import SupervisedParser, extractor_version, kept_parser, main_text
 
 
 @pytest.fixture
@@ -69,3 +70,24 @@ def test_a_million_nested_tags_cost_one_page(tag):
     with SupervisedParser(3) as parser:
         parser.parse(f"<{tag}>".encode() * 1_000_000)
         assert parser.parse(b"<p>next page</p>").text is not None
+
+
+def test_one_child_serves_file_after_file_and_a_new_process_has_its_own():
+    parser = kept_parser(3.0)
+    assert parser.parse(b"<p>one two three").text
+    child = parser._child
+    assert kept_parser(3.0)._child == child
+    own = os.fork()
+    if not own:
+        os._exit(int(kept_parser(3.0) is parser))
+    assert os.waitpid(own, 0)[1] == 0
+    parser.close()
+
+
+def test_a_reply_that_was_not_read_is_not_the_next_pages_text(monkeypatch):
+    with SupervisedParser(3, str.upper) as parser:
+        with monkeypatch.context() as interrupted:
+            interrupted.setattr("udfs.html._read", Mock(side_effect=KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                parser.parse(b"first")
+        assert parser.parse(b"second").text == b"SECOND"
