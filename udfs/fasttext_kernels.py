@@ -391,7 +391,8 @@ def sum_rows(
     """Add up the input rows of every document data[starts[i]:ends[i]] into sums[i], counts[i].
 
     `shape` is (bucket, minn, maxn, word n-grams, words). The cache maps the 64-bit hash of a
-    word to the sum of its row and its character n-grams' rows; words that collide replace each other.
+    word to the sum of its row and its character n-grams' rows; words that
+    collide replace each other.
     """
     stops, spans = np.empty(BLOCK_WORDS, np.int64), np.empty(BLOCK_WORDS + 1, np.int64)
     hashes32, hashes64 = np.empty(BLOCK_WORDS + 1, np.uint64), np.empty(BLOCK_WORDS + 1, np.uint64)
