@@ -81,8 +81,7 @@ class SupervisedParser:
         try:
             self._shared[: len(html_utf8)] = html_utf8
             _write(self._requests, _HEADER.pack(_TEXT, len(html_utf8)), deadline)
-            kind, size = _HEADER.unpack(_read(self._replies, _HEADER.size, deadline))
-            reply = _read(self._replies, size, deadline)
+            kind, reply = _reply(self._replies, deadline)
         except TimeoutError:
             self.close()
             reason = f"the parser took more than {self._timeout_seconds:g} s (timeout_seconds)"
@@ -173,8 +172,7 @@ def _serve(requests: int, replies: int, shared: mmap.mmap, parser: Parser, paren
                 reply = parser(html).encode("utf-8", "replace")
             except Exception as error:
                 kind, reply = _ERROR, f"{type(error).__name__}: {error}"[:500].encode()
-            _write(replies, _HEADER.pack(kind, len(reply)))
-            _write(replies, reply)
+            _write(replies, _HEADER.pack(kind, len(reply)) + reply)
     except BaseException:
         os._exit(0)
 
@@ -193,12 +191,23 @@ def _leave_parent(requests: int, replies: int, parent: int) -> None:
     os.closerange(second + 1, os.sysconf("SC_OPEN_MAX"))
 
 
+def _reply(pipe: int, deadline: float) -> tuple[int, bytes]:
+    """Return kind and content of the one reply that is on its way."""
+    data = _read(pipe, _HEADER.size, deadline)
+    kind, size = _HEADER.unpack_from(data)
+    missing = _HEADER.size + size - len(data)
+    if missing > 0:
+        data += _read(pipe, missing, deadline)
+    return kind, data[_HEADER.size :]
+
+
 def _read(pipe: int, size: int, deadline: float | None = None) -> bytes:
+    """Return `size` bytes or, where more have come already, more."""
     parts: list[bytes] = []
-    while size:
+    while size > 0:
         _wait(pipe, select.POLLIN, deadline)
         try:
-            part = os.read(pipe, min(size, _PIPE_SIZE_BYTES))
+            part = os.read(pipe, _PIPE_SIZE_BYTES)
         except BlockingIOError:
             continue
         if not part:
