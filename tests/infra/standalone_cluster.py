@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
@@ -42,7 +41,7 @@ class StandaloneCluster:
                 f"worker{number}", "--host", "127.0.0.1", "--cores", "1", "--memory", "2g",
                 "--webui-port", str(_free_port()), "--work-dir", str(self.folder / f"w{number}"),
                 self.url,
-            )  # fmt: skip
+            )
         )
 
     def submit(self, script, *arguments, settings=(), python=sys.executable, log=None):
@@ -107,10 +106,9 @@ class StandaloneCluster:
     def _wait_for_workers(self, wanted):
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
-            with suppress(urllib.error.URLError, OSError):
-                with urllib.request.urlopen(self._page, timeout=5) as reply:
-                    if reply.read().count(b'"state" : "ALIVE"') >= wanted:
-                        return
+            with suppress(OSError), urllib.request.urlopen(self._page, timeout=5) as reply:
+                if reply.read().count(b'"state" : "ALIVE"') >= wanted:
+                    return
             time.sleep(0.2)
         raise TimeoutError(f"no {wanted} workers after {_START_SECONDS} s: see {self.folder}")
 
