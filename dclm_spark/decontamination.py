@@ -4,7 +4,7 @@ import hashlib
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from dclm_spark.errors import SettingError
 from dclm_spark.evaluate.data import Row, load_task
-from dclm_spark.evaluate.tasks import Task
+from dclm_spark.evaluate.tasks import Task, select_tasks
+from dclm_spark.recipes.recipe import EvaluationDataSettings
 from dclm_spark.run.manifests import StageOutput, Unit, unit_key
 from dclm_spark.run.stage import check_balance, run_units
 from dclm_spark.run.tables import read_table, spark_schema, work_frame
@@ -101,6 +102,25 @@ def write_index(
     return DecontaminationSettings(
         index=uri, sha256=digest, tasks=tuple(texts_by_task), ngram_words=ngram_words
     )
+
+
+def without_evaluation_data(
+    spark: SparkSession,
+    documents: StageOutput,
+    schema: pa.Schema,
+    wanted: EvaluationDataSettings,
+    directory: str,
+) -> StageOutput | None:
+    """Index the evaluation sets that a recipe names and judge `documents`; None without any.
+
+    The index lies beside the stage's output.
+    """
+    if wanted.data is None:
+        return None
+    texts = task_texts(select_tasks(wanted.tasks), wanted.data)
+    settings = write_index(texts, storage.join(directory, "index.npy"), wanted.ngram_words)
+    settings = replace(settings, min_ngrams=wanted.min_ngrams, mode=wanted.mode)
+    return decontaminate(spark, documents, schema, settings, directory)
 
 
 def decontaminated_schema(documents: pa.Schema) -> pa.Schema:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from dclm_spark.errors import InputError
 from udfs import storage
 
-STAGES = ("documents", "deduplicated", "encoded")
+STAGES = ("documents", "deduplicated", "decontaminated", "encoded")
 _HIDDEN = {"text", "tokens", "text_hash", "order_key", "cell"}
 _ID_HEX_DIGITS = 32
 

@@ -1,4 +1,4 @@
-"""The story of a run: WARCs -> documents -> dedup -> quality -> tokens -> shards -> report."""
+"""The story of a run: WARCs -> documents -> dedup -> decontamination -> quality -> shards."""
 
 import logging
 import time
@@ -11,7 +11,8 @@ from pyspark.sql import SparkSession
 
 from dclm_spark.crawl.listing import InputFile, list_inputs
 from dclm_spark.curation import curate
-from dclm_spark.dedup.sharded import deduplicate
+from dclm_spark.decontamination import without_evaluation_data
+from dclm_spark.dedup.sharded import deduplicate, deduplicated_schema
 from dclm_spark.errors import InputError
 from dclm_spark.quality.score import score
 from dclm_spark.quality.threshold import top_threshold
@@ -28,7 +29,8 @@ from udfs.curation import DOCUMENTS
 from udfs.tokens import load_encoder, tokenizer_fingerprint
 
 LOGGER = logging.getLogger("dclm_spark")
-# From a stage ("documents", "deduplicated", "scores", "encoded", "shards") to its folder.
+# From a stage ("documents", "deduplicated", "decontaminated", "scores", "encoded",
+# "shards") to its folder.
 Place = Callable[[str], str]
 
 
@@ -38,6 +40,7 @@ class RunOutput:
 
     documents: StageOutput
     deduplicated: StageOutput
+    decontaminated: StageOutput | None
     scores: StageOutput | None
     threshold: float | None
     encoded: StageOutput
@@ -45,10 +48,21 @@ class RunOutput:
     shard_manifest: dict[str, Any]
 
     @property
+    def candidates(self) -> StageOutput:
+        """The stage whose kept documents the quality filter chooses from."""
+        return self.decontaminated or self.deduplicated
+
+    @property
+    def judging(self) -> list[StageOutput]:
+        """The stages that give fates, in order."""
+        every = (self.documents, self.deduplicated, self.decontaminated, self.encoded)
+        return [stage for stage in every if stage is not None]
+
+    @property
     def stages(self) -> list[StageOutput]:
         """The stages that ran, in order."""
-        every = (self.documents, self.deduplicated, self.scores, self.encoded, self.shards)
-        return [stage for stage in every if stage is not None]
+        *before, encoded = self.judging
+        return [*before, *([self.scores] if self.scores else []), encoded, self.shards]
 
 
 def build_baseline(
@@ -96,17 +110,26 @@ def _run_stages(
     deduplicated = deduplicate(
         spark, documents, DOCUMENTS, recipe.deduplication, place("deduplicated")
     )
+    decontaminated = without_evaluation_data(
+        spark,
+        deduplicated,
+        deduplicated_schema(DOCUMENTS),
+        recipe.decontamination,
+        place("decontaminated"),
+    )
+    candidates = decontaminated or deduplicated
     scores = None
     threshold = None
     if recipe.quality.enabled:
-        scores = score(spark, deduplicated, recipe.quality, place("scores"))
+        scores = score(spark, candidates, recipe.quality, place("scores"))
         threshold = quality_threshold(recipe.quality, scores)
     encoded, shards, manifest = write_corpus(
-        spark, recipe, deduplicated, scores, threshold or 0.0, place
+        spark, recipe, candidates, scores, threshold or 0.0, place
     )
     return RunOutput(
         documents=documents,
         deduplicated=deduplicated,
+        decontaminated=decontaminated,
         scores=scores,
         threshold=threshold,
         encoded=encoded,
@@ -118,14 +141,14 @@ def _run_stages(
 def write_corpus(
     spark: SparkSession,
     recipe: Recipe,
-    deduplicated: StageOutput,
+    candidates: StageOutput,
     scores: StageOutput | None,
     threshold: float,
     place: Place,
 ) -> tuple[StageOutput, StageOutput, dict[str, Any]]:
     """Encode the documents that score enough, write their shards; return both and the manifest."""
     tokens = recipe.tokens
-    encoded = encode(spark, deduplicated, scores, threshold, tokens, place("encoded"))
+    encoded = encode(spark, candidates, scores, threshold, tokens, place("encoded"))
     shards = write_shards(spark, encoded, tokens, place("shards"))
     manifest = write_manifest(
         shards,

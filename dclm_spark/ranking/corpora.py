@@ -63,6 +63,7 @@ def shared_places(recipe: Recipe, output: str) -> Place:
     for stage, settings in (
         ("documents", to_dict(curation_settings(recipe))),
         ("deduplicated", recipe.deduplication),
+        ("decontaminated", recipe.decontamination),
         ("scores", model),
     ):
         chain.append(settings)
@@ -106,16 +107,16 @@ def shuffled_corpus(spark: SparkSession, recipe: Recipe, run: RunOutput, output:
     What a quality filter gains over this is due to its choice, not to the number of documents.
     """
     kept = documents_by_fate(merge(run.encoded.facts())).get("kept", 0)
-    judged = sum(file["rows"] for file in run.deduplicated.files("kept/"))
+    judged = sum(file["rows"] for file in run.candidates.files("kept/"))
     control = replace(
         recipe,
         name=f"{recipe.name}-shuffled",
         quality=QualitySettings(threshold=1 - kept / judged),
     )
     place = stages_below(storage.join(output, "recipes", control.name))
-    scores = random_scores(spark, run.deduplicated, place("scores"))
+    scores = random_scores(spark, run.candidates, place("scores"))
     _, shards, manifest = write_corpus(
-        spark, control, run.deduplicated, scores, control.quality.threshold, place
+        spark, control, run.candidates, scores, control.quality.threshold, place
     )
     return _corpus(control, shards.directory, manifest, SHUFFLED)
 

@@ -55,6 +55,21 @@ class DeduplicationSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluationDataSettings:
+    """Evaluation sets that the corpus must not quote; without `data`, nothing is looked for."""
+
+    # Folder or URI with the tasks' files, as for `jobs/evaluate_model.py --data`.
+    data: str | None = None
+    # core, extended, mmlu, or labels: a,b.
+    tasks: str = "core"
+    ngram_words: int = 13
+    # N-grams in common from which a document counts as contaminated.
+    min_ngrams: int = 1
+    # "remove", or "annotate": keep the document, record what it shares.
+    mode: str = "remove"
+
+
+@dataclass(frozen=True, kw_only=True)
 class QualitySettings:
     """The classifier and the score from which a document is kept (spec 4.1).
 
@@ -98,6 +113,7 @@ class Recipe:
     )
     heuristics: HeuristicSettings = field(default_factory=HeuristicSettings)
     deduplication: DeduplicationSettings = field(default_factory=DeduplicationSettings)
+    decontamination: EvaluationDataSettings = field(default_factory=EvaluationDataSettings)
     quality: QualitySettings = field(default_factory=QualitySettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
 
@@ -142,6 +158,18 @@ def _check(recipe: Recipe) -> None:
             recipe.deduplication.shards,
             1 <= recipe.deduplication.shards <= 99_999,
             "1 to 99999",
+        ),
+        (
+            "decontamination.mode",
+            recipe.decontamination.mode,
+            recipe.decontamination.mode in DEDUP_MODES,
+            f"one of {', '.join(DEDUP_MODES)}",
+        ),
+        (
+            "decontamination.min_ngrams",
+            recipe.decontamination.min_ngrams,
+            recipe.decontamination.min_ngrams >= 1,
+            "at least 1",
         ),
         (
             "tokens.sequence_length",

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from dclm_spark.decontamination import documents_by_task
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.run.identity import RunIdentity
 from dclm_spark.run.manifests import StageOutput
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from dclm_spark.pipeline import RunOutput
 
 TOP_DOMAINS = 50
+_STEP_OF_STAGE = {
+    "deduplicate": "deduplication",
+    "decontaminate": "decontamination",
+    "encode": "quality",
+}
 _ORDER = {rule: number for number, rule in enumerate(RULES)}
 # Signals whose threshold is an upper bound: kept documents lie below it.
 _KEPT_BELOW = {"word_removal_fraction", "contained_ngram_fraction"}
@@ -43,10 +49,7 @@ def summarize(
     run: "RunOutput", recipe: Recipe, identity: RunIdentity, started: float
 ) -> RunSummary:
     """Return the summary of a run, from its committed manifests alone."""
-    facts = {
-        stage.stage: merge(stage.facts())
-        for stage in (run.documents, run.deduplicated, run.encoded)
-    }
+    facts = {stage.stage: merge(stage.facts()) for stage in run.judging}
     fates = [documents_by_fate(stage_facts) for stage_facts in facts.values()]
     return RunSummary(
         title="Curation run",
@@ -73,12 +76,22 @@ def summarize(
         samples=tuple(_samples(facts)),
         record_types=_record_types(run.documents),
         shards=_shards(run),
+        facts=_evaluation_data(run),
     )
+
+
+def _evaluation_data(run: "RunOutput") -> dict[str, str]:
+    """Return the line that says how many documents quote which evaluation set."""
+    if run.decontaminated is None:
+        return {}
+    by_task = documents_by_task(run.decontaminated)
+    found = ", ".join(f"{task} {count:,}" for task, count in by_task.items())
+    return {"Documents that quote evaluation sets": found or "none"}
 
 
 def _stage_summaries(run: "RunOutput", facts: Mapping[str, Any]) -> list[StageSummary]:
     summaries = []
-    for stage in (run.documents, run.deduplicated, run.encoded):
+    for stage in run.judging:
         fates = documents_by_fate(facts[stage.stage])
         rules = {
             entry["rule"]: entry["documents"]
@@ -104,8 +117,8 @@ def _stage_summaries(run: "RunOutput", facts: Mapping[str, Any]) -> list[StageSu
 
 def _bytes_in(stage: StageOutput, run: "RunOutput") -> int | None:
     """Return the text bytes that a stage read; the documents stage reads HTML instead."""
-    before = {"deduplicate": run.documents, "encode": run.deduplicated}.get(stage.stage)
-    return kept_text_bytes(merge(before.facts())) if before else None
+    place = run.judging.index(stage)
+    return kept_text_bytes(merge(run.judging[place - 1].facts())) if place else None
 
 
 def _funnel(run: "RunOutput", facts: Mapping[str, Any]) -> list[FunnelStep]:
@@ -125,11 +138,11 @@ def _funnel(run: "RunOutput", facts: Mapping[str, Any]) -> list[FunnelStep]:
     for (_, label), (documents, text_bytes) in sorted(grouped.items()):
         left, size = left - documents, size - text_bytes
         steps.append(FunnelStep(label=label, documents=left, text_bytes=size))
-    for stage, label in ((run.deduplicated, "deduplication"), (run.encoded, "quality")):
+    for stage in run.judging[1:]:
         stage_facts = facts[stage.stage]
         steps.append(
             FunnelStep(
-                label=label,
+                label=_STEP_OF_STAGE[stage.stage],
                 documents=documents_by_fate(stage_facts).get("kept", 0),
                 text_bytes=kept_text_bytes(stage_facts),
             )

@@ -1,8 +1,11 @@
 """Planted contamination is found, named by task, and nothing else is."""
 
 import hashlib
+import json
 import random
 import string
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +18,22 @@ from dclm_spark.decontamination import (
     documents_by_task,
     judge,
     row_texts,
+    task_texts,
     write_index,
 )
 from dclm_spark.errors import SettingError
+from dclm_spark.evaluate.tasks import TASK_BY_LABEL, select_tasks
+from dclm_spark.explain import explain
+from dclm_spark.pipeline import build_baseline
+from dclm_spark.recipes import load_recipe
+from dclm_spark.recipes.recipe import EvaluationDataSettings
 from dclm_spark.run.manifests import StageOutput
+from dclm_spark.sample.crawl import generate_crawl
+from dclm_spark.sample.run import sample_recipe
+from tests.shared_data import SHARED, needs_shared
 from udfs.contamination import NGRAM_WORDS, build_index, load_index
 from udfs.documents import EXTRACTED, document_id
+from udfs.tally import documents_by_fate, merge
 
 WORDS = [f"{a}{b}{c}" for a in "bdfgk" for b in "aeiou" for c in "lmnrst"]
 
@@ -102,8 +115,6 @@ def test_a_document_names_the_tasks_that_it_shares_ngrams_with(settings):
 @pytest.mark.spark
 @pytest.mark.parametrize("mode", ["remove", "annotate"])
 def test_the_stage_removes_or_annotates_and_counts_by_task(spark, tmp_path, settings, mode):
-    from dataclasses import replace
-
     source = tmp_path / "in" / "kept"
     source.mkdir(parents=True)
     table = pa.Table.from_batches([documents()])
@@ -152,3 +163,47 @@ def test_a_row_gives_its_question_with_the_right_answer():
 def test_wrong_settings_are_named():
     with pytest.raises(SettingError, match="remove, annotate"):
         DecontaminationSettings(index="i.npy", mode="drop")
+
+
+@pytest.mark.spark
+def test_a_recipe_removes_pages_that_quote_a_task(spark, tmp_path):
+    crawl = generate_crawl(tmp_path / "crawl", seed=3, num_pages=200)
+    recipe = replace(sample_recipe(load_recipe("sample", []), crawl, crawl.base), name="checked")
+    run = partial(build_baseline, spark, inputs=str(crawl.listing), base=str(crawl.base))
+    free = run(recipe=recipe, output=str(tmp_path / "free"))
+    page = max(
+        (
+            row
+            for file in free.deduplicated.files("kept/")
+            for row in pq.read_table(file["uri"]).to_pylist()
+        ),
+        key=lambda row: len(row["text"]),
+    )
+    task = TASK_BY_LABEL["copa"]
+    question = {"query": " ".join(page["text"].split()[:40]), "choices": ["a", "b"], "gold": 0}
+    (tmp_path / "eval" / task.file).parent.mkdir(parents=True)
+    (tmp_path / "eval" / task.file).write_text(json.dumps(question))
+    wanted = EvaluationDataSettings(data=str(tmp_path / "eval"), tasks="copa")
+    output = tmp_path / "checked"
+    checked = run(recipe=replace(recipe, decontamination=wanted), output=str(output))
+    assert documents_by_task(checked.decontaminated)["copa"] >= 1
+    (history,) = explain(str(output), page["doc_id"].hex())
+    assert [entry.stage for entry in history] == ["documents", "deduplicated", "decontaminated"]
+    assert history[-1].row["rule"] == "evaluation_ngrams"
+    assert "quote evaluation sets" in (output / "report.html").read_text()
+    fates = [documents_by_fate(merge(stage.facts())) for stage in checked.judging]
+    assert fates[2]["dropped"] + sum(fates[3].values()) == fates[1]["kept"]
+
+
+@needs_shared
+def test_questions_of_the_real_tasks_are_found_in_a_page(tmp_path):
+    tasks = select_tasks("arc_easy,boolq,squad,winograd")
+    texts = task_texts(tasks, str(SHARED / "eval"))
+    settings = write_index(texts, str(tmp_path / "index.npy"))
+    index = load_index(pa_path(settings))
+    for number, task in enumerate(tasks):
+        question = max(texts[task.label], key=len)
+        overlap = index.overlap(pa.array([f"{prose(1)} {question} {prose(2)}", prose(3)]))
+        assert overlap.shared_ngrams[0] > 0
+        assert overlap.shared_ngrams[1] == 0
+        assert int(overlap.tasks[0]) >> number & 1
