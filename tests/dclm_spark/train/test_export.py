@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ from dclm_spark.train.model import load, materialize
 from dclm_spark.train.network import ModelSettings
 from tests.shared_data import SHARED, needs_shared
 
+ROOT = Path(__file__).parents[3]
 SETTINGS = ModelSettings(
     width=32, num_layers=2, num_heads=2, vocabulary_size=256, sequence_length=32
 )
@@ -87,3 +91,30 @@ def test_the_mean_of_two_models_is_the_mean_of_their_weights(tmp_path: Path) -> 
 def test_shares_that_do_not_add_up_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="with sum 1"):
         average_models([tmp_path, tmp_path], (0.2, 0.2))
+
+
+def export(*arguments: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, str(ROOT / "jobs" / "export_model.py"), *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_job_averages_cool_downs_and_writes_either_format(tmp_path: Path) -> None:
+    first, second = (materialize(SETTINGS, seed=seed) for seed in (1, 2))
+    paths = [write_folder(model, tmp_path / name) for model, name in ((first, "1"), (second, "2"))]
+    expected = (0.2 * first.output.weight + 0.8 * second.output.weight).detach()
+    for output in (tmp_path / "folder", tmp_path / "model.pt"):
+        done = export("--model", *paths, "--shares", 0.2, 0.8, "--output", output)
+        assert done.returncode == 0, done.stderr
+        torch.testing.assert_close(load(output)[0].output.weight, expected)
+
+
+def test_the_job_names_a_model_that_is_none(tmp_path: Path) -> None:
+    done = export("--model", tmp_path, "--output", tmp_path / "out")
+    assert done.returncode == 1
+    assert str(tmp_path) in done.stderr
+    assert "Traceback" not in done.stderr
