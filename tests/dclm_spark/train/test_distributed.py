@@ -1,7 +1,9 @@
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +108,29 @@ def test_a_checkpoint_of_one_process_goes_on_with_four(
         assert code == 0, errors
     assert read_facts(resolve(tmp_path)).num_ranks == 4
     assert losses(tmp_path) == pytest.approx(losses(undisturbed), abs=TOLERANCE)
+
+
+def test_torchrun_that_is_told_to_stop_leaves_a_state_to_go_on_from(
+    shards: Path, tmp_path: Path
+) -> None:
+    long = [*SETTINGS, "tokens=2560000", "data.passes=1000"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += [str(ROOT / "jobs" / "train_model.py"), "--scale", "test", "--shards", str(shards)]
+    command += ["--output", str(tmp_path), "--resume"]
+    for assignment in long:
+        command += ["--set", assignment]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 90
+    while not list(tmp_path.glob("checkpoints/step-*")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[1].decode()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    # torchrun hides its workers' 143 behind its own code: schedulers see any failure.
+    assert process.returncode == 1, errors.decode()
+    saved = read_facts(resolve(tmp_path))
+    assert saved.num_ranks == 2
+    two_more = [*long, f"stop_tokens={(saved.step + 2) * 128}"]
+    train(override(scale("test"), two_more), shards=shards, output=tmp_path, resume=True)
+    assert read_facts(resolve(tmp_path)).step == saved.step + 2
