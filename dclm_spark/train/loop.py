@@ -83,6 +83,11 @@ def train(
     first step for data or settings that do not fit, LossNotFinite and Preempted with the state
     saved.
     """
+    if "://" in str(output):
+        raise ValueError(
+            f"output = {str(output)!r}: must be a folder on a file system that all ranks share; "
+            "copy finished checkpoints to an object store with its own tool"
+        )
     paths = [shards] if isinstance(shards, str | Path) else list(shards)
     manifests = [read_manifest(str(path)) for path in paths]
     check_sources(manifests, sequence_length=settings.model.sequence_length)
