@@ -12,6 +12,8 @@ from pyspark.sql import SparkSession
 from dclm_spark.crawl.listing import InputFile, list_inputs
 from dclm_spark.curation import curate
 from dclm_spark.decontamination import without_evaluation_data
+from dclm_spark.dedup.earlier import earlier_keys
+from dclm_spark.dedup.judged import dedup_evidence
 from dclm_spark.dedup.sharded import deduplicate, deduplicated_schema
 from dclm_spark.errors import InputError
 from dclm_spark.quality.score import score
@@ -41,6 +43,8 @@ class RunOutput:
     documents: StageOutput
     deduplicated: StageOutput
     decontaminated: StageOutput | None
+    # Sampled pairs, precision and cluster sizes: see `dclm_spark.dedup.judged`.
+    dedup_evidence: dict[str, Any]
     scores: StageOutput | None
     threshold: float | None
     encoded: StageOutput
@@ -82,6 +86,7 @@ def build_baseline(
     """
     output = absolute(output)
     started = time.time()
+    earlier_keys(recipe.deduplication)
     files = list_inputs(inputs, base)
     if not files:
         raise InputError(f"--input {inputs}: it names no file")
@@ -118,6 +123,7 @@ def _run_stages(
         place("decontaminated"),
     )
     candidates = decontaminated or deduplicated
+    evidence = dedup_evidence(spark, documents, deduplicated, recipe.deduplication)
     scores = None
     threshold = None
     if recipe.quality.enabled:
@@ -130,6 +136,7 @@ def _run_stages(
         documents=documents,
         deduplicated=deduplicated,
         decontaminated=decontaminated,
+        dedup_evidence=evidence,
         scores=scores,
         threshold=threshold,
         encoded=encoded,

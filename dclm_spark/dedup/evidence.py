@@ -1,7 +1,9 @@
 """What dedup removed, and whether it was right: sampled pairs, precision, clusters, domains."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +28,9 @@ class RemovedPair:
     threshold: float
     jaccard: float
     containment: float
+    url: str
     text: str
+    partner_url: str
     partner_text: str
 
 
@@ -46,23 +50,45 @@ class Precision:
 
 
 def sample_pairs(
-    verdicts: DataFrame, documents: DataFrame, size: int, ngram: int = 5, seed: int = 0
+    verdicts: DataFrame,
+    find: Callable[[list[bytes]], DataFrame],
+    size: int,
+    ngram: int = 5,
+    seed: int = 0,
 ) -> list[RemovedPair]:
     """Return up to `size` removed documents per rule, with their partners and similarities.
 
-    The sample is chosen by a hash of (seed, doc_id): the same for any partitioning. Pairs whose
-    partner is not in `documents` (doc_id, text), as those of earlier crawls, are left out.
+    The sample is chosen by a hash of (seed, doc_id): the same for any partitioning. `find` returns
+    (doc_id, url, text) of the few documents with the given ids; pairs whose partner it does not
+    find, as those of earlier crawls, are left out.
     """
-    ids = documents.select(F.col("doc_id").alias("partner"))
-    known = verdicts.where(F.col("partner").isNotNull()).join(ids, "partner", "left_semi")
-    keyed = known.withColumn("sample_key", F.xxhash64(F.lit(seed), "doc_id"))
+    keyed = verdicts.where(F.col("partner").isNotNull()).withColumn(
+        "sample_key", F.xxhash64(F.lit(seed), "doc_id")
+    )
     rules = [row["rule"] for row in keyed.select("rule").distinct().orderBy("rule").collect()]
-    rows = []
-    for rule in rules:
-        chosen = keyed.where(F.col("rule") == rule).orderBy("sample_key", "doc_id").limit(size)
-        rows += _with_texts(chosen, documents).orderBy("sample_key", "doc_id").collect()
-    columns = [pa.array([row[name] for row in rows], pa.string()) for name in ("left", "right")]
-    similarities = _similarities(columns[0], columns[1], ngram)
+    chosen = [
+        row
+        for rule in rules
+        for row in keyed.where(F.col("rule") == rule)
+        .orderBy("sample_key", "doc_id")
+        .limit(size)
+        .collect()
+    ]
+    ids = {bytes(row[name]) for row in chosen for name in ("doc_id", "partner")}
+    found = {
+        bytes(row["doc_id"]): (row["url"] or "", row["text"] or "")
+        for row in (find(sorted(ids)).collect() if ids else ())
+    }
+    return _compared([row.asDict() for row in chosen], found, ngram)
+
+
+def _compared(
+    chosen: list[dict[str, Any]], pages: dict[bytes, tuple[str, str]], ngram: int = 5
+) -> list[RemovedPair]:
+    """Measure the pairs of `chosen` (verdicts) of which both pages (url, text) are there."""
+    known = [row for row in chosen if {bytes(row["doc_id"]), bytes(row["partner"])} <= set(pages)]
+    left = pa.array([pages[bytes(row["doc_id"])][1] for row in known], pa.string())
+    right = pa.array([pages[bytes(row["partner"])][1] for row in known], pa.string())
     return [
         RemovedPair(
             doc_id=bytes(row["doc_id"]),
@@ -72,17 +98,15 @@ def sample_pairs(
             threshold=row["threshold"],
             jaccard=jaccard,
             containment=containment,
-            text=row["left"] or "",
-            partner_text=row["right"] or "",
+            url=pages[bytes(row["doc_id"])][0],
+            text=pages[bytes(row["doc_id"])][1],
+            partner_url=pages[bytes(row["partner"])][0],
+            partner_text=pages[bytes(row["partner"])][1],
         )
-        for row, (jaccard, containment) in zip(rows, similarities, strict=True)
+        for row, (jaccard, containment) in zip(
+            known, _similarities(left, right, ngram), strict=True
+        )
     ]
-
-
-def _with_texts(pairs: DataFrame, documents: DataFrame) -> DataFrame:
-    left = documents.select("doc_id", F.col("text").alias("left"))
-    right = documents.select(F.col("doc_id").alias("partner"), F.col("text").alias("right"))
-    return pairs.join(left, "doc_id").join(right, "partner")
 
 
 def _similarities(left: pa.Array, right: pa.Array, ngram: int) -> list[tuple[float, float]]:
@@ -98,11 +122,11 @@ def _similarities(left: pa.Array, right: pa.Array, ngram: int) -> list[tuple[flo
     return result
 
 
-def precision(pairs: list[RemovedPair], threshold: float) -> Precision:
-    """Return the share of pairs whose real Jaccard similarity reaches `threshold`."""
-    right = sum(pair.jaccard >= threshold for pair in pairs)
-    low, high = _wilson(right, len(pairs))
-    return Precision(sampled=len(pairs), right=right, low=low, high=high)
+def precision(similarities: list[float], threshold: float) -> Precision:
+    """Return the share of measured similarities that reach `threshold`."""
+    right = sum(similarity >= threshold for similarity in similarities)
+    low, high = _wilson(right, len(similarities))
+    return Precision(sampled=len(similarities), right=right, low=low, high=high)
 
 
 def _wilson(right: int, sampled: int, deviations: float = 1.96) -> tuple[float, float]:
@@ -116,25 +140,12 @@ def _wilson(right: int, sampled: int, deviations: float = 1.96) -> tuple[float, 
 
 
 def cluster_sizes(verdicts: DataFrame) -> DataFrame:
-    """Return (rule, documents, clusters): how many clusters have that many documents.
+    """Return (rule, documents, clusters): how many clusters have that many documents or more.
 
-    A cluster is a survivor and all that it stands for, so its size is at least 2.
+    A cluster is a survivor and all that it stands for, so its size is at least 2. `documents` is
+    rounded down to a power of two, so that there are few rows.
     """
-    sizes = verdicts.groupBy("rule", "partner").agg((F.count("*") + 1).alias("documents"))
-    return sizes.groupBy("rule", "documents").agg(F.count("*").alias("clusters"))
-
-
-def duplicates_by_domain(verdicts: DataFrame, documents: DataFrame, top: int = 50) -> DataFrame:
-    """Return (domain, documents, removed) of the `top` hosts with the most removed documents.
-
-    `documents` has doc_id and url; a document without a host counts under the empty domain.
-    """
-    host = F.regexp_extract(F.coalesce("url", F.lit("")), r"^[a-z][a-z0-9+.-]*://([^/?#:]*)", 1)
-    removed = verdicts.select("doc_id", F.lit(1).alias("removed")).distinct()
-    joined = documents.select("doc_id", F.lower(host).alias("domain")).join(
-        removed, "doc_id", "left"
-    )
-    counted = joined.groupBy("domain").agg(
-        F.count("*").alias("documents"), F.count("removed").alias("removed")
-    )
-    return counted.where(F.col("removed") > 0).orderBy(F.col("removed").desc(), "domain").limit(top)
+    found = verdicts.where(F.col("partner").isNotNull())
+    sizes = found.groupBy("rule", "partner").agg((F.count("*") + 1).alias("documents"))
+    power = F.shiftleft(F.lit(1).cast("bigint"), F.length(F.bin("documents")) - 1)
+    return sizes.groupBy("rule", power.alias("documents")).agg(F.count("*").alias("clusters"))

@@ -15,17 +15,13 @@ from pyspark.sql import functions as F
 from dclm_spark.dedup.checkpoints import checkpoint
 from dclm_spark.settings import settings_hash
 from udfs.global_ngrams import GlobalNgramSettings, ngram_occurrences, remove_seen
+from udfs.ngram_dedup import DedupResult
 
 # Bits of a position that hold the offset within a WARC: files up to a terabyte.
 _OFFSET_BITS = 40
-_RESULT_TYPES = (
-    "doc_id binary, text string, num_ngrams bigint, contained_ngrams bigint, "
-    "removed_windows bigint, removed_size_bytes bigint, dropped boolean, "
-    "removed_spans array<struct<start:bigint,end:bigint>>, partner binary"
-)
 
 
-def deduplicate_globally(
+def seen_windows(
     spark: SparkSession,
     documents: DataFrame,
     settings: GlobalNgramSettings,
@@ -33,12 +29,13 @@ def deduplicate_globally(
     key: str,
     earlier: DataFrame | None = None,
 ) -> DataFrame:
-    """Return (doc_id, text, evidence columns, partner) of every document, in no order.
+    """Return (doc_id, windows, contained, partner) of documents with n-grams that others own.
 
     `documents` has doc_id, crawl, warc_path, warc_offset and text, and `key` names their content.
-    `text` holds the windows that stay; `dropped` marks documents without a word left; `partner`
-    is the first document that owns one of its n-grams (null if it is of an earlier crawl).
-    `earlier` holds the column `ngram` (`ngram_table`) of earlier crawls, which own before all.
+    `windows` are the numbers of the windows with such n-grams, `contained` how many each has
+    (`remove_seen_windows` reads both); `partner` is the first document that owns one of them: the
+    document itself where it only repeats itself, null where an earlier crawl owns one. `earlier`
+    holds the column `ngram` (`ngram_table`) of earlier crawls, which own before all.
     """
     placed = _placed(documents)
     occurrences = _occurrences(placed.select("position", "text"), settings)
@@ -50,8 +47,17 @@ def deduplicate_globally(
             )
         )
     key = f"{key}/{settings_hash(settings)}"
-    seen, _ = checkpoint(spark, directory, "seen_windows", key, lambda: _seen_windows(occurrences))
-    return _rewritten(placed, seen, settings)
+    seen, _ = checkpoint(spark, directory, "seen_windows", key, lambda: _seen(occurrences))
+    return _by_document(placed.select("doc_id", "position"), seen)
+
+
+def remove_seen_windows(batch: pa.RecordBatch, settings: GlobalNgramSettings) -> DedupResult:
+    """Judge a batch of texts with `windows` and `contained` of `seen_windows` beside them."""
+    lengths = pc.fill_null(pc.list_value_length(batch.column("windows")), 0)
+    offsets = np.concatenate(([0], np.cumsum(np.asarray(lengths, np.int64))))
+    windows = np.asarray(pc.list_flatten(batch.column("windows")), np.int32)
+    contained = np.asarray(pc.list_flatten(batch.column("contained")), np.int64)
+    return remove_seen(batch.column("text"), offsets, windows, contained, settings)
 
 
 def ngram_table(documents: DataFrame, settings: GlobalNgramSettings) -> DataFrame:
@@ -84,7 +90,7 @@ def _occurrences(documents: DataFrame, settings: GlobalNgramSettings) -> DataFra
     return documents.mapInArrow(emit, "ngram bigint, position bigint, window int")
 
 
-def _seen_windows(occurrences: DataFrame) -> DataFrame:
+def _seen(occurrences: DataFrame) -> DataFrame:
     """Return (position, window, contained, owner): windows with n-grams that others own."""
     first = Window.partitionBy("ngram").orderBy("position", "window")
     owned = occurrences.withColumn("owner", F.first("position").over(first)).withColumn(
@@ -98,44 +104,17 @@ def _seen_windows(occurrences: DataFrame) -> DataFrame:
     )
 
 
-def _rewritten(placed: DataFrame, seen: DataFrame, settings: GlobalNgramSettings) -> DataFrame:
+def _by_document(placed: DataFrame, seen: DataFrame) -> DataFrame:
     pairs = F.sort_array(F.collect_list(F.struct("window", "contained"))).alias("seen")
     by_document = seen.groupBy("position").agg(pairs, F.min("owner").alias("owner"))
     owners = placed.select(F.col("position").alias("owner"), F.col("doc_id").alias("partner"))
-    judged = by_document.join(owners, "owner", "left").select(
-        "position",
-        F.col("seen.window").alias("windows"),
-        F.col("seen.contained").alias("contained"),
-        "partner",
-    )
-    rows = placed.join(judged, "position", "left").select(
-        "doc_id", "text", "windows", "contained", "partner"
-    )
-
-    def rewrite(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            yield _rewrite(batch, settings)
-
-    return rows.mapInArrow(rewrite, _RESULT_TYPES)
-
-
-def _rewrite(batch: pa.RecordBatch, settings: GlobalNgramSettings) -> pa.RecordBatch:
-    lengths = pc.fill_null(pc.list_value_length(batch.column("windows")), 0)
-    offsets = np.concatenate(([0], np.cumsum(np.asarray(lengths, np.int64))))
-    windows = np.asarray(pc.list_flatten(batch.column("windows")), np.int32)
-    contained = np.asarray(pc.list_flatten(batch.column("contained")), np.int64)
-    found = remove_seen(batch.column("text"), offsets, windows, contained, settings)
-    spans = pa.list_(pa.struct([pa.field("start", pa.int64()), pa.field("end", pa.int64())]))
-    return pa.RecordBatch.from_pydict(
-        {
-            "doc_id": batch.column("doc_id"),
-            "text": found.text.cast(batch.schema.field("text").type),
-            "num_ngrams": pa.array(found.total),
-            "contained_ngrams": pa.array(found.contained),
-            "removed_windows": pa.array(found.removed_windows),
-            "removed_size_bytes": pa.array(found.removed_size_bytes),
-            "dropped": pa.array(found.dropped),
-            "removed_spans": found.removed_spans.cast(spans),
-            "partner": batch.column("partner"),
-        }
+    return (
+        by_document.join(owners, "owner", "left")
+        .join(placed, "position")
+        .select(
+            "doc_id",
+            F.col("seen.window").alias("windows"),
+            F.col("seen.contained").alias("contained"),
+            "partner",
+        )
     )

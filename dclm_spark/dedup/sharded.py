@@ -1,4 +1,4 @@
-"""The dedup stage: verdicts of exact and MinHash dedup, or n-gram dedup (BFF) in shards."""
+"""The dedup stage: exact copies first, then MinHash, or n-grams in shards or globally."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,8 +7,10 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from dclm_spark.dedup.earlier import earlier_keys, earlier_tables, save_table
 from dclm_spark.dedup.exact import ORDER, exact_verdicts
 from dclm_spark.dedup.minhash import near_duplicate_verdicts
+from dclm_spark.dedup.ngrams import remove_seen_windows, seen_windows
 from dclm_spark.recipes.recipe import DeduplicationSettings
 from dclm_spark.run.manifests import StageOutput, Unit, unit_key
 from dclm_spark.run.stage import check_balance, run_units
@@ -29,14 +31,18 @@ DEDUP_FIELDS = (
     pa.field("contained_ngram_fraction", pa.float64()),
     pa.field("removed_windows", pa.int64()),
     pa.field("removed_size_bytes", pa.int64()),
-    # Byte positions of duplicate windows in the text; in annotate mode only, where they stay.
+    # Byte positions of the duplicate windows in the text as it came into the stage.
     pa.field(
         "removed_spans",
         pa.list_(pa.struct([pa.field("start", pa.int64()), pa.field("end", pa.int64())])),
     ),
-    # What would have dropped the document, in annotate mode.
+    # What would have dropped the document, in annotate mode, and the rule's similarity or share.
     pa.field("duplicate_rule", pa.string()),
+    pa.field("duplicate_value", pa.float64()),
 )
+_TEXTS = pa.schema([DOCUMENTS.field(name) for name in ("doc_id", "text", *ORDER)])
+# From a batch of documents to what its n-grams say of each.
+Judge = Callable[[pa.RecordBatch], DedupResult]
 
 
 def deduplicated_schema(documents: pa.Schema) -> pa.Schema:
@@ -58,12 +64,15 @@ def deduplicate(
 ) -> StageOutput:
     """Give every kept document of `documents` a dedup fate; one shuffle of the texts by shard.
 
-    A shard is the documents of one hash range, in the declared order, deduplicated by one task
-    with a Bloom filter sized from its counted n-grams. Raises ValueError before the shuffle when
-    a filter would not fit into `settings.ngrams.max_memory_bytes`.
+    A shard is the documents of one hash range, in the declared order, committed by one task. By
+    method "sharded" that task has a Bloom filter sized from the counted n-grams; it raises
+    ValueError before the shuffle when a filter would not fit into
+    `settings.ngrams.max_memory_bytes`. The other methods compare across shards, and with the
+    tables of `settings.earlier`, and leave a table of their own (`dclm_spark.dedup.earlier`).
     """
+    known = earlier_keys(settings)
     units = [
-        Unit(name=_unit(shard), key=unit_key(STAGE, documents.fingerprint, settings))
+        Unit(name=_unit(shard), key=unit_key(STAGE, documents.fingerprint, settings, known))
         for shard in range(settings.shards)
     ]
     uris = [file["uri"] for file in documents.files("kept/")]
@@ -76,7 +85,11 @@ def deduplicate(
         for count in counts.values():
             shard_memory_bytes(count, settings.ngrams)
         rows = _placed(spark, uris, _open_schema(schema), settings).where(F.col("unit").isin(names))
-        rows = _with_verdicts(rows, _verdicts(spark, uris, settings, working, units[0].key))
+        key = units[0].key
+        verdicts = _verdicts(spark, uris, settings, working, key)
+        rows = _with_verdicts(rows, verdicts)
+        if settings.method == "global":
+            rows = _with_seen(rows, _seen(spark, uris, verdicts, settings, working, key))
         rows = rows.repartition(settings.shards, "unit").sortWithinPartitions("unit", *ORDER)
         keys = {unit.name: unit.key for unit in pending}
         return rows.mapInArrow(
@@ -85,6 +98,7 @@ def deduplicate(
 
     output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
     check_balance(STAGE, sum(file["rows"] for file in documents.files("kept/")), output)
+    save_table(spark, output, settings)
     return output
 
 
@@ -95,11 +109,37 @@ def _verdicts(
     exact = exact_verdicts(spark, uris, settings.exact)
     if settings.method != "minhash":
         return exact
-    texts = pa.schema([*(DOCUMENTS.field(name) for name in ("doc_id", "text", *ORDER))])
     near = near_duplicate_verdicts(
-        spark, read_files(spark, uris, texts), settings.near_duplicates, working, key
+        spark,
+        read_files(spark, uris, _TEXTS),
+        settings.near_duplicates,
+        working,
+        key,
+        earlier_tables(spark, settings),
     )
     return exact.unionByName(near.join(exact.select("doc_id"), "doc_id", "left_anti"))
+
+
+def _seen(
+    spark: SparkSession,
+    uris: list[str],
+    verdicts: DataFrame,
+    settings: DeduplicationSettings,
+    working: str,
+    key: str,
+) -> DataFrame:
+    """Return the seen windows of the documents without a verdict: only these own n-grams."""
+    texts = read_files(spark, uris, _TEXTS)
+    if settings.exact:
+        texts = texts.join(verdicts.select("doc_id"), "doc_id", "left_anti")
+    earlier = earlier_tables(spark, settings)
+    return seen_windows(spark, texts, settings.global_ngrams, working, key, earlier)
+
+
+def _with_seen(rows: DataFrame, seen: DataFrame) -> DataFrame:
+    owned = seen.withColumnRenamed("partner", "owner")
+    joined = rows.join(owned, "doc_id", "left")
+    return joined.withColumn("partner", F.coalesce("partner", "owner")).drop("owner")
 
 
 def _unit(shard: int) -> str:
@@ -168,9 +208,7 @@ def _committer(
         for unit, rows in group_by_unit(batches, "unit"):
             clock = UnitClock()
             outputs = FateOutputs(directory, unit, result)
-            grams = None
-            if settings.method == "sharded":
-                grams = ShardDeduplicator(counts.get(unit, 0), settings.ngrams, settings.seed)
+            grams = _judge_of(settings, counts.get(unit, 0))
             for batch in rows:
                 outputs.write(judge(batch, grams, settings))
             files, facts = outputs.close()
@@ -179,36 +217,71 @@ def _committer(
     return commit_shards
 
 
-def judge(
-    batch: pa.RecordBatch, grams: ShardDeduplicator | None, settings: DeduplicationSettings
-) -> pa.RecordBatch:
-    """Return the batch with dedup evidence, new text and fate; `grams` remembers what it saw.
+def _judge_of(settings: DeduplicationSettings, num_ngrams: int) -> Judge | None:
+    """Return what the method says by n-grams of a shard's batches, given in their order."""
+    if settings.method == "sharded":
+        shard = ShardDeduplicator(num_ngrams, settings.ngrams, settings.seed)
+        return lambda batch: shard.deduplicate(batch.column("text"))
+    if settings.method == "global":
+        return lambda batch: remove_seen_windows(batch, settings.global_ngrams)
+    return None
 
-    Documents with a verdict of an exact method do not enter the n-gram filter.
+
+def judge(
+    batch: pa.RecordBatch, grams: Judge | None, settings: DeduplicationSettings
+) -> pa.RecordBatch:
+    """Return the batch with dedup evidence, new text and fate.
+
+    Documents with a verdict of an exact method are not shown to `grams`.
     """
     for field in FATE_FIELDS:
         batch = batch.append_column(field, pa.nulls(batch.num_rows, field.type))
-    batch = with_fate(
-        batch,
-        stage=STAGE,
-        rule=batch.column("verdict_rule"),
-        value=batch.column("verdict_value"),
-        threshold=batch.column("verdict_threshold"),
-    )
     batch = batch.append_column("row", pa.array(range(batch.num_rows), pa.int64()))
-    copies = batch.filter(pc.not_equal(batch.column("fate"), "kept"))
-    rest = batch.filter(pc.equal(batch.column("fate"), "kept"))
-    judged = [_without_evidence(copies), _by_ngrams(rest, grams, settings)]
+    judged_before = pc.is_valid(batch.column("verdict_rule"))
+    copies = batch.filter(judged_before)
+    rest = batch.filter(pc.invert(judged_before))
+    judged = [_by_verdict(copies, settings), _by_ngrams(rest, grams, settings)]
     names = judged[0].schema.names
     table = pa.Table.from_batches([part.select(names) for part in judged])
     # The order within a file must not depend on how rows were cut into batches.
     return table.sort_by("row").combine_chunks().to_batches()[0] if table.num_rows else judged[0]
 
 
-def _without_evidence(batch: pa.RecordBatch) -> pa.RecordBatch:
-    for field in DEDUP_FIELDS[1:]:
+def _by_verdict(batch: pa.RecordBatch, settings: DeduplicationSettings) -> pa.RecordBatch:
+    """Give fates by the verdicts; no verdict keeps a document."""
+    for field in DEDUP_FIELDS[1:-2]:
         batch = batch.append_column(field, pa.nulls(batch.num_rows, field.type))
-    return _text_as_string(batch)
+    return _text_as_string(
+        _with_rule(
+            batch,
+            batch.column("verdict_rule"),
+            batch.column("verdict_value"),
+            batch.column("verdict_threshold"),
+            settings,
+        )
+    )
+
+
+def _with_rule(
+    batch: pa.RecordBatch,
+    rule: pa.Array,
+    value: pa.Array,
+    threshold: pa.Array,
+    settings: DeduplicationSettings,
+) -> pa.RecordBatch:
+    """Drop what `rule` names; in annotate mode note it and keep the document."""
+    none = pa.nulls(batch.num_rows, pa.string())
+    annotate = settings.mode == "annotate"
+    noted = pc.if_else(pc.is_valid(rule), value, None) if annotate else none
+    batch = batch.append_column("duplicate_rule", rule if annotate else none)
+    batch = batch.append_column("duplicate_value", noted.cast(pa.float64()))
+    return with_fate(
+        batch,
+        stage=STAGE,
+        rule=none if annotate else rule,
+        value=value,
+        threshold=threshold,
+    )
 
 
 def _text_as_string(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -217,11 +290,11 @@ def _text_as_string(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _by_ngrams(
-    batch: pa.RecordBatch, grams: ShardDeduplicator | None, settings: DeduplicationSettings
+    batch: pa.RecordBatch, grams: Judge | None, settings: DeduplicationSettings
 ) -> pa.RecordBatch:
     if grams is None or batch.num_rows == 0:
-        return _without_evidence(batch)
-    found = grams.deduplicate(batch.column("text"))
+        return _by_verdict(batch, settings)
+    found = grams(batch)
     contained, total = pa.array(found.contained), pa.array(found.total)
     fraction = pc.if_else(
         pc.greater(total, 0),
@@ -234,12 +307,10 @@ def _by_ngrams(
         "contained_ngram_fraction": fraction,
         "removed_windows": pa.array(found.removed_windows).cast(pa.int64()),
         "removed_size_bytes": pa.array(found.removed_size_bytes).cast(pa.int64()),
+        "removed_spans": found.removed_spans.cast(DEDUP_FIELDS[-3].type),
     }
     for name, column in columns.items():
         batch = batch.append_column(name, column)
-    batch = batch.set_column(
-        batch.schema.get_field_index("fate"), "fate", pa.nulls(batch.num_rows, pa.string())
-    )
     return _decided(batch, found, fraction, settings)
 
 
@@ -247,24 +318,13 @@ def _decided(
     batch: pa.RecordBatch, found: DedupResult, fraction: pa.Array, settings: DeduplicationSettings
 ) -> pa.RecordBatch:
     """Give fates by n-gram share and put the surviving windows in place of the text."""
+    limit = settings.ngram_threshold
     dropped = pa.array(found.dropped)
-    above = pc.fill_null(pc.greater(fraction, settings.ngrams.threshold), False)
+    above = pc.fill_null(pc.greater(fraction, limit), False)
     none = pa.scalar(None, pa.string())
     rule = pc.if_else(dropped, pc.if_else(above, "contained_ngrams", "empty_text"), none)
-    annotate = settings.mode == "annotate"
-    spans = found.removed_spans if annotate else pa.nulls(batch.num_rows)
-    batch = batch.append_column("removed_spans", spans.cast(DEDUP_FIELDS[-2].type))
-    unused = pa.nulls(batch.num_rows, pa.string())
-    batch = batch.append_column("duplicate_rule", rule if annotate else unused)
-    threshold = pa.array([settings.ngrams.threshold] * batch.num_rows)
-    batch = with_fate(
-        batch,
-        stage=STAGE,
-        rule=unused if annotate else rule,
-        value=fraction,
-        threshold=threshold,
-    )
-    if annotate:
+    batch = _with_rule(batch, rule, fraction, pa.array([limit] * batch.num_rows), settings)
+    if settings.mode == "annotate":
         return _text_as_string(batch)
     # A dropped document keeps its text until the tally has sampled it.
     text = pc.if_else(

@@ -3,15 +3,19 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dclm_spark.dedup.exact import EXACT_KEYS
 from dclm_spark.dedup.minhash import NearDuplicateSettings
 from dclm_spark.errors import SettingError
 from udfs.extraction import ExtractionSettings
+from udfs.global_ngrams import GlobalNgramSettings
 from udfs.heuristics import HeuristicSettings
 from udfs.ngram_dedup import NgramDedupSettings
 from udfs.tokens import TokenizerSettings
 
 QUIRKS = ("dclm-2024", "none")
-DEDUP_METHODS = ("sharded", "minhash", "none")
+DEDUP_METHODS = ("sharded", "global", "minhash", "none")
+# Methods that leave a table of a crawl against which later crawls are compared.
+TABLE_METHODS = ("global", "minhash")
 DEDUP_MODES = ("remove", "annotate")
 
 
@@ -38,8 +42,9 @@ class UrlListReferences:
 class DeduplicationSettings:
     """How copies are found: exact keys first, then one fuzzy method.
 
-    `method` "sharded" is n-gram dedup in `shards` independent shards (DCLM-BASELINE), "minhash"
-    finds near duplicates in the whole corpus, "none" stops after the exact keys.
+    `method` "sharded" is n-gram dedup in `shards` independent shards (DCLM-BASELINE), "global"
+    the same with the first owner of each n-gram in the whole corpus, "minhash" finds near
+    duplicates in the whole corpus, "none" stops after the exact keys.
     """
 
     # Any of "text", "url"; DCLM-BASELINE uses neither.
@@ -50,8 +55,16 @@ class DeduplicationSettings:
     # spec 3.1: 10 global x 10 local shards for the whole pool; one shard per ~700 GB of text.
     shards: int = 100
     seed: int = 1234
+    # Outputs of runs on earlier crawls, by "global" or "minhash": what they hold is not kept again.
+    earlier: tuple[str, ...] = ()
     ngrams: NgramDedupSettings = field(default_factory=NgramDedupSettings)
+    global_ngrams: GlobalNgramSettings = field(default_factory=GlobalNgramSettings)
     near_duplicates: NearDuplicateSettings = field(default_factory=NearDuplicateSettings)
+
+    @property
+    def ngram_threshold(self) -> float:
+        """Return the share of n-grams above which the n-gram methods remove."""
+        return (self.global_ngrams if self.method == "global" else self.ngrams).threshold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +165,18 @@ def _check(recipe: Recipe) -> None:
             recipe.deduplication.mode,
             recipe.deduplication.mode in DEDUP_MODES,
             f"one of {', '.join(DEDUP_MODES)}",
+        ),
+        (
+            "deduplication.exact",
+            list(recipe.deduplication.exact),
+            set(recipe.deduplication.exact) <= set(EXACT_KEYS),
+            f"any of {', '.join(EXACT_KEYS)}",
+        ),
+        (
+            "deduplication.earlier",
+            list(recipe.deduplication.earlier),
+            not recipe.deduplication.earlier or recipe.deduplication.method in TABLE_METHODS,
+            f"an empty list unless deduplication.method is one of {', '.join(TABLE_METHODS)}",
         ),
         (
             "deduplication.shards",

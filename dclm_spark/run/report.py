@@ -6,6 +6,7 @@ from collections.abc import Callable
 from html import escape
 
 from dclm_spark.run import report_sections as sections
+from dclm_spark.run.report_duplicates import duplicates
 from dclm_spark.run.report_sections import bytes_text, count_text, duration_text, share_text
 from dclm_spark.run.report_style import STYLE
 from dclm_spark.run.summary import RunSummary
@@ -19,7 +20,7 @@ _SECTIONS: tuple[tuple[str, str, Callable[[RunSummary], str]], ...] = (
     ("scores", "Scores and thresholds", sections.histograms),
     ("languages", "Languages", sections.languages),
     ("domains", "Domains", sections.domains),
-    ("duplicates", "Duplicates side by side", sections.duplicates),
+    ("duplicates", "Duplicates", duplicates),
     ("stages", "Stages and throughput", sections.stages),
     ("shards", "Token shards", sections.shards),
     ("records", "Records in the input", sections.record_types),

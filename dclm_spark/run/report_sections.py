@@ -53,7 +53,7 @@ def _value_text(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
 
 
-def _table(head: Sequence[str], rows: Iterable[str], numbers_from: int) -> str:
+def table(head: Sequence[str], rows: Iterable[str], numbers_from: int) -> str:
     """Return a table; columns from `numbers_from` are numbers. Empty where there are no rows."""
     inner = "".join(rows)
     if not inner:
@@ -68,7 +68,8 @@ def _table(head: Sequence[str], rows: Iterable[str], numbers_from: int) -> str:
     )
 
 
-def _numbers(*values: str) -> str:
+def numbers(*values: str) -> str:
+    """Return cells of numbers."""
     return "".join(f'<td class="number">{value}</td>' for value in values)
 
 
@@ -85,8 +86,8 @@ def funnel(summary: RunSummary) -> str:
         "the pale part is what the step removed.</p>"
     )
     head = ("Step", "", "Documents left", "Share", "Removed", "Text left", "Tokens left")
-    table = _table(head, rows, numbers_from=2)
-    return note + table if table else ""
+    steps_left = table(head, rows, numbers_from=2)
+    return note + steps_left if steps_left else ""
 
 
 def _funnel_row(step: FunnelStep, before: int, whole: int) -> str:
@@ -96,7 +97,7 @@ def _funnel_row(step: FunnelStep, before: int, whole: int) -> str:
     removed = f"−{lost:,}" if lost else "0"
     return (
         f'<tr{idle}><td>{escape(step.label)}</td><td class="wide">{chart}</td>'
-        + _numbers(
+        + numbers(
             count_text(step.documents),
             share_text(step.documents, whole),
             removed,
@@ -116,7 +117,7 @@ def rules(summary: RunSummary) -> str:
         f"{'<br><small>' + escape(rule.description) + '</small>' if rule.description else ''}</td>"
         f"<td>{escape(rule.stage)}</td><td>{escape(rule.fate)}</td>"
         f'<td class="medium">{bar(0, rule.documents / top)}</td>'
-        + _numbers(
+        + numbers(
             count_text(rule.documents),
             share_text(rule.documents, summary.documents_in),
             _value_text(rule.threshold),
@@ -125,7 +126,7 @@ def rules(summary: RunSummary) -> str:
         for rule in ordered
     )
     head = ("Rule", "Stage", "Fate", "", "Documents", "Of all records", "Threshold")
-    return _table(head, rows, numbers_from=4)
+    return table(head, rows, numbers_from=4)
 
 
 def samples(summary: RunSummary) -> str:
@@ -158,12 +159,13 @@ def _sample(page: SamplePage) -> str:
     if page.error:
         facts.append(escape(page.error))
     detail = f'<br><span class="muted">{" · ".join(facts)}</span>' if facts else ""
-    text = f"<pre>{_snippet(page.text)}</pre>" if page.text else ""
+    text = f"<pre>{snippet(page.text)}</pre>" if page.text else ""
     url = escape(page.url) or "(no address)"
     return f'<div class="sample"><p>{url}{detail}</p>{text}</div>'
 
 
-def _snippet(text: str) -> str:
+def snippet(text: str) -> str:
+    """Return the beginning of a page, escaped."""
     cut = text[:SNIPPET_CHARACTERS]
     return escape(cut) + (" […]" if len(text) > len(cut) else "")
 
@@ -189,7 +191,7 @@ def languages(summary: RunSummary) -> str:
     rows = (
         f"<tr><td>{escape(entry.language)}</td>"
         f'<td class="wide">{bar(entry.kept / top, (entry.documents - entry.kept) / top)}</td>'
-        + _numbers(
+        + numbers(
             count_text(entry.documents),
             share_text(entry.documents, whole),
             count_text(entry.kept),
@@ -199,7 +201,7 @@ def languages(summary: RunSummary) -> str:
         for entry in ordered
     )
     head = ("Language", "", "Documents", "Share", "Kept", "Kept of these")
-    return _table(head, rows, numbers_from=2)
+    return table(head, rows, numbers_from=2)
 
 
 def domains(summary: RunSummary) -> str:
@@ -209,7 +211,7 @@ def domains(summary: RunSummary) -> str:
     rows = (
         f'<tr><td class="url">{escape(entry.domain)}</td><td class="wide">'
         f"{bar(entry.kept / top, (entry.documents - entry.kept) / top)}</td>"
-        + _numbers(
+        + numbers(
             count_text(entry.documents),
             count_text(entry.kept),
             share_text(entry.kept, entry.documents),
@@ -219,28 +221,13 @@ def domains(summary: RunSummary) -> str:
         for entry in ordered
     )
     head = ("Domain", "", "Documents", "Kept", "Kept of these", "Text kept")
-    return _table(head, rows, numbers_from=2)
-
-
-def duplicates(summary: RunSummary) -> str:
-    """Return pairs of documents: the one that stayed on the left, the removed one on the right."""
-    return "".join(
-        f"<details><summary><b>{pair.similarity:.2f}</b> {escape(pair.kind)} "
-        f"<small>{escape(pair.right_url)}</small></summary>"
-        f'<div class="pair">{_half(pair.left_url, pair.left_text)}'
-        f"{_half(pair.right_url, pair.right_text)}</div></details>"
-        for pair in sorted(summary.duplicates, key=lambda pair: -pair.similarity)
-    )
-
-
-def _half(url: str, text: str) -> str:
-    return f'<div class="sample"><p>{escape(url)}</p><pre>{_snippet(text)}</pre></div>'
+    return table(head, rows, numbers_from=2)
 
 
 def stages(summary: RunSummary) -> str:
     """Return counts, time and throughput by stage."""
     head = ("Stage", "In", "Kept", "Dropped", "Quarantined", "Time", "CPU", "Docs/s", "MB/s")
-    return _table(head, map(_stage_row, summary.stages), numbers_from=1)
+    return table(head, map(_stage_row, summary.stages), numbers_from=1)
 
 
 def _stage_row(stage: StageSummary) -> str:
@@ -248,7 +235,7 @@ def _stage_row(stage: StageSummary) -> str:
     warning = "" if stage.balanced else ' <small class="balance broken">unbalanced</small>'
     return (
         f"<tr><td>{escape(stage.name)}{note}{warning}</td>"
-        + _numbers(
+        + numbers(
             count_text(stage.documents_in),
             count_text(stage.kept),
             count_text(stage.dropped),
@@ -283,12 +270,12 @@ def shards(summary: RunSummary) -> str:
         "tokenizer": escape(made.tokenizer),
         "fingerprint": f"<code>{escape(made.fingerprint)}</code>" if made.fingerprint else "",
     }
-    return _pairs(rows)
+    return pairs(rows)
 
 
-def _pairs(rows: dict[str, str]) -> str:
+def pairs(rows: dict[str, str]) -> str:
     """Return a table of labels and values (HTML), without those that are empty."""
-    return _table(
+    return table(
         ("", ""),
         (
             f'<tr><td class="muted">{label}</td><td class="url">{value}</td></tr>'
@@ -305,12 +292,12 @@ def record_types(summary: RunSummary) -> str:
     ordered = sorted(summary.record_types.items(), key=lambda item: (-item[1], item[0]))
     rows = (
         f'<tr><td>{escape(name)}</td><td class="wide">{bar(count / whole if whole else 0)}</td>'
-        + _numbers(count_text(count), share_text(count, whole))
+        + numbers(count_text(count), share_text(count, whole))
         + "</tr>"
         for name, count in ordered
         if count
     )
-    return _table(("Record type", "", "Records", "Share"), rows, numbers_from=2)
+    return table(("Record type", "", "Records", "Share"), rows, numbers_from=2)
 
 
 def recipe(summary: RunSummary) -> str:
@@ -321,7 +308,7 @@ def recipe(summary: RunSummary) -> str:
     }
     facts |= {escape(name): escape(value) for name, value in summary.versions.items()}
     return (
-        _pairs(facts)
+        pairs(facts)
         + f"<details><summary><b>Resolved recipe</b></summary><pre>{escape(summary.recipe_yaml)}"
         "</pre></details>"
     )

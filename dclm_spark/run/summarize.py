@@ -10,7 +10,10 @@ from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.run.identity import RunIdentity
 from dclm_spark.run.manifests import StageOutput
 from dclm_spark.run.summary import (
+    DedupPrecision,
+    DedupSummary,
     DomainCount,
+    DuplicatePair,
     FunnelStep,
     Histogram,
     LanguageCount,
@@ -74,6 +77,8 @@ def summarize(
         ),
         histograms=tuple(_histograms(facts, run)),
         samples=tuple(_samples(facts)),
+        duplicates=tuple(_duplicates(run)),
+        deduplication=_deduplication(run, recipe, facts),
         record_types=_record_types(run.documents),
         shards=_shards(run),
         facts=_evaluation_data(run),
@@ -217,6 +222,50 @@ def _samples(facts: Mapping[str, Any]) -> list[SamplePage]:
         for sample in stage_facts["samples"]
         if sample["fate"] != "kept" or stage_facts is facts["encode"]
     ]
+
+
+def _duplicates(run: "RunOutput") -> list[DuplicatePair]:
+    return [
+        DuplicatePair(
+            kind=f"{pair['rule']}, value {pair['value']:.3g} against {pair['threshold']:.3g}",
+            similarity=pair["containment" if pair["rule"] == "contained_ngrams" else "jaccard"],
+            left_url=pair["partner_url"],
+            left_text=pair["partner_text"],
+            right_url=pair["url"],
+            right_text=pair["text"],
+        )
+        for pair in run.dedup_evidence["pairs"]
+    ]
+
+
+def _deduplication(run: "RunOutput", recipe: Recipe, facts: Mapping[str, Any]) -> DedupSummary:
+    found = run.dedup_evidence
+    stage = facts["deduplicate"]
+    domains = [
+        DomainCount(domain=name, documents=documents, kept=kept)
+        for name, documents, kept, _ in stage["domains"]
+        if kept < documents
+    ]
+    domains.sort(key=lambda one: (one.kept - one.documents, one.domain))
+    dropped = [entry for entry in stage["counts"] if entry["fate"] == "dropped"]
+    size = sum(entry["text_bytes"] for entry in dropped)
+    if recipe.deduplication.mode == "remove":
+        size += found["paragraphs"]["text_bytes"]
+    tokens = run.shard_manifest["num_tokens"] - run.shard_manifest["num_padding_tokens"]
+    return DedupSummary(
+        method=recipe.deduplication.method,
+        mode=recipe.deduplication.mode,
+        documents_removed=sum(entry["documents"] for entry in dropped),
+        documents_shortened=found["paragraphs"]["documents"],
+        paragraphs_removed=found["paragraphs"]["paragraphs"],
+        text_bytes_removed=size,
+        tokens_removed=round(size * tokens / max(kept_text_bytes(facts["encode"]), 1)),
+        tokens_new=tokens,
+        earlier=recipe.deduplication.earlier,
+        precision=tuple(DedupPrecision(**entry) for entry in found["precision"]),
+        clusters=tuple((rule, size, clusters) for rule, size, clusters in found["clusters"]),
+        domains=tuple(domains[:TOP_DOMAINS]),
+    )
 
 
 def _record_types(documents: StageOutput) -> dict[str, int]:

@@ -117,6 +117,45 @@ class DuplicatePair:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DedupPrecision:
+    """Of `sampled` removals by a rule, how many were as alike as it says; 95 % interval low..high.
+
+    `measure` names the similarity of the texts that was compared with `threshold`.
+    """
+
+    rule: str
+    measure: str
+    threshold: float
+    sampled: int
+    right: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DedupSummary:
+    """What deduplication removed and how sure that is.
+
+    `clusters` has (rule, documents, clusters): clusters of that many documents up to twice as
+    many. `domains` counts the documents that came in and stayed. `tokens_removed` is estimated
+    from the text removed; `tokens_new` is what the run adds to the corpora named by `earlier`.
+    """
+
+    method: str
+    mode: str
+    documents_removed: int
+    documents_shortened: int
+    paragraphs_removed: int
+    text_bytes_removed: int
+    tokens_removed: int
+    tokens_new: int
+    earlier: tuple[str, ...] = ()
+    precision: tuple[DedupPrecision, ...] = ()
+    clusters: tuple[tuple[str, int, int], ...] = ()
+    domains: tuple[DomainCount, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ShardSummary:
     """The token shards: sequences of `sequence_length` tokens; `tokens` excludes the padding."""
 
@@ -158,6 +197,7 @@ class RunSummary:
     histograms: tuple[Histogram, ...] = ()
     samples: tuple[SamplePage, ...] = ()
     duplicates: tuple[DuplicatePair, ...] = ()
+    deduplication: DedupSummary | None = None
     record_types: Mapping[str, int] = field(default_factory=dict)
     shards: ShardSummary | None = None
     facts: Mapping[str, str] = field(default_factory=dict)

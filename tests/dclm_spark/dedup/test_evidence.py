@@ -1,9 +1,7 @@
 import pytest
 
 from dclm_spark.dedup.evidence import (
-    RemovedPair,
     cluster_sizes,
-    duplicates_by_domain,
     precision,
     sample_pairs,
 )
@@ -37,36 +35,38 @@ def rows(spark):  # type: ignore[no-untyped-def]
 @pytest.mark.spark
 def test_sampled_pairs_carry_their_real_similarity(spark) -> None:  # type: ignore[no-untyped-def]
     verdicts, documents = rows(spark)
-    pairs = {pair.doc_id: pair for pair in sample_pairs(verdicts, documents, 10)}
+
+    def find(ids):  # type: ignore[no-untyped-def]
+        return documents.repartition(3).where(documents.doc_id.isin([bytearray(i) for i in ids]))
+
+    pairs = {pair.doc_id: pair for pair in sample_pairs(verdicts, find, 10)}
     assert set(pairs) == {b"b", b"c"}
     assert (pairs[b"b"].jaccard, pairs[b"b"].containment) == (1.0, 1.0)
     assert (pairs[b"c"].jaccard, pairs[b"c"].containment) == (0.5, 1.0)
     assert pairs[b"c"].partner_text == TEXTS[b"a"]
-    one = sample_pairs(verdicts.repartition(7), documents.repartition(3), 1)
-    assert one == sample_pairs(verdicts, documents, 1)
+    assert pairs[b"c"].partner_url == "https://a.example.org/x"
+    one = sample_pairs(verdicts.repartition(7), find, 1)
+    assert one == sample_pairs(verdicts, find, 1)
     assert len(one) == 1
 
 
 @pytest.mark.spark
-def test_clusters_and_domains_are_counted(spark) -> None:  # type: ignore[no-untyped-def]
-    verdicts, documents = rows(spark)
-    assert sorted(map(tuple, cluster_sizes(verdicts).collect())) == [
-        ("near_duplicate", 2, 1),
-        ("near_duplicate", 3, 1),
+def test_clusters_are_counted_by_powers_of_two(spark) -> None:  # type: ignore[no-untyped-def]
+    copies = [
+        (bytearray(f"{n}{k}".encode()), "near_duplicate", 1.0, 0.8, bytearray([n]))
+        for n, size in ((1, 2), (2, 3), (3, 4), (4, 9))
+        for k in range(size - 1)
     ]
-    domains = [tuple(row) for row in duplicates_by_domain(verdicts, documents).collect()]
-    assert domains == [(f"{name}.example.org", 1, 1) for name in "bcd"]
-
-
-def pair(jaccard: float) -> RemovedPair:
-    return RemovedPair(
-        doc_id=b"", partner=b"", rule="", value=1.0, threshold=0.8,
-        jaccard=jaccard, containment=1.0, text="", partner_text="",
-    )  # fmt: skip
+    sizes = cluster_sizes(spark.createDataFrame(copies, VERDICTS))
+    assert sorted(map(tuple, sizes.collect())) == [
+        ("near_duplicate", 2, 2),
+        ("near_duplicate", 4, 1),
+        ("near_duplicate", 8, 1),
+    ]
 
 
 def test_precision_counts_pairs_that_reach_the_threshold() -> None:
-    found = precision([pair(0.8)] * 90 + [pair(0.79)] * 10, 0.8)
+    found = precision([0.8] * 90 + [0.79] * 10, 0.8)
     assert (found.sampled, found.right, found.share) == (100, 90, 0.9)
     # Wilson's interval for 90 of 100.
     assert (found.low, found.high) == pytest.approx((0.8256, 0.9448), abs=1e-4)

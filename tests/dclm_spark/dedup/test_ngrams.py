@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from dclm_spark.dedup.ngrams import deduplicate_globally, ngram_table
+from dclm_spark.dedup.ngrams import ngram_table, remove_seen_windows, seen_windows
 from tests.udfs.ngram_oracle import ngrams_of, windows_of
 from udfs.documents import document_id
 from udfs.global_ngrams import GlobalNgramSettings
@@ -67,8 +67,20 @@ def oracle(rows, known=()):  # type: ignore[no-untyped-def]
 
 def run(spark, rows, directory: Path, settings=FULL, partitions=2, **more):  # type: ignore[no-untyped-def]
     frame = spark.createDataFrame(rows, SCHEMA).repartition(partitions)
-    found = deduplicate_globally(spark, frame, settings, str(directory), "input", **more)
-    return {bytes(row["doc_id"]): row for row in found.collect()}
+    seen = seen_windows(spark, frame, settings, str(directory), "input", **more)
+    batch = frame.join(seen, "doc_id", "left").toArrow().combine_chunks().to_batches()[0]
+    found = remove_seen_windows(batch, settings)
+    columns = {
+        "text": found.text.to_pylist(),
+        "num_ngrams": found.total.tolist(),
+        "contained_ngrams": found.contained.tolist(),
+        "partner": batch.column("partner").to_pylist(),
+    }
+    ids = batch.column("doc_id").to_pylist()
+    return {
+        doc_id: {name: values[row] for name, values in columns.items()}
+        for row, doc_id in enumerate(ids)
+    }
 
 
 def brief(found):  # type: ignore[no-untyped-def]

@@ -9,6 +9,8 @@ import pytest
 from dclm_spark.run.report import headline, render_report, write_report
 from dclm_spark.run.report_sections import bytes_text, duration_text, share_text
 from dclm_spark.run.summary import (
+    DedupPrecision,
+    DedupSummary,
     DomainCount,
     DuplicatePair,
     FunnelStep,
@@ -113,6 +115,30 @@ def example_summary(text="A page about bridges.\nIts second line."):
                 right_url="https://x.example/2",
                 right_text=text + " More.",
             ),
+        ),
+        deduplication=DedupSummary(
+            method="global",
+            mode="remove",
+            documents_removed=31,
+            documents_shortened=12,
+            paragraphs_removed=44,
+            text_bytes_removed=81_000,
+            tokens_removed=20_400,
+            tokens_new=1_204_221,
+            earlier=("s3://bucket/april",),
+            precision=(
+                DedupPrecision(
+                    rule="near_duplicate",
+                    measure="Jaccard",
+                    threshold=0.8,
+                    sampled=50,
+                    right=49,
+                    low=0.895,
+                    high=0.996,
+                ),
+            ),
+            clusters=(("near_duplicate", 2, 9),),
+            domains=(DomainCount(domain="copies.example", documents=9, kept=2),),
         ),
         record_types={"response": 2004, "request": 2012, "warcinfo": 6, "metadata": 2011},
         shards=ShardSummary(
@@ -295,3 +321,10 @@ def test_shares_keep_their_small_digits():
         "0.0 %",
         "–",
     ]
+
+
+def test_the_report_says_how_much_deduplication_removed_and_how_sure_that_is():
+    page = render_report(example_summary())
+    for shown in ("about 20,400", "98.0 %", "90 to 100 %", "2 to 3", "copies.example"):
+        assert shown in page
+    assert "1,204,221 that these do not hold" in page
