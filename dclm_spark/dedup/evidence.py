@@ -147,5 +147,5 @@ def cluster_sizes(verdicts: DataFrame) -> DataFrame:
     """
     found = verdicts.where(F.col("partner").isNotNull())
     sizes = found.groupBy("rule", "partner").agg((F.count("*") + 1).alias("documents"))
-    power = F.shiftleft(F.lit(1).cast("bigint"), F.length(F.bin("documents")) - 1)
-    return sizes.groupBy("rule", power.alias("documents")).agg(F.count("*").alias("clusters"))
+    power = F.expr("shiftleft(1L, length(bin(documents)) - 1) AS documents")
+    return sizes.groupBy("rule", power).agg(F.count("*").alias("clusters"))

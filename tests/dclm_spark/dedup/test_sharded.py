@@ -49,6 +49,7 @@ def rows_of(output, fate=""):
     return [row for f in output.files(fate) for row in pq.read_table(f["uri"]).to_pylist()]
 
 
+@pytest.mark.slow
 def test_global_bytes_depend_on_neither_partitions_nor_input_order(spark, documents, tmp_path):
     before = spark.conf.get("spark.sql.shuffle.partitions")
     fingerprints = set()
@@ -86,6 +87,7 @@ def test_every_removal_says_by_what_and_of_what(spark, documents, tmp_path):
     assert shortened
 
 
+@pytest.mark.slow
 def test_more_shards_change_files_but_no_global_decision(spark, documents, tmp_path):
     def decisions(shards):
         output = run(spark, documents, replace(GLOBAL, shards=shards), tmp_path / str(shards))
