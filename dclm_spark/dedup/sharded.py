@@ -271,7 +271,7 @@ def _with_rule(
 ) -> pa.RecordBatch:
     """Drop what `rule` names; in annotate mode note it and keep the document."""
     none = pa.nulls(batch.num_rows, pa.string())
-    annotate = settings.mode == "annotate"
+    rule, annotate = rule.cast(pa.string()), settings.mode == "annotate"
     noted = pc.if_else(pc.is_valid(rule), value, None) if annotate else none
     batch = batch.append_column("duplicate_rule", rule if annotate else none)
     batch = batch.append_column("duplicate_value", noted.cast(pa.float64()))

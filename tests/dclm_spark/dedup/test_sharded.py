@@ -21,7 +21,7 @@ from udfs.curation import DOCUMENTS
 from udfs.global_ngrams import GlobalNgramSettings
 from udfs.tally import documents_by_fate, merge
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 GLOBAL = DeduplicationSettings(exact=("text",), method="global", shards=3)
 
 
