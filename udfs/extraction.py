@@ -8,7 +8,7 @@ import pyarrow as pa
 from udfs.charset import DECLARED, POLICIES, STRICT_UTF_8, Decoded, decode
 from udfs.document_rows import DocumentRows
 from udfs.documents import DROPPED, QUARANTINED
-from udfs.html import SupervisedParser, extractor_version, kept_parser
+from udfs.html import DEFAULT_MAX_MEMORY_BYTES, SupervisedParser, extractor_version, kept_parser
 from udfs.quirks import follows_reference
 from udfs.storage import ReadSettings, open_stream
 from udfs.warc import (
@@ -45,6 +45,9 @@ class ExtractionSettings:
     max_html_size_bytes: int = 16 * 1024 * 1024
     # The longest that the parser may take for one page; a large page takes about a second.
     timeout_seconds: float = 30.0
+    # What the parser may allocate for one page. Measured: 16 MiB of nothing but <a> or <p> fits in
+    # 2 GiB and not in 1; 16 MiB of unclosed <b>, which each <p> opens anew, does not fit.
+    max_parser_memory_bytes: int = DEFAULT_MAX_MEMORY_BYTES
     batch_size_bytes: int = 8 * 1024 * 1024
     batch_rows: int = 2000
     warc: WarcSettings = field(default_factory=WarcSettings)
@@ -80,7 +83,7 @@ def extract_documents(
     records of all types, complete once the iterator is exhausted.
     """
     counts = RecordCounts() if counts is None else counts
-    parser = parser or kept_parser(settings.timeout_seconds)
+    parser = parser or kept_parser(settings.timeout_seconds, settings.max_parser_memory_bytes)
     with open_stream(uri, settings=settings.reading) as stream:
         extractor = _Extractor(crawl, path, settings, skip_url, parser)
         for records in _batches(read_records(stream, settings.warc, counts), settings):
@@ -104,7 +107,8 @@ def extract_one(uri: str, offset: int, settings: ExtractionSettings) -> str:
         detected_charset=record.detected_charset,
         policy=settings.effective_charset_policy,
     )
-    with SupervisedParser(settings.timeout_seconds) as parser:
+    limit = settings.max_parser_memory_bytes
+    with SupervisedParser(settings.timeout_seconds, max_memory_bytes=limit) as parser:
         text = parser.parse(page.utf8).text if page is not None else None
     return (text or b"").decode()
 

@@ -1,10 +1,10 @@
 """HTML to main text with resiliparse, in a child process that may hang or die.
 
-A parser written in C can loop or crash on a page. Each worker therefore forks one child that does
-nothing but parse; a page that exceeds its time or takes the child down is reported, and a new child
-goes on with the next page. The child serves file after file: a fork makes the worker copy all
-memory that it writes afterwards, once. One page at a time lies in memory
-that both share; its text comes back through a pipe.
+A parser written in C can loop, crash or fill the memory on a page. Each worker therefore forks one
+child that does nothing but parse; a page that exceeds its time or takes the child down is reported,
+and a new child goes on with the next page. The child serves file after file: a fork makes the
+worker copy all memory that it writes afterwards, once. One page at a time lies in memory that both
+share; its text comes back through a pipe.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ import ctypes
 import fcntl
 import mmap
 import os
+import resource
 import select
 import signal
 import struct
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Self
 
 from udfs.cpu_clock import count_child, forget_child
@@ -27,10 +29,11 @@ from udfs.cpu_clock import count_child, forget_child
 Parser = Callable[[str], str]
 
 _HEADER = struct.Struct("<BQ")
-_TEXT, _ERROR = 0, 1
+_TEXT, _ERROR, _NO_MEMORY = 0, 1, 2
 _PIPE_SIZE_BYTES = 1024 * 1024
 _SHARED_SIZE_BYTES = 4 * 1024 * 1024
 _SET_PARENT_DEATH_SIGNAL = 1
+DEFAULT_MAX_MEMORY_BYTES = 2 * 1024**3
 
 
 @cache
@@ -65,10 +68,19 @@ class Parsed:
 
 
 class SupervisedParser:
-    """Parses pages in a child process, each within `timeout_seconds`."""
+    """Parses pages in a child process, within `timeout_seconds` and `max_memory_bytes` each.
 
-    def __init__(self, timeout_seconds: float, parser: Parser = main_text):
+    `max_memory_bytes` is what the child may allocate beyond what it was forked with.
+    """
+
+    def __init__(
+        self,
+        timeout_seconds: float,
+        parser: Parser = main_text,
+        max_memory_bytes: int = DEFAULT_MAX_MEMORY_BYTES,
+    ):
         self._timeout_seconds, self._parser = timeout_seconds, parser
+        self._max_memory_bytes = max_memory_bytes
         self._child = 0
         self._requests = self._replies = -1
         self._shared = mmap.mmap(-1, _SHARED_SIZE_BYTES)
@@ -92,6 +104,10 @@ class SupervisedParser:
             # A reply that nobody read would pass for the next page's.
             self.close()
             raise
+        if kind == _NO_MEMORY:
+            self.close()
+            limit = f"{self._max_memory_bytes} bytes (max_parser_memory_bytes)"
+            return Parsed(None, "parser_memory", f"the parser needed more than {limit}")
         if kind == _ERROR:
             return Parsed(None, "parser_error", reply.decode("utf-8", "replace"))
         return Parsed(reply)
@@ -124,7 +140,8 @@ class SupervisedParser:
         parent = os.getpid()
         self._child = os.fork()
         if not self._child:
-            _serve(child_reads, child_writes, self._shared, self._parser, parent)
+            limit = self._max_memory_bytes
+            _serve(child_reads, child_writes, self._shared, self._parser, parent, limit)
         count_child(self._child)
         os.close(child_reads)
         os.close(child_writes)
@@ -149,32 +166,59 @@ class SupervisedParser:
         return f"ended with exit code {code}"
 
 
-def kept_parser(timeout_seconds: float) -> SupervisedParser:
+def kept_parser(
+    timeout_seconds: float, max_memory_bytes: int = DEFAULT_MAX_MEMORY_BYTES
+) -> SupervisedParser:
     """Return the parser of this process for pages of all files; it ends with the process."""
-    return _parser_of_process(os.getpid(), timeout_seconds)
+    return _parser_of_process(os.getpid(), timeout_seconds, max_memory_bytes)
 
 
 @cache
-def _parser_of_process(process: int, timeout_seconds: float) -> SupervisedParser:
-    return SupervisedParser(timeout_seconds)
+def _parser_of_process(
+    process: int, timeout_seconds: float, max_memory_bytes: int
+) -> SupervisedParser:
+    return SupervisedParser(timeout_seconds, max_memory_bytes=max_memory_bytes)
 
 
-def _serve(requests: int, replies: int, shared: mmap.mmap, parser: Parser, parent: int) -> None:
+def _serve(
+    requests: int,
+    replies: int,
+    shared: mmap.mmap,
+    parser: Parser,
+    parent: int,
+    max_memory_bytes: int,
+) -> None:
     """Answer requests until the parent is gone; the child's whole life."""
     try:
         _leave_parent(requests, replies, parent)
+        _limit_memory(max_memory_bytes)
         pages = memoryview(shared)
         while True:
             _, size = _HEADER.unpack(_read(requests, _HEADER.size))
-            html = str(pages[:size], "utf-8", "replace")
             kind, reply = _TEXT, b""
             try:
+                html = str(pages[:size], "utf-8", "replace")
                 reply = parser(html).encode("utf-8", "replace")
+            except MemoryError:
+                kind = _NO_MEMORY
             except Exception as error:
                 kind, reply = _ERROR, f"{type(error).__name__}: {error}"[:500].encode()
             _write(replies, _HEADER.pack(kind, len(reply)) + reply)
     except BaseException:
         os._exit(0)
+
+
+def _limit_memory(max_bytes: int) -> None:
+    """Let the child allocate `max_bytes` more than it was forked with.
+
+    RLIMIT_DATA rather than RLIMIT_AS: mapped models and libraries of the parent do not count.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return
+    data = next(line for line in status.read_text().splitlines() if line.startswith("VmData:"))
+    limit = int(data.split()[1]) * 1024 + max_bytes
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def _leave_parent(requests: int, replies: int, parent: int) -> None:

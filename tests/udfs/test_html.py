@@ -91,3 +91,23 @@ def test_a_reply_that_was_not_read_is_not_the_next_pages_text(monkeypatch):
             with pytest.raises(KeyboardInterrupt):
                 parser.parse(b"first")
         assert parser.parse(b"second").text == b"SECOND"
+
+
+def test_a_page_that_needs_too_much_memory_costs_that_page_only():
+    def hungry(html: str) -> str:
+        return html * (1 << 28) if html == "much" else html.upper()
+
+    with SupervisedParser(10, hungry, max_memory_bytes=64 * 1024**2) as parser:
+        parsed = parser.parse(b"much")
+        assert (parsed.text, parsed.rule) == (None, "parser_memory")
+        assert "max_parser_memory_bytes" in parsed.error
+        assert parser.parse(b"after").text == b"AFTER"
+
+
+def test_a_tree_beyond_the_memory_limit_is_reported_and_never_cut():
+    page = b"<p>a<b>c" * 500_000
+    with SupervisedParser(20, max_memory_bytes=48 * 1024**2) as parser:
+        parsed = parser.parse(page)
+        assert parsed.text is None
+        assert parsed.rule in ("parser_memory", "parser_crash", "parser_error")
+        assert parser.parse(b"<p>next page</p>").text is not None
