@@ -34,6 +34,7 @@ _PIPE_SIZE_BYTES = 1024 * 1024
 _SHARED_SIZE_BYTES = 4 * 1024 * 1024
 _SET_PARENT_DEATH_SIGNAL = 1
 DEFAULT_MAX_MEMORY_BYTES = 2 * 1024**3
+_WHAT_EARLIER_PAGES_MAY_CAUSE = ("parser_memory", "parser_error", "parser_crash")
 
 
 @cache
@@ -81,14 +82,23 @@ class SupervisedParser:
     ):
         self._timeout_seconds, self._parser = timeout_seconds, parser
         self._max_memory_bytes = max_memory_bytes
-        self._child = 0
+        self._child = self._pages_of_child = 0
         self._requests = self._replies = -1
         self._shared = mmap.mmap(-1, _SHARED_SIZE_BYTES)
 
     def parse(self, html_utf8: bytes) -> Parsed:
         """Return the text of one page; never raises for what the page or the parser does."""
+        parsed = self._parse(html_utf8)
+        if parsed.rule in _WHAT_EARLIER_PAGES_MAY_CAUSE and self._pages_of_child > 1:
+            # A page's fate must not depend on what earlier pages left in the child's memory.
+            self.close()
+            parsed = self._parse(html_utf8)
+        return parsed
+
+    def _parse(self, html_utf8: bytes) -> Parsed:
         self._make_room(len(html_utf8))
         self._start()
+        self._pages_of_child += 1
         deadline = time.monotonic() + self._timeout_seconds
         try:
             self._shared[: len(html_utf8)] = html_utf8
@@ -134,6 +144,7 @@ class SupervisedParser:
     def _start(self) -> None:
         if self._child:
             return
+        self._pages_of_child = 0
         _resiliparse()
         child_reads, self._requests = os.pipe()
         self._replies, child_writes = os.pipe()

@@ -44,9 +44,10 @@ def test_a_page_that_takes_the_parser_down_is_reported_and_the_next_one_parsed(
     assert parser.parse(b"after").text == b"AFTER"
 
 
-def test_pages_larger_than_a_pipe_pass_whole(parser):
+def test_pages_larger_than_a_pipe_pass_whole():
     page = b"abcdefgh" * 1_000_000
-    assert parser.parse(page).text == page.upper()
+    with SupervisedParser(10, str.upper) as parser:
+        assert parser.parse(page).text == page.upper()
 
 
 def test_no_child_is_left():
@@ -111,3 +112,14 @@ def test_a_tree_beyond_the_memory_limit_is_reported_and_never_cut():
         assert parsed.text is None
         assert parsed.rule in ("parser_memory", "parser_crash", "parser_error")
         assert parser.parse(b"<p>next page</p>").text is not None
+
+
+def test_what_a_page_left_in_memory_does_not_decide_the_next_pages_fate():
+    kept: list[str] = []
+
+    def leaking(html: str) -> str:
+        kept.append(html * 20_000_000)
+        return html
+
+    with SupervisedParser(10, leaking, max_memory_bytes=64 * 1024**2) as parser:
+        assert [parser.parse(b"ab").text for _ in range(5)] == [b"ab"] * 5
