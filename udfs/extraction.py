@@ -120,12 +120,20 @@ def _batches(
     size = 0
     for record in records:
         batch.append(record)
-        size += len(record.payload) if isinstance(record, WarcRecord) else 0
+        size += _size_bytes(record)
         if size >= settings.batch_size_bytes or len(batch) >= settings.batch_rows:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def _size_bytes(record: WarcRecord | BrokenRecord) -> int:
+    """Return about what a record takes in a batch; an address or media type may be long too."""
+    size = len(record.url or "")
+    if isinstance(record, WarcRecord):
+        size += len(record.payload) + len(record.http_content_type or "")
+    return size
 
 
 class _Extractor:
