@@ -72,7 +72,7 @@ def gigabyte_of_zeros(prefix: bytes = b"") -> bytes:
 
 
 def zstandard_zeros() -> bytes:
-    """Return a frame of a window of 128 MiB, the most that decoders take, that holds 2**30 zeros."""
+    """Return a frame of 2**30 zeros with the widest window that decoders take, 128 MiB."""
     wide = zstandard.ZstdCompressionParameters.from_level(3, window_log=27)
     writer = zstandard.ZstdCompressor(compression_params=wide).compressobj()
     block = bytes(MIB)
