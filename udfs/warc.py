@@ -16,6 +16,8 @@ from udfs.members import Piece, Readable, pieces
 # A record that does not begin its gzip member has no file offset of its own: its offset is this
 # plus its position in the decoded data.
 IN_MEMBER_OFFSET = 1 << 62
+# Damage behind the whole records of a member has this plus the member's offset.
+DAMAGE_OFFSET = IN_MEMBER_OFFSET + (1 << 61)
 
 _VERSION = re.compile(rb"WARC/(?:0\.1[78]|1\.[01])[ \t]*\r?\n", re.IGNORECASE)
 _NEXT_RECORD = re.compile(rb"\n(?:WARC|warc)/(?:0\.1[78]|1\.[01])[ \t]*\r?\n")
@@ -184,6 +186,8 @@ class _Reader:
         # Where in the decoded file members begin: (decoded position, file offset).
         self._starts: deque[tuple[int, int]] = deque()
         self._record_end = 0
+        # The offset of the last member that gave it to a record.
+        self._member_of_record: int | None = None
         # Whether a record has begun that the next member could be part of.
         self._inside = False
 
@@ -200,7 +204,9 @@ class _Reader:
             elif self._barrier is None:
                 return
             elif self._barrier.error is not None:
-                yield BrokenRecord(self._barrier.offset, "damaged_file", self._barrier.error)
+                offset, error = self._barrier.offset, self._barrier.error
+                taken = offset == self._member_of_record
+                yield BrokenRecord(offset + DAMAGE_OFFSET * taken, "damaged_file", error)
                 self._barrier = None
             else:
                 self._cross_barrier()
@@ -254,11 +260,15 @@ class _Reader:
         """Return the offset of the record that begins here (see IN_MEMBER_OFFSET)."""
         here, offset = self._base + self._at, None
         if self._plain:
+            self._member_of_record = here
             return here
         while self._starts and self._starts[0][0] <= here:
             start, file_offset = self._starts.popleft()
             offset = file_offset if start >= self._record_end else offset
-        return IN_MEMBER_OFFSET + here if offset is None else offset
+        if offset is None:
+            return IN_MEMBER_OFFSET + here
+        self._member_of_record = offset
+        return offset
 
     def _record(self) -> _Raw | BrokenRecord:
         offset, start = self._offset(), self._base + self._at

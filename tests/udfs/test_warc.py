@@ -115,6 +115,12 @@ def test_a_member_cut_short_costs_its_record_only():
     assert len(rules(found)) == 1
 
 
+def test_damage_behind_a_whole_record_has_an_offset_of_its_own():
+    found = read(gzip.compress(record(0) + record(1))[:-2])
+    assert (urls(found), rules(found)) == (["0", "1"], ["damaged_file"])
+    assert len({entry.offset for entry in found}) == 3
+
+
 def test_a_file_that_ends_in_the_middle_of_a_record_says_so():
     parts = members()
     found = read(parts[0] + parts[1][:-30])
