@@ -1,6 +1,7 @@
 """The documents stage: one unit and one task per input file, text never crosses into the JVM."""
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from udfs.commit import COMMITTED
 from udfs.curation import CurationSettings, InputUnit, curate_file
 from udfs.tally import documents_by_fate
 
+LOGGER = logging.getLogger("dclm_spark")
 STAGE = "documents"
 _WORK = pa.schema(
     [(name, pa.string()) for name in ("unit", "key", "crawl", "path", "uri", "kind")]
@@ -32,6 +34,8 @@ def curate(
     Raises BalanceError when a file's rows differ from the response records that were read.
     """
     settings = curation_settings(recipe)
+    if recipe.heuristics.rules == "c4" and recipe.banned_words is None:
+        LOGGER.warning("banned_words is not set: C4's step on banned words passes every page")
     units = {
         unit_name(file): Unit(
             name=unit_name(file),
@@ -70,6 +74,7 @@ def curation_settings(recipe: Recipe) -> CurationSettings:
         ("hard", lists.hard_words),
         ("soft", lists.soft_words),
         ("top_level_domains", lists.top_level_domains),
+        ("banned_words", recipe.banned_words),
     )
     return CurationSettings(
         extraction=recipe.extraction,

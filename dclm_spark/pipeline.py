@@ -16,7 +16,7 @@ from dclm_spark.dedup.earlier import earlier_keys
 from dclm_spark.dedup.judged import dedup_evidence
 from dclm_spark.dedup.sharded import deduplicate, deduplicated_schema
 from dclm_spark.errors import InputError
-from dclm_spark.quality.score import score
+from dclm_spark.quality.score import check_model, score
 from dclm_spark.quality.threshold import top_threshold
 from dclm_spark.recipes.recipe import QualitySettings, Recipe
 from dclm_spark.run.identity import run_identity, write_run_record
@@ -87,6 +87,7 @@ def build_baseline(
     output = absolute(output)
     started = time.time()
     earlier_keys(recipe.deduplication)
+    check_model(recipe.quality)
     files = list_inputs(inputs, base)
     if not files:
         raise InputError(f"--input {inputs}: it names no file")

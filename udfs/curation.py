@@ -76,7 +76,7 @@ def curated(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the documents of one input file with signals and fates (schema DOCUMENTS)."""
     lists = _url_lists(settings.url_lists)
-    identify = _language_identifier(settings.language_model, settings.heuristics.quirks)
+    identify = _language_identifier(settings.language_model, settings.heuristics.language_quirks)
     if source.kind == "warc":
         # Pages whose URL fails need no parsing, unless every signal is wanted.
         every_signal = settings.heuristics.annotate == "all"

@@ -1,19 +1,30 @@
-"""The 26 heuristic steps of DCLM-BASELINE over a batch of texts (spec 2.2).
+"""The 26 heuristic steps of DCLM-BASELINE over a batch of texts (spec 2.2), or another family's.
 
 `url_outcomes` judges addresses, before a page is parsed; `apply` runs all steps. Each rule is a
 predicate over a signal; the first that fails, in the reference's order, names the document's fate.
+The families `udfs.c4` and `udfs.fineweb` share names of rules and signals where they mean the same
+thing, each by its own definition.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from udfs import c4, fineweb
+from udfs.c4 import C4Settings
 from udfs.cleaning import CleaningSettings, cap_newlines, clean_lines
-from udfs.columns import Bytes, Offsets, string_column, utf8_buffers
+from udfs.columns import string_column, utf8_buffers
+from udfs.fineweb import FineWebSettings
+from udfs.judged_batch import (
+    IdentifyLanguage,
+    JudgedBatch,
+    JudgedTexts,
+    fail_outside,
+    judge_language,
+    ratio,
+)
 from udfs.lines import BULLET_LINES, ELLIPSIS_LINES, LINES, SYMBOLS, line_counts
 from udfs.quirks import follows_reference
 from udfs.repetition import FRACTIONS, repetition_fractions
@@ -28,12 +39,6 @@ from udfs.words import (
     STOP_WORDS,
     word_counts,
 )
-
-Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-# Texts -> (labels or null, probabilities), as udfs.language.LanguageIdentifier.
-IdentifyLanguage = Callable[[pa.Array], tuple[pa.Array, Floats]]
 
 ANNOTATE = ("first_failure", "all")
 
@@ -72,6 +77,13 @@ STEP_OF_RULE: dict[str, tuple[int, str]] = {
     "word_removal": (26, "word_removal_ratio_filter"),
 }
 RULES = tuple(STEP_OF_RULE)
+_URL_OUTCOMES = RULES[: len(_URL_RULES) + 1]
+# By family, in the order of application.
+RULES_OF = {
+    "refinedweb": RULES,
+    "c4": c4.RULES,
+    "fineweb": (*_URL_OUTCOMES, *fineweb.RULES),
+}
 
 # What `apply` adds to the documents table; null where a document was dropped before.
 SIGNALS = [
@@ -87,6 +99,8 @@ SIGNALS = [
     *(pa.field(f"{name}_fraction", pa.float64()) for name in FRACTIONS),
     pa.field("previous_word_count", pa.int32()),
     pa.field("word_removal_fraction", pa.float64()),
+    *c4.SIGNALS,
+    *fineweb.SIGNALS,
 ]
 
 
@@ -113,11 +127,15 @@ class RepetitionLimits:
 class HeuristicSettings:
     """Thresholds of the 26 steps; defaults: DCLM's `dclm_baseline_refinedweb.yaml` (spec 2.2).
 
+    `rules` names the family that judges: "refinedweb" (the 26 steps), "c4" or "fineweb", which
+    have settings of their own and read the language's and Gopher's here.
+
     A maximum drops what is strictly greater, a minimum what is strictly less.
     """
 
     # False: texts pass as they are, without signals.
     enabled: bool = True
+    rules: str = "refinedweb"
     quirks: str = "dclm-2024"
     # "first_failure": a dropped document is not looked at further, and its text is as it stood;
     # "all": every signal of every document is computed, and every text is cleaned.
@@ -142,37 +160,37 @@ class HeuristicSettings:
     min_stop_words: int = 2
     repetition: RepetitionLimits = field(default_factory=RepetitionLimits)
     max_word_removal_fraction: float = 0.05
+    c4: C4Settings = field(default_factory=C4Settings)
+    fineweb: FineWebSettings = field(default_factory=FineWebSettings)
 
     def __post_init__(self) -> None:
         """Refuse unknown switches."""
         follows_reference(self.quirks)
+        if self.rules not in RULES_OF:
+            raise ValueError(
+                f"rules: {self.rules!r} is not known; write one of "
+                f"{', '.join(map(repr, RULES_OF))}"
+            )
         if self.annotate not in ANNOTATE:
             raise ValueError(
                 f"annotate: {self.annotate!r} is not known; write one of "
                 f"{', '.join(map(repr, ANNOTATE))}"
             )
 
-
-@dataclass(frozen=True, kw_only=True)
-class HeuristicResult:
-    """One row per document of the batch.
-
-    `rule` is null for kept documents; `value` is what was compared with `threshold`, null where
-    a rule compares nothing. `signals` has a column per field of SIGNALS.
-    """
-
-    text: pa.LargeStringArray
-    rule: pa.StringArray
-    value: pa.DoubleArray
-    threshold: pa.DoubleArray
-    signals: dict[str, pa.Array]
+    @property
+    def language_quirks(self) -> str:
+        """How the language's model reads newlines: FineWeb takes them for blanks, unlike DCLM."""
+        return "none" if self.rules == "fineweb" else self.quirks
 
 
 def url_outcomes(
     urls: pa.Array, settings: HeuristicSettings, lists: UrlLists
 ) -> tuple[pa.StringArray, pa.DoubleArray, pa.DoubleArray]:
-    """Return (rule, value, threshold) of steps 1 to 5 for each address; null where none drops."""
-    if not settings.enabled:
+    """Return (rule, value, threshold) of steps 1 to 5 for each address; null where none drops.
+
+    C4 looks at no address.
+    """
+    if not settings.enabled or settings.rules == "c4":
         nulls = pa.nulls(len(urls), pa.float64())
         return pa.nulls(len(urls), pa.string()), nulls, nulls
     url_settings = UrlSettings(
@@ -195,115 +213,39 @@ def apply(
     settings: HeuristicSettings,
     lists: UrlLists,
     identify_language: IdentifyLanguage,
-) -> HeuristicResult:
-    """Run the 26 steps over documents given as columns of texts and addresses; null reads as "".
+) -> JudgedTexts:
+    """Run a family's steps over documents, columns of texts and addresses; null reads as "".
 
     What `identify_language` says of a text must not depend on the other texts of its batch.
     """
-    batch = _Batch(texts, keeps_failed=settings.annotate == "all")
+    rules = RULES_OF[settings.rules]
+    batch = JudgedBatch(texts, rules, SIGNALS, keeps_failed=settings.annotate == "all")
     if settings.enabled:
-        rules, values, thresholds = url_outcomes(urls, settings, lists)
-        indices = pc.index_in(rules, pa.array(RULES, pa.string())).fill_null(-1)
-        batch.fail_by_address(*map(_floats, (indices, values, thresholds)))
-        _remove_urls(batch, settings, lists)
-        _judge_language(batch, settings, identify_language)
-        _judge_words_and_lines(batch, settings)
-        _judge_repetition(batch, settings)
-        _clean_lines(batch, settings)
+        batch.fail_by_address(*url_outcomes(urls, settings, lists))
+        if settings.rules == "c4":
+            c4.judge_texts(batch, settings, lists.banned_words, identify_language)
+        elif settings.rules == "fineweb":
+            fineweb.judge_texts(batch, settings, identify_language)
+        else:
+            _run_steps(batch, settings, lists, identify_language)
     return batch.result()
 
 
-class _Batch:
-    """The documents of a call: the texts of those still looked at, and what is known of all."""
-
-    def __init__(self, texts: pa.Array | pa.ChunkedArray, keeps_failed: bool) -> None:
-        count = len(texts)
-        self.rows: Rows = np.arange(count)
-        self.text: tuple[Bytes, Offsets] = utf8_buffers(texts)
-        self._keeps_failed = keeps_failed
-        self._rules = np.full(count, -1, np.int64)
-        self._values, self._thresholds = np.full(count, np.nan), np.full(count, np.nan)
-        self._signals: dict[str, Floats] = {}
-        self._languages: pa.Array = pa.nulls(count, pa.string())
-        self._closed: list[tuple[Rows, pa.LargeStringArray]] = []
-
-    def fail_by_address(self, rules: Floats, values: Floats, thresholds: Floats) -> None:
-        """Take over the outcomes of `url_outcomes`; NaN stands for null."""
-        self._rules[:], self._values[:], self._thresholds[:] = rules, values, thresholds
-        self.end_step()
-
-    def fail(self, rule: str, failed: Flags, value: Floats, threshold: Floats | float) -> None:
-        """Name `rule` as what drops the documents `failed`, if none did before."""
-        failed = failed & (self._rules[self.rows] < 0)
-        rows = self.rows[failed]
-        self._rules[rows] = RULES.index(rule)
-        self._values[rows] = value[failed]
-        self._thresholds[rows] = np.broadcast_to(threshold, failed.shape)[failed]
-
-    def sign(self, name: str, values: npt.NDArray[np.generic]) -> None:
-        """Store a signal of the documents still looked at; NaN becomes null."""
-        column = self._signals.setdefault(name, np.full(len(self._rules), np.nan))
-        column[self.rows] = values
-
-    def signal(self, name: str) -> Floats:
-        """Return what was stored for the documents still looked at."""
-        return self._signals[name][self.rows]
-
-    def sign_language(self, labels: pa.Array) -> None:
-        """Store the languages of the documents still looked at."""
-        places = np.full(len(self._rules), -1)
-        places[self.rows] = np.arange(len(self.rows))
-        self._languages = labels.cast(pa.string()).take(pa.array(places, mask=places < 0))
-
-    def end_step(self) -> None:
-        """Look no further at documents that failed, unless all signals are wanted."""
-        is_open = self._rules[self.rows] < 0
-        if self._keeps_failed or is_open.all():
-            return
-        column = string_column(*self.text)
-        self._closed.append((self.rows[~is_open], column.filter(pa.array(~is_open))))
-        self.rows = self.rows[is_open]
-        self.text = utf8_buffers(column.filter(pa.array(is_open)))
-
-    def result(self) -> HeuristicResult:
-        """Put all documents back into the order in which they came."""
-        self._closed.append((self.rows, string_column(*self.text)))
-        rows = np.concatenate([part for part, _ in self._closed])
-        texts = pa.concat_arrays([part for _, part in self._closed])
-        signals = {signal.name: self._signal(signal) for signal in SIGNALS}
-        rules = pa.array(self._rules, mask=self._rules < 0)
-        return HeuristicResult(
-            text=texts.take(pa.array(np.argsort(rows))),
-            rule=pa.array(RULES, pa.string()).take(rules),
-            value=_nullable(self._values),
-            threshold=_nullable(self._thresholds),
-            signals=signals,
-        )
-
-    def _signal(self, signal: pa.Field) -> pa.Array:
-        if signal.name == "language":
-            return self._languages
-        if signal.name not in self._signals:
-            return pa.nulls(len(self._rules), signal.type)
-        return _nullable(self._signals[signal.name]).cast(signal.type)
+def _run_steps(
+    batch: JudgedBatch,
+    settings: HeuristicSettings,
+    lists: UrlLists,
+    identify_language: IdentifyLanguage,
+) -> None:
+    """Do steps 6 to 26."""
+    _remove_urls(batch, settings, lists)
+    judge_language(batch, settings.language, settings.min_language_score, identify_language)
+    _judge_words_and_lines(batch, settings)
+    _judge_repetition(batch, settings)
+    _clean_lines(batch, settings)
 
 
-def _floats(column: pa.Array) -> Floats:
-    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
-
-
-def _nullable(values: Floats) -> pa.DoubleArray:
-    return pa.array(values, mask=np.isnan(values))
-
-
-def _ratio(numerator: npt.NDArray[np.int64], denominator: npt.NDArray[np.int64]) -> Floats:
-    """Return the quotients, NaN where the denominator is 0."""
-    quotients = np.full(len(numerator), np.nan)
-    np.divide(numerator, denominator, out=quotients, where=denominator > 0)
-    return quotients
-
-
-def _remove_urls(batch: _Batch, settings: HeuristicSettings, lists: UrlLists) -> None:
+def _remove_urls(batch: JudgedBatch, settings: HeuristicSettings, lists: UrlLists) -> None:
     """Do steps 6 and 7."""
     cleaning = settings.cleaning
     if cleaning.remove_urls:
@@ -315,35 +257,20 @@ def _remove_urls(batch: _Batch, settings: HeuristicSettings, lists: UrlLists) ->
         batch.text = cap_newlines(*batch.text, cleaning.max_consecutive_newlines)
 
 
-def _judge_language(
-    batch: _Batch, settings: HeuristicSettings, identify_language: IdentifyLanguage
-) -> None:
-    """Do steps 8 and 9."""
-    labels, scores = identify_language(string_column(*batch.text))
-    wanted = _floats(pc.equal(labels, settings.language).fill_null(False).cast(pa.int8())) > 0
-    batch.sign_language(labels)
-    batch.sign(
-        "language_score", np.where(_floats(pc.is_valid(labels).cast(pa.int8())) > 0, scores, np.nan)
-    )
-    failed = ~(wanted & (scores > settings.min_language_score))
-    batch.fail("language", failed, np.where(wanted, scores, 0.0), settings.min_language_score)
-    batch.end_step()
-
-
-def _judge_words_and_lines(batch: _Batch, settings: HeuristicSettings) -> None:
+def _judge_words_and_lines(batch: JudgedBatch, settings: HeuristicSettings) -> None:
     """Do steps 10 to 16, and 18, which counts again what step 10 counted."""
     counts = word_counts(*batch.text, settings.stop_words).T
     lines = line_counts(*batch.text).T
     num_words = counts[FASTTEXT_WORDS].astype(np.float64)
     batch.sign("num_words", num_words)
-    _fail_outside(batch, "page_length", num_words, settings.min_words, settings.max_words)
-    length = _ratio(counts[SPLIT_CHARACTERS], counts[SPLIT_WORDS])
+    fail_outside(batch, "page_length", num_words, settings.min_words, settings.max_words)
+    length = ratio(counts[SPLIT_CHARACTERS], counts[SPLIT_WORDS])
     batch.sign("mean_word_length", length)
-    _fail_outside(
+    fail_outside(
         batch, "mean_word_length", length,
         settings.min_mean_word_length, settings.max_mean_word_length,
     )  # fmt: skip
-    symbols = _ratio(lines[SYMBOLS], counts[SPLIT_WORDS])
+    symbols = ratio(lines[SYMBOLS], counts[SPLIT_WORDS])
     batch.sign("symbol_ratio", symbols)
     batch.fail(
         "symbol_ratio", symbols > settings.max_symbol_ratio, symbols, settings.max_symbol_ratio
@@ -352,11 +279,11 @@ def _judge_words_and_lines(batch: _Batch, settings: HeuristicSettings) -> None:
         ("bullet_lines", BULLET_LINES, settings.max_bullet_line_fraction),
         ("ellipsis_lines", ELLIPSIS_LINES, settings.max_ellipsis_line_fraction),
     ):
-        fraction = _ratio(lines[column], lines[LINES])
+        fraction = ratio(lines[column], lines[LINES])
         batch.sign(f"{rule.removesuffix('s')}_fraction", fraction)
         # As a product, as the reference has it: the quotient may round to the other side.
         batch.fail(rule, lines[column] > limit * lines[LINES], fraction, limit)
-    symbolic = _ratio(counts[NON_ALPHABETIC_WORDS], counts[SPLIT_WORDS])
+    symbolic = ratio(counts[NON_ALPHABETIC_WORDS], counts[SPLIT_WORDS])
     batch.sign("non_alphabetic_word_fraction", symbolic)
     limit = settings.max_non_alphabetic_word_fraction
     batch.fail("alphabetic_words", ~(symbolic <= limit), symbolic, limit)
@@ -368,13 +295,7 @@ def _judge_words_and_lines(batch: _Batch, settings: HeuristicSettings) -> None:
     batch.end_step()
 
 
-def _fail_outside(batch: _Batch, rule: str, value: Floats, least: float, most: float) -> None:
-    # NaN, the mean of nothing, fails too.
-    failed = ~((value >= least) & (value <= most))
-    batch.fail(rule, failed, value, np.where(value > most, most, least))
-
-
-def _judge_repetition(batch: _Batch, settings: HeuristicSettings) -> None:
+def _judge_repetition(batch: JudgedBatch, settings: HeuristicSettings) -> None:
     """Do step 17."""
     fractions = repetition_fractions(*batch.text, settings.quirks)
     for rule, fraction in zip(FRACTIONS, fractions.T, strict=True):
@@ -384,7 +305,7 @@ def _judge_repetition(batch: _Batch, settings: HeuristicSettings) -> None:
     batch.end_step()
 
 
-def _clean_lines(batch: _Batch, settings: HeuristicSettings) -> None:
+def _clean_lines(batch: JudgedBatch, settings: HeuristicSettings) -> None:
     """Do steps 19 to 26."""
     before = batch.signal("previous_word_count").astype(np.int64)
     old_sizes = np.diff(batch.text[1])
@@ -398,7 +319,7 @@ def _clean_lines(batch: _Batch, settings: HeuristicSettings) -> None:
     texts = string_column(data, offsets).take(pa.array(changed))
     after = before.copy()
     after[changed] = word_counts(*utf8_buffers(texts), ())[:, FASTTEXT_WORDS]
-    removed = _ratio(before - after, before)
+    removed = ratio(before - after, before)
     limit = settings.max_word_removal_fraction
     batch.sign("word_removal_fraction", removed)
     batch.fail("word_removal", ~(removed <= limit), removed, limit)

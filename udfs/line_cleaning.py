@@ -37,10 +37,11 @@ _NEWLINE = 10
 @cache
 def counted_things() -> Trie:
     """Return the trie of the nouns that end a counter line."""
-    return build_trie(_COUNTED, _spellings_before_lower)
+    return build_trie(_COUNTED, spellings_before_lower)
 
 
-def _spellings_before_lower(letter: str) -> tuple[str, ...]:
+def spellings_before_lower(letter: str) -> tuple[str, ...]:
+    """Return the characters that str.lower makes `letter`."""
     # str.lower turns the Kelvin sign into k, but leaves the long s alone.
     return (letter, letter.upper(), "\u212a") if letter == "k" else (letter, letter.upper())
 
@@ -177,11 +178,12 @@ def _strip(data, start, end, properties):  # type: ignore[no-untyped-def]
     first = start
     while first < end and properties_at(data, first, end, properties) & SPACE:
         first += code_point_at(data, first)[1]
-    return _move_to_front(data, first, end, start)
+    return move_to_front(data, first, end, start)
 
 
 @njit(cache=True, nogil=True)
-def _move_to_front(data, start, end, filled):  # type: ignore[no-untyped-def]
+def move_to_front(data, start, end, filled):  # type: ignore[no-untyped-def]
+    """Move data[start:end] to `filled`, which is not behind it; return where it ends then."""
     if filled != start:
         for position in range(end - start):
             data[filled + position] = data[start + position]
@@ -212,7 +214,7 @@ def _do_step(  # type: ignore[no-untyped-def]
             if not is_first:
                 data[filled] = _NEWLINE
                 filled += 1
-            filled = _move_to_front(data, line, keep_end, filled)
+            filled = move_to_front(data, line, keep_end, filled)
             is_first = False
         line = line_end + 1
     return filled
@@ -343,6 +345,6 @@ def _without_phrase(step, data, start, end, limits, phrase, properties):  # type
             break
         if properties_before(data, position, copied, properties) & SPACE:
             position = start_of_character_before(data, position)
-        filled = _move_to_front(data, copied, position, filled)
+        filled = move_to_front(data, copied, position, filled)
         copied = position = phrase_end
-    return _move_to_front(data, copied, end, filled)
+    return move_to_front(data, copied, end, filled)

@@ -49,7 +49,8 @@ def repetition_fractions(
 
 
 @njit(cache=True, nogil=True)
-def _code_points(data, start, end):  # type: ignore[no-untyped-def]
+def code_points(data, start, end):  # type: ignore[no-untyped-def]
+    """Return the number of characters of data[start:end]."""
     count = 0
     for position in range(start, end):
         count += data[position] & 0xC0 != 0x80
@@ -57,7 +58,8 @@ def _code_points(data, start, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _largest_step(offsets):  # type: ignore[no-untyped-def]
+def largest_step(offsets):  # type: ignore[no-untyped-def]
+    """Return the largest difference of neighbours."""
     largest = 0
     for index in range(offsets.size - 1):
         largest = max(largest, offsets[index + 1] - offsets[index])
@@ -65,7 +67,8 @@ def _largest_step(offsets):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _table_size(items):  # type: ignore[no-untyped-def]
+def table_size(items):  # type: ignore[no-untyped-def]
+    """Return the slots of a hash table for `items`, a power of two."""
     size = 16
     while size < 2 * items:
         size *= 2
@@ -73,7 +76,7 @@ def _table_size(items):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _count_hash(item, keys, counts, size):  # type: ignore[no-untyped-def]
+def count_hash(item, keys, counts, size):  # type: ignore[no-untyped-def]
     """Count `item` in the table of `size` slots; return its slot."""
     slot = np.int64(item & np.uint64(size - 1))
     while counts[slot] and keys[slot] != item:
@@ -97,7 +100,7 @@ def _find_segments(data, start, end, newlines, properties, hashes, lengths):  # 
         first, last = strip(data, position, stop, properties)
         if first < last:
             hashes[count] = token_hash(data, first, last, _SEED)
-            lengths[count] = _code_points(data, first, last)
+            lengths[count] = code_points(data, first, last)
             count += 1
         position = stop + newlines
     return count
@@ -108,11 +111,11 @@ def _repeated_segments(hashes, lengths, count, keys, counts, slots, first_counts
     """Return (fraction of the segments, fraction of their characters) that are repetitions."""
     if count == 0:
         return 1.0, 1.0
-    size = _table_size(count)
+    size = table_size(count)
     counts[:size] = 0
     repeated, characters, all_characters = 0, 0, 0
     for index in range(count):
-        slots[index] = _count_hash(hashes[index], keys, counts, size)
+        slots[index] = count_hash(hashes[index], keys, counts, size)
         all_characters += lengths[index]
         if counts[slots[index]] > 1 and not first_counts:
             repeated += 1
@@ -130,10 +133,10 @@ def _repeated_segments(hashes, lengths, count, keys, counts, slots, first_counts
 @njit(cache=True, nogil=True)
 def _count_ngrams(hashes, places, num_places, keys, counts, slots, seen):  # type: ignore[no-untyped-def]
     """Count the n-grams at `places`; seen[i] tells whether that at places[i] came before."""
-    size = _table_size(num_places)
+    size = table_size(num_places)
     counts[:size] = 0
     for index in range(num_places):
-        slot = _count_hash(mix(hashes[places[index]]), keys, counts, size)
+        slot = count_hash(mix(hashes[places[index]]), keys, counts, size)
         slots[index] = slot
         seen[index] = counts[slot] > 1
 
@@ -253,11 +256,11 @@ def _repetition_fractions(data, offsets, table, properties, first_counts):  # ty
     fractions = np.zeros((num_texts, 13), np.float64)
     kinds = byte_kinds(table)
     # A line and its newline take two bytes, two words without a character between three ("a²").
-    most = _largest_step(offsets) * 2 // 3 + 2
+    most = largest_step(offsets) * 2 // 3 + 2
     hashes, lengths = np.empty(most, np.uint64), np.empty(most + 1, np.int64)
     words, places = np.empty(most, np.uint64), np.empty(most, np.int64)
     slots, seen = np.empty(most, np.int64), np.empty(most, np.bool_)
-    keys, counts = np.empty(_table_size(most), np.uint64), np.empty(_table_size(most), np.int32)
+    keys, counts = np.empty(table_size(most), np.uint64), np.empty(table_size(most), np.int32)
     for text in range(num_texts):
         start, end = offsets[text], offsets[text + 1]
         for kind in range(2):

@@ -38,10 +38,16 @@ _PRIME = np.uint64(0x100000001B3)
 
 
 @cache
+def lower_case_table() -> Folding:
+    """Return the (first) code point that str.lower makes of each below the table's size."""
+    lower = (chr(point).lower()[0] for point in range(_TABLE_SIZE))
+    return read_only(np.fromiter(map(ord, lower), np.int32, _TABLE_SIZE))
+
+
+@cache
 def folding_table() -> Folding:
     """Return, per code point, its lower-case form or the mark of white space or deletion."""
-    lower = (chr(point).lower()[0] for point in range(_TABLE_SIZE))
-    table = np.fromiter(map(ord, lower), np.int32, _TABLE_SIZE)
+    table = lower_case_table().copy()
     for first, last in _ALONE_RANGES:
         table[first : last + 1] |= _ALONE
     table[character_properties()[:_TABLE_SIZE] & SPACE != 0] = _SPACE

@@ -1,4 +1,4 @@
-"""The lists that the URL rules and the URL removal read, loaded from local files.
+"""The lists of the URL rules, the URL removal and C4's banned words, loaded from local files.
 
 No list comes with the distribution: they are data of others, and most hold offensive words.
 """
@@ -31,6 +31,8 @@ class UrlLists:
     hard: tuple[str, ...] = ()
     soft: tuple[str, ...] = ()
     top_level_domains: tuple[str, ...] = ()
+    # C4: words that no page may hold (spec 2.9).
+    banned_words: tuple[str, ...] = ()
     # By the name of the list, for those that were loaded.
     sources: Mapping[str, ListSource] = field(default_factory=dict)
 
@@ -42,6 +44,7 @@ def load_url_lists(
     hard: PathLike | None = None,
     soft: PathLike | None = None,
     top_level_domains: PathLike | None = None,
+    banned_words: PathLike | None = None,
 ) -> UrlLists:
     """Load lists of one entry a line (UTF-8; blank lines are skipped) from local files.
 
@@ -75,6 +78,7 @@ def load_url_lists(
         hard=words("hard", hard),
         soft=words("soft", soft),
         top_level_domains=words("top_level_domains", top_level_domains),
+        banned_words=words("banned_words", banned_words),
         sources=sources,
     )
 

@@ -52,7 +52,8 @@ def dedup_evidence(
         if stored["key"] == key:
             return stored
     rows = _rows(spark, deduplicated, settings).cache()
-    verdicts = rows.where(F.col("rule").isNotNull())
+    # A page of too few sentences lost lines to many pages and is a copy of none.
+    verdicts = rows.where(F.col("rule") != "few_sentences")
     pairs = sample_pairs(verdicts, lambda ids: _pages(spark, documents, ids), PAIRS_PER_RULE)
     clusters = cluster_sizes(verdicts).orderBy("rule", "documents").collect()
     found = {

@@ -1,7 +1,8 @@
-"""The dedup stage: exact copies first, then MinHash, or n-grams in shards or globally."""
+"""The dedup stage: exact copies first, then MinHash, lines, or n-grams in shards or globally."""
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
@@ -9,20 +10,25 @@ from pyspark.sql import functions as F
 
 from dclm_spark.dedup.earlier import earlier_keys, earlier_tables, save_table
 from dclm_spark.dedup.exact import ORDER, exact_verdicts
+from dclm_spark.dedup.lines import remove_seen_lines, seen_lines
 from dclm_spark.dedup.minhash import near_duplicate_verdicts
 from dclm_spark.dedup.ngrams import remove_seen_windows, seen_windows
 from dclm_spark.recipes.recipe import DeduplicationSettings
 from dclm_spark.run.manifests import StageOutput, Unit, unit_key
 from dclm_spark.run.stage import check_balance, run_units
 from dclm_spark.run.tables import read_files, spark_schema
+from udfs.columns import utf8_buffers
 from udfs.commit import COMMITTED, UnitClock, commit, group_by_unit
 from udfs.curation import DOCUMENTS
 from udfs.documents import FATE_FIELDS
 from udfs.fates import FateOutputs, with_fate
 from udfs.keyed_order import buckets, document_keys
 from udfs.ngram_dedup import DedupResult, ShardDeduplicator, count_ngrams, shard_memory_bytes
+from udfs.sentences import sentence_counts
 
 STAGE = "deduplicate"
+# By method "lines": no copy itself, but a page that lost too many lines.
+FEW_SENTENCES = "few_sentences"
 
 DEDUP_FIELDS = (
     pa.field("partner", pa.binary()),
@@ -40,7 +46,7 @@ DEDUP_FIELDS = (
     pa.field("duplicate_rule", pa.string()),
     pa.field("duplicate_value", pa.float64()),
 )
-_TEXTS = pa.schema([DOCUMENTS.field(name) for name in ("doc_id", "text", *ORDER)])
+_TEXTS = pa.schema([DOCUMENTS.field(name) for name in ("doc_id", "url", "text", *ORDER)])
 # From a batch of documents to what its n-grams say of each.
 Judge = Callable[[pa.RecordBatch], DedupResult]
 
@@ -88,7 +94,7 @@ def deduplicate(
         key = units[0].key
         verdicts = _verdicts(spark, uris, settings, working, key)
         rows = _with_verdicts(rows, verdicts)
-        if settings.method == "global":
+        if settings.method in ("global", "lines"):
             rows = _with_seen(rows, _seen(spark, uris, verdicts, settings, working, key))
         rows = rows.repartition(settings.shards, "unit").sortWithinPartitions("unit", *ORDER)
         keys = {unit.name: unit.key for unit in pending}
@@ -128,10 +134,12 @@ def _seen(
     working: str,
     key: str,
 ) -> DataFrame:
-    """Return the seen windows of the documents without a verdict: only these own n-grams."""
+    """Return the seen windows or lines of the documents without a verdict: only these own any."""
     texts = read_files(spark, uris, _TEXTS)
     if settings.exact:
         texts = texts.join(verdicts.select("doc_id"), "doc_id", "left_anti")
+    if settings.method == "lines":
+        return seen_lines(spark, texts, working, key)
     earlier = earlier_tables(spark, settings)
     return seen_windows(spark, texts, settings.global_ngrams, working, key, earlier)
 
@@ -224,6 +232,8 @@ def _judge_of(settings: DeduplicationSettings, num_ngrams: int) -> Judge | None:
         return lambda batch: shard.deduplicate(batch.column("text"))
     if settings.method == "global":
         return lambda batch: remove_seen_windows(batch, settings.global_ngrams)
+    if settings.method == "lines":
+        return remove_seen_lines
     return None
 
 
@@ -317,13 +327,19 @@ def _by_ngrams(
 def _decided(
     batch: pa.RecordBatch, found: DedupResult, fraction: pa.Array, settings: DeduplicationSettings
 ) -> pa.RecordBatch:
-    """Give fates by n-gram share and put the surviving windows in place of the text."""
-    limit = settings.ngram_threshold
+    """Give fates by n-gram share (or sentences) and put what survives in place of the text."""
     dropped = pa.array(found.dropped)
-    above = pc.fill_null(pc.greater(fraction, limit), False)
     none = pa.scalar(None, pa.string())
-    rule = pc.if_else(dropped, pc.if_else(above, "contained_ngrams", "empty_text"), none)
-    batch = _with_rule(batch, rule, fraction, pa.array([limit] * batch.num_rows), settings)
+    if settings.method == "lines":
+        limit = float(settings.lines.min_sentences)
+        value = pa.array(sentence_counts(*utf8_buffers(found.text)).astype(np.float64))
+        dropped = pc.less(value, limit)
+        rule = pc.if_else(dropped, FEW_SENTENCES, none)
+    else:
+        limit, value = settings.ngram_threshold, fraction
+        above = pc.fill_null(pc.greater(fraction, limit), False)
+        rule = pc.if_else(dropped, pc.if_else(above, "contained_ngrams", "empty_text"), none)
+    batch = _with_rule(batch, rule, value, pa.array([limit] * batch.num_rows), settings)
     if settings.mode == "annotate":
         return _text_as_string(batch)
     # A dropped document keeps its text until the tally has sampled it.

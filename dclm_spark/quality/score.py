@@ -25,17 +25,22 @@ SCORES = pa.schema([pa.field("doc_id", pa.binary()), pa.field("quality_score", p
 _WORK = pa.schema([("unit", pa.string()), ("key", pa.string()), ("uri", pa.string())])
 
 
-def score(
-    spark: SparkSession, documents: StageOutput, settings: QualitySettings, directory: str
-) -> StageOutput:
-    """Score the kept documents of each file of `documents`; the rows keep the file's order."""
-    if settings.model is None:
+def check_model(settings: QualitySettings) -> None:
+    """Raise InputError for a quality filter without a model."""
+    if settings.enabled and settings.model is None:
         raise InputError(
             "quality.model is not set: give the URI of a fastText model, for example "
             "--set quality.model.uri=hf://mlfoundations/fasttext-oh-eli5/"
             "openhermes_reddit_eli5_vs_rw_v2_bigram_200k_train.bin, or train one with "
             "jobs/train_quality.py"
         )
+
+
+def score(
+    spark: SparkSession, documents: StageOutput, settings: QualitySettings, directory: str
+) -> StageOutput:
+    """Score the kept documents of each file of `documents`; the rows keep the file's order."""
+    check_model(settings)
     files = {file["unit"]: file for file in documents.files("kept/")}
     identity = (settings.model, settings.positive_label, settings.negative_label)
     units = [

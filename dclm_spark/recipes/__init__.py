@@ -7,7 +7,9 @@ from pathlib import Path
 import yaml
 
 from dclm_spark.errors import SettingError
+from dclm_spark.recipes.c4 import c4
 from dclm_spark.recipes.dclm_baseline import dclm_baseline
+from dclm_spark.recipes.fineweb import fineweb, fineweb_edu
 from dclm_spark.recipes.recipe import Recipe, with_quirks
 from dclm_spark.recipes.refinedweb import raw, refinedweb
 from dclm_spark.recipes.sample import sample
@@ -17,6 +19,9 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "dclm_baseline": dclm_baseline,
     "refinedweb": refinedweb,
     "raw": raw,
+    "c4": c4,
+    "fineweb": fineweb,
+    "fineweb_edu": fineweb_edu,
     "sample": sample,
 }
 

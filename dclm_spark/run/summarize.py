@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dclm_spark.decontamination import documents_by_task
@@ -24,7 +24,7 @@ from dclm_spark.run.summary import (
     StageSummary,
 )
 from dclm_spark.settings import to_yaml
-from udfs.heuristics import RULES
+from udfs.heuristics import RULES_OF
 from udfs.tally import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes, merge
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ _STEP_OF_STAGE = {
     "decontaminate": "decontamination",
     "encode": "quality",
 }
-_ORDER = {rule: number for number, rule in enumerate(RULES)}
 # Signals whose threshold is an upper bound: kept documents lie below it.
 _KEPT_BELOW = {"word_removal_fraction", "contained_ngram_fraction"}
 _RULE_OF_SIGNAL = {
@@ -68,7 +67,7 @@ def summarize(
         dropped=sum(stage.get("dropped", 0) for stage in fates),
         quarantined=sum(stage.get("quarantined", 0) for stage in fates),
         stages=tuple(_stage_summaries(run, facts)),
-        funnel=tuple(_funnel(run, facts)),
+        funnel=tuple(_funnel(run, facts, RULES_OF[recipe.heuristics.rules])),
         rules=tuple(_rules(facts)),
         languages=tuple(_languages(facts["documents"])),
         domains=tuple(
@@ -126,7 +125,9 @@ def _bytes_in(stage: StageOutput, run: "RunOutput") -> int | None:
     return kept_text_bytes(merge(run.judging[place - 1].facts())) if place else None
 
 
-def _funnel(run: "RunOutput", facts: Mapping[str, Any]) -> list[FunnelStep]:
+def _funnel(
+    run: "RunOutput", facts: Mapping[str, Any], rules: Sequence[str]
+) -> list[FunnelStep]:
     """Return what is left after each step, in the order in which the recipe applies them."""
     counts = facts["documents"]["counts"]
     left = sum(entry["documents"] for entry in counts)
@@ -136,7 +137,7 @@ def _funnel(run: "RunOutput", facts: Mapping[str, Any]) -> list[FunnelStep]:
     for entry in counts:
         if entry["fate"] == "kept":
             continue
-        step = _ORDER.get(entry["rule"], -1)
+        step = rules.index(entry["rule"]) if entry["rule"] in rules else -1
         label = entry["rule"] if step >= 0 else "reading and extraction"
         grouped[step, label][0] += entry["documents"]
         grouped[step, label][1] += entry["text_bytes"]
