@@ -60,7 +60,7 @@ def test_the_books_balance(run):
 
 
 def test_every_rule_belongs_to_the_family_and_names_its_value(run):
-    recipe, output, result = run
+    recipe, output, _ = run
     known = RULES_OF[recipe.heuristics.rules]
     dropped = [row for row in rows(output, "documents", "dropped") if row["stage"] == "heuristics"]
     assert dropped
