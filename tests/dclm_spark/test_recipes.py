@@ -1,6 +1,7 @@
 """The recipes c4, fineweb and fineweb_edu through the whole job on the embedded sample."""
 
 import json
+from itertools import pairwise
 
 import pyarrow.parquet as pq
 import pytest
@@ -52,7 +53,7 @@ def rows(output, stage, fate):
 def test_the_books_balance(run):
     _, _, result = run
     fates = [documents_by_fate(merge(stage.facts())) for stage in result.judging]
-    for before, after in zip(fates, fates[1:], strict=False):
+    for before, after in pairwise(fates):
         assert before["kept"] == sum(after.values())
     records = [unit["records"] for unit in result.documents.facts()]
     assert sum(fates[0].values()) == sum(one["response"] + one["broken"] for one in records)
