@@ -69,6 +69,19 @@ def status(code: int, retry_after: str = "") -> Fault:
     return lambda handler, body, start: handler.refuse(code, retry_after)
 
 
+def s3_error(code: int, name: str) -> Fault:
+    """Answer as S3 does, with an error document."""
+    body = f"<Error><Code>{name}</Code><Message>m</Message></Error>".encode()
+
+    def fault(handler: Handler, _body: bytes, _start: int) -> None:
+        handler.send_response(code)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(b"" if handler.command == "HEAD" else body)
+
+    return fault
+
+
 def reset_after(count: int) -> Fault:
     """Send `count` bytes of the body, then reset the connection."""
 

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.fault_server import Handler, serve, status
+from tests.fault_server import s3_error, serve, status
 from udfs import s3_stream, storage
 from udfs.resuming import MissingObjectError, ReadSettings, StorageError
 
@@ -76,23 +76,11 @@ def test_an_object_replaced_while_read_is_an_error(bucket, monkeypatch):
         stream.read(10)
 
 
-def error_answer(code: int, name: str):
-    body = f"<Error><Code>{name}</Code><Message>m</Message></Error>".encode()
-
-    def fault(handler: Handler, _body: bytes, _start: int) -> None:
-        handler.send_response(code)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return fault
-
-
 def test_throttling_and_broken_bodies_are_retried(aws):
     from tests.fault_server import end_after, reset_after
 
     content = bytes(range(256)) * 1000
-    faults = [error_answer(503, "SlowDown"), end_after(99_999), status(500), reset_after(5_000)]
+    faults = [s3_error(503, "SlowDown"), end_after(99_999), status(500), reset_after(5_000)]
     with serve(content, *faults) as server:
         aws.setenv("AWS_ENDPOINT_URL", server.url.removesuffix("/some.warc.gz"))
         with storage.open_stream("s3://pool/some.warc.gz", settings=QUICK) as stream:
@@ -110,7 +98,7 @@ def test_throttling_and_broken_bodies_are_retried(aws):
     ],
 )
 def test_refusals_are_clear_at_once_and_tell_no_secret(aws, code, name, words):
-    with serve(b"x", error_answer(code, name)) as server:
+    with serve(b"x", s3_error(code, name)) as server:
         aws.setenv("AWS_ENDPOINT_URL", server.url.removesuffix("/some.warc.gz"))
         with pytest.raises(StorageError, match=words) as caught:
             storage.open_stream("s3://pool/some.warc.gz", settings=QUICK)
