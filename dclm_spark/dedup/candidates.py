@@ -1,4 +1,4 @@
-"""Candidate pairs from signatures: in every bucket, a star around its first document.
+"""Candidate pairs from signatures: in every bucket, stars around a few of its documents.
 
 A bucket holds the documents that agree in a whole band. All pairs of a bucket would be quadratic;
 a star connects the same documents with one edge each. Buckets beyond `hot_bucket_size` (one
@@ -7,7 +7,7 @@ boilerplate page a million times) are split over tasks and joined by a second st
 
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from dclm_spark.errors import SettingError
@@ -33,10 +33,32 @@ class BucketSettings:
 
 
 def bucket_members(signatures: DataFrame) -> DataFrame:
-    """Return a row (bucket, doc_id, earlier) per band of every document that has words."""
+    """Return a row (bucket, doc_id, earlier, open) per band of every document that has words.
+
+    `open` documents look for a partner; those of earlier crawls do not.
+    """
     return signatures.where(F.col("num_shingles") > 0).select(
-        F.explode("bands").alias("bucket"), "doc_id", "earlier"
+        F.explode("bands").alias("bucket"), "doc_id", "earlier", (~F.col("earlier")).alias("open")
     )
+
+
+def open_members(stars: DataFrame, judged: DataFrame, threshold: float) -> DataFrame:
+    """Return the members, without the centres, of the buckets in which some have no partner yet.
+
+    `judged` has (doc_id, partner, similarity). Members that have a partner stay as possible
+    centres: the first of a cluster is often one of them.
+    """
+    unlike = judged.where(F.col("similarity") < threshold).select(
+        "doc_id", "partner", F.lit(True).alias("unlike")
+    )
+    members = stars.join(unlike, ["doc_id", "partner"], "left").select(
+        "bucket",
+        "doc_id",
+        "earlier",
+        (F.col("open") & F.coalesce("unlike", F.lit(False))).alias("open"),
+    )
+    unfinished = members.where("open").select("bucket").distinct()
+    return members.join(unfinished, "bucket", "left_semi")
 
 
 def hot_buckets(members: DataFrame, settings: BucketSettings) -> DataFrame:
@@ -50,11 +72,12 @@ def hot_buckets(members: DataFrame, settings: BucketSettings) -> DataFrame:
     return counted.where(F.col("documents") >= settings.hot_bucket_size)
 
 
-def star_edges(members: DataFrame, settings: BucketSettings) -> DataFrame:
-    """Return (bucket, doc_id, partner, partner_earlier): each document and its bucket's first.
+def star_edges(members: DataFrame, settings: BucketSettings, turn: int = 0) -> DataFrame:
+    """Return each member (bucket, doc_id, earlier, open) beside its centre (partner, partner_...).
 
-    First is the least doc_id, documents of earlier crawls before new ones. Documents of earlier
-    crawls are partners only.
+    The centre is the least doc_id, documents of earlier crawls before new ones, so that a pair
+    that shares many buckets is the same pair in all. In later turns it is chosen by hash: where
+    that centre is not like the others, every bucket tries another one.
     """
     # At most bands * documents / hot_bucket_size keys of 8 bytes, in practice a handful.
     hot = F.broadcast(hot_buckets(members, settings).select("bucket", F.lit(True).alias("hot")))
@@ -62,17 +85,29 @@ def star_edges(members: DataFrame, settings: BucketSettings) -> DataFrame:
     salted = members.join(hot, "bucket", "left").withColumn(
         "split", F.when(F.col("hot"), split).otherwise(F.lit(0))
     )
-    first = _with_first(salted, "bucket", "split")
+    rank = F.xxhash64("bucket", "doc_id") if turn else F.lit(0)
+    first = _with_first(salted, rank, "bucket", "split")
     seconds = first.where((F.col("split") > 0) & (F.col("doc_id") == F.col("partner")))
-    second = _with_first(seconds.drop("partner", "partner_earlier"), "bucket")
-    edges = first.unionByName(second)
-    return edges.where((F.col("doc_id") != F.col("partner")) & ~F.col("earlier")).select(
-        "bucket", "doc_id", "partner", "partner_earlier"
+    second = _with_first(seconds.select(*salted.columns), rank, "bucket")
+    stars = first.unionByName(second).where(F.col("doc_id") != F.col("partner"))
+    return stars.drop("hot", "split")
+
+
+def asked_pairs(stars: DataFrame) -> DataFrame:
+    """Return the distinct (doc_id, partner, partner_earlier) in which a side has no partner yet."""
+    columns = ["doc_id", "partner", "partner_earlier"]
+    members = stars.where("open").select(*columns)
+    centres = stars.where("partner_open and not open").select(
+        F.col("partner").alias("doc_id"), F.col("doc_id").alias("partner"), "earlier"
     )
+    return members.union(centres).distinct()
 
 
-def _with_first(members: DataFrame, *keys: str) -> DataFrame:
-    ordered = Window.partitionBy(*keys).orderBy(F.col("earlier").desc(), "doc_id")
-    return members.withColumn("partner", F.first("doc_id").over(ordered)).withColumn(
-        "partner_earlier", F.first("earlier").over(ordered)
+def _with_first(members: DataFrame, rank: Column, *keys: str) -> DataFrame:
+    ordered = Window.partitionBy(*keys).orderBy(rank, F.col("earlier").desc(), "doc_id")
+    return members.select(
+        "*",
+        F.first("doc_id").over(ordered).alias("partner"),
+        F.first("earlier").over(ordered).alias("partner_earlier"),
+        F.first("open").over(ordered).alias("partner_open"),
     )

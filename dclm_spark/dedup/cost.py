@@ -22,9 +22,13 @@ class DedupRates:
     signature_size_bytes_per_second: float = 100e6
     count_size_bytes_per_second: float = 125e6
     filter_size_bytes_per_second: float = 48e6
-    # Spark and kernels together, over 64,000 documents of 120 words of which a tenth are copies.
-    core_seconds_per_bucket_row: float = 4.5e-06
-    shuffle_size_bytes_per_bucket_row: float = 55.8
+    # Spark and kernels together: two runs over 10^6 documents of 80 words (560 bytes), a tenth of
+    # them copies, with 14 and with 93 bands (docs/dedup_scale.md, 2026-11-24, commit 16811f8).
+    core_seconds_per_document: float = 31e-06
+    core_seconds_per_bucket_row: float = 2.0e-06
+    shuffle_size_bytes_per_document: float = 500.0
+    shuffle_size_bytes_per_bucket_row: float = 78.8
+    # 64,000 documents of 120 words.
     core_seconds_per_ngram: float = 2.0e-06
     shuffle_size_bytes_per_ngram: float = 27.8
     # Text in a shuffle against its UTF-8 bytes, and the CPU to write, send and sort it (assumed).
@@ -63,19 +67,20 @@ def plan_minhash(
     _check(num_documents, mean_text_size_bytes, duplicate_share)
     rows = num_documents * settings.signatures.bands
     text = num_documents * mean_text_size_bytes
-    # Both texts of a pair move once; with sketches only a kilobyte of each does.
-    pairs = num_documents * duplicate_share
-    side = {
-        "jaccard": mean_text_size_bytes * rates.shuffled_text_ratio,
-        "sketch": float(settings.signatures.sketch_rows),
-        "none": 0.0,
-    }[settings.verification]
-    verified = 2 * pairs * side
-    shuffle = rows * rates.shuffle_size_bytes_per_bucket_row + verified
+    # Texts move to each side of their pairs, and once more to leave those out that are removed.
+    moved = text * (3 if settings.verification == "jaccard" else 1)
+    sketches = 2 * num_documents * duplicate_share * settings.signatures.sketch_rows
+    shuffle = (
+        num_documents * rates.shuffle_size_bytes_per_document
+        + rows * rates.shuffle_size_bytes_per_bucket_row
+        + moved * rates.shuffled_text_ratio
+        + (sketches if settings.verification == "sketch" else 0.0)
+    )
     seconds = (
-        text / rates.signature_size_bytes_per_second
+        num_documents * rates.core_seconds_per_document
         + rows * rates.core_seconds_per_bucket_row
-        + verified / rates.shuffled_text_ratio / rates.shuffled_text_size_bytes_per_second
+        + text / rates.signature_size_bytes_per_second
+        + moved / rates.shuffled_text_size_bytes_per_second
     )
     return _plan("minhash", num_documents, shuffle, seconds, rates)
 
@@ -151,3 +156,14 @@ def _check(num_documents: int, mean_text_size_bytes: float, duplicate_share: flo
         )
     if not 0.0 <= duplicate_share <= 1.0:
         raise SettingError(f"duplicate_share = {duplicate_share}: must be a share from 0 to 1")
+
+
+def render(plan: DedupPlan) -> str:
+    """Return the plan as text for a terminal."""
+    lines = [
+        f"dedup            {plan.method}, {plan.num_documents:,} documents",
+        f"  shuffle        {plan.shuffle_size_bytes / 1e12:,.2f} TB in {plan.tasks:,} tasks",
+        f"  memory a task  {plan.memory_per_task_bytes / 1024**2:,.0f} MiB beside the JVM's own",
+        f"  core-hours     {plan.core_hours:,.1f}, {plan.dollars:,.2f} dollars",
+    ]
+    return "\n".join(lines)

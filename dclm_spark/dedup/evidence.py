@@ -113,6 +113,10 @@ def _similarities(left: pa.Array, right: pa.Array, ngram: int) -> list[tuple[flo
     (a, a_offsets), (b, b_offsets) = shingle_hashes(left, ngram), shingle_hashes(right, ngram)
     result = []
     for row in range(len(left)):
+        # Texts without a word have no shingles, but equal ones are copies.
+        if left[row].equals(right[row]):
+            result.append((1.0, 1.0))
+            continue
         mine = np.unique(a[a_offsets[row] : a_offsets[row + 1]])
         theirs = np.unique(b[b_offsets[row] : b_offsets[row + 1]])
         both = len(np.intersect1d(mine, theirs, assume_unique=True))

@@ -6,6 +6,7 @@ last that was written. Nothing depends on partitions or on the order of arrival.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,13 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dclm_spark.dedup.candidates import BucketSettings, bucket_members, star_edges
+from dclm_spark.dedup.candidates import (
+    BucketSettings,
+    asked_pairs,
+    bucket_members,
+    open_members,
+    star_edges,
+)
 from dclm_spark.dedup.checkpoints import checkpoint
 from dclm_spark.dedup.components import connected_components
 from dclm_spark.errors import SettingError
@@ -43,8 +50,8 @@ class NearDuplicateSettings:
     # Columns of the documents, the most important first; "-x" prefers large values of x.
     survivor_order: tuple[str, ...] = ("crawl", "warc_path", "warc_offset")
     buckets: BucketSettings = field(default_factory=BucketSettings)
-    # Stars tried in a bucket for documents that do not resemble its first one.
-    star_rounds: int = 2
+    # Centres that a bucket tries for documents that do not resemble its first one.
+    star_rounds: int = 4
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -118,10 +125,24 @@ def near_duplicate_verdicts(
     everything = _with_earlier(signed, earlier)
     edges = _edges(spark, everything, documents, settings, directory, key)
     members, _ = connected_components(spark, edges, f"{directory}/components", key)
-    return _verdicts(members, everything, settings)
+    found = _verdicts(members, everything, settings)
+    return found if earlier is None else found.unionByName(_again(signed, earlier, settings))
+
+
+def _again(signed: DataFrame, earlier: DataFrame, settings: NearDuplicateSettings) -> DataFrame:
+    """Return a verdict for the very documents (same WARC position) that an earlier crawl holds."""
+    return signed.join(earlier, "doc_id", "left_semi").select(
+        "doc_id",
+        F.lit(RULE).alias("rule"),
+        F.lit(1.0).alias("value"),
+        F.lit(settings.threshold).alias("threshold"),
+        F.col("doc_id").alias("partner"),
+    )
 
 
 def _with_earlier(signed: DataFrame, earlier: DataFrame | None) -> DataFrame:
+    if earlier is not None:
+        signed = signed.join(earlier, "doc_id", "left_anti")
     new = signed.withColumn("earlier", F.lit(False))
     if earlier is None:
         return new
@@ -136,42 +157,30 @@ def _edges(
     directory: str,
     key: str,
 ) -> DataFrame:
-    """Return (doc_id, partner) of verified candidates, star by star."""
-
-    def stars(members: DataFrame, number: int) -> DataFrame:
-        edges, _ = checkpoint(
-            spark, directory, f"stars-{number}", key, lambda: star_edges(members, settings.buckets)
-        )
-        return edges
-
-    def judge(edges: DataFrame, number: int) -> tuple[DataFrame, int]:
-        pairs = edges.select("doc_id", "partner", "partner_earlier").distinct()
+    """Return (doc_id, partner) of candidates, verified unless the settings trust the bands."""
+    members, found = bucket_members(signed), None
+    for turn in range(settings.star_rounds):
+        build = partial(star_edges, members, settings.buckets, turn)
+        stars, _ = checkpoint(spark, directory, f"stars-{turn}", key, build)
+        pairs = asked_pairs(stars)
+        if settings.verification == "none":
+            return pairs.select("doc_id", "partner")
+        if found is not None:
+            pairs = pairs.join(found, ["doc_id", "partner"], "left_anti")
+        build = partial(_judged, pairs, signed, documents, settings)
         judged, facts = checkpoint(
-            spark,
-            directory,
-            f"pairs-{number}",
-            key,
-            lambda: _judged(pairs, signed, documents, settings),
-            lambda rows: {"unlike": rows.where(F.col("similarity") < settings.threshold).count()},
+            spark, directory, f"pairs-{turn}", key, build, partial(_unlike, settings.threshold)
         )
-        return judged, facts["unlike"]
-
-    edges = stars(bucket_members(signed), 0)
-    if settings.verification == "none":
-        return edges.select("doc_id", "partner").distinct()
-    judged, num_unlike = judge(edges, 0)
-    found = judged.where(F.col("similarity") >= settings.threshold)
-    for number in range(1, settings.star_rounds):
-        if num_unlike == 0:
+        found = judged if found is None else found.unionByName(judged)
+        if facts["unlike"] == 0:
             break
-        unlike = judged.where(F.col("similarity") < settings.threshold).drop("similarity")
-        members = edges.join(unlike, ["doc_id", "partner"]).select(
-            "bucket", "doc_id", F.lit(False).alias("earlier")
-        )
-        edges = stars(members, number)
-        judged, num_unlike = judge(edges, number)
-        found = found.unionByName(judged.where(F.col("similarity") >= settings.threshold))
-    return found.select("doc_id", "partner").distinct()
+        members = open_members(stars, found, settings.threshold)
+    assert found is not None
+    return found.where(F.col("similarity") >= settings.threshold).select("doc_id", "partner")
+
+
+def _unlike(threshold: float, judged: DataFrame) -> dict[str, int]:
+    return {"unlike": judged.where(F.col("similarity") < threshold).count()}
 
 
 def _judged(

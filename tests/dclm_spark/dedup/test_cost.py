@@ -2,7 +2,13 @@ from dataclasses import replace
 
 import pytest
 
-from dclm_spark.dedup.cost import plan_global_ngrams, plan_minhash, plan_sharded_ngrams
+from dclm_spark.dedup.cost import (
+    DedupRates,
+    plan_global_ngrams,
+    plan_minhash,
+    plan_sharded_ngrams,
+    render,
+)
 from dclm_spark.dedup.minhash import NearDuplicateSettings
 from dclm_spark.errors import SettingError
 from udfs.global_ngrams import GlobalNgramSettings
@@ -18,6 +24,28 @@ def test_work_is_linear_and_memory_per_task_constant() -> None:
     assert large.shuffle_size_bytes == pytest.approx(100 * small.shuffle_size_bytes, rel=1e-6)
     assert large.memory_per_task_bytes == small.memory_per_task_bytes
     assert large.tasks == pytest.approx(100 * small.tasks, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("preset", "core_seconds", "shuffle_size_bytes"),
+    [("datatrove", 99.85, 3_288_355_169), ("dclm", 254.33, 9_514_077_720)],
+)
+def test_the_plan_of_the_largest_measured_runs_is_what_they_took(
+    preset: str, core_seconds: float, shuffle_size_bytes: int
+) -> None:
+    settings = NearDuplicateSettings(signatures=PRESETS[preset])
+    # Random letters do not compress.
+    rates = DedupRates(shuffled_text_ratio=1.0)
+    plan = plan_minhash(10**6, 560, settings, duplicate_share=0.1, rates=rates)
+    # The fixed cost of the plans, 13 to 18 s, is no part of a plan for more documents.
+    assert plan.core_hours * 3600 == pytest.approx(core_seconds - 15, rel=0.1)
+    assert plan.shuffle_size_bytes == pytest.approx(shuffle_size_bytes, rel=0.02)
+
+
+def test_a_plan_names_bytes_tasks_memory_hours_and_dollars() -> None:
+    text = render(plan_minhash(TEN_BILLION, 3000, NearDuplicateSettings()))
+    for word in ("10,000,000,000 documents", "TB in", "tasks", "MiB", "core-hours", "dollars"):
+        assert word in text
 
 
 def test_fewer_bands_and_no_texts_cost_less() -> None:

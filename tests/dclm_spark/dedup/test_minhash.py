@@ -3,7 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from dclm_spark.dedup.candidates import BucketSettings, bucket_members, hot_buckets
+from dclm_spark.dedup.candidates import (
+    BucketSettings,
+    asked_pairs,
+    bucket_members,
+    hot_buckets,
+    open_members,
+    star_edges,
+)
 from dclm_spark.dedup.minhash import (
     NearDuplicateSettings,
     near_duplicate_verdicts,
@@ -99,6 +106,26 @@ def test_splitting_hot_buckets_changes_nothing_but_the_tasks(spark, tmp_path: Pa
     assert hot_buckets(members, split.buckets).count() > 10
     found = offsets_of(verdicts(spark, rows, tmp_path, split), rows)
     assert found == {**dict.fromkeys(range(1, 40), 0), 41: 40}
+
+
+def test_a_bucket_tries_other_centres_until_every_member_met_its_like(spark) -> None:  # type: ignore[no-untyped-def]
+    """Four siblings that resemble only the last one find it, whichever is the centre first."""
+    rows = [(1, name, False, True) for name in "abcdz"]
+    members = spark.createDataFrame(
+        rows, "bucket bigint, doc_id string, earlier boolean, open boolean"
+    )
+    asked: list[tuple[str, str]] = []
+    for turn in range(4):
+        stars = star_edges(members, BucketSettings(), turn).localCheckpoint()
+        asked += [(row["doc_id"], row["partner"]) for row in asked_pairs(stars).collect()]
+        judged = spark.createDataFrame(
+            [(a, b, 0.9 if "z" in a + b else 0.7) for a, b in asked],
+            "doc_id string, partner string, similarity double",
+        )
+        members = open_members(stars, judged, 0.8).localCheckpoint()
+    assert set(asked[:4]) == {(name, "a") for name in "bcdz"}
+    assert {name for pair in asked if "z" in pair for name in pair} == set("abcdz")
+    assert len(asked) == len(set(map(frozenset, asked)))
 
 
 def test_candidates_below_the_threshold_are_not_removed(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

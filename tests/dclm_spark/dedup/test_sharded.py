@@ -135,6 +135,9 @@ def made_of(documents, texts, folder):
     table = table.set_column(
         place, "text_hash", pa.array(hashes).cast(table.schema.field(place).type)
     )
+    ids = [sha256(f"{folder} {row}".encode()).digest()[:16] for row in range(len(texts))]
+    place = table.schema.get_field_index("doc_id")
+    table = table.set_column(place, "doc_id", pa.array(ids).cast(table.schema.field(place).type))
     (folder / "kept").mkdir(parents=True)
     pq.write_table(table, folder / "kept" / "unit.parquet")
     manifest = {
