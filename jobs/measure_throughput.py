@@ -1,15 +1,23 @@
-"""Measure where the time goes: the floor, every kernel, the whole chain, libraries and peers."""
+"""Measure where the time goes: the floor, every kernel, the whole chain, libraries and peers.
+
+`measure_throughput.py dedup` measures near-duplicate dedup instead: see its own --help.
+"""
 
 import argparse
+import sys
 from pathlib import Path
 
 from dclm_spark.command import run_command
+from dclm_spark.measure import dedup
 from dclm_spark.measure.report import render
 from dclm_spark.measure.throughput import MeasureSettings, measure
 
 
 def main() -> None:
     """Parse the command line, measure, and print the report (or write it to --output)."""
+    if sys.argv[1:2] == ["dedup"]:
+        dedup.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", required=True, help="*.paths.gz listing, or WARCs (comma)")
     parser.add_argument("--base", help="folder that the paths of a listing are below")

@@ -27,12 +27,15 @@ def main() -> None:
     parser.add_argument("--offsets", help="write the matching records' offsets here (Parquet)")
     parser.add_argument("--actual", metavar="OUTPUT", help="compare with the run in OUTPUT")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--documents", type=int, help="plan only the dedup of so many")
     options = parser.parse_args()
+    settings = override(estimate.PlanSettings(), options.set)
+    if options.documents is not None:
+        return print(estimate.render_dedup(options.documents, settings))
     if not (options.input or options.index):
         parser.error("give --input, --index or both: there is nothing to plan")
     if options.offsets and not options.index:
         parser.error(f"--offsets {options.offsets}: offsets come from an index; give --index")
-    settings = override(estimate.PlanSettings(), options.set)
     files = list_inputs(options.input, options.base) if options.input else None
     if options.index:
         wanted = IndexFilter(

@@ -12,6 +12,8 @@ from typing import Any
 
 from dclm_spark.crawl.index import IndexCounts
 from dclm_spark.crawl.listing import InputFile
+from dclm_spark.dedup import cost
+from dclm_spark.dedup.minhash import NearDuplicateSettings
 from dclm_spark.errors import InputError, SettingError
 from udfs import storage
 from udfs.bloom import filter_size_bytes
@@ -349,6 +351,13 @@ def _manifests(output: str) -> dict[str, list[dict[str, Any]]]:
             stage: [json.loads(text) for text in pool.map(storage.read_bytes, uris)]
             for stage, uris in stages.items()
         }
+
+
+def render_dedup(num_documents: int, settings: PlanSettings) -> str:
+    """Return the plan of near-duplicate dedup, all its defaults, as text for a terminal."""
+    rates = settings.throughput
+    text = rates.tokens_per_page * rates.size_bytes_per_token
+    return cost.render(cost.plan_minhash(num_documents, text, NearDuplicateSettings()))
 
 
 def render(plan: CrawlPlan) -> str:

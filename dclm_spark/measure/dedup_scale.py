@@ -1,7 +1,7 @@
 """One near-duplicate run over generated documents in a process of its own, as a JSON object.
 
-Run as `python -m dclm_spark.measure.dedup_scale '{"num_documents": 10000, ...}'` with the fields
-of `ScaleRun`, once for each size, so that peaks of memory belong to one run.
+Run as `python -m dclm_spark.measure.dedup_scale '{"num_documents": 10000, ...}'` by
+`dclm_spark.measure.dedup`, so that peaks of memory belong to one run.
 """
 
 import json
@@ -25,7 +25,7 @@ from udfs.signatures import PRESETS
 
 MASTER = "local[2]"
 # Enough that every plan was compiled, kernels loaded and the JVM's compiler has met the hot loops.
-WARM_UP_DOCUMENTS = 10_000
+WARM_UP_DOCUMENTS = 100_000
 _DOCUMENTS_PER_FILE = 50_000
 _BUCKET_ROWS_PER_TASK = 2_500_000
 _LEAST_TASKS = 4

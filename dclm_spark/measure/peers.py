@@ -69,17 +69,19 @@ def compare(python: str, files: Sequence[InputFile], folder: Path, models: Model
 
 def check_peer(python: str) -> None:
     """Raise InputError unless the interpreter `python` has all that the peer's script imports."""
-    _run(python, "-c", "import datatrove, lxml_html_clean, spacy, trafilatura, warcio")
+    run_python(python, "-c", "import datatrove, lxml_html_clean, spacy, trafilatura, warcio")
 
 
 def run_peer(python: str, folder: Path, language_model: Path) -> dict[str, Any]:
     """Return what the peer's script prints: see `dclm_spark.measure.datatrove_peer`."""
-    printed = _run(python, datatrove_peer.__file__, str(folder), str(language_model.absolute()))
+    printed = run_python(
+        python, datatrove_peer.__file__, str(folder), str(language_model.absolute())
+    )
     found: dict[str, Any] = json.loads(printed.strip().splitlines()[-1])
     return found
 
 
-def _run(python: str, *arguments: str) -> str:
+def run_python(python: str, *arguments: str) -> str:
     """Return what the interpreter prints; InputError with its last line where it fails."""
     try:
         done = subprocess.run(

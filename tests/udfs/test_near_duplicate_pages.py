@@ -1,15 +1,11 @@
 """Real near-duplicate pages: what the bands find, beside the S-curve and datasketch."""
 
-import csv
-import gzip
-
 import numpy as np
 import pyarrow as pa
 import pytest
 from datasketch import MinHash, MinHashLSH
-from resiliparse.extract.html2text import extract_plain_text
-from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
+from dclm_spark.measure.planted_pairs import listed_pairs
 from tests.shared_data import SHARED, needs_shared
 from udfs.shingles import jaccard
 from udfs.signatures import (
@@ -23,29 +19,9 @@ from udfs.signatures import (
 pytestmark = needs_shared
 
 
-def table(name: str) -> list[dict[str, str]]:
-    with (SHARED / "pages" / name).open(newline="") as lines:
-        return list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-
-
 @pytest.fixture(scope="module")
 def pairs() -> tuple[pa.Array, pa.Array]:
-    listed = table("near_duplicates.tsv")
-    wanted = {pair[f"record_id_{side}"] for pair in listed for side in "ab"}
-    texts = {}
-    for page in table("manifest.tsv"):
-        if page["record_id"] not in wanted:
-            continue
-        path = next((SHARED / "pages").rglob(page["warc_file"].rsplit("/", 1)[-1]))
-        with path.open("rb") as file:
-            file.seek(int(page["offset"]))
-            record = gzip.decompress(file.read(int(page["length"])))
-        body = record.split(b"\r\n\r\n", 2)[2]
-        html = bytes_to_str(body, detect_encoding(body))
-        texts[page["record_id"]] = extract_plain_text(html, main_content=True)
-    sides = ([texts[pair[f"record_id_{side}"]] for pair in listed] for side in "ab")
-    left, right = sides
-    return pa.array(left), pa.array(right)
+    return listed_pairs(SHARED / "pages")
 
 
 def found_by(left: pa.Array, right: pa.Array, settings: MinHashSettings) -> np.ndarray:  # type: ignore[type-arg]
