@@ -4,6 +4,7 @@ import hashlib
 import json
 import uuid
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,11 @@ class Manifest:
         """Changes whenever any training token, or the order of the shards, does."""
         facts = [(shard.path, shard.num_sequences, shard.sha256) for shard in self.train_shards]
         return hashlib.sha256(json.dumps([self.tokens_per_row, facts]).encode()).hexdigest()
+
+
+def fingerprints(manifests: Sequence[Manifest]) -> tuple[str, ...]:
+    """Return what a checkpoint remembers of its training data."""
+    return tuple(manifest.fingerprint for manifest in manifests)
 
 
 def read_manifest(path: str) -> Manifest:

@@ -4,15 +4,16 @@ import os
 import signal
 import sys
 
-from dclm_spark.train import loop
+from dclm_spark.train import loop, stepping
+from dclm_spark.train.run import Run
 from dclm_spark.train.scales import scale
 from dclm_spark.train.settings import override
 
 KILLED_AT_STEP = int(os.environ.get("KILLED_AT_STEP", "-1"))
-backward = loop._backward
+backward = stepping.backward
 
 
-def backward_or_die(run: loop.Run, batch: object) -> object:
+def backward_or_die(run: Run, batch: object) -> object:
     """Die without a word after the gradients of one step, as rank 1."""
     losses = backward(run, batch)  # type: ignore[arg-type]
     if run.step == KILLED_AT_STEP and run.ranks.rank == 1:
@@ -22,6 +23,6 @@ def backward_or_die(run: loop.Run, batch: object) -> object:
 
 
 if __name__ == "__main__":
-    loop._backward = backward_or_die  # type: ignore[assignment]
+    stepping.backward = backward_or_die  # type: ignore[assignment]
     shards, output, *assignments = sys.argv[1:]
     loop.train(override(scale("test"), assignments), shards=shards, output=output, resume=True)

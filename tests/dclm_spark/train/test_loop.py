@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from dclm_spark.train import loop
+from dclm_spark.train import stepping
 from dclm_spark.train.checkpoint import CheckpointError, resolve
-from dclm_spark.train.loop import LossNotFinite, train
+from dclm_spark.train.loop import train
 from dclm_spark.train.model import load
 from dclm_spark.train.observe import read_log
 from dclm_spark.train.optimizer import OptimizerSettings, StepJudge
+from dclm_spark.train.run import Run
+from dclm_spark.train.saving import LossNotFinite
 from dclm_spark.train.scales import TrainSettings, scale
 from dclm_spark.train.schedule import ScheduleSettings, learning_rate
 from dclm_spark.train.settings import override
@@ -139,14 +141,14 @@ def test_low_precision_stays_near(
 def test_a_loss_that_is_not_finite_stops_with_the_weights_before_it(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backward = loop._backward
+    backward = stepping.backward
 
-    def broken(run: loop.Run, batch: Any) -> torch.Tensor:
+    def broken(run: Run, batch: Any) -> torch.Tensor:
         found = backward(run, batch)
         return found * float("nan") if run.step == 7 else found
 
     train(settings(f"stop_tokens={7 * 128}"), shards=shards, output=tmp_path / "sound")
-    monkeypatch.setattr(loop, "_backward", broken)
+    monkeypatch.setattr(stepping, "backward", broken)
     with pytest.raises(LossNotFinite, match="step 7 is not finite"):
         train(settings("observe.interval_steps=4"), shards=shards, output=tmp_path / "broken")
     (one, _), (other, _) = load(tmp_path / "broken"), load(tmp_path / "sound")
@@ -159,11 +161,11 @@ def test_a_preempted_run_saves_and_asks_to_be_run_again(
     command = [
         sys.executable, "-c",
         "import os, signal, sys; sys.argv[0] = 'train_model'; sys.path.insert(0, 'jobs')\n"
-        "from dclm_spark.train import loop; step = loop._step\n"
+        "from dclm_spark.train import loop; step = loop.take_step\n"
         "def signalled(run, batch):\n"
         "    step(run, batch)\n"
         "    if run.step == 8: os.kill(os.getpid(), signal.SIGTERM)\n"
-        "loop._step = signalled\n"
+        "loop.take_step = signalled\n"
         "import train_model; sys.exit(train_model.main())",
         "--scale", "test", "--shards", str(shards), "--output", str(tmp_path), "--resume",
     ]  # fmt: skip

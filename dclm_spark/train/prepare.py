@@ -1,0 +1,164 @@
+"""Making a run ready: all that can be refused is refused here, before the first step."""
+
+import dataclasses
+import importlib.metadata
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from dclm_spark.train import checkpoint
+from dclm_spark.train import settings as settings_tree
+from dclm_spark.train.checkpoint import Checkpointer
+from dclm_spark.train.data import Loader, check_sources, heldout_rows, open_reader
+from dclm_spark.train.distributed import Ranks, spread
+from dclm_spark.train.heldout import Heldout
+from dclm_spark.train.model import assign, build, initialize, load
+from dclm_spark.train.network import OpenLM
+from dclm_spark.train.observe import RunLog
+from dclm_spark.train.optimizer import AveragedWeights, StepJudge, build_optimizer
+from dclm_spark.train.provenance import Provenance
+from dclm_spark.train.resume import restore, resumable
+from dclm_spark.train.run import Run
+from dclm_spark.train.scales import TrainSettings
+from dclm_spark.train.shards import Manifest, fingerprints, read_manifest
+
+log = logging.getLogger(__name__)
+
+
+def prepare(
+    settings: TrainSettings, manifests: Sequence[Manifest], output: Path, ranks: Ranks, resume: bool
+) -> Run:
+    """Check data and settings, and build all that steps need; ValueError says what does not fit."""
+    found = resumable(output, settings, manifests, resume)
+    loader = Loader(
+        settings.data,
+        manifests,
+        seed=settings.seed,
+        batch_sequences=settings.batch_sequences,
+        rank=ranks.rank,
+        num_ranks=ranks.num_ranks,
+    )
+    _check_micro_batches(settings, loader.share)
+    loader.check_budget(settings.last_step)
+    heldout = _heldout(settings, manifests, ranks)
+    model = _build_model(settings, ranks, fresh=found is None)
+    if ranks.is_first:
+        output.mkdir(parents=True, exist_ok=True)
+        _write_facts(output, settings, manifests, ranks)
+    run = Run(
+        settings=settings,
+        manifests=manifests,
+        output=output,
+        ranks=ranks,
+        loader=loader,
+        model=model,
+        optimizer=build_optimizer(settings.optimizer, model),
+        judge=StepJudge(settings.optimizer, ranks.device),
+        average=_average(settings, model),
+        checkpointer=Checkpointer(
+            output / "checkpoints", settings.checkpoint, ranks.checkpoint_group
+        ),
+        heldout=heldout,
+        provenance=(
+            Provenance(manifests) if settings.observe.domain_interval_steps else None
+        ),
+        log=RunLog(
+            output,
+            settings.observe,
+            is_first=ranks.is_first,
+            first_step=0 if found is None else checkpoint.read_facts(found).step,
+            last_step=settings.last_step,
+        ),
+    )
+    if found is not None:
+        restore(run, found)
+    _announce(run)
+    return run
+
+
+def _check_micro_batches(settings: TrainSettings, share: int) -> None:
+    micro = min(settings.micro_batch_sequences, share)
+    if share % micro:
+        raise ValueError(
+            f"micro_batch_sequences = {micro}: must divide the {share} sequences that each rank "
+            f"takes of batch_sequences = {settings.batch_sequences}"
+        )
+
+
+def _heldout(
+    settings: TrainSettings, manifests: Sequence[Manifest], ranks: Ranks
+) -> Heldout | None:
+    if settings.data.heldout is not None:
+        own = read_manifest(settings.data.heldout)
+        check_sources([manifests[0], own], sequence_length=settings.model.sequence_length)
+        manifests = [own]
+    readers = [open_reader(settings.data, manifest) for manifest in manifests]
+    rows = heldout_rows(settings.data, manifests, readers)
+    if rows is None:
+        log.warning("no remainder shard and no data.heldout: no held-out loss will be measured")
+        return None
+    return Heldout(
+        rows,
+        manifests[0],
+        ranks,
+        tokenizer=settings.data.tokenizer,
+        micro_batch_sequences=settings.micro_batch_sequences,
+    )
+
+
+def _build_model(settings: TrainSettings, ranks: Ranks, *, fresh: bool) -> OpenLM:
+    model = build(settings.model, precision=settings.precision)
+    spread(model, settings, ranks)
+    model.to_empty(device=ranks.device)
+    if not fresh or settings.initial_weights is None:
+        initialize(model, seed=settings.seed)
+        return model
+    given, _ = load(settings.initial_weights)
+    if dataclasses.replace(given.settings, sequence_length=0) != dataclasses.replace(
+        settings.model, sequence_length=0
+    ):
+        raise ValueError(
+            f"initial_weights = {settings.initial_weights}: its model is {given.settings}, "
+            f"this run's is {settings.model}"
+        )
+    model.rotary.reset()
+    whole = dict(given.named_parameters())
+    for name, weight in model.named_parameters():
+        assign(weight.detach(), whole[name])
+    return model
+
+
+def _average(settings: TrainSettings, model: OpenLM) -> AveragedWeights | None:
+    decay = settings.optimizer.average_decay
+    return None if decay is None else AveragedWeights(model, decay)
+
+
+def _write_facts(
+    output: Path, settings: TrainSettings, manifests: Sequence[Manifest], ranks: Ranks
+) -> None:
+    settings_tree.save(settings, output / "settings.yaml")
+    facts = {
+        "shards": [manifest.path for manifest in manifests],
+        "fingerprints": list(fingerprints(manifests)),
+        "num_ranks": ranks.num_ranks,
+        "device": str(ranks.device),
+        "versions": {name: importlib.metadata.version(name) for name in ("torch", "pyarrow")},
+    }
+    (output / "run.json").write_text(json.dumps(facts, indent=1))
+
+
+def _announce(run: Run) -> None:
+    settings = run.settings
+    if run.ranks.is_first:
+        log.info(
+            "training %s: %s weights, steps %s to %s of %s tokens each, %s on %s x %s",
+            settings.scale,
+            f"{settings.model.num_parameters():,}",
+            run.step,
+            settings.last_step,
+            f"{settings.tokens_per_step:,}",
+            settings.precision,
+            run.ranks.num_ranks,
+            run.ranks.device.type,
+        )
