@@ -61,6 +61,8 @@ class Facts:
     # One for each manifest, in their order.
     fingerprints: tuple[str, ...]
     num_ranks: int
+    # Of the held-out sequences; None when there were none, or before it was recorded.
+    heldout_fingerprint: str | None = None
 
 
 class Checkpointer:
@@ -169,6 +171,17 @@ def check_same_corpus(path: Path, facts: Facts, fingerprints: tuple[str, ...]) -
             f"{path}: trained on the corpus {_short(facts.fingerprints)}, but the shards given are "
             f"{_short(fingerprints)}; pass the original shards, or start a new run from these "
             f"weights with --set initial_weights={path}"
+        )
+
+
+def check_same_heldout(path: Path, facts: Facts, fingerprint: str | None) -> None:
+    """Raise CheckpointError when held-out losses would not compare with the earlier ones."""
+    if facts.heldout_fingerprint not in (None, fingerprint):
+        raise CheckpointError(
+            f"{path}: its held-out losses are of the sequences "
+            f"{_short((str(facts.heldout_fingerprint),))}, but those given now are "
+            f"{_short((str(fingerprint),))}, so that the log's losses would not compare; pass the "
+            "original data.heldout, or measure the new sequences in a run of their own"
         )
 
 

@@ -55,7 +55,18 @@ class Batch:
 
 
 def check_sources(manifests: Sequence[Manifest], *, sequence_length: int) -> None:
-    """Raise ShardError unless all manifests fit the model and one another."""
+    """Raise ShardError unless all manifests can be trained on, together and by the model."""
+    check_fit(manifests, sequence_length=sequence_length)
+    for manifest in manifests:
+        if not manifest.train_shards:
+            raise ShardError(
+                f"{manifest.path}: no full shard to train on; write smaller shards "
+                "(fewer sequences each) or take more text"
+            )
+
+
+def check_fit(manifests: Sequence[Manifest], *, sequence_length: int) -> None:
+    """Raise ShardError unless all manifests have the model's length and one tokenizer."""
     first = manifests[0]
     for manifest in manifests:
         if manifest.sequence_length != sequence_length:
@@ -70,10 +81,16 @@ def check_sources(manifests: Sequence[Manifest], *, sequence_length: int) -> Non
                     f"{manifest.path}: {name} is {getattr(manifest, name)!r}, but "
                     f"{getattr(first, name)!r} in {first.path}; sources need one tokenizer"
                 )
-        if not manifest.train_shards:
+
+
+def check_unseen(heldout: Manifest, manifests: Sequence[Manifest]) -> None:
+    """Raise ShardError when a held-out shard is trained on."""
+    trained = {shard.sha256 for manifest in manifests for shard in manifest.train_shards}
+    for shard in heldout.shards:
+        if shard.sha256 in trained:
             raise ShardError(
-                f"{manifest.path}: no full shard to train on; write smaller shards "
-                "(fewer sequences each) or take more text"
+                f"data.heldout = {heldout.path}: its {shard.path} is training data too; hold out "
+                "another corpus, or leave data.heldout away for the remainder shard"
             )
 
 

@@ -1,5 +1,6 @@
 """Loss and bits per byte on sequences that training never reads."""
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator
@@ -30,8 +31,16 @@ def token_byte_lengths(
     """Return how many bytes of text each token id stands for; end of text and padding stand for 0.
 
     Reads a byte-level BPE `tokenizer.json`, in which one character of a token is one byte.
+    Raises ShardError for another tokenizer than the shards were made with.
     """
-    facts = json.loads(read_bytes(tokenizer))
+    content = read_bytes(tokenizer)
+    found = hashlib.sha256(content).hexdigest()
+    if found != manifest.tokenizer_sha256:
+        raise ShardError(
+            f"data.tokenizer = {tokenizer}: its SHA-256 is {found}, but {manifest.path} was made "
+            f"with {manifest.tokenizer_sha256}; pass that tokenizer.json, or none"
+        )
+    facts = json.loads(content)
     if facts.get("model", {}).get("type") != "BPE":
         raise ShardError(f"data.tokenizer = {tokenizer}: not a byte-level BPE tokenizer.json")
     lengths = np.zeros(manifest.padded_vocabulary_size, dtype=np.int64)
@@ -50,6 +59,7 @@ class Heldout:
         self, rows: Rows, manifest: Manifest, ranks: Ranks, *, tokenizer: str | None,
         micro_batch_sequences: int,
     ) -> None:  # fmt: skip
+        self.fingerprint = hashlib.sha256(rows.tobytes()).hexdigest()
         # Sharded models need the same number of passes on every rank: absent rows weigh nothing.
         share = -(-len(rows) // ranks.num_ranks)
         padded = np.full((share * ranks.num_ranks, rows.shape[1]), manifest.padding_id, np.int32)

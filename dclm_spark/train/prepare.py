@@ -10,7 +10,7 @@ from pathlib import Path
 from dclm_spark.train import checkpoint
 from dclm_spark.train import settings as settings_tree
 from dclm_spark.train.checkpoint import Checkpointer
-from dclm_spark.train.data import Loader, check_sources, heldout_rows, open_reader
+from dclm_spark.train.data import Loader, check_fit, check_unseen, heldout_rows, open_reader
 from dclm_spark.train.distributed import Ranks, spread
 from dclm_spark.train.heldout import Heldout
 from dclm_spark.train.model import assign, build, initialize, load
@@ -30,7 +30,8 @@ def prepare(
     settings: TrainSettings, manifests: Sequence[Manifest], output: Path, ranks: Ranks, resume: bool
 ) -> Run:
     """Check data and settings, and build all that steps need; ValueError says what does not fit."""
-    found = resumable(output, settings, manifests, resume)
+    heldout = _heldout(settings, manifests, ranks)
+    found = resumable(output, settings, manifests, heldout, resume)
     loader = Loader(
         settings.data,
         manifests,
@@ -41,7 +42,6 @@ def prepare(
     )
     _check_micro_batches(settings, loader.share)
     loader.check_budget(settings.last_step)
-    heldout = _heldout(settings, manifests, ranks)
     model = _build_model(settings, ranks, fresh=found is None)
     if ranks.is_first:
         output.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,8 @@ def _heldout(
 ) -> Heldout | None:
     if settings.data.heldout is not None:
         own = read_manifest(settings.data.heldout)
-        check_sources([manifests[0], own], sequence_length=settings.model.sequence_length)
+        check_fit([manifests[0], own], sequence_length=settings.model.sequence_length)
+        check_unseen(own, manifests)
         manifests = [own]
     readers = [open_reader(settings.data, manifest) for manifest in manifests]
     rows = heldout_rows(settings.data, manifests, readers)

@@ -7,6 +7,7 @@ from typing import Any
 from dclm_spark.train import checkpoint
 from dclm_spark.train import settings as settings_tree
 from dclm_spark.train.checkpoint import CheckpointError
+from dclm_spark.train.heldout import Heldout
 from dclm_spark.train.run import Run
 from dclm_spark.train.scales import TrainSettings
 from dclm_spark.train.shards import Manifest, fingerprints
@@ -16,19 +17,25 @@ _FREE = (
     "micro_batch_sequences", "compile", "recompute", "loss_chunk_tokens", "checkpoint", "observe",
     "stop_tokens",
 )  # fmt: skip
-_FREE_DATA = ("passes", "prefetch_batches", "cache_directory", "verify_checksums")
+_FREE_DATA = (
+    # What the held-out sequences and the tokenizer hold is checked, wherever they lie.
+    "heldout", "tokenizer", "passes", "prefetch_batches", "cache_directory", "verify_checksums",
+)  # fmt: skip
 
 
 def resumable(
-    output: Path, settings: TrainSettings, manifests: Sequence[Manifest], resume: bool
-) -> Path | None:
+    output: Path, settings: TrainSettings, manifests: Sequence[Manifest],
+    heldout: Heldout | None, resume: bool,
+) -> Path | None:  # fmt: skip
     """Return the checkpoint to go on from, after checking that it belongs to this run."""
     if not (output / "checkpoints" / checkpoint.LATEST).is_file():
         return None
     if not resume:
         raise CheckpointError(f"{output}: holds a run already; pass --resume or another --output")
     found = checkpoint.resolve(output)
-    checkpoint.check_same_corpus(found, checkpoint.read_facts(found), fingerprints(manifests))
+    facts = checkpoint.read_facts(found)
+    checkpoint.check_same_corpus(found, facts, fingerprints(manifests))
+    checkpoint.check_same_heldout(found, facts, heldout.fingerprint if heldout else None)
     before = settings_tree.read(TrainSettings, found / checkpoint.SETTINGS)
     for key in settings_tree.keys(settings):
         first, _, rest = key.partition(".")

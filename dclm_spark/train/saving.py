@@ -47,6 +47,7 @@ def _write_checkpoint(run: Run, step: int) -> Path:
         tokens=step * run.settings.tokens_per_step,
         fingerprints=fingerprints(run.manifests),
         num_ranks=run.ranks.num_ranks,
+        heldout_fingerprint=run.heldout.fingerprint if run.heldout else None,
     )
     state = checkpoint.run_state(run.model, run.optimizer, run.extra())
     return run.checkpointer.save(state, facts, run.settings)

@@ -21,6 +21,7 @@ from dclm_spark.train.saving import LossNotFinite
 from dclm_spark.train.scales import TrainSettings, scale
 from dclm_spark.train.schedule import ScheduleSettings, learning_rate
 from dclm_spark.train.settings import override
+from dclm_spark.train.shards import ShardError
 from tests.dclm_spark.train.shards import counting_rows, write_shards
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -87,6 +88,44 @@ def test_a_changed_corpus_under_a_resumed_run_is_refused(finished: Path, tmp_pat
     other = write_shards(tmp_path, counting_rows(100, 32, seed=9), sequences_per_shard=90)
     with pytest.raises(CheckpointError, match=r"trained on the corpus .* but the shards given are"):
         train(settings(), shards=other, output=finished, resume=True)
+
+
+def write_heldout(directory: Path, *, seed: int) -> Path:
+    return write_shards(directory, counting_rows(8, 32, seed=seed), sequences_per_shard=90)
+
+
+def test_changed_heldout_sequences_under_a_resumed_run_are_refused(
+    shards: Path, tmp_path: Path
+) -> None:
+    held, other, moved = (
+        write_heldout(tmp_path / name, seed=seed)
+        for name, seed in (("held", 5), ("other", 6), ("moved", 5))
+    )
+    output = tmp_path / "out"
+    half = settings(f"stop_tokens={10 * 128}", f"data.heldout={held}")
+    train(half, shards=shards, output=output)
+    with pytest.raises(CheckpointError, match=r"held-out losses are of .* pass the original"):
+        train(settings(f"data.heldout={other}"), shards=shards, output=output, resume=True)
+    with pytest.raises(CheckpointError, match="held-out losses are of"):
+        train(settings(), shards=shards, output=output, resume=True)
+    train(settings(f"data.heldout={moved}"), shards=shards, output=output, resume=True)
+    lines = [line for line in read_log(output / "log.jsonl") if line["kind"] == "heldout"]
+    assert [line["step"] for line in lines] == [10, 20]
+
+
+def test_a_changed_remainder_under_a_resumed_run_is_refused(tmp_path: Path) -> None:
+    rows = counting_rows(100, 32)
+    path = write_shards(tmp_path / "shards", rows, sequences_per_shard=90)
+    train(settings(f"stop_tokens={10 * 128}"), shards=path, output=tmp_path / "out")
+    rows[95] = rows[0]
+    path = write_shards(tmp_path / "shards", rows, sequences_per_shard=90)
+    with pytest.raises(CheckpointError, match="held-out losses are of"):
+        train(settings(), shards=path, output=tmp_path / "out", resume=True)
+
+
+def test_held_out_shards_that_are_trained_on_are_refused(shards: Path, tmp_path: Path) -> None:
+    with pytest.raises(ShardError, match=r"shard-00000\.parquet is training data too"):
+        train(settings(f"data.heldout={shards}"), shards=shards, output=tmp_path)
 
 
 def test_a_changed_setting_under_a_resumed_run_is_refused(shards: Path, finished: Path) -> None:
