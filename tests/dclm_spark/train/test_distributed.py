@@ -1,6 +1,5 @@
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,43 +15,13 @@ from dclm_spark.train.model import load
 from dclm_spark.train.observe import read_log
 from dclm_spark.train.scales import scale
 from dclm_spark.train.settings import override
+from tests.dclm_spark.train.ranks import end, start_ranks
 from tests.dclm_spark.train.shards import counting_rows, write_shards
 
 ROOT = Path(__file__).resolve().parents[3]
 # Sums over two ranks round otherwise than over one: the losses of 20 steps agree to this.
 TOLERANCE = 1e-4
 SETTINGS = ["optimizer.average_decay=0.9", "loss_chunk_tokens=24", "checkpoint.interval_steps=4"]
-
-
-def start_ranks(
-    shards: Path, output: Path, num_ranks: int, *assignments: str, **environment: str
-) -> list[subprocess.Popen[bytes]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    script = str(Path(__file__).with_name("run_ranks.py"))
-    return [
-        subprocess.Popen(
-            [sys.executable, script, str(shards), str(output), *SETTINGS, *assignments],
-            env=os.environ
-            | {
-                "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(num_ranks),
-                "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
-                "PYTHONPATH": str(ROOT),
-            }
-            | environment,
-            stderr=subprocess.PIPE,
-        )
-        for rank in range(num_ranks)
-    ]  # fmt: skip
-
-
-def end(processes: list[subprocess.Popen[bytes]]) -> list[tuple[int, str]]:
-    results = []
-    for process in processes:
-        _, errors = process.communicate(timeout=60)
-        results.append((process.returncode, errors.decode()))
-    return results
 
 
 def losses(output: Path) -> list[float]:
@@ -77,7 +46,7 @@ def undisturbed(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def killed(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """Two ranks of which one dies by SIGKILL in the middle of step 13."""
     output = tmp_path_factory.mktemp("killed")
-    return output, end(start_ranks(shards, output, 2, KILLED_AT_STEP="13"))
+    return output, end(start_ranks(shards, output, 2, *SETTINGS, KILLED_AT_STEP="13"))
 
 
 def test_a_run_whose_rank_was_killed_ends_on_one_process_as_if_undisturbed(
@@ -104,7 +73,7 @@ def test_a_checkpoint_of_one_process_goes_on_with_four(
 ) -> None:
     settings = override(scale("test"), [*SETTINGS, f"stop_tokens={12 * 128}"])
     train(settings, shards=shards, output=tmp_path)
-    for code, errors in end(start_ranks(shards, tmp_path, 4)):
+    for code, errors in end(start_ranks(shards, tmp_path, 4, *SETTINGS)):
         assert code == 0, errors
     assert read_facts(resolve(tmp_path)).num_ranks == 4
     assert losses(tmp_path) == pytest.approx(losses(undisturbed), abs=TOLERANCE)
