@@ -14,6 +14,7 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="run, checkpoint, .pt file or hf:NAME")
     parser.add_argument("--data", required=True, help="folder or URI with local_data/ and gpqa/")
     parser.add_argument("--tokenizer", help="tokenizer.json; required unless hf: brings its own")
+    parser.add_argument("--weights", default="last", help="a run's last or averaged weights")
     parser.add_argument("--tasks", default="core", help="core, extended, mmlu or labels: a,b")
     parser.add_argument("--sample", type=int, help="score at most so many rows of each task")
     parser.add_argument("--seed", type=int, default=0, help="which rows --sample takes")
@@ -29,7 +30,7 @@ def main() -> None:
         batch_tokens=arguments.batch_tokens,
     )
     tasks = select_tasks(arguments.tasks)
-    model = load_model(arguments.model, arguments.tokenizer)
+    model = load_model(arguments.model, arguments.tokenizer, weights=arguments.weights)
     summary = evaluate(model, tasks, arguments.output, settings)
     for name, estimate in summary["aggregates"].items():
         print(f"{name:45s} {number(estimate['value'])}")

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from dclm_spark.train.export import average_models, write_folder
+from dclm_spark.train.model import WEIGHTS
 from dclm_spark.train.openlm import write_model
 
 
@@ -14,6 +15,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", nargs="+", required=True, help="runs, checkpoints or .pt files")
     parser.add_argument(
         "--shares", nargs="+", type=float, help="weight of each model in the mean; default: equal"
+    )
+    parser.add_argument(
+        "--weights", choices=WEIGHTS, default="last", help="of the last step, or their average"
     )
     parser.add_argument("--output", required=True, help="a folder, or a .pt file for OpenLM")
     parser.add_argument("--tokenizer", help="tokenizer.json that goes along (folders only)")
@@ -27,7 +31,8 @@ def main() -> int:
     count = len(options.model)
     output = Path(options.output)
     try:
-        model = average_models(options.model, options.shares or [1 / count] * count)
+        shares = options.shares or [1 / count] * count
+        model = average_models(options.model, shares, weights=options.weights)
         if output.suffix == ".pt":
             write_model(model, output)
         else:

@@ -23,21 +23,26 @@ class LoadedModel:
     end_of_text_id: int = 0
 
 
-def load_model(name: str, tokenizer: str | None = None, device: str | None = None) -> LoadedModel:
+def load_model(
+    name: str, tokenizer: str | None = None, device: str | None = None, *, weights: str = "last"
+) -> LoadedModel:
     """Load `name` in fp32, as the reference evaluates.
 
-    `tokenizer` is a `tokenizer.json`; a Hugging Face model may bring its own. Raises InputError
-    for one of our models without a tokenizer.
+    `tokenizer` is a `tokenizer.json`; a Hugging Face model may bring its own. `weights` of a run
+    are its last or its averaged ones. Raises InputError for one of our models without a
+    tokenizer, ValueError for weights that it does not hold.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("hf:"):
+        if weights != "last":
+            raise InputError(f"model = {name}: weights = {weights!r}: it holds one set; take last")
         return _hugging_face(name, tokenizer, device)
     if tokenizer is None:
         raise InputError(f"model = {name}: give the tokenizer.json that its tokens were made with")
     from dclm_spark.evaluate.openlm_scorer import OpenLMScorer
     from dclm_spark.train.model import load
 
-    model, _ = load(name, device=device)
+    model, _ = load(name, device=device, weights=weights)
     ours = _read_tokenizer(tokenizer)
     end = ours.token_to_id("<|endoftext|>") or 0
     scorer = OpenLMScorer(model, ours, end)

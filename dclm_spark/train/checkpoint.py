@@ -209,28 +209,33 @@ def restore(
     return {name: state[name] for name in extra}
 
 
-def read_model(path: Path) -> "tuple[OpenLM, TrainSettings]":
-    """Return the weights of a checkpoint in fp32, by one process, and the run's settings."""
+def read_model(path: Path, *, averaged: bool = False) -> "tuple[OpenLM, TrainSettings]":
+    """Return the weights of a checkpoint in fp32, by one process, and the run's settings.
+
+    With `averaged`, their moving average instead; CheckpointError when none was kept.
+    """
     from dclm_spark.train.scales import TrainSettings
 
     settings = settings_tree.read(TrainSettings, path / SETTINGS)
     model = OpenLM(settings.model)
+    if averaged and settings.optimizer.average_decay is None:
+        raise CheckpointError(
+            f"{path}: holds no averaged weights, for its run had optimizer.average_decay = None; "
+            "take weights = last, or train with --set optimizer.average_decay=0.999"
+        )
     if settings.precision == "bf16":
         model.to(torch.bfloat16)
-    load_weights(path, model)
-    return model.float(), settings
+    _load_alone(path, {"model": get_model_state_dict(model)})
+    model.float()
+    if averaged:
+        # Averages are kept in fp32; the buffers are the model's.
+        _load_alone(path, {"average": {n: p.detach() for n, p in model.named_parameters()}})
+    return model, settings
 
 
-def load_weights(path: Path, model: OpenLM, group: dist.ProcessGroup | None = None) -> None:
-    """Load only the weights of a checkpoint into `model`, which may be sharded."""
-    state = {"model": get_model_state_dict(model)}
-    load_sharded(
-        state,
-        storage_reader=FileSystemReader(path),
-        process_group=group,
-        no_dist=group is None,
-    )
-    model.load_state_dict(state["model"])
+def _load_alone(path: Path, state: dict[str, Any]) -> None:
+    """Fill the tensors of `state` by one process, whatever wrote them."""
+    load_sharded(state, storage_reader=FileSystemReader(path), no_dist=True)
 
 
 def _short(fingerprints: tuple[str, ...]) -> str:

@@ -57,16 +57,18 @@ def read_model(folder: Path) -> tuple[OpenLM, TrainSettings]:
 
 
 @torch.no_grad()
-def average_models(paths: Sequence[str | Path], shares: Sequence[float]) -> OpenLM:
-    """Return the weighted mean of several models' weights (the "soup" of spec 6.3)."""
+def average_models(
+    paths: Sequence[str | Path], shares: Sequence[float], *, weights: str = "last"
+) -> OpenLM:
+    """Return the weighted mean of several models' `weights` (the "soup" of spec 6.3)."""
     if len(paths) != len(shares) or abs(sum(shares) - 1) > 1e-6:
         raise ValueError(
             f"shares = {tuple(shares)}: give one for each of the {len(paths)} models, with sum 1"
         )
-    mean, _ = load(paths[0])
+    mean, _ = load(paths[0], weights=weights)
     sums = {name: weight * shares[0] for name, weight in mean.named_parameters()}
     for path, share in zip(paths[1:], shares[1:], strict=True):
-        other, _ = load(path)
+        other, _ = load(path, weights=weights)
         if other.settings != mean.settings:
             raise ValueError(f"{path}: {other.settings} differs from {mean.settings}")
         for name, weight in other.named_parameters():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -77,8 +78,14 @@ def evaluate(run: Run) -> HeldoutLoss | None:
     """Measure and log the held-out loss; None without held-out sequences."""
     if run.heldout is None:
         return None
-    found = run.heldout.evaluate(run.model)
-    run.log.write("heldout", run.step, dataclasses.asdict(found))
+    chosen = run.settings.observe.heldout_weights
+    with (
+        run.average.standing_in(run.model)
+        if run.average is not None and chosen == "averaged"
+        else nullcontext()
+    ):
+        found = run.heldout.evaluate(run.model)
+    run.log.write("heldout", run.step, dataclasses.asdict(found) | {"weights": chosen})
     run.interval.started = (
         time.perf_counter() if run.interval.num_steps == 0 else run.interval.started
     )

@@ -11,6 +11,15 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from dclm_spark.train.network import ModelSettings, OpenLM, initial_deviations
 from dclm_spark.train.scales import TrainSettings
 
+# The weights of the last step, or their moving average (optimizer.average_decay).
+WEIGHTS = ("last", "averaged")
+
+
+def check_weights(name: str, value: str) -> None:
+    """Raise ValueError unless the setting `name` is one of WEIGHTS."""
+    if value not in WEIGHTS:
+        raise ValueError(f"{name} = {value!r}: must be one of {WEIGHTS}")
+
 
 def build(settings: ModelSettings, *, precision: str = "fp32") -> OpenLM:
     """Return the network on the meta device: shapes and dtypes, no memory."""
@@ -62,22 +71,33 @@ def materialize(settings: ModelSettings, *, seed: int, device: str = "cpu") -> O
     return model
 
 
-def load(path: str | Path, *, device: str = "cpu") -> tuple[OpenLM, TrainSettings]:
+def load(
+    path: str | Path, *, device: str = "cpu", weights: str = "last"
+) -> tuple[OpenLM, TrainSettings]:
     """Return the model (fp32, evaluation mode) and the settings of a trained or released model.
 
     `path` is a training run's output, one of its checkpoints, a Hugging Face folder written by
     `dclm_spark.train.export`, or an OpenLM `.pt` checkpoint. `model(tokens[B, S])` gives fp32
-    logits [B, S, V]. Raises ValueError when it is none of these.
+    logits [B, S, V]. `weights` is one of WEIGHTS; only runs and checkpoints hold averaged ones.
+    Raises ValueError when the path is none of these, or has no such weights.
     """
     from dclm_spark.train import checkpoint, export, openlm
 
+    check_weights("weights", weights)
     path = Path(path)
+    is_export = path.is_file() or (path / "config.json").is_file()
+    if is_export and weights != "last":
+        raise ValueError(
+            f"{path}: an export holds one set of weights; take weights = last, or export again "
+            "from the training run with --weights averaged"
+        )
     if path.is_file():
         model, settings = openlm.read_model(path)
     elif (path / "config.json").is_file():
         model, settings = export.read_model(path)
     else:
-        model, settings = checkpoint.read_model(checkpoint.resolve(path))
+        found = checkpoint.resolve(path)
+        model, settings = checkpoint.read_model(found, averaged=weights == "averaged")
     return model.to(device).eval().requires_grad_(False), settings
 
 

@@ -32,6 +32,8 @@ class ObserveSettings:
     interval_steps: int = 20
     # Steps between evaluations on held-out sequences; 0: only at the end.
     heldout_interval_steps: int = 1000
+    # Whose held-out loss that is: last, or averaged (needs optimizer.average_decay).
+    heldout_weights: str = "last"
     # Steps between losses by domain, joined from provenance; 0: never.
     domain_interval_steps: int = 0
     tensorboard: bool = True

@@ -13,7 +13,7 @@ from dclm_spark.train.checkpoint import Checkpointer
 from dclm_spark.train.data import Loader, check_fit, check_unseen, heldout_rows, open_reader
 from dclm_spark.train.distributed import Ranks, spread
 from dclm_spark.train.heldout import Heldout
-from dclm_spark.train.model import assign, build, initialize, load
+from dclm_spark.train.model import assign, build, check_weights, initialize, load
 from dclm_spark.train.network import OpenLM
 from dclm_spark.train.observe import RunLog
 from dclm_spark.train.optimizer import AveragedWeights, StepJudge, build_optimizer
@@ -30,6 +30,7 @@ def prepare(
     settings: TrainSettings, manifests: Sequence[Manifest], output: Path, ranks: Ranks, resume: bool
 ) -> Run:
     """Check data and settings, and build all that steps need; ValueError says what does not fit."""
+    _check_heldout_weights(settings)
     heldout = _heldout(settings, manifests, ranks)
     found = resumable(output, settings, manifests, heldout, resume)
     loader = Loader(
@@ -133,6 +134,16 @@ def _build_model(settings: TrainSettings, ranks: Ranks, *, fresh: bool) -> OpenL
 def _average(settings: TrainSettings, model: OpenLM) -> AveragedWeights | None:
     decay = settings.optimizer.average_decay
     return None if decay is None else AveragedWeights(model, decay)
+
+
+def _check_heldout_weights(settings: TrainSettings) -> None:
+    chosen = settings.observe.heldout_weights
+    check_weights("observe.heldout_weights", chosen)
+    if chosen == "averaged" and settings.optimizer.average_decay is None:
+        raise ValueError(
+            "observe.heldout_weights = 'averaged': optimizer.average_decay = None keeps no "
+            "average; pass --set optimizer.average_decay=0.999 too"
+        )
 
 
 def _write_facts(

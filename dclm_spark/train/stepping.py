@@ -27,7 +27,7 @@ def take_step(run: Run, batch: Batch) -> None:
     )
     step_unless(run.optimizer, refused, rate)
     if run.average is not None:
-        run.average.update(run.model)
+        run.average.update(run.model, refused)
     observed = torch.cat((torch.stack((cross_entropy, squared, norm)), losses[3:]))
     interval = run.interval
     interval.sums = observed if interval.sums is None else interval.sums + observed
