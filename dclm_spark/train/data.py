@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dclm_spark.train.order import Mixture, SourceOrder
-from dclm_spark.train.shards import ROWS_PER_GROUP, Manifest, Rows, ShardError, ShardReader
+from dclm_spark.train.cache import ShardCache
+from dclm_spark.train.order import MIXTURE_PERIOD, Mixture, SourceOrder
+from dclm_spark.train.shard_reader import ShardReader
+from dclm_spark.train.shards import ROWS_PER_GROUP, Manifest, ShardError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +30,14 @@ class DataSettings:
     mask_padding: bool = False
     # Keep attention inside documents; the reference does not.
     reset_at_document_ends: bool = False
-    # Shards whose row groups are shuffled together (and of which a host caches remote ones).
+    # Shards whose row groups are shuffled together, and which a host caches if they are remote.
     window_shards: int = 16
     verify_checksums: bool = True
     prefetch_batches: int = 4
+    # Where a host keeps remote shards, on a disk of its own.
     cache_directory: str | None = None
+    # What they may take together; None: all are kept.
+    cache_bytes: int | None = None
     # Sequences of the held-out evaluation, and the manifest they come from; None: the training
     # manifests' remainder shards.
     heldout_sequences: int = 256
@@ -130,7 +135,26 @@ class Loader:
             )
             for index, manifest in enumerate(manifests)
         ]
-        self._readers = [open_reader(settings, manifest) for manifest in manifests]
+        self._step = 0
+        cache = open_cache(settings, self._next_uses)
+        self._readers = [open_reader(settings, manifest, cache) for manifest in manifests]
+
+    def check_cache(self) -> None:
+        """Raise ShardError when the cache cannot hold the remote shards that are read by turns."""
+        budget, needed, num_shards = self.settings.cache_bytes, 0, 0
+        reach = (2 * self._steps_apart + 1) * self.batch_sequences
+        for manifest, order in zip(self.manifests, self._orders, strict=True):
+            if "://" in manifest.path:
+                count = order.most_shards(reach)
+                sizes = sorted((shard.size_bytes for shard in manifest.train_shards), reverse=True)
+                needed, num_shards = needed + sum(sizes[:count]), num_shards + count
+        if budget is not None and budget < needed:
+            raise ShardError(
+                f"data.cache_bytes = {budget}: too small for the {num_shards} shards that are read "
+                f"by turns (two windows of data.window_shards = {self.settings.window_shards} or "
+                f"more), each would be fetched again and again; pass --set data.cache_bytes="
+                f"{needed} or more, or train in a new run with a smaller data.window_shards"
+            )
 
     def check_budget(self, num_steps: int) -> None:
         """Raise ShardError when the sources cannot serve that many steps."""
@@ -147,8 +171,27 @@ class Loader:
                     f"repeat the data with --set data.passes={passes}"
                 )
 
+    @property
+    def _steps_apart(self) -> int:
+        """How many steps two ranks' loaders are apart at most: ranks wait for one another."""
+        return max(1, self.settings.prefetch_batches) + 1
+
+    def _next_uses(self) -> dict[str, float]:
+        """Return how many sequences ahead each shard is read next by the slowest rank."""
+        start = max(0, self._step - self._steps_apart) * self.batch_sequences
+        uses: dict[str, float] = {}
+        for manifest, order, position, count in zip(
+            self.manifests, self._orders, self._mixture.needed(start), self._mixture.counts,
+            strict=True,
+        ):  # fmt: skip
+            ahead = order.next_uses(position) * (MIXTURE_PERIOD / count)
+            for shard, use in zip(manifest.train_shards, ahead.tolist(), strict=True):
+                uses[shard.sha256] = min(use, uses.get(shard.sha256, use))
+        return uses
+
     def batch(self, step: int) -> Batch:
         """Return this rank's share of `step`."""
+        self._step = step
         start = step * self.batch_sequences + self.first
         sources, positions = self._mixture.assign(start, start + self.share)
         width = self.manifests[0].tokens_per_row
@@ -185,27 +228,27 @@ class Loader:
                 yield batch
 
 
-def open_reader(settings: DataSettings, manifest: Manifest) -> ShardReader:
+def open_cache(
+    settings: DataSettings, next_uses: Callable[[], Mapping[str, float]] = dict
+) -> ShardCache | None:
+    """Return the cache of remote shards, if the settings name its folder."""
+    if settings.cache_directory is None:
+        return None
+    return ShardCache(
+        Path(settings.cache_directory),
+        budget_bytes=settings.cache_bytes,
+        verify=settings.verify_checksums,
+        next_uses=next_uses,
+    )
+
+
+def open_reader(
+    settings: DataSettings, manifest: Manifest, cache: ShardCache | None = None
+) -> ShardReader:
     """Return a reader of the manifest's shards."""
-    cache = Path(settings.cache_directory) if settings.cache_directory else None
-    return ShardReader(manifest, verify=settings.verify_checksums, cache_directory=cache)
-
-
-def heldout_rows(
-    settings: DataSettings, manifests: Sequence[Manifest], readers: Sequence[ShardReader]
-) -> Rows | None:
-    """Return up to `heldout_sequences` rows that training never reads; None if there are none."""
-    found: list[Rows] = []
-    wanted = settings.heldout_sequences
-    for manifest, reader in zip(manifests, readers, strict=True):
-        shards = manifest.shards if settings.heldout else manifest.remainder
-        for shard in shards:
-            for group in range(-(-shard.num_sequences // ROWS_PER_GROUP)):
-                if wanted <= 0:
-                    break
-                found.append(reader.rows(shard, group)[:wanted])
-                wanted -= len(found[-1])
-    return np.concatenate(found) if found else None
+    return ShardReader(
+        manifest, verify=settings.verify_checksums, cache=cache or open_cache(settings)
+    )
 
 
 def loss_weights(tokens: Tensor, padding_id: int) -> Tensor:

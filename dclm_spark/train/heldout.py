@@ -3,17 +3,18 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dclm_spark.train.data import loss_weights
+from dclm_spark.train.data import DataSettings, loss_weights
 from dclm_spark.train.distributed import Ranks
 from dclm_spark.train.network import OpenLM
-from dclm_spark.train.shards import Manifest, Rows, ShardError, read_bytes
+from dclm_spark.train.shard_reader import ShardReader
+from dclm_spark.train.shards import ROWS_PER_GROUP, Manifest, Rows, ShardError, read_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,23 @@ def token_byte_lengths(
         lengths[token["id"]] = 0 if token["special"] else len(token["content"].encode())
     lengths[[manifest.end_of_text_id, manifest.padding_id]] = 0
     return lengths
+
+
+def heldout_rows(
+    settings: DataSettings, manifests: Sequence[Manifest], readers: Sequence[ShardReader]
+) -> Rows | None:
+    """Return up to `heldout_sequences` rows that training never reads; None if there are none."""
+    found: list[Rows] = []
+    wanted = settings.heldout_sequences
+    for manifest, reader in zip(manifests, readers, strict=True):
+        shards = manifest.shards if settings.heldout else manifest.remainder
+        for shard in shards:
+            for group in range(-(-shard.num_sequences // ROWS_PER_GROUP)):
+                if wanted <= 0:
+                    break
+                found.append(reader.rows(shard, group)[:wanted])
+                wanted -= len(found[-1])
+    return np.concatenate(found) if found else None
 
 
 class Heldout:

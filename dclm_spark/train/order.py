@@ -57,7 +57,7 @@ class SourceOrder:
         self.shard_sizes = np.asarray(shard_sizes, dtype=np.int64)
         self.seed, self.window_shards = seed, window_shards
         self.num_sequences = int(self.shard_sizes.sum())
-        self._epoch = lru_cache(2)(self._shuffled_shards)
+        self._epoch = lru_cache(3)(self._shuffled_shards)
         self._window = lru_cache(4)(self._shuffled_groups)
 
     def pieces(self, start: int, stop: int) -> list[Piece]:
@@ -68,6 +68,30 @@ class SourceOrder:
             found.append(piece)
             start += len(piece.rows)
         return found
+
+    def next_uses(self, position: int) -> Index:
+        """Return for each shard how far after `position` the window begins that reads it next."""
+        epoch = position // self.num_sequences
+        uses = np.empty(len(self.shard_sizes), dtype=np.int64)
+        # What is left of this epoch comes before the next one.
+        for number in (epoch + 1, epoch):
+            order, ends = self._epoch(number)
+            first = np.arange(len(order)) // self.window_shards * self.window_shards
+            last = np.minimum(first + self.window_shards, len(order)) - 1
+            base = number * self.num_sequences - position
+            ahead = base + ends[last] > 0
+            starts = base + ends[first] - self.shard_sizes[order[first]]
+            uses[order[ahead]] = np.maximum(starts[ahead], 0)
+        return uses
+
+    def most_shards(self, num_sequences: int) -> int:
+        """Return how many shards the windows of that many consecutive positions have at most."""
+        num_shards = len(self.shard_sizes)
+        # An epoch's last window may be smaller than the others.
+        fewest = num_shards % self.window_shards or self.window_shards
+        smallest = min(fewest, num_shards) * int(self.shard_sizes.min())
+        num_windows = 1 + -(-num_sequences // smallest)
+        return min(num_shards, num_windows * self.window_shards)
 
     def _piece(self, start: int, stop: int) -> Piece:
         epoch, position = divmod(start, self.num_sequences)

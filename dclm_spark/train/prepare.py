@@ -10,9 +10,9 @@ from pathlib import Path
 from dclm_spark.train import checkpoint
 from dclm_spark.train import settings as settings_tree
 from dclm_spark.train.checkpoint import Checkpointer
-from dclm_spark.train.data import Loader, check_fit, check_unseen, heldout_rows, open_reader
+from dclm_spark.train.data import Loader, check_fit, check_unseen, open_reader
 from dclm_spark.train.distributed import Ranks, spread
-from dclm_spark.train.heldout import Heldout
+from dclm_spark.train.heldout import Heldout, heldout_rows
 from dclm_spark.train.model import assign, build, check_weights, initialize, load
 from dclm_spark.train.network import OpenLM
 from dclm_spark.train.observe import RunLog
@@ -43,6 +43,7 @@ def prepare(
     )
     _check_micro_batches(settings, loader.share)
     loader.check_budget(settings.last_step)
+    loader.check_cache()
     model = _build_model(settings, ranks, fresh=found is None)
     if ranks.is_first:
         output.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,8 @@ _FREE = (
 )  # fmt: skip
 _FREE_DATA = (
     # What the held-out sequences and the tokenizer hold is checked, wherever they lie.
-    "heldout", "tokenizer", "passes", "prefetch_batches", "cache_directory", "verify_checksums",
+    "heldout", "tokenizer", "passes", "prefetch_batches", "cache_directory", "cache_bytes",
+    "verify_checksums",
 )  # fmt: skip
 
 

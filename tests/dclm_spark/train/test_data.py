@@ -14,10 +14,10 @@ from dclm_spark.train.data import (
     Loader,
     check_sources,
     document_mask,
-    heldout_rows,
     loss_weights,
     open_reader,
 )
+from dclm_spark.train.heldout import heldout_rows
 from dclm_spark.train.order import Mixture, SourceOrder, permutation
 from dclm_spark.train.shards import ShardError, read_manifest
 from tests.dclm_spark.train.shards import write_shards
@@ -260,7 +260,8 @@ def test_remote_shards_are_fetched_once_into_the_cache(
         fetched.append(path)
         return (tmp_path / path.removeprefix("s3://")).read_bytes()
 
-    monkeypatch.setattr("dclm_spark.train.shards.read_bytes", fetch)
+    for module in ("cache", "shards"):
+        monkeypatch.setattr(f"dclm_spark.train.{module}.read_bytes", fetch)
     for _ in range(2):
         reader = Loader(
             DataSettings(cache_directory=str(tmp_path / "cache")),
