@@ -11,7 +11,9 @@ from numba import njit, types
 
 # fastText's 32-bit FNV-1a, over sign-extended bytes, names n-gram buckets.
 FNV32_BASIS, FNV32_PRIME = np.uint64(2166136261), np.uint64(16777619)
-FNV64_BASIS, FNV64_PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)
+# Odd constants of our own 64-bit hash, which names words in the dictionary and the word cache.
+MIX_BASIS, MIX_FIRST = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+MIX_SECOND = np.uint64(0xC2B2AE3D27D4EB4F)
 WORD_NGRAM_FACTOR = np.uint64(116049371)
 LOW32, HIGH32 = np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFF00000000)
 SIGN32, SIGN8_EXTENSION = np.uint64(0x80000000), np.uint64(0xFFFFFF00)
@@ -28,9 +30,14 @@ CACHE_ROW_BITS = np.uint64((1 << 20) - 1)
 # Words looked up together: few enough to stay in the first-level cache.
 BLOCK_WORDS = 512
 
+# A power of two times this number has its exponent's place in the table in its top six bits.
+DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
+BIT_NUMBERS = np.zeros(64, np.uint8)
+BIT_NUMBERS[[(int(DE_BRUIJN) << bit & 0xFFFFFFFFFFFFFFFF) >> 58 for bit in range(64)]] = range(64)
+
 _read_bytes = types.Array(types.uint8, 1, "C", readonly=True)
 _int64s, _int32s = types.Array(types.int64, 1, "C"), types.Array(types.int32, 1, "C")
-_uint64s = types.Array(types.uint64, 1, "C")
+_uint64s, _uint16s = types.Array(types.uint64, 1, "C"), types.Array(types.uint16, 1, "C")
 _float32s = types.Array(types.float32, 2, "C")
 _float64s = types.Array(types.float64, 2, "C")
 # A mapped matrix starts wherever the dictionary before it ends.
@@ -46,8 +53,55 @@ def _hash32(hash32, byte):
 
 
 @njit(cache=True, nogil=True)
-def _hash64(hash64, byte):
-    return (hash64 ^ np.uint64(byte)) * FNV64_PRIME
+def _mix(hash64, eight_bytes):
+    mixed = (hash64 ^ eight_bytes) * MIX_FIRST
+    return mixed ^ (mixed >> np.uint64(32))
+
+
+@njit(cache=True, nogil=True)
+def _finish(hash64):
+    mixed = hash64 * MIX_SECOND
+    return mixed ^ (mixed >> np.uint64(29))
+
+
+@njit(cache=True, nogil=True)
+def _eight_bytes(data, position):
+    """Return data[position : position + 8] as a number; written out, this is a single load."""
+    at, value = np.uint64(position), np.uint64(0)
+    value |= np.uint64(data[at])
+    value |= np.uint64(data[at + np.uint64(1)]) << np.uint64(8)
+    value |= np.uint64(data[at + np.uint64(2)]) << np.uint64(16)
+    value |= np.uint64(data[at + np.uint64(3)]) << np.uint64(24)
+    value |= np.uint64(data[at + np.uint64(4)]) << np.uint64(32)
+    value |= np.uint64(data[at + np.uint64(5)]) << np.uint64(40)
+    value |= np.uint64(data[at + np.uint64(6)]) << np.uint64(48)
+    value |= np.uint64(data[at + np.uint64(7)]) << np.uint64(56)
+    return value
+
+
+@njit(cache=True, nogil=True)
+def _hash_whole(data, start, stop):
+    """Hash data[start:stop], not empty, of which no byte is deleted; 8 readable bytes follow."""
+    hash64 = MIX_BASIS
+    while stop - start > 8:
+        hash64 = _mix(hash64, _eight_bytes(data, start))
+        start += 8
+    unused = np.uint64(64 - 8 * (stop - start))
+    return _finish(_mix(hash64, _eight_bytes(data, start) << unused >> unused))
+
+
+@njit(cache=True, nogil=True)
+def _hash_spelled(data, start, stop, byte_class):
+    """Hash data[start:stop] without its deleted bytes, as `_hash_whole` would."""
+    hash64, eight_bytes, filled = MIX_BASIS, np.uint64(0), np.uint64(0)
+    for position in range(start, stop):
+        if byte_class[data[position]] == DELETED:
+            continue
+        if filled == 64:
+            hash64, eight_bytes, filled = _mix(hash64, eight_bytes), np.uint64(0), np.uint64(0)
+        eight_bytes |= np.uint64(data[position]) << filled
+        filled += np.uint64(8)
+    return _finish(_mix(hash64, eight_bytes))
 
 
 @njit(cache=True, nogil=True)
@@ -69,12 +123,13 @@ def dictionary_end(raw, position, entries):
 def index_dictionary(raw, keys, ids, label_starts, label_counts):
     """Fill the open-addressing table word hash -> word id, and where each label's text begins."""
     mask = np.uint64(keys.size - 1)
+    ordinary = np.zeros(256, np.uint8)
     position, entry, label = np.int64(0), np.int32(0), 0
     while position < raw.size:
-        start, hash64 = position, FNV64_BASIS
+        start = position
         while raw[position] != 0:
-            hash64 = _hash64(hash64, raw[position])
             position += 1
+        hash64 = _hash_spelled(raw, start, position, ordinary)
         count = np.int64(0)
         for byte in range(8):
             count |= np.int64(raw[position + 1 + byte]) << (8 * byte)
@@ -114,37 +169,81 @@ def _separator_width(data, position, end):
 
 
 @njit(cache=True, nogil=True)
-def _split_block(data, position, end, byte_class, stops, spans, hashes32, hashes64):
+def _not_ordinary(data, position, end, byte_class):
+    """Return a bit for each of the next 64 bytes that may end a word or is deleted."""
+    mask = np.uint64(0)
+    if position + 64 <= end:
+        for bit in range(64):
+            special = byte_class[data[np.uint64(position + bit)]] != ORDINARY
+            mask |= np.uint64(special) << np.uint64(bit)
+        return mask
+    for bit in range(end - position):
+        special = byte_class[data[np.uint64(position + bit)]] != ORDINARY
+        mask |= np.uint64(special) << np.uint64(bit)
+    return mask
+
+
+@njit(cache=True, nogil=True)
+def _put_word(data, start, stop, hole, byte_class, words, stops, spans, holes):
+    """Store data[start:stop] as word number `words` if it is one; return how many there are."""
+    if hole:
+        while start < stop and byte_class[data[start]] == DELETED:
+            start += 1
+    if start >= stop:
+        return words
+    stops[words], spans[words], holes[words] = stop, stop - start, hole
+    return words + 1
+
+
+@njit(cache=True, nogil=True)
+def _split_block(data, position, end, byte_class, stops, spans, holes):
     """Find the next words from `position` on, as many as fit; return (words, next position).
 
-    A word ends before stops[i] and began spans[i] bytes earlier. Free of branches on the text:
-    each byte stores what would be a word and the count moves on only where one has ended.
+    A word ends before stops[i] and began spans[i] bytes earlier; where holes[i] is 0, none of its
+    bytes is deleted.
     """
-    words, span = 0, 0
-    hash32, hash64 = FNV32_BASIS, FNV64_BASIS
-    text = data[position:end]
-    index = 0
-    while index < text.size and words < stops.size:
-        byte = text[index]
-        kind = byte_class[byte]
-        stops[words], spans[words] = position + index, span
-        hashes32[words], hashes64[words] = hash32, hash64
-        if kind == MAYBE_SEPARATOR:
-            width = _separator_width(text, index, text.size)
-            kind = np.uint8(SEPARATOR if width > 0 else ORDINARY)
-            index += max(width, 1) - 1
-        index += 1
-        words += np.int64(kind == SEPARATOR) & np.int64(span > 0)
-        next32, next64 = _hash32(hash32, byte), _hash64(hash64, byte)
-        hash32 = next32 if kind == ORDINARY else FNV32_BASIS if kind == SEPARATOR else hash32
-        hash64 = next64 if kind == ORDINARY else FNV64_BASIS if kind == SEPARATOR else hash64
-        inside = span + np.int64((kind == ORDINARY) | (span > 0))
-        span = 0 if kind == SEPARATOR else inside
-    if span > 0 and words < stops.size:
-        stops[words], spans[words] = end, span
-        hashes32[words], hashes64[words] = hash32, hash64
-        words += 1
-    return words, position + index
+    words, start, hole = np.int64(0), position, np.int64(0)
+    for block in range(position, end, 64):
+        mask = _not_ordinary(data, block, end, byte_class)
+        while mask != 0:
+            lowest = mask & (~mask + np.uint64(1))
+            mask ^= lowest
+            stop = block + np.int64(BIT_NUMBERS[(lowest * DE_BRUIJN) >> np.uint64(58)])
+            kind, width = byte_class[data[stop]], 1
+            if kind == DELETED:
+                hole = np.int64(1)
+                continue
+            if kind == MAYBE_SEPARATOR:
+                width = _separator_width(data, stop, end)
+                if width == 0:
+                    continue
+            words = _put_word(data, start, stop, hole, byte_class, words, stops, spans, holes)
+            start, hole = stop + width, np.int64(0)
+            if words == stops.size:
+                return words, start
+    words = _put_word(data, start, end, hole, byte_class, words, stops, spans, holes)
+    return words, end
+
+
+@njit(cache=True, nogil=True)
+def _hash_words(data, byte_class, words, stops, spans, holes, hashes64):
+    for index in range(words):
+        stop = stops[index]
+        start = stop - spans[index]
+        if holes[index] == 0 and stop + 8 <= data.size:
+            hashes64[index] = _hash_whole(data, start, stop)
+        else:
+            hashes64[index] = _hash_spelled(data, start, stop, byte_class)
+
+
+@njit(cache=True, nogil=True)
+def _library_hash(data, start, stop, byte_class):
+    """Return the library's own hash of a word, from which its word n-grams' buckets follow."""
+    hash32 = FNV32_BASIS
+    for position in range(start, stop):
+        if byte_class[data[position]] != DELETED:
+            hash32 = _hash32(hash32, data[position])
+    return hash32
 
 
 @njit(cache=True, nogil=True)
@@ -188,6 +287,27 @@ def _add(totals, place, rows, row):
 
 
 @njit(cache=True, nogil=True)
+def _add_all(total, rows, places, found):
+    """Add the rows places[:found] to total[0], one after the other.
+
+    Four at a time: the running total goes through memory once for all of them.
+    """
+    width = total.shape[1]
+    blocked, in_fours = width - width % 8, found - found % 4
+    for at in range(0, in_fours, 4):
+        a, b, c, d = places[at], places[at + 1], places[at + 2], places[at + 3]
+        for start in range(0, blocked, 8):
+            for index in range(start, start + 8):
+                three = ((total[0, index] + rows[a, index]) + rows[b, index]) + rows[c, index]
+                total[0, index] = three + rows[d, index]
+        for index in range(blocked, width):
+            three = ((total[0, index] + rows[a, index]) + rows[b, index]) + rows[c, index]
+            total[0, index] = three + rows[d, index]
+    for at in range(in_fours, found):
+        _add(total, 0, rows, places[at])
+
+
+@njit(cache=True, nogil=True)
 def _bucket_row(bucket, n_words, kept_bits, bucket_rows):
     """Return the input row of an n-gram bucket, -1 where pruning dropped it.
 
@@ -226,41 +346,40 @@ def _add_subwords(word, length, shape, kept_bits, bucket_rows, rows, totals, pla
 
 
 @njit(cache=True, nogil=True)
-def _end_line(data, byte_class, words, last, stops, spans, hashes32, hashes64):
+def _end_line(data, byte_class, words, last, stops, spans, hashes64, end64):
     """Take out labels and stop at the end-of-sentence token; return (words, whether it ended).
 
     The library reads a literal "</s>" as the end of the line too. The token is added with span
     0 where the line ends.
     """
-    end32, end64 = FNV32_BASIS, FNV64_BASIS
-    for byte in END_OF_SENTENCE:
-        end32, end64 = _hash32(end32, byte), _hash64(end64, byte)
     kept = 0
     for index in range(words):
         if hashes64[index] == end64:
             last = True
             break
-        stops[kept], spans[kept] = stops[index], spans[index]
-        hashes32[kept], hashes64[kept] = hashes32[index], hashes64[index]
         start = stops[index] - spans[index]
-        if data[start] != LABEL_PREFIX[0] or not _is_label(data, start, stops[index], byte_class):
-            kept += 1
+        if data[start] == LABEL_PREFIX[0] and _is_label(data, start, stops[index], byte_class):
+            continue
+        if kept < index:
+            stops[kept], spans[kept] = stops[index], spans[index]
+            hashes64[kept] = hashes64[index]
+        kept += 1
     if last:
         spans[kept] = 0
-        hashes32[kept], hashes64[kept] = end32, end64
+        hashes64[kept] = end64
         kept += 1
     return kept, last
 
 
 @njit(cache=True, nogil=True)
-def _add_known_words(words, hashes64, keys, ids, rows, total):
-    added = 0
+def _add_known_words(words, hashes64, keys, ids, rows, places, total):
+    found = 0
     for index in range(words):
         row = _find(keys, ids, hashes64[index])
-        if row >= 0:
-            _add(total, 0, rows, row)
-            added += 1
-    return added
+        places[found] = row
+        found += np.int64(row >= 0)
+    _add_all(total, rows, places, found)
+    return found
 
 
 @njit(cache=True, nogil=True)
@@ -315,8 +434,8 @@ def _claim_row(table, used, capacity, hash64):
 def _add_rows(places, found, cache_counts, cache_sums, total):
     added = 0
     for index in range(found):
-        _add(total, 0, cache_sums, places[index])
         added += cache_counts[places[index]]
+    _add_all(total, cache_sums, places, found)
     return added
 
 
@@ -340,8 +459,10 @@ def _add_cached_words(
             continue
         row = _cached_row(cache_table, hash64)
         if row < 0:
+            used = cache_used[0]
             row = _claim_row(cache_table, cache_used, cache_counts.size, hash64)
-            if row != cache_used[0] - 1:
+            if cache_used[0] == used:
+                # The row was another word's, which may be waiting to be added.
                 added += _add_rows(places, found, cache_counts, cache_sums, total)
                 found = 0
             for column in range(cache_sums.shape[1]):
@@ -356,31 +477,40 @@ def _add_cached_words(
 
 
 @njit(cache=True, nogil=True)
-def _add_word_ngrams(words, hashes32, seen, chains, shape, kept_bits, bucket_rows, rows, total):
+def _add_word_ngrams(
+    data, byte_class, words, stops, spans, seen, chains, shape, kept_bits, bucket_rows, rows,
+    places, total,
+):  # fmt: skip
     """Add the rows of the word n-grams that end in this block; chains[k] began k words back."""
+    no_bytes_deleted = np.zeros(256, np.uint8)
+    end32 = _library_hash(END_OF_SENTENCE, 0, END_OF_SENTENCE.size, no_bytes_deleted)
     bucket = np.uint64(shape[0])
     longest = chains.size
-    added = 0
+    found = 0
     for index in range(words):
+        hash32 = end32
+        if spans[index] > 0:
+            start = stops[index] - spans[index]
+            hash32 = _library_hash(data, start, stops[index], byte_class)
         # The library keeps the word hash as a signed 32-bit number.
-        signed = hashes32[index] | HIGH32 if hashes32[index] & SIGN32 else hashes32[index]
+        signed = hash32 | HIGH32 if hash32 & SIGN32 else hash32
         for back in range(min(seen, longest) - 1, -1, -1):
             chain = chains[back] * WORD_NGRAM_FACTOR + signed
             row = _bucket_row(np.int64(chain % bucket), shape[4], kept_bits, bucket_rows)
-            if row >= 0:
-                _add(total, 0, rows, row)
-                added += 1
+            places[found] = row
+            found += np.int64(row >= 0)
             if back + 1 < longest:
                 chains[back + 1] = chain
         chains[0] = signed
         seen += 1
-    return added
+    _add_all(total, rows, places, found)
+    return found
 
 
 @njit(
     types.void(
         _read_bytes, _int64s, _int64s, _read_bytes, _uint64s, _int32s, _rows, _read_bytes, _int32s,
-        _int64s, _uint64s, _int64s, _int32s, _float32s, _float64s, _int64s,
+        _int64s, _uint64s, _int64s, _uint16s, _float32s, _float64s, _int64s,
     ),
     cache=True, nogil=True,
 )  # fmt: skip
@@ -395,8 +525,9 @@ def sum_rows(
     collide replace each other.
     """
     stops, spans = np.empty(BLOCK_WORDS, np.int64), np.empty(BLOCK_WORDS + 1, np.int64)
-    hashes32, hashes64 = np.empty(BLOCK_WORDS + 1, np.uint64), np.empty(BLOCK_WORDS + 1, np.uint64)
-    places = np.empty(BLOCK_WORDS + 1, np.int64)
+    holes, hashes64 = np.empty(BLOCK_WORDS, np.int64), np.empty(BLOCK_WORDS + 1, np.uint64)
+    end64 = _hash_spelled(END_OF_SENTENCE, 0, END_OF_SENTENCE.size, np.zeros(256, np.uint8))
+    places = np.empty((BLOCK_WORDS + 1) * max(shape[3], 1), np.int64)
     longest = 0
     for document in range(starts.size):
         longest = max(longest, ends[document] - starts[document])
@@ -408,10 +539,11 @@ def sum_rows(
         position, end, seen, ended = starts[document], ends[document], 0, False
         while not ended:
             words, position = _split_block(
-                data, position, end, byte_class, stops, spans, hashes32, hashes64
+                data, position, end, byte_class, stops, spans, holes
             )
+            _hash_words(data, byte_class, words, stops, spans, holes, hashes64)
             words, ended = _end_line(
-                data, byte_class, words, position >= end, stops, spans, hashes32, hashes64
+                data, byte_class, words, position >= end, stops, spans, hashes64, end64
             )
             total[:] = 0
             if shape[2] > 0:
@@ -421,11 +553,12 @@ def sum_rows(
                     word, total, sums, document,
                 )  # fmt: skip
             else:
-                added = _add_known_words(words, hashes64, keys, ids, rows, total)
+                added = _add_known_words(words, hashes64, keys, ids, rows, places, total)
             if shape[3] > 1:
                 added += _add_word_ngrams(
-                    words, hashes32, seen, chains, shape, kept_bits, bucket_rows, rows, total
-                )
+                    data, byte_class, words, stops, spans, seen, chains, shape, kept_bits,
+                    bucket_rows, rows, places, total,
+                )  # fmt: skip
             seen += words
             counts[document] += added
             for column in range(total.shape[1]):

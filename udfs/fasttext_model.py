@@ -2,7 +2,7 @@
 
 Memory of a process, whatever the texts: 12 to 24 bytes per dictionary word, the folded or
 decoded input rows (below), and for models with character n-grams a word cache of 2^18 rows of
-(4 x dim + 20) bytes (22 MB at dim 16). Dense matrices that cannot be folded are mapped, so that
+(4 x dim + 18) bytes (21 MB at dim 16). Dense matrices that cannot be folded are mapped, so that
 the processes of a host share their pages.
 """
 
@@ -169,7 +169,7 @@ def load(path: str | Path) -> FastTextModel:
 
 def _word_cache(
     rows: int, width: int
-) -> tuple[npt.NDArray[np.uint64], Positions, Integers, Floats]:
+) -> tuple[npt.NDArray[np.uint64], Positions, npt.NDArray[np.uint16], Floats]:
     """Return an empty cache: hash table, rows in use, and each row's count and sum.
 
     A sum of 16 numbers begins where a cache line does.
@@ -177,7 +177,7 @@ def _word_cache(
     memory = np.zeros(rows * width * 4 + _CACHE_LINE_SIZE_BYTES, np.uint8)
     start = -memory.ctypes.data % _CACHE_LINE_SIZE_BYTES
     sums = memory[start : start + rows * width * 4].view(np.float32).reshape(rows, width)
-    return np.zeros(2 * rows, np.uint64), np.zeros(1, np.int64), np.zeros(rows, np.int32), sums
+    return np.zeros(2 * rows, np.uint64), np.zeros(1, np.int64), np.zeros(rows, np.uint16), sums
 
 
 def _index_dictionary(
