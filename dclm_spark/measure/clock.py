@@ -1,7 +1,8 @@
 """CPU seconds of one step: of this process and its children, or its whole tree of processes."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,6 +89,24 @@ def timed(
         prepare()
         best = min(best, seconds_of(work))
     return Timing(name=name, cpu_seconds=best, documents=documents, size_bytes=size_bytes)
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Keep this process, and all that it starts, on one core until the block ends.
+
+    A busy cluster has a process for each core; on an idle machine a worker and its parser would
+    take turns on two, and pages would move from one cache to the other.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def seconds_of(work: Callable[[], object]) -> float:

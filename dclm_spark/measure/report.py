@@ -25,6 +25,7 @@ TARGET_RATIOS = {
 TARGET_CHAIN = 1.25
 TARGET_PEER = 12.0
 TARGET_SPARK = 1.10
+TARGET_GROWTH = 1.10
 
 
 def render(measured: Measured) -> str:
@@ -147,15 +148,23 @@ def _peers(measured: Measured) -> str:
 
 
 def _spark(measured: Measured) -> str:
-    bare, spark = measured.spark
-    ratio = spark.cpu_seconds / bare.cpu_seconds
+    first, last = measured.spark[0], measured.spark[-1]
     rows = [
-        f"| {timing.name} | {timing.cpu_seconds:.2f} | {timing.documents_per_second:,.0f} |"
-        for timing in measured.spark
+        f"| {copies} | {bare.cpu_seconds:.2f} | {spark.cpu_seconds:.2f} | "
+        f"{bare.seconds_per_document * 1000:.2f} | {spark.seconds_per_document * 1000:.2f} | "
+        f"{spark.cpu_seconds / bare.cpu_seconds:.3f} |"
+        for copies, bare, spark in measured.spark
     ]
+    ratio = last[2].cpu_seconds / last[1].cpu_seconds
+    growth = [
+        after.seconds_per_document / before.seconds_per_document
+        for before, after in ((first[1], last[1]), (first[2], last[2]))
+    ]
+    header = "| times the input | bare, CPU s | in Spark | bare, ms a page | in Spark | ratio |"
     return (
-        _table("| documents stage | CPU seconds | documents/s/core |", rows) + "\n\n"
+        _table(header, rows) + "\n\n"
         f"Spark takes {ratio:.2f} times the CPU of the bare kernels, JVM included (target "
-        f"{TARGET_SPARK}: {_verdict(ratio <= TARGET_SPARK)}); "
-        f"{spark.cpu_seconds - bare.cpu_seconds:.2f} s on {bare.cpu_seconds:.2f} s."
+        f"{TARGET_SPARK}: {_verdict(ratio <= TARGET_SPARK)}). From {first[0]} to {last[0]} times "
+        f"the input a page takes {growth[0]:.2f} times the CPU bare and {growth[1]:.2f} in Spark "
+        f"(target at most {TARGET_GROWTH}: {_verdict(max(growth) <= TARGET_GROWTH)})."
     )

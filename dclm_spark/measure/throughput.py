@@ -21,12 +21,13 @@ from dclm_spark.measure.chain import (
     refine_texts,
     time_chain,
 )
-from dclm_spark.measure.clock import Timing, seconds_of
+from dclm_spark.measure.clock import Timing, on_one_core, seconds_of
 from dclm_spark.measure.inputs import Models, first_pages, load_models
 from dclm_spark.measure.kernels import english, measure_kernels
 from dclm_spark.measure.libraries import measure_libraries
 from dclm_spark.measure.peers import PeerResult, check_peer, compare
 from dclm_spark.run.identity import RunIdentity, run_identity
+from udfs.html import kept_parser
 
 CURATED = "chain: pages to judged texts"
 REFINED = "chain: dedup, quality, tokens"
@@ -67,7 +68,8 @@ class Measured:
     kernels: list[Timing] = field(default_factory=list)
     libraries: list[tuple[str, Timing]] = field(default_factory=list)
     peers: PeerResult | None = None
-    spark: list[Timing] = field(default_factory=list)
+    # (copies of the input, bare, in Spark).
+    spark: list[tuple[int, Timing, Timing]] = field(default_factory=list)
 
     @property
     def num_pages(self) -> int:
@@ -92,12 +94,16 @@ def measure(settings: MeasureSettings) -> Measured:
         folder = Path(name)
         if settings.limit is not None:
             files = first_pages(files, settings.limit, folder / "pages")
-        measured, texts = _measure_pages(files, models)
-        _measure_texts(measured, texts, models)
-        if settings.peers is not None:
-            pages = min(settings.limit or PEER_PAGES, PEER_PAGES)
-            some = first_pages(files, pages, folder / "peers")
-            measured.peers = compare(settings.peers, some, folder / "peers", models)
+        with on_one_core():
+            measured, texts = _measure_pages(files, models)
+            _measure_texts(measured, texts, models)
+            if settings.peers is not None:
+                pages = min(settings.limit or PEER_PAGES, PEER_PAGES)
+                some = first_pages(files, pages, folder / "peers")
+                measured.peers = compare(settings.peers, some, folder / "peers", models)
+        # The parser's child was born on that one core.
+        parser = models.curation.extraction
+        kept_parser(parser.timeout_seconds, parser.max_parser_memory_bytes).close()
         if settings.spark is not None:
             from dclm_spark.measure.around import measure_spark
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from dclm_spark.measure.clock import Timing, seconds_of, timed, total, tree_cpu_seconds
+from dclm_spark.measure.clock import Timing, on_one_core, seconds_of, timed, total, tree_cpu_seconds
 from udfs.cpu_clock import cpu_seconds
 
 BURN = "import time\nwhile time.process_time() < 0.15: pass"
@@ -74,3 +74,12 @@ def test_the_fastest_pass_counts_and_preparation_comes_before_each(monkeypatch):
     )
     assert timing.cpu_seconds == 0.02
     assert calls == ["prepare", "work"] * 4
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux's affinity")
+def test_a_block_on_one_core_leaves_all_of_them_behind():
+    allowed = os.sched_getaffinity(0)
+    with on_one_core():
+        inside = os.sched_getaffinity(0)
+    assert len(inside) == 1
+    assert inside <= allowed == os.sched_getaffinity(0)
