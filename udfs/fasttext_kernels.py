@@ -38,6 +38,7 @@ BIT_NUMBERS[[(int(DE_BRUIJN) << bit & 0xFFFFFFFFFFFFFFFF) >> 58 for bit in range
 _read_bytes = types.Array(types.uint8, 1, "C", readonly=True)
 _int64s, _int32s = types.Array(types.int64, 1, "C"), types.Array(types.int32, 1, "C")
 _uint64s, _uint16s = types.Array(types.uint64, 1, "C"), types.Array(types.uint16, 1, "C")
+_uint8s = types.Array(types.uint8, 1, "C")
 _float32s = types.Array(types.float32, 2, "C")
 _float64s = types.Array(types.float64, 2, "C")
 # A mapped matrix starts wherever the dictionary before it ends.
@@ -411,21 +412,41 @@ def _cached_row(table, hash64):
 
 
 @njit(cache=True, nogil=True)
-def _claim_row(table, used, capacity, hash64):
+def _is_new(sightings, cache_state, hash64):
+    """Say whether a word is met for the first time, as far as is remembered, and remember it.
+
+    Half of all words are never met again; they are not worth a row.
+    """
+    place = np.int64((hash64 >> np.uint64(20)) & np.uint64(8 * sightings.size - 1))
+    bit = np.uint8(1 << (place & 7))
+    if sightings[place >> 3] & bit:
+        return False
+    if cache_state[1] == 2 * sightings.size:
+        # A quarter of the bits is set: one word in four would pass for known.
+        sightings[:] = 0
+        cache_state[1] = 0
+    sightings[place >> 3] |= bit
+    cache_state[1] += 1
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _claim_row(table, owners, cache_state, hash64):
     """Return the row where a word's sum may lie from now on.
 
     A word may lie in two slots. Rows are taken in the order of first use, so that frequent words
-    share few pages of memory; where both slots or all rows are taken, another word gives way, and
-    the last row is nobody's for long.
+    share few pages of memory, and then again from the first on; where both slots are taken, the
+    word of one gives way.
     """
     home = _slot(hash64, np.uint64(table.size - 1))
     slot = home if table[home] == 0 or table[home ^ 1] != 0 else home ^ 1
     row = np.int64(table[slot] & CACHE_ROW_BITS) - 1
-    if row < 0 and used[0] == capacity - 1:
-        return used[0]
     if row < 0:
-        row = used[0]
-        used[0] += 1
+        row = cache_state[0]
+        cache_state[0] = (row + 1) % owners.size
+        if owners[row] > 0:
+            table[owners[row] - 1] = 0
+        owners[row] = slot + 1
     table[slot] = (hash64 & ~CACHE_ROW_BITS) | np.uint64(row + 1)
     return row
 
@@ -442,7 +463,8 @@ def _add_rows(places, found, cache_counts, cache_sums, total):
 @njit(cache=True, nogil=True)
 def _add_cached_words(
     data, byte_class, words, stops, spans, hashes64, keys, ids, rows, kept_bits, bucket_rows, shape,
-    cache_table, cache_used, cache_counts, cache_sums, places, word, total, sums, document,
+    cache_table, cache_owners, cache_sightings, cache_state, cache_counts, cache_sums, places,
+    word, total, sums, document,
 ):  # fmt: skip
     """Add the words of a block to `total` by way of the cache, long ones to sums[document]."""
     # Finding all rows before adding them lets the processor wait for many of them at once.
@@ -459,12 +481,11 @@ def _add_cached_words(
             continue
         row = _cached_row(cache_table, hash64)
         if row < 0:
-            used = cache_used[0]
-            row = _claim_row(cache_table, cache_used, cache_counts.size, hash64)
-            if cache_used[0] == used:
-                # The row was another word's, which may be waiting to be added.
-                added += _add_rows(places, found, cache_counts, cache_sums, total)
-                found = 0
+            # Whatever row it gets was another word's, which may be waiting to be added.
+            added += _add_rows(places, found, cache_counts, cache_sums, total)
+            found, row = 0, cache_counts.size - 1
+            if not _is_new(cache_sightings, cache_state, hash64):
+                row = _claim_row(cache_table, cache_owners, cache_state, hash64)
             for column in range(cache_sums.shape[1]):
                 cache_sums[row, column] = 0
             cache_counts[row] = _add_spelled_word(
@@ -510,19 +531,19 @@ def _add_word_ngrams(
 @njit(
     types.void(
         _read_bytes, _int64s, _int64s, _read_bytes, _uint64s, _int32s, _rows, _read_bytes, _int32s,
-        _int64s, _uint64s, _int64s, _uint16s, _float32s, _float64s, _int64s,
+        _int64s, _uint64s, _int32s, _uint8s, _int64s, _uint16s, _float32s, _float64s, _int64s,
     ),
     cache=True, nogil=True,
 )  # fmt: skip
 def sum_rows(
     data, starts, ends, byte_class, keys, ids, rows, kept_bits, bucket_rows, shape,
-    cache_table, cache_used, cache_counts, cache_sums, sums, counts,
+    cache_table, cache_owners, cache_sightings, cache_state, cache_counts, cache_sums, sums, counts,
 ):  # fmt: skip
     """Add up the input rows of every document data[starts[i]:ends[i]] into sums[i], counts[i].
 
     `shape` is (bucket, minn, maxn, word n-grams, words). The cache maps the 64-bit hash of a
-    word to the sum of its row and its character n-grams' rows; words that
-    collide replace each other.
+    word to the sum of its row and its character n-grams' rows, from the second time on that the
+    word is met; its last row is for words that are not kept.
     """
     stops, spans = np.empty(BLOCK_WORDS, np.int64), np.empty(BLOCK_WORDS + 1, np.int64)
     holes, hashes64 = np.empty(BLOCK_WORDS, np.int64), np.empty(BLOCK_WORDS + 1, np.uint64)
@@ -549,8 +570,8 @@ def sum_rows(
             if shape[2] > 0:
                 added = _add_cached_words(
                     data, byte_class, words, stops, spans, hashes64, keys, ids, rows, kept_bits,
-                    bucket_rows, shape, cache_table, cache_used, cache_counts, cache_sums, places,
-                    word, total, sums, document,
+                    bucket_rows, shape, cache_table, cache_owners, cache_sightings, cache_state,
+                    cache_counts, cache_sums, places, word, total, sums, document,
                 )  # fmt: skip
             else:
                 added = _add_known_words(words, hashes64, keys, ids, rows, places, total)

@@ -2,7 +2,7 @@
 
 Memory of a process, whatever the texts: 12 to 24 bytes per dictionary word, the folded or
 decoded input rows (below), and for models with character n-grams a word cache of 2^18 rows of
-(4 x dim + 18) bytes (21 MB at dim 16). Dense matrices that cannot be folded are mapped, so that
+(4 x dim + 23) bytes (23 MB at dim 16). Dense matrices that cannot be folded are mapped, so that
 the processes of a host share their pages.
 """
 
@@ -86,7 +86,7 @@ class FastTextModel:
         self._fold = _fold(file)
         self._rows = _input_rows(file, self._fold)
         self._width = self._rows.shape[1]
-        self._cache = _word_cache(WORD_CACHE_ROWS if file.maxn > 0 else 1, self._width)
+        self._cache = _word_cache(WORD_CACHE_ROWS if file.maxn > 0 else 2, self._width)
         self._byte_class = byte_classes()
 
     def predict(self, texts: pa.Array | pa.ChunkedArray) -> tuple[Integers, Doubles]:
@@ -167,17 +167,23 @@ def load(path: str | Path) -> FastTextModel:
     return FastTextModel(read_fasttext_file(Path(path)))
 
 
-def _word_cache(
-    rows: int, width: int
-) -> tuple[npt.NDArray[np.uint64], Positions, npt.NDArray[np.uint16], Floats]:
-    """Return an empty cache: hash table, rows in use, and each row's count and sum.
+def _word_cache(rows: int, width: int) -> tuple[npt.NDArray[np.generic], ...]:
+    """Return an empty cache: hash table, slot of each row, bits of words met once, state of both,
+    count and sum of each row.
 
     A sum of 16 numbers begins where a cache line does.
     """
     memory = np.zeros(rows * width * 4 + _CACHE_LINE_SIZE_BYTES, np.uint8)
     start = -memory.ctypes.data % _CACHE_LINE_SIZE_BYTES
     sums = memory[start : start + rows * width * 4].view(np.float32).reshape(rows, width)
-    return np.zeros(2 * rows, np.uint64), np.zeros(1, np.int64), np.zeros(rows, np.uint16), sums
+    return (
+        np.zeros(2 * rows, np.uint64),
+        np.zeros(rows - 1, np.int32),
+        np.zeros(rows, np.uint8),
+        np.zeros(2, np.int64),
+        np.zeros(rows, np.uint16),
+        sums,
+    )
 
 
 def _index_dictionary(
