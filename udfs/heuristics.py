@@ -37,6 +37,7 @@ from udfs.words import (
     SPLIT_CHARACTERS,
     SPLIT_WORDS,
     STOP_WORDS,
+    fasttext_word_counts,
     word_counts,
 )
 
@@ -318,7 +319,7 @@ def _clean_lines(batch: JudgedBatch, settings: HeuristicSettings) -> None:
     changed = np.flatnonzero(np.diff(offsets) != old_sizes)
     texts = string_column(data, offsets).take(pa.array(changed))
     after = before.copy()
-    after[changed] = word_counts(*utf8_buffers(texts), ())[:, FASTTEXT_WORDS]
+    after[changed] = fasttext_word_counts(*utf8_buffers(texts))
     removed = ratio(before - after, before)
     limit = settings.max_word_removal_fraction
     batch.sign("word_removal_fraction", removed)

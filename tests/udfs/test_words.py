@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from udfs.columns import utf8_buffers
-from udfs.words import word_counts, word_spans
+from udfs.words import FASTTEXT_WORDS, fasttext_word_counts, word_counts, word_spans
 
 uniseg_words = pytest.importorskip("uniseg.wordbreak").words
 
@@ -63,7 +63,10 @@ def slow_word_counts(text: str) -> list[int]:
 
 
 def counts_of(texts: list[str]) -> list[list[int]]:
-    return word_counts(*utf8_buffers(pa.array(texts, pa.large_string())), STOP_WORDS).tolist()
+    buffers = utf8_buffers(pa.array(texts, pa.large_string()))
+    counts = word_counts(*buffers, STOP_WORDS)
+    assert fasttext_word_counts(*buffers).tolist() == counts[:, FASTTEXT_WORDS].tolist()
+    return counts.tolist()
 
 
 @settings(max_examples=200, deadline=None)
