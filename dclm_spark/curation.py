@@ -39,7 +39,7 @@ def curate(
     units = {
         unit_name(file): Unit(
             name=unit_name(file),
-            key=unit_key(STAGE, file.crawl, file.path, file.kind, to_dict(settings)),
+            key=unit_key(STAGE, file.crawl, file.path, file.kind, key_settings(settings)),
         )
         for file in inputs
     }
@@ -84,6 +84,13 @@ def curation_settings(recipe: Recipe) -> CurationSettings:
             (name, file.uri, file.sha256) for name, file in named if file is not None
         ),
     )
+
+
+def key_settings(settings: CurationSettings) -> dict[str, Any]:
+    """Return the settings that a unit's content depends on: all but how patiently it is read."""
+    values = to_dict(settings)
+    del values["extraction"]["reading"]
+    return values
 
 
 def unit_name(file: InputFile) -> str:

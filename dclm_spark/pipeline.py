@@ -18,12 +18,11 @@ from dclm_spark.dedup.sharded import deduplicate, deduplicated_schema
 from dclm_spark.errors import InputError
 from dclm_spark.quality.score import check_model, score
 from dclm_spark.quality.threshold import top_threshold
-from dclm_spark.recipes.recipe import QualitySettings, Recipe
+from dclm_spark.recipes.recipe import QualitySettings, Recipe, recipe_hash
 from dclm_spark.run.identity import run_identity, write_run_record
 from dclm_spark.run.manifests import StageOutput
 from dclm_spark.run.report import write_report
 from dclm_spark.run.summarize import summarize
-from dclm_spark.settings import settings_hash
 from dclm_spark.tokens.encode import encode
 from dclm_spark.tokens.shards import write_manifest, write_shards
 from udfs import storage
@@ -163,7 +162,7 @@ def write_corpus(
         tokens,
         vocabulary_size=load_encoder(tokens.tokenizer).vocabulary_size,
         tokenizer_sha256=tokenizer_fingerprint(tokens.tokenizer),
-        recipe_hash=settings_hash(recipe),
+        recipe_hash=recipe_hash(recipe),
     )
     return encoded, shards, manifest
 

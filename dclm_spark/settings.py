@@ -12,12 +12,16 @@ from typing import Any, TypeVar
 import yaml
 
 from dclm_spark.errors import SettingError
+from udfs.resuming import without_secrets
 
 Settings = TypeVar("Settings")
 
 
 def to_dict(settings: Any) -> dict[str, Any]:
-    """Return the tree as plain dicts, lists and scalars, ready for YAML or JSON."""
+    """Return the tree as plain dicts, lists and scalars, ready for YAML or JSON.
+
+    Passwords and signatures in URIs are left out: what this returns is written, hashed and shown.
+    """
     return typing.cast("dict[str, Any]", _plain(settings))
 
 
@@ -92,7 +96,7 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    return value
+    return without_secrets(value) if isinstance(value, str) else value
 
 
 def _value(hint: Any, value: Any, path: str) -> Any:

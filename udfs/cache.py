@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from udfs import storage
+from udfs.resuming import shown, without_secrets
 
 CACHE_VARIABLE = "DCLM_SPARK_CACHE"
 ATTEMPTS = 3
@@ -53,8 +54,8 @@ def _in_package(uri: str) -> Path:
 
 def _downloaded(uri: str, sha256: str | None, directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
-    key = hashlib.sha256(f"{uri}\0{sha256}".encode()).hexdigest()[:32]
-    target = directory / f"{key}-{uri.rsplit('/', 1)[-1]}"
+    key = hashlib.sha256(f"{without_secrets(uri)}\0{sha256}".encode()).hexdigest()[:32]
+    target = directory / f"{key}-{shown(uri).rsplit('/', 1)[-1]}"
     with _locked(directory / f"{key}.lock"):
         if target.exists():
             return target
@@ -94,8 +95,8 @@ def _verified(path: Path, uri: str, sha256: str | None) -> Path:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
         raise ChecksumError(
-            f"{uri}: SHA-256 is {found}, expected {sha256}; the file was changed or damaged: "
-            "check the URI, or give the checksum of the new file"
+            f"{shown(uri)}: SHA-256 is {found}, expected {sha256}; the file was changed or "
+            "damaged: check the URI, or give the checksum of the new file"
         )
     return path
 

@@ -18,6 +18,7 @@ from udfs.fates import FateOutputs, with_fate
 from udfs.heuristics import HeuristicSettings
 from udfs.language import LanguageIdentifier
 from udfs.preextracted import read_documents
+from udfs.resuming import without_secrets
 from udfs.word_lists import UrlLists, load_url_lists
 
 STAGE = "heuristics"
@@ -67,7 +68,7 @@ def curate_file(
         outputs.write(batch)
     files, facts = outputs.close()
     facts["records"] = asdict(counts)
-    facts["input"] = asdict(source)
+    facts["input"] = asdict(source) | {"uri": without_secrets(source.uri)}
     return commit(directory, unit, key, files, facts, clock)
 
 

@@ -1,13 +1,21 @@
 """A byte stream that survives what object stores do: it re-opens where the body broke."""
 
 import random
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 Result = TypeVar("Result")
+
+# Query fields of addresses signed for AWS, Google, Azure and CloudFront, and of plain tokens.
+_SECRET_FIELD = re.compile(
+    r"x-(?:amz|goog)-.*|awsaccesskeyid|googleaccessid|signature|sig|expires|policy|key-pair-id"
+    r"|s[eiprtv]|sk[a-z]{1,3}|(?:access_?)?token|(?:api_?)?key|password|secret",
+    re.IGNORECASE,
+)
 
 
 class StorageError(ValueError):
@@ -80,6 +88,21 @@ def shown(uri: str) -> str:
         return uri
     parts = urlsplit(uri)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def without_secrets(uri: str) -> str:
+    """Return `uri` without user, password and what signs a request: what may be kept on record.
+
+    Other parts of a query stay, for they may say which object is meant. A record of an address
+    that was signed anew is therefore the same.
+    """
+    if "://" not in uri:
+        return uri
+    parts = urlsplit(uri)
+    fields = parse_qsl(parts.query, keep_blank_values=True)
+    kept = [(name, value) for name, value in fields if not _SECRET_FIELD.fullmatch(name)]
+    query = parts.query if len(kept) == len(fields) else urlencode(kept)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
 
 
 class Patience:

@@ -10,15 +10,15 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from dclm_spark.curation import curation_settings
+from dclm_spark.curation import curation_settings, key_settings
 from dclm_spark.errors import InputError
 from dclm_spark.pipeline import Place, RunOutput, build_baseline, stages_below, write_corpus
 from dclm_spark.quality.score import SCORES
-from dclm_spark.recipes.recipe import QualitySettings, Recipe
+from dclm_spark.recipes.recipe import QualitySettings, Recipe, recipe_hash
 from dclm_spark.run.manifests import StageOutput, Unit, unit_key
 from dclm_spark.run.stage import run_units
 from dclm_spark.run.tables import read_table, spark_schema, work_frame
-from dclm_spark.settings import settings_hash, to_dict
+from dclm_spark.settings import settings_hash
 from udfs import storage
 from udfs.commit import COMMITTED, ParquetOutput, UnitClock, commit
 from udfs.keyed_order import document_keys
@@ -61,7 +61,7 @@ def shared_places(recipe: Recipe, output: str) -> Place:
     chain: list[Any] = []
     shared = {}
     for stage, settings in (
-        ("documents", to_dict(curation_settings(recipe))),
+        ("documents", key_settings(curation_settings(recipe))),
         ("deduplicated", recipe.deduplication),
         ("decontaminated", recipe.decontamination),
         ("scores", model),
@@ -94,7 +94,7 @@ def _corpus(recipe: Recipe, shards: str, manifest: dict[str, Any], control: str 
     return Corpus(
         name=recipe.name,
         recipe=recipe,
-        recipe_hash=settings_hash(recipe),
+        recipe_hash=recipe_hash(recipe),
         manifest=storage.join(shards, "manifest.json"),
         num_tokens=int(manifest["num_tokens"]),
         control=control,

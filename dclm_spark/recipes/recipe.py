@@ -6,11 +6,13 @@ from typing import Any
 from dclm_spark.dedup.exact import EXACT_KEYS
 from dclm_spark.dedup.minhash import NearDuplicateSettings
 from dclm_spark.errors import SettingError
+from dclm_spark.settings import settings_hash
 from udfs.extraction import ExtractionSettings
 from udfs.global_ngrams import GlobalNgramSettings
 from udfs.heuristics import HeuristicSettings
 from udfs.line_dedup import LineDedupSettings
 from udfs.ngram_dedup import NgramDedupSettings
+from udfs.resuming import ReadSettings
 from udfs.tokens import TokenizerSettings
 
 QUIRKS = ("dclm-2024", "none")
@@ -134,6 +136,12 @@ class Recipe:
     decontamination: EvaluationDataSettings = field(default_factory=EvaluationDataSettings)
     quality: QualitySettings = field(default_factory=QualitySettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """Return 16 hex digits that identify a recipe; how patiently files are read is no part."""
+    extraction = replace(recipe.extraction, reading=ReadSettings())
+    return settings_hash(replace(recipe, extraction=extraction))
 
 
 def with_quirks(recipe: Recipe) -> Recipe:

@@ -10,10 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from dclm_spark.crawl.listing import InputFile
-from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.recipes.recipe import Recipe, recipe_hash
 from dclm_spark.run.manifests import code_version
-from dclm_spark.settings import settings_hash, to_yaml
+from dclm_spark.settings import to_yaml
 from udfs import storage
+from udfs.resuming import without_secrets
 
 # Packages whose version can change the text or the ids of a corpus.
 IDENTITY_PACKAGES = (
@@ -44,7 +45,7 @@ def run_identity(recipe: Recipe, files: Sequence[InputFile]) -> RunIdentity:
     """Return the identity of running `recipe` on `files` with the code and packages at hand."""
     listing = json.dumps([[file.crawl, file.path] for file in files])
     return RunIdentity(
-        recipe_hash=settings_hash(recipe),
+        recipe_hash=recipe_hash(recipe),
         input_hash=hashlib.sha256(listing.encode()).hexdigest()[:16],
         code_version=code_version(),
         commit=_commit(),
@@ -55,8 +56,10 @@ def run_identity(recipe: Recipe, files: Sequence[InputFile]) -> RunIdentity:
 def write_run_record(
     output: str, recipe: Recipe, files: Sequence[InputFile], identity: RunIdentity
 ) -> None:
-    """Write recipe.yaml, inputs.json and run.json below `output`."""
-    listing = [{"crawl": file.crawl, "path": file.path, "uri": file.uri} for file in files]
+    """Write recipe.yaml, inputs.json and run.json below `output`; secrets in URIs stay out."""
+    listing = [
+        {"crawl": file.crawl, "path": file.path, "uri": without_secrets(file.uri)} for file in files
+    ]
     contents = {
         "recipe.yaml": to_yaml(recipe),
         "inputs.json": json.dumps(listing, indent=1),
