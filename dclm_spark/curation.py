@@ -3,24 +3,29 @@
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
+from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from dclm_spark.crawl.listing import InputFile
-from dclm_spark.errors import BalanceError
+from dclm_spark.errors import BalanceError, SettingError
 from dclm_spark.recipes.recipe import FileReference, Recipe
 from dclm_spark.run.manifests import StageOutput, Unit, unit_key
 from dclm_spark.run.stage import run_units
 from dclm_spark.run.tables import spark_schema, work_frame
 from dclm_spark.settings import to_dict
-from udfs.commit import COMMITTED
+from udfs.commit import COMMITTED, report_of
 from udfs.curation import CurationSettings, InputUnit, curate_file
+from udfs.resuming import ReadSettings
 from udfs.tally import documents_by_fate
 
 LOGGER = logging.getLogger("dclm_spark")
 STAGE = "documents"
+# Common Crawl's web server, unlike its bucket, is not made for hundreds of connections.
+HTTP_READERS = 10
 _WORK = pa.schema(
     [(name, pa.string()) for name in ("unit", "key", "crawl", "path", "uri", "kind")]
 )
@@ -44,6 +49,8 @@ def curate(
         for file in inputs
     }
     sources = {unit_name(file): file for file in inputs}
+    readers = max_readers(inputs, settings.extraction.reading)
+    settings = _read_by(settings, readers)
 
     def execute(pending: list[Unit]) -> DataFrame:
         rows = [_work_row(unit, sources[unit.name]) for unit in pending]
@@ -52,10 +59,14 @@ def curate(
             for batch in batches:
                 for row in batch.to_pylist():
                     unit, key = row.pop("unit"), row.pop("key")
-                    source = InputUnit(**row)
-                    yield curate_file(source, settings, unit=unit, key=key, directory=directory)
+                    # A task of several files that failed at one has committed those before it.
+                    done = report_of(directory, unit, key) if readers and _retried() else None
+                    yield done or curate_file(
+                        InputUnit(**row), settings, unit=unit, key=key, directory=directory
+                    )
 
-        return work_frame(spark, rows, _WORK).mapInArrow(run, spark_schema(COMMITTED))
+        frame = work_frame(spark, rows, _WORK, max_tasks=readers)
+        return frame.mapInArrow(run, spark_schema(COMMITTED))
 
     output = run_units(
         spark, stage=STAGE, directory=directory, units=list(units.values()), execute=execute
@@ -63,6 +74,31 @@ def curate(
     for manifest in output.manifests:
         _check_records(manifest)
     return output
+
+
+def max_readers(inputs: Sequence[InputFile], reading: ReadSettings) -> int | None:
+    """Return how many input files may be read at a time, None where only tasks limit it.
+
+    Raises SettingError for a limit on requests that no number of readers can share.
+    """
+    by_http = any(file.uri.startswith(("http://", "https://")) for file in inputs)
+    readers = reading.max_concurrent_reads or (HTTP_READERS if by_http else None)
+    if readers is None and reading.max_requests_per_second:
+        raise SettingError(
+            f"extraction.reading.max_requests_per_second = {reading.max_requests_per_second}: set "
+            "extraction.reading.max_concurrent_reads too, so that each reader knows its share"
+        )
+    return readers
+
+
+def _read_by(settings: CurationSettings, readers: int | None) -> CurationSettings:
+    reading = replace(settings.extraction.reading, max_concurrent_reads=readers or 0)
+    return replace(settings, extraction=replace(settings.extraction, reading=reading))
+
+
+def _retried() -> bool:
+    context = TaskContext.get()
+    return context is not None and context.attemptNumber() > 0
 
 
 def curation_settings(recipe: Recipe) -> CurationSettings:

@@ -35,6 +35,17 @@ def committed(unit: str, rows: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict({"unit": [unit], "rows": [rows]}, schema=COMMITTED)
 
 
+def report_of(directory: str, unit: str, key: str) -> pa.RecordBatch | None:
+    """Return what committing `unit` reported, None where it is not committed with this key."""
+    try:
+        manifest = json.loads(storage.read_bytes(manifest_uri(directory, unit)))
+    except storage.MissingObjectError:
+        return None
+    if manifest["key"] != key:
+        return None
+    return committed(unit, sum(file["rows"] for file in manifest["files"]))
+
+
 @dataclass(frozen=True, kw_only=True)
 class FileEntry:
     """A published file: its path relative to the stage directory, rows, size and checksum."""

@@ -42,9 +42,15 @@ class ReadSettings:
     """How patiently remote storage is read.
 
     The defaults follow what Common Crawl asks of bulk readers: at most one retry a second, many
-    retries, longer waits under pressure. The number of connections is that of running tasks (one
-    each), so Spark's parallelism is the cap on concurrent downloads.
+    retries, longer waits under pressure. A task has one connection.
     """
+
+    # Input files that a whole cluster reads at a time; 0: ten where inputs come by http(s), else
+    # as many as there are tasks.
+    max_concurrent_reads: int = 0
+    # Requests for input files by the whole cluster, retries included; 0: no limit. Every reader
+    # gets its share, so it takes max_concurrent_reads too.
+    max_requests_per_second: float = 0.0
 
     # Failures in a row, without a byte of progress between them, before a read gives up.
     max_attempts: int = 100
@@ -56,6 +62,19 @@ class ReadSettings:
     read_timeout_seconds: float = 60.0
     # Sent in the User-Agent, so that an operator can reach whoever runs the job.
     contact_url: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse limits that are no limits."""
+        for name in ("max_concurrent_reads", "max_requests_per_second"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} = {getattr(self, name)}: must not be negative; 0 is none")
+
+    @property
+    def min_request_interval_seconds(self) -> float:
+        """Return how long one reader waits between two requests."""
+        if not self.max_requests_per_second:
+            return 0.0
+        return max(self.max_concurrent_reads, 1) / self.max_requests_per_second
 
     @property
     def user_agent(self) -> str:
@@ -160,6 +179,7 @@ class Stream:
         self.uri = shown(uri)
         self._opener, self._position = opener, offset
         self._patience = Patience(settings, uri)
+        self._min_interval_seconds = settings.min_request_interval_seconds
         self._body: Body | None = None
         self.size_bytes: int | None = None
         self.etag: str | None = None
@@ -201,6 +221,7 @@ class Stream:
     def _connect(self) -> None:
         if self._body is not None:
             return
+        _wait_for_turn(self._min_interval_seconds)
         body = self._opener(self._position, self.etag, None)
         changed = (self.etag is not None and body.etag != self.etag) or (
             self.size_bytes is not None and body.size_bytes != self.size_bytes
@@ -222,6 +243,16 @@ class Stream:
                 f"the body ended at byte {self._position} of {self.size_bytes}"
             )
         return data
+
+
+# When this process last opened an object under a limit on requests.
+_last_turn_seconds = [0.0]
+
+
+def _wait_for_turn(min_interval_seconds: float) -> None:
+    if min_interval_seconds:
+        time.sleep(max(0.0, _last_turn_seconds[0] + min_interval_seconds - time.monotonic()))
+        _last_turn_seconds[0] = time.monotonic()
 
 
 def changed_error(uri: str) -> StorageError:

@@ -19,11 +19,19 @@ def spark_schema(schema: pa.Schema) -> StructType:
     return from_arrow_schema(schema)
 
 
-def work_frame(spark: SparkSession, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> DataFrame:
-    """Return one row per piece of work, each in a partition (and so a task) of its own."""
+def work_frame(
+    spark: SparkSession,
+    rows: Sequence[dict[str, Any]],
+    schema: pa.Schema,
+    max_tasks: int | None = None,
+) -> DataFrame:
+    """Return one row per piece of work, each in a partition (and so a task) of its own.
+
+    With `max_tasks`, no more partitions than that, which share the rows evenly.
+    """
     data = [tuple(row[name] for name in schema.names) for row in rows]
     frame = spark.createDataFrame(data, spark_schema(schema))
-    return frame.repartition(max(len(data), 1))
+    return frame.repartition(max(min(len(data), max_tasks or len(data)), 1))
 
 
 def read_table(uri: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
