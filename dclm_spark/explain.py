@@ -1,13 +1,14 @@
 """The history of one page: every record of its URL (or id), what each stage decided, its text."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dclm_spark.crawl.listing import InputFile
 from dclm_spark.errors import InputError
 from udfs import storage
 
@@ -66,28 +67,42 @@ def _key(page: str) -> tuple[str, str | bytes]:
     return "url", page
 
 
-def final_text(output: str, history: list[StageRow]) -> str:
-    """Return the document's latest text; a page without one is extracted again from its WARC."""
+def final_text(output: str, history: list[StageRow], inputs: Sequence[InputFile] = ()) -> str:
+    """Return the document's latest text; a page without one is extracted again from its WARC.
+
+    `inputs` say where the input files lie now; without them, where they lay in the run. Raises
+    InputError for a file whose address was signed: what signs it is not on record.
+    """
     texts = [entry.text for entry in history if entry.text is not None]
     if texts:
         return texts[-1]
-    return _text_from_input(output, history[0].row)
+    return _text_from_input(output, history[0].row, inputs)
 
 
-def _text_from_input(output: str, row: dict[str, Any]) -> str:
+def _text_from_input(output: str, row: dict[str, Any], inputs: Sequence[InputFile]) -> str:
     from dclm_spark.recipes.recipe import Recipe
     from dclm_spark.settings import from_dict
     from udfs.extraction import extract_one
 
-    inputs = json.loads(storage.read_bytes(storage.join(output, "inputs.json")))
-    uri = next(
-        entry["uri"]
-        for entry in inputs
-        if (entry["crawl"], entry["path"]) == (row["crawl"], row["warc_path"])
-    )
+    uri = _input_uri(output, (row["crawl"], row["warc_path"]), inputs)
     recipe = from_dict(Recipe, _yaml(output))
     text: str = extract_one(uri, row["warc_offset"], recipe.extraction)
     return text
+
+
+def _input_uri(output: str, file: tuple[str, str], inputs: Sequence[InputFile]) -> str:
+    given = {(one.crawl, one.path): one.uri for one in inputs}
+    if file in given:
+        return given[file]
+    recorded = json.loads(storage.read_bytes(storage.join(output, "inputs.json")))
+    entry = next(one for one in recorded if (one["crawl"], one["path"]) == file)
+    if inputs or entry.get("signed"):
+        reason = "--input does not name it" if inputs else "what signed its address is not kept"
+        raise InputError(
+            f"{entry['uri']}: the text has to be read from this input again, but {reason}; "
+            "give the --input and --base of the run, freshly signed"
+        )
+    return str(entry["uri"])
 
 
 def _yaml(output: str) -> dict[str, Any]:

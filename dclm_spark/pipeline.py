@@ -27,6 +27,7 @@ from dclm_spark.tokens.encode import encode
 from dclm_spark.tokens.shards import write_manifest, write_shards
 from udfs import storage
 from udfs.curation import DOCUMENTS
+from udfs.resuming import shown
 from udfs.tokens import load_encoder, tokenizer_fingerprint
 
 LOGGER = logging.getLogger("dclm_spark")
@@ -89,7 +90,8 @@ def build_baseline(
     check_model(recipe.quality)
     files = list_inputs(inputs, base)
     if not files:
-        raise InputError(f"--input {inputs}: it names no file")
+        named = ", ".join(shown(item) for item in inputs.split(","))
+        raise InputError(f"--input {named}: it names no file")
     identity = run_identity(recipe, files)
     write_run_record(output, recipe, files, identity)
     run = _run_stages(spark, files, recipe, place or stages_below(output))

@@ -3,6 +3,7 @@
 import argparse
 
 from dclm_spark.command import run_command
+from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.explain import describe, explain, final_text
 from dclm_spark.pipeline import absolute
 
@@ -13,12 +14,15 @@ def main() -> None:
     parser.add_argument("page", help="URL as it stands in the WARC, or a doc_id in hex")
     parser.add_argument("--output", required=True, help="the run's folder or s3:// prefix")
     parser.add_argument("--text", action="store_true", help="print the text, too")
+    parser.add_argument("--input", help="where the inputs lie now, if that changed or is signed")
+    parser.add_argument("--base", help="what a listing's paths are below, with --input")
     arguments = parser.parse_args()
+    inputs = list_inputs(arguments.input, arguments.base) if arguments.input else []
     output = absolute(arguments.output)
     for history in explain(output, arguments.page):
         print(describe(history))
         if arguments.text:
-            print(f"\n{final_text(output, history)}\n")
+            print(f"\n{final_text(output, history, inputs)}\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Objects behind http:// and https://, such as Common Crawl's data.commoncrawl.org."""
 
+import base64
 import email.utils
 import http.client
 import re
@@ -9,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from typing import cast
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from udfs.resuming import (
     Body,
@@ -94,7 +96,11 @@ def request(
 ) -> http.client.HTTPResponse:
     """Send one request; raise TransientStorageError for what may pass, StorageError otherwise."""
     headers = {"User-Agent": settings.user_agent, "Accept-Encoding": "identity"} | headers
-    prepared = urllib.request.Request(url, headers=headers, method=method)
+    address, authorization = _credentials_apart(url)
+    prepared = urllib.request.Request(address, headers=headers, method=method)
+    if authorization:
+        # Not for the server that a redirect names.
+        prepared.add_unredirected_header("Authorization", authorization)
     try:
         response = urllib.request.urlopen(prepared, timeout=settings.read_timeout_seconds)
     except urllib.error.HTTPError as error:
@@ -104,6 +110,16 @@ def request(
     except (OSError, http.client.HTTPException) as error:
         raise TransientStorageError(f"no connection ({error!r})") from None
     return cast(http.client.HTTPResponse, response)
+
+
+def _credentials_apart(url: str) -> tuple[str, str]:
+    """Return `url` without user and password, and the header that stands for them ("": none)."""
+    parts = urlsplit(url)
+    user, found, host = parts.netloc.rpartition("@")
+    if not found:
+        return url, ""
+    token = base64.b64encode(unquote(user).encode()).decode()
+    return urlunsplit(parts._replace(netloc=host)), f"Basic {token}"
 
 
 def _status_error(url: str, error: urllib.error.HTTPError) -> StorageError:

@@ -10,10 +10,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 Result = TypeVar("Result")
 
-# Query fields of addresses signed for AWS, Google, Azure and CloudFront, and of plain tokens.
-_SECRET_FIELD = re.compile(
-    r"x-(?:amz|goog)-.*|awsaccesskeyid|googleaccessid|signature|sig|expires|policy|key-pair-id"
-    r"|s[eiprtv]|sk[a-z]{1,3}|(?:access_?)?token|(?:api_?)?key|password|secret",
+# Query fields that say which object is meant. Others may be secrets, whatever they are called.
+_NAMING_FIELD = re.compile(
+    r"(?:version|file|dataset|object)?_?id|file(?:name)?|name|path|generation|revision|ref|version"
+    r"|download|format|alt|split|config|raw",
     re.IGNORECASE,
 )
 
@@ -112,14 +112,19 @@ def shown(uri: str) -> str:
 def without_secrets(uri: str) -> str:
     """Return `uri` without user, password and what signs a request: what may be kept on record.
 
-    Other parts of a query stay, for they may say which object is meant. A record of an address
-    that was signed anew is therefore the same.
+    Of a query only those fields stay that usually say which object is meant. A record of an
+    address that was signed anew is therefore the same.
     """
     if "://" not in uri:
         return uri
+    if not uri.startswith(("http://", "https://")):
+        # Elsewhere "?" and "#" are letters of a key.
+        scheme, _, rest = uri.partition("://")
+        host, slash, key = rest.partition("/")
+        return f"{scheme}://{host.rpartition('@')[2]}{slash}{key}"
     parts = urlsplit(uri)
     fields = parse_qsl(parts.query, keep_blank_values=True)
-    kept = [(name, value) for name, value in fields if not _SECRET_FIELD.fullmatch(name)]
+    kept = [(name, value) for name, value in fields if _NAMING_FIELD.fullmatch(name)]
     query = parts.query if len(kept) == len(fields) else urlencode(kept)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
 

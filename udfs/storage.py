@@ -122,7 +122,10 @@ def delete(uri: str, settings: ReadSettings = _DEFAULT) -> None:
 
 
 def join(base: str, *parts: str) -> str:
-    """Return `base`/`parts`; a part that leaves `base` (absolute, `..`) is refused."""
+    """Return `base`/`parts`; a part that leaves `base` (absolute, `..`) is refused.
+
+    The query of a web address stays at the end: some stores sign a whole folder.
+    """
     for part in parts:
         segments = part.split("/")
         if "\0" in part or "\\" in part or any(name in ("", ".", "..") for name in segments):
@@ -130,7 +133,11 @@ def join(base: str, *parts: str) -> str:
                 f"{part!r} is no name inside {shown(base)}: allowed are relative names "
                 "without '..', backslashes, empty or '.' parts."
             )
-    return "/".join([base.rstrip("/"), *parts]) or "/"
+    query = ""
+    if base.startswith(("http://", "https://")):
+        base, mark, query = base.partition("?")
+        query = mark + query
+    return ("/".join([base.rstrip("/"), *parts]) or "/") + query
 
 
 def is_local(uri: str) -> bool:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from dclm_spark.errors import InputError
 from udfs import storage
+from udfs.resuming import shown
 
 _WARC, _OFFSET, _LENGTH = "warc_filename", "warc_record_offset", "warc_record_length"
 _LANGUAGES, _MIME, _STATUS = "content_languages", "content_mime_detected", "fetch_status"
@@ -212,8 +213,9 @@ def _check_columns(uri: str, present: Sequence[str], needed: Sequence[str]) -> N
     missing = [name for name in (_WARC, _OFFSET, _LENGTH, *needed) if name not in present]
     if missing:
         raise InputError(
-            f"--index {uri}: it has no column {missing[0]}, which the filters need; crawls before "
-            "2018-39 have no languages and no detected MIME type: leave those filters empty"
+            f"--index {shown(uri)}: it has no column {missing[0]}, which the filters need; "
+            "crawls before 2018-39 have no languages and no detected MIME type: "
+            "leave those filters empty"
         )
 
 

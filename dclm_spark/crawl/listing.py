@@ -9,12 +9,14 @@ from pathlib import Path
 
 from dclm_spark.errors import InputError
 from udfs import storage
+from udfs.resuming import shown
 
 WARC_SUFFIXES = (".warc.gz", ".warc", ".warc.zst", ".warc.lz4", ".arc.gz", ".arc")
 PREEXTRACTED_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".json.zst", ".parquet")
 UNKNOWN_CRAWL = "unknown"
 _CRAWL = re.compile(r"(?:crawl-data|crawl)/([^/]+)/|\b(CC-MAIN-\d{4}-\d{2}(?:-\d{2})?)\b")
 _GLOB = re.compile(r"[*?\[]")
+_WEB = ("http://", "https://")
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -35,8 +37,9 @@ def list_inputs(inputs: str, base: str | None = None) -> list[InputFile]:
     """Return the files that `inputs` names, sorted by (crawl, path).
 
     `inputs` is one or more of, separated by commas: a `*.paths.gz` (or `.paths`) listing whose
-    lines lie below `base`, a directory, a glob, a file. Raises InputError for what does not exist,
-    has an unknown suffix or is named twice.
+    lines lie below `base` or are addresses themselves, a directory, a glob, a file. A query, such
+    as a signature, is part of an address but not of a file's name. Raises InputError for what does
+    not exist, has an unknown suffix or is named twice.
     """
     files: list[InputFile] = []
     for item in filter(None, (part.strip() for part in inputs.split(","))):
@@ -49,15 +52,17 @@ def list_inputs(inputs: str, base: str | None = None) -> list[InputFile]:
 
 
 def _is_listing(item: str) -> bool:
-    return item.endswith((".paths.gz", ".paths"))
+    return _name(item).endswith((".paths.gz", ".paths"))
 
 
 def _listed(listing: str, base: str | None) -> list[InputFile]:
     content = storage.read_bytes(listing)
-    text = (gzip.decompress(content) if listing.endswith(".gz") else content).decode()
+    text = (gzip.decompress(content) if _name(listing).endswith(".gz") else content).decode()
     paths = [line.strip() for line in text.splitlines() if line.strip()]
     if not paths:
         return []
+    if "://" in paths[0]:
+        return _named_uris(paths, base)
     base = base if base is not None else _base_of(listing, paths[0])
     crawl = _crawl_of(paths[0]) or _crawl_of(listing) or UNKNOWN_CRAWL
     return [
@@ -80,28 +85,35 @@ def _base_of(listing: str, first: str) -> str:
     elif "/crawl-data/" in listing and first.startswith("crawl-data/"):
         return listing[: listing.index("/crawl-data/")]
     raise InputError(
-        f"--input {listing}: its first line {first} lies below none of the listing's folders; "
-        "give the folder, bucket or URL that the lines are below with --base"
+        f"--input {shown(listing)}: its first line {first} lies below none of the listing's "
+        "folders; give the folder, bucket or URL that the lines are below with --base"
     )
 
 
 def _named(item: str, base: str | None) -> list[InputFile]:
     uris = _expanded(item)
     if not uris:
-        raise InputError(f"--input {item}: there is no such file, and no file below it")
-    root = base or _common_root(uris)
+        raise InputError(f"--input {shown(item)}: there is no such file, and no file below it")
+    return _named_uris(uris, base)
+
+
+def _named_uris(uris: Sequence[str], base: str | None) -> list[InputFile]:
+    names = [_name(uri) for uri in uris]
+    root = base or _common_root(names)
     return [
         InputFile(
-            crawl=_crawl_of(uri) or UNKNOWN_CRAWL,
-            path=_path_below(root, uri),
+            crawl=_crawl_of(name) or UNKNOWN_CRAWL,
+            path=_path_below(root, name),
             uri=uri,
-            kind=_kind(uri),
+            kind=_kind(name),
         )
-        for uri in uris
+        for name, uri in zip(names, uris, strict=True)
     ]
 
 
 def _expanded(item: str) -> list[str]:
+    if item.startswith(_WEB):
+        return [item]
     if _GLOB.search(item):
         return _globbed(item)
     if storage.is_local(item):
@@ -146,6 +158,11 @@ def _path_below(root: str, uri: str) -> str:
     if found:
         return found.group()
     return uri[len(root) :] if uri.startswith(root) else uri.rpartition("/")[2]
+
+
+def _name(uri: str) -> str:
+    """Return an address without its query, which on the web is no part of a file's name."""
+    return shown(uri) if uri.startswith(_WEB) else uri
 
 
 def _crawl_of(text: str) -> str | None:

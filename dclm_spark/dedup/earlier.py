@@ -17,6 +17,7 @@ from dclm_spark.settings import settings_hash
 from udfs import storage
 from udfs.curation import DOCUMENTS
 from udfs.global_ngrams import NGRAM_VERSION
+from udfs.resuming import shown
 
 # Where a run's output has its tables.
 TABLES = ("stages", "deduplicated-tables")
@@ -54,13 +55,13 @@ def earlier_keys(settings: DeduplicationSettings) -> list[str]:
         marker = f"{_table(uri, settings)}.json"
         if not storage.exists(marker):
             raise SettingError(
-                f"deduplication.earlier: {uri} has no table of method {settings.method!r} "
+                f"deduplication.earlier: {shown(uri)} has no table of method {settings.method!r} "
                 f"({marker}); expected the output folder of a finished run with that method"
             )
         stored = json.loads(storage.read_bytes(marker))
         if stored["facts"]["kind"] != _kind(settings):
             raise SettingError(
-                f"deduplication.earlier: the table of {uri} was made with other n-gram or "
+                f"deduplication.earlier: the table of {shown(uri)} was made with other n-gram or "
                 "signature settings, or another version; run that crawl again with this recipe"
             )
         keys.append(stored["key"])

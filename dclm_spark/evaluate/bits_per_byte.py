@@ -14,6 +14,7 @@ from dclm_spark.evaluate.data import DataRoot
 from dclm_spark.evaluate.prompts import Candidate, Tokenizer
 from dclm_spark.evaluate.scoring import WINDOW_ITEMS, Scorer
 from dclm_spark.evaluate.uncertainty import Metric, Stratum
+from udfs.resuming import shown
 
 
 def read_texts(uri: str) -> list[str]:
@@ -21,7 +22,7 @@ def read_texts(uri: str) -> list[str]:
     folder, _, name = uri.rpartition("/")
     content = DataRoot(folder or ".").read(name)
     if content is None:
-        raise InputError(f"heldout = {uri}: no such file; give JSON lines with a text field")
+        raise InputError(f"heldout = {shown(uri)}: no such file; give JSON lines with a text field")
     if name.endswith(".zst"):
         content = zstandard.ZstdDecompressor().decompressobj().decompress(content)
     elif name.endswith(".gz"):

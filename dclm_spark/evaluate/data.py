@@ -17,6 +17,7 @@ import zstandard
 
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.tasks import Task
+from udfs.resuming import shown
 
 Row = dict[str, Any]
 
@@ -97,7 +98,7 @@ def load_task(task: Task, root: str | Path, gpqa_password: str = GPQA_PASSWORD) 
     expected = facts.get("sha256_uncompressed", "")
     if expected and expected != digest:
         raise InputError(
-            f"{task.label}: {task.file} at {root} has SHA-256 {digest}, tasks.tsv says "
+            f"{task.label}: {task.file} at {shown(str(root))} has SHA-256 {digest}, tasks.tsv says "
             f"{expected}; fetch the file again or correct tasks.tsv"
         )
     return TaskData(
@@ -129,7 +130,7 @@ def _content(source: DataRoot, task: Task, paths: tuple[str, ...]) -> bytes:
         content = source.read(path)
         if content is not None:
             return _decompressed(content) if path.endswith(".zst") else content
-    raise MissingDataError(f"{task.label}: no {' or '.join(paths)} at {source.uri}")
+    raise MissingDataError(f"{task.label}: no {' or '.join(paths)} at {shown(source.uri)}")
 
 
 def _decompressed(content: bytes) -> bytes:

@@ -24,6 +24,7 @@ from dclm_spark.evaluate.scoring import score_rows
 from dclm_spark.evaluate.suite import data_baseline, suite_metrics, task_metrics
 from dclm_spark.evaluate.tasks import CORE, EXTENDED, MMLU, Task
 from dclm_spark.settings import to_dict
+from udfs.resuming import shown
 
 # Raised when a change of code changes records, so that old ones are not resumed.
 RECORDS_VERSION = 1
@@ -81,7 +82,9 @@ def evaluate(
     for uri in settings.heldout:
         name = heldout_name(uri)
         if name in results.heldout:
-            raise SettingError(f"heldout = {uri}: another file is called {name!r} too; rename one")
+            raise SettingError(
+                f"heldout = {shown(uri)}: another file is called {name!r} too; rename one"
+            )
         results.heldout[name] = _heldout_records(model, uri, output / "heldout", settings)
     summary = summarize(results)
     write_atomically(output / "results.json", json.dumps(summary, indent=1))

@@ -20,6 +20,7 @@ from dclm_spark.errors import InputError, SettingError
 from udfs import storage
 from udfs.cache import fetch
 from udfs.quality import QualityModel
+from udfs.resuming import shown
 
 _GLIBC_M_PERTURB = -6
 POSITIVE, NEGATIVE = "hq", "cc"
@@ -86,7 +87,7 @@ def read_texts(uris: str) -> Iterator[str]:
                 text = json.loads(line)["text"]
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(
-                    f"{uri} line {number}: expected a JSON object with a `text` ({error!r})"
+                    f"{shown(uri)} line {number}: expected a JSON object with a `text` ({error!r})"
                 ) from None
             yield str(text)
 

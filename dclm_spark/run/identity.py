@@ -58,7 +58,9 @@ def write_run_record(
 ) -> None:
     """Write recipe.yaml, inputs.json and run.json below `output`; secrets in URIs stay out."""
     listing = [
-        {"crawl": file.crawl, "path": file.path, "uri": without_secrets(file.uri)} for file in files
+        {"crawl": file.crawl, "path": file.path, "uri": without_secrets(file.uri)}
+        | ({"signed": True} if without_secrets(file.uri) != file.uri else {})
+        for file in files
     ]
     contents = {
         "recipe.yaml": to_yaml(recipe),

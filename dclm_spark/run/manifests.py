@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import udfs
+from dclm_spark.settings import to_dict
 from udfs import storage
 from udfs.commit import manifest_uri
 
@@ -73,8 +74,11 @@ def code_version() -> str:
 
 
 def unit_key(*parts: Any) -> str:
-    """Return the key of a unit: a hash of its inputs, its settings and the code version."""
-    text = json.dumps([code_version(), *parts], sort_keys=True, default=str)
+    """Return the key of a unit: a hash of its inputs, its settings and the code version.
+
+    What signs a URI in them is no part of it (see `dclm_spark.settings.to_dict`).
+    """
+    text = json.dumps([code_version(), *map(to_dict, parts)], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
