@@ -2,7 +2,8 @@
 
 boto3 repeats no request here: all retrying is ours (`udfs.resuming`), so that a cap on attempts
 and a wait mean the same for every request. The endpoint, region and credentials are those that
-boto3 finds by itself (AWS_ENDPOINT_URL, profiles, instance roles).
+boto3 finds by itself (AWS_ENDPOINT_URL, profiles, instance roles). gs:// is Google's store spoken
+to in the same protocol, with the HMAC keys in GS_ACCESS_KEY_ID and GS_SECRET_ACCESS_KEY.
 """
 
 import os
@@ -27,12 +28,14 @@ _TRANSIENT_CODES = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingExcep
                     "RequestLimitExceeded", "InternalError", "ServiceUnavailable"}  # fmt: skip
 _CREDENTIAL_CODES = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}  # fmt: skip # noqa: E501
 # One client per process: boto3's connections must not be shared across a fork.
-_clients: dict[tuple[int, ReadSettings], Any] = {}
+_clients: dict[tuple[int, str, ReadSettings], Any] = {}
+_GOOGLE_ENDPOINT = "https://storage.googleapis.com"
 
 
-def client(settings: ReadSettings) -> Any:
-    """Return this process's S3 client, built at the first call."""
-    key = (os.getpid(), settings)
+def client(settings: ReadSettings, uri: str = "s3://") -> Any:
+    """Return this process's client for the store of `uri`, built at the first call."""
+    scheme = uri.partition("://")[0]
+    key = (os.getpid(), scheme, settings)
     if key not in _clients:
         import boto3
         from botocore.config import Config
@@ -49,16 +52,33 @@ def client(settings: ReadSettings) -> Any:
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
+            **(_google_access(uri) if scheme == "gs" else {}),
         )
     return _clients[key]
 
 
+def _google_access(uri: str) -> dict[str, str | None]:
+    names = ("GS_ACCESS_KEY_ID", "GS_SECRET_ACCESS_KEY")
+    if missing := [name for name in names if not os.environ.get(name)]:
+        raise StorageError(
+            f"{uri}: {' and '.join(missing)} not set. gs:// needs an HMAC key of a service account "
+            "(Cloud Storage, Settings, Interoperability) in these variables, on the driver and on "
+            "executors (spark.executorEnv.*)."
+        )
+    return {
+        "endpoint_url": os.environ.get("GS_ENDPOINT_URL", _GOOGLE_ENDPOINT),
+        "aws_access_key_id": os.environ[names[0]],
+        "aws_secret_access_key": os.environ[names[1]],
+        "region_name": "auto",
+    }
+
+
 def bucket_and_key(uri: str) -> tuple[str, str]:
-    """Split s3://bucket/key."""
+    """Split s3://bucket/key or gs://bucket/key."""
     parts = urlsplit(uri, allow_fragments=False)
     key = uri.split("://", 1)[1].partition("/")[2]
     if not parts.netloc:
-        raise StorageError(f"{uri!r} names no bucket; an S3 address is s3://BUCKET/KEY.")
+        raise StorageError(f"{uri!r} names no bucket; an address is s3://BUCKET/KEY.")
     return parts.netloc, key
 
 
@@ -146,7 +166,7 @@ class S3Opener:
             arguments["Range"] = f"bytes={offset}-{end}"
         if etag:
             arguments["IfMatch"] = etag
-        store = client(self._settings)
+        store = client(self._settings, self._uri)
         return _S3Body(self._uri, attempt(self._uri, lambda: store.get_object(**arguments)))
 
 
@@ -155,7 +175,7 @@ def call(uri: str, settings: ReadSettings, method: str, **arguments: Any) -> Any
     bucket, _ = bucket_and_key(uri)
 
     def operation() -> Any:
-        return getattr(client(settings), method)(Bucket=bucket, **arguments)
+        return getattr(client(settings, uri), method)(Bucket=bucket, **arguments)
 
     return with_retries(uri, settings, lambda: attempt(uri, operation))
 
@@ -181,7 +201,7 @@ def upload_file(local_path: str, uri: str, settings: ReadSettings) -> None:
 
     def operation() -> None:
         try:
-            client(settings).upload_file(local_path, bucket, key)
+            client(settings, uri).upload_file(local_path, bucket, key)
         except Boto3Error as error:
             raise error.__context__ or error from None
 

@@ -1,4 +1,4 @@
-"""Files by URI: local paths (or file://), s3://, https:// and http:// (read only)."""
+"""Files by URI: local paths (or file://), s3://, gs://, https:// and http:// (read only)."""
 
 import io
 import os
@@ -26,7 +26,8 @@ __all__ = [
 ]  # fmt: skip
 
 _DEFAULT = ReadSettings()
-_SCHEMES = ("file", "s3", "https", "http")
+_SCHEMES = ("file", "s3", "gs", "https", "http")
+_STORES = ("s3", "gs")
 _TEMPORARY_SUFFIX = ".being-written"
 
 
@@ -86,7 +87,8 @@ def list_files(uri: str, settings: ReadSettings = _DEFAULT) -> list[str]:
     _require_s3(uri, "list")
     bucket, _ = s3_stream.bucket_and_key(uri)
     keys = s3_stream.list_keys(uri, settings)
-    return sorted(f"s3://{bucket}/{key}" for key in keys if not key.endswith("/"))
+    scheme = _scheme(uri)
+    return sorted(f"{scheme}://{bucket}/{key}" for key in keys if not key.endswith("/"))
 
 
 def exists(uri: str, settings: ReadSettings = _DEFAULT) -> bool:
@@ -105,7 +107,7 @@ def size_bytes(uri: str, settings: ReadSettings = _DEFAULT) -> int:
         if not path.is_file():
             raise MissingObjectError(f"{path}: there is no such file.")
         return path.stat().st_size
-    if _scheme(uri) == "s3":
+    if _scheme(uri) in _STORES:
         return int(_call_s3(uri, settings, "read", "head_object")["ContentLength"])
     size = _http_size(uri, settings)
     if size is None:
@@ -167,7 +169,7 @@ def _opener(uri: str, settings: ReadSettings) -> Opener:
     scheme = _scheme(uri)
     if scheme == "file":
         return lambda offset, etag, length: _LocalBody(uri, offset)
-    if scheme == "s3":
+    if scheme in _STORES:
         from udfs.s3_stream import S3Opener
 
         return S3Opener(uri, settings)
@@ -184,9 +186,9 @@ def _http_size(uri: str, settings: ReadSettings) -> int | None:
 
 
 def _require_s3(uri: str, action: str) -> None:
-    if _scheme(uri) != "s3":
+    if _scheme(uri) not in _STORES:
         raise StorageError(
-            f"Cannot {action} {shown(uri)}: http(s) is read only; use s3:// or a path."
+            f"Cannot {action} {shown(uri)}: http(s) is read only; use s3://, gs:// or a path."
         )
 
 

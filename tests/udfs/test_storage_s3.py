@@ -58,6 +58,23 @@ def test_what_is_written_to_s3_can_be_read_listed_and_deleted(bucket, tmp_path):
     assert not storage.exists(uri, QUICK)
 
 
+def test_gs_is_the_same_store_with_keys_of_its_own(bucket, aws):
+    aws.setenv("GS_ENDPOINT_URL", s3_stream.client(QUICK).meta.endpoint_url)
+    with pytest.raises(StorageError, match="GS_ACCESS_KEY_ID and GS_SECRET_ACCESS_KEY not set"):
+        storage.write_bytes("gs://pool/a", b"", QUICK)
+    aws.setenv("GS_ACCESS_KEY_ID", "GOOGEXAMPLE")
+    aws.setenv("GS_SECRET_ACCESS_KEY", "verysecret")
+    aws.delenv("AWS_ACCESS_KEY_ID")
+    uri = storage.join("gs://pool", "run", "a.json")
+    storage.write_bytes(uri, b"0123456789", QUICK)
+    assert storage.list_files("gs://pool/run", QUICK) == [uri]
+    with storage.open_stream(uri, 4, QUICK) as stream:
+        assert stream.read() == b"456789"
+    storage.delete(uri, QUICK)
+    assert not storage.exists(uri, QUICK)
+    aws.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+
+
 def test_a_missing_key_or_bucket_is_a_clear_error(bucket):
     with pytest.raises(MissingObjectError, match="no such object"):
         storage.open_stream(f"{bucket}/absent", settings=QUICK)
