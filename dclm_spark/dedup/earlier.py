@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from dclm_spark.dedup.checkpoints import checkpoint
+from dclm_spark.dedup.checkpoints import checkpoint, open_table
 from dclm_spark.dedup.minhash import signature_table
 from dclm_spark.dedup.ngrams import ngram_table
 from dclm_spark.errors import SettingError
@@ -70,7 +70,7 @@ def earlier_keys(settings: DeduplicationSettings) -> list[str]:
 
 def earlier_tables(spark: SparkSession, settings: DeduplicationSettings) -> DataFrame | None:
     """Return the rows of all tables that `settings.earlier` names, None for none."""
-    return _union([spark.read.parquet(_table(uri, settings)) for uri in settings.earlier])
+    return _union([open_table(spark, _table(uri, settings)) for uri in settings.earlier])
 
 
 def _union(tables: Sequence[DataFrame]) -> DataFrame | None:

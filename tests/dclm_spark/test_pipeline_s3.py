@@ -191,3 +191,26 @@ def test_a_run_on_s3_writes_the_bytes_of_a_local_one_through_every_fault(
     assert set(proxy.gets("calm", ".warc.gz").values()) == {1}
     assert len(proxy.gets("calm", ".warc.gz")) == 6
     assert proxy.gets("calm", "quality.bin") == {"quality.bin": 1}
+
+
+@pytest.mark.parametrize("method", ["minhash", "global"])
+def test_dedup_of_the_whole_corpus_needs_no_jars_on_s3(
+    proxy, crawl, local, local_recipe, tmp_path, method
+):
+    deduplication = replace(local_recipe.deduplication, method=method)
+    recipe = replace(local_recipe, name=method, deduplication=deduplication)
+    file = tmp_path / "recipe.yaml"
+    file.write_text(to_yaml(recipe))
+    near = local | {"recipe": str(file), "output": str(tmp_path / "run")}
+    remote = in_bucket(method, crawl, recipe, tmp_path)
+    proxy.plan = lambda request: None
+    done = run(proxy, [near, remote], tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    expected, found = checksums(near["output"]), checksums(remote["output"])
+    # Tables between the steps have as many files as Spark had tasks.
+    names = [name for name in expected if "/kept/" in name or name.startswith("shards/")]
+    assert len(names) > 5
+    assert [found[name] for name in names] == [expected[name] for name in names]
+    again = run(proxy, [remote], tmp_path)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert "deduplicated: 0 units to do" in again.stderr
