@@ -9,6 +9,6 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$python" -m venv --copies "$folder/environment"
 "$folder/environment/bin/pip" install --quiet --constraint "$(dirname "$0")/constraints/ci.txt" \
-  "$(dirname "$0")/..[udfs,fast]" pandas venv-pack2
+  "$(dirname "$0")/..[udfs,fast,gcs]" pandas venv-pack2
 "$folder/environment/bin/venv-pack" --quiet --prefix "$folder/environment" --output "$target" --force
 echo "$target: submit with --archives $target#environment --conf spark.pyspark.python=./environment/bin/python"

@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument(
         "--base", help="URL, bucket or folder that the paths of a listing are below"
     )
-    parser.add_argument("--output", required=True, help="folder or s3:// prefix of the run")
+    parser.add_argument("--output", required=True, help="folder, s3:// or gs:// prefix of the run")
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
     add_recipe_arguments(parser)
     arguments = parser.parse_args()

@@ -12,7 +12,7 @@ def main() -> None:
     """Parse the command line and print one block per record of the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("page", help="URL as it stands in the WARC, or a doc_id in hex")
-    parser.add_argument("--output", required=True, help="the run's folder or s3:// prefix")
+    parser.add_argument("--output", required=True, help="the run's folder, s3:// or gs:// prefix")
     parser.add_argument("--text", action="store_true", help="print the text, too")
     parser.add_argument("--input", help="where the inputs lie now, if that changed or is signed")
     parser.add_argument("--base", help="what a listing's paths are below, with --input")

@@ -119,6 +119,16 @@ def end_after(count: int) -> Fault:
     return fault
 
 
+def shortened_to(count: int) -> Fault:
+    """Send `count` bytes and a Content-Length that agrees: nothing in the body looks wrong."""
+
+    def fault(handler: Handler, body: bytes, start: int) -> None:
+        handler.begin(body, start, count)
+        handler.wfile.write(body[:count])
+
+    return fault
+
+
 @contextmanager
 def serve(content: bytes, *faults: Fault) -> Iterator[FaultServer]:
     state = FaultServer(content, faults=list(faults))

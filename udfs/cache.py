@@ -25,7 +25,7 @@ class ChecksumError(ValueError):
 def fetch(uri: str, sha256: str | None = None, cache_directory: Path | None = None) -> Path:
     """Return a local file with the content of `uri`, verified against `sha256` where given.
 
-    Local paths and `package://module/file` are used where they lie. s3://, https:// and
+    Local paths and `package://module/file` are used where they lie. s3://, gs://, https:// and
     `hf://organisation/repository/file` are downloaded once per host, under a lock, into the folder
     named by DCLM_SPARK_CACHE (default ~/.cache/dclm_spark). Raises ChecksumError when the content
     is another one, also after a fresh download.

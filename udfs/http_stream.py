@@ -15,9 +15,11 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from udfs.resuming import (
     Body,
     MissingObjectError,
+    OutOfRangeError,
     ReadSettings,
     StorageError,
     TransientStorageError,
+    byte_range,
     changed_error,
     shown,
 )
@@ -49,14 +51,17 @@ class HttpOpener:
 
     def __call__(self, offset: int, etag: str | None, length: int | None) -> Body:
         """Send one GET; a server that ignores Range is read up to the offset."""
-        headers = {}
-        if offset or length is not None:
-            end = "" if length is None else str(offset + length - 1)
-            headers["Range"] = f"bytes={offset}-{end}"
-            # A weak validator never satisfies If-Match; the stream compares it after the answer.
-            if etag and not etag.startswith("W/"):
-                headers["If-Match"] = etag
-        response = request(self._url, "GET", headers, self._settings)
+        headers = {"Range": byte_range(offset, length)}
+        # A weak validator never satisfies If-Match; the stream compares it after the answer.
+        if etag and not etag.startswith("W/"):
+            headers["If-Match"] = etag
+        try:
+            response = request(self._url, "GET", headers, self._settings)
+        except OutOfRangeError:
+            if offset:
+                raise
+            # An empty object has no byte 0.
+            response = request(self._url, "GET", {}, self._settings)
         first, total = _served_range(response)
         body = _HttpBody(response, total)
         if first > offset:
@@ -132,6 +137,8 @@ def _status_error(url: str, error: urllib.error.HTTPError) -> StorageError:
         return MissingObjectError(f"{place}: the server answers {status}, there is no such object.")
     if status == 412:
         return changed_error(url)
+    if status == 416:
+        return OutOfRangeError(f"{place}: it ends before the offset asked for.")
     if status in (401, 403):
         return StorageError(
             f"{place}: access refused ({status}). This is not retried: on a public store it often "

@@ -26,6 +26,10 @@ class MissingObjectError(StorageError):
     """Nothing is stored at the URI."""
 
 
+class OutOfRangeError(StorageError):
+    """The object has no byte at the offset asked for."""
+
+
 class TransientStorageError(StorageError):
     """A failure that may pass: throttling, a broken connection, a stalled socket.
 
@@ -101,12 +105,30 @@ class Body(Protocol):
 Opener = Callable[[int, str | None, int | None], Body]
 
 
+def byte_range(offset: int, length: int | None) -> str:
+    """Return the Range header of a read.
+
+    One from 0 to the end is asked for, too: its answer states the size of the object apart from
+    the length of the body, so that a body that was cut short, and says so, is noticed.
+    """
+    return f"bytes={offset}-{'' if length is None else offset + length - 1}"
+
+
 def shown(uri: str) -> str:
     """Return `uri` without user, password and query: what may be printed."""
     if "://" not in uri:
         return uri
     parts = urlsplit(uri)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """Split scheme://bucket/key of an object store."""
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if not bucket:
+        raise StorageError(f"{uri!r} names no bucket; an address is {scheme}://BUCKET/KEY.")
+    return bucket, key
 
 
 def without_secrets(uri: str) -> str:

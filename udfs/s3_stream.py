@@ -2,21 +2,22 @@
 
 boto3 repeats no request here: all retrying is ours (`udfs.resuming`), so that a cap on attempts
 and a wait mean the same for every request. The endpoint, region and credentials are those that
-boto3 finds by itself (AWS_ENDPOINT_URL, profiles, instance roles). gs:// is Google's store spoken
-to in the same protocol, with the HMAC keys in GS_ACCESS_KEY_ID and GS_SECRET_ACCESS_KEY.
+boto3 finds by itself (AWS_ENDPOINT_URL, profiles, instance roles).
 """
 
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from udfs.resuming import (
     Body,
     MissingObjectError,
+    OutOfRangeError,
     ReadSettings,
     StorageError,
     TransientStorageError,
+    bucket_and_key,
+    byte_range,
     changed_error,
     with_retries,
 )
@@ -28,14 +29,12 @@ _TRANSIENT_CODES = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingExcep
                     "RequestLimitExceeded", "InternalError", "ServiceUnavailable"}  # fmt: skip
 _CREDENTIAL_CODES = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}  # fmt: skip # noqa: E501
 # One client per process: boto3's connections must not be shared across a fork.
-_clients: dict[tuple[int, str, ReadSettings], Any] = {}
-_GOOGLE_ENDPOINT = "https://storage.googleapis.com"
+_clients: dict[tuple[int, ReadSettings], Any] = {}
 
 
-def client(settings: ReadSettings, uri: str = "s3://") -> Any:
-    """Return this process's client for the store of `uri`, built at the first call."""
-    scheme = uri.partition("://")[0]
-    key = (os.getpid(), scheme, settings)
+def client(settings: ReadSettings) -> Any:
+    """Return this process's S3 client, built at the first call."""
+    key = (os.getpid(), settings)
     if key not in _clients:
         import boto3
         from botocore.config import Config
@@ -52,34 +51,8 @@ def client(settings: ReadSettings, uri: str = "s3://") -> Any:
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
-            **(_google_access(uri) if scheme == "gs" else {}),
         )
     return _clients[key]
-
-
-def _google_access(uri: str) -> dict[str, str | None]:
-    names = ("GS_ACCESS_KEY_ID", "GS_SECRET_ACCESS_KEY")
-    if missing := [name for name in names if not os.environ.get(name)]:
-        raise StorageError(
-            f"{uri}: {' and '.join(missing)} not set. gs:// needs an HMAC key of a service account "
-            "(Cloud Storage, Settings, Interoperability) in these variables, on the driver and on "
-            "executors (spark.executorEnv.*)."
-        )
-    return {
-        "endpoint_url": os.environ.get("GS_ENDPOINT_URL", _GOOGLE_ENDPOINT),
-        "aws_access_key_id": os.environ[names[0]],
-        "aws_secret_access_key": os.environ[names[1]],
-        "region_name": "auto",
-    }
-
-
-def bucket_and_key(uri: str) -> tuple[str, str]:
-    """Split s3://bucket/key or gs://bucket/key."""
-    parts = urlsplit(uri, allow_fragments=False)
-    key = uri.split("://", 1)[1].partition("/")[2]
-    if not parts.netloc:
-        raise StorageError(f"{uri!r} names no bucket; an address is s3://BUCKET/KEY.")
-    return parts.netloc, key
 
 
 def attempt(uri: str, operation: Callable[[], Result]) -> Result:
@@ -127,6 +100,8 @@ def _client_error(uri: str, response: dict[str, Any]) -> StorageError:
         return MissingObjectError(f"{uri}: there is no such object or bucket.")
     if status == 412:
         return changed_error(uri)
+    if status == 416:
+        return OutOfRangeError(f"{uri}: it ends before the offset asked for.")
     if status in (401, 403):
         return StorageError(
             f"{uri}: access refused ({status} {code}). Check the credentials and that they may "
@@ -160,22 +135,43 @@ class S3Opener:
     def __call__(self, offset: int, etag: str | None, length: int | None) -> Body:
         """Send one GetObject."""
         bucket, key = bucket_and_key(self._uri)
-        arguments: dict[str, Any] = {"Bucket": bucket, "Key": key}
-        if offset or length is not None:
-            end = "" if length is None else str(offset + length - 1)
-            arguments["Range"] = f"bytes={offset}-{end}"
+        arguments = {"Bucket": bucket, "Key": key}
         if etag:
             arguments["IfMatch"] = etag
-        store = client(self._settings, self._uri)
+        try:
+            return self._get(**arguments, Range=byte_range(offset, length))
+        except OutOfRangeError:
+            if offset:
+                raise
+            # An empty object has no byte 0.
+            return self._get(**arguments)
+
+    def _get(self, **arguments: str) -> Body:
+        store = client(self._settings)
         return _S3Body(self._uri, attempt(self._uri, lambda: store.get_object(**arguments)))
 
 
-def call(uri: str, settings: ReadSettings, method: str, **arguments: Any) -> Any:
+def write_bytes(uri: str, data: bytes, settings: ReadSettings) -> None:
+    """Store `data` under `uri`, visible only when complete."""
+    _call(uri, settings, "put_object", Key=bucket_and_key(uri)[1], Body=data)
+
+
+def size_bytes(uri: str, settings: ReadSettings) -> int:
+    """Return the size of the object."""
+    return int(_call(uri, settings, "head_object", Key=bucket_and_key(uri)[1])["ContentLength"])
+
+
+def delete(uri: str, settings: ReadSettings) -> None:
+    """Remove the object; a missing one is no error."""
+    _call(uri, settings, "delete_object", Key=bucket_and_key(uri)[1])
+
+
+def _call(uri: str, settings: ReadSettings, method: str, **arguments: Any) -> Any:
     """Return the answer of one S3 operation on the bucket of `uri`, with retries."""
     bucket, _ = bucket_and_key(uri)
 
     def operation() -> Any:
-        return getattr(client(settings, uri), method)(Bucket=bucket, **arguments)
+        return getattr(client(settings), method)(Bucket=bucket, **arguments)
 
     return with_retries(uri, settings, lambda: attempt(uri, operation))
 
@@ -186,7 +182,7 @@ def list_keys(uri: str, settings: ReadSettings) -> Iterator[str]:
     prefix = key.rstrip("/") + "/" if key.rstrip("/") else ""
     more: dict[str, str] = {}
     while True:
-        page = call(uri, settings, "list_objects_v2", Prefix=prefix, **more)
+        page = _call(uri, settings, "list_objects_v2", Prefix=prefix, **more)
         yield from (entry["Key"] for entry in page.get("Contents", []))
         if not page.get("IsTruncated"):
             return
@@ -201,7 +197,7 @@ def upload_file(local_path: str, uri: str, settings: ReadSettings) -> None:
 
     def operation() -> None:
         try:
-            client(settings, uri).upload_file(local_path, bucket, key)
+            client(settings).upload_file(local_path, bucket, key)
         except Boto3Error as error:
             raise error.__context__ or error from None
 

@@ -4,8 +4,9 @@ import io
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import unquote, urlsplit
 
 from udfs.resuming import (
@@ -15,6 +16,7 @@ from udfs.resuming import (
     ReadSettings,
     StorageError,
     Stream,
+    bucket_and_key,
     shown,
     with_retries,
 )
@@ -27,7 +29,6 @@ __all__ = [
 
 _DEFAULT = ReadSettings()
 _SCHEMES = ("file", "s3", "gs", "https", "http")
-_STORES = ("s3", "gs")
 _TEMPORARY_SUFFIX = ".being-written"
 
 
@@ -58,7 +59,7 @@ def write_bytes(uri: str, data: bytes, settings: ReadSettings = _DEFAULT) -> Non
         with _Replacement(local_path(uri)) as file:
             file.write(data)
     else:
-        _call_s3(uri, settings, "write to", "put_object", Body=data)
+        _object_store(uri, "write to").write_bytes(uri, data, settings)
 
 
 def upload(path: str | Path, uri: str, settings: ReadSettings = _DEFAULT) -> None:
@@ -67,10 +68,7 @@ def upload(path: str | Path, uri: str, settings: ReadSettings = _DEFAULT) -> Non
         with Path(path).open("rb") as source, _Replacement(local_path(uri)) as file:
             shutil.copyfileobj(source, file, 1 << 20)
         return
-    from udfs import s3_stream
-
-    _require_s3(uri, "upload to")
-    s3_stream.upload_file(str(path), uri, settings)
+    _object_store(uri, "upload to").upload_file(str(path), uri, settings)
 
 
 def list_files(uri: str, settings: ReadSettings = _DEFAULT) -> list[str]:
@@ -81,14 +79,10 @@ def list_files(uri: str, settings: ReadSettings = _DEFAULT) -> list[str]:
     if is_local(uri):
         root = local_path(uri)
         found = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
-        return sorted(str(path) for path in found if path.suffix != _TEMPORARY_SUFFIX)
-    from udfs import s3_stream
-
-    _require_s3(uri, "list")
-    bucket, _ = s3_stream.bucket_and_key(uri)
-    keys = s3_stream.list_keys(uri, settings)
-    scheme = _scheme(uri)
-    return sorted(f"{scheme}://{bucket}/{key}" for key in keys if not key.endswith("/"))
+        return sorted(str(file) for file in found if file.suffix != _TEMPORARY_SUFFIX)
+    keys = _object_store(uri, "list").list_keys(uri, settings)
+    bucket = f"{uri.partition('://')[0]}://{bucket_and_key(uri)[0]}"
+    return sorted(f"{bucket}/{key}" for key in keys if not key.endswith("/"))
 
 
 def exists(uri: str, settings: ReadSettings = _DEFAULT) -> bool:
@@ -107,8 +101,8 @@ def size_bytes(uri: str, settings: ReadSettings = _DEFAULT) -> int:
         if not path.is_file():
             raise MissingObjectError(f"{path}: there is no such file.")
         return path.stat().st_size
-    if _scheme(uri) in _STORES:
-        return int(_call_s3(uri, settings, "read", "head_object")["ContentLength"])
+    if _scheme(uri) in ("s3", "gs"):
+        return _object_store(uri, "read").size_bytes(uri, settings)
     size = _http_size(uri, settings)
     if size is None:
         raise StorageError(f"{shown(uri)}: the server does not say how large it is.")
@@ -120,7 +114,7 @@ def delete(uri: str, settings: ReadSettings = _DEFAULT) -> None:
     if is_local(uri):
         local_path(uri).unlink(missing_ok=True)
     else:
-        _call_s3(uri, settings, "delete", "delete_object")
+        _object_store(uri, "delete").delete(uri, settings)
 
 
 def join(base: str, *parts: str) -> str:
@@ -169,10 +163,14 @@ def _opener(uri: str, settings: ReadSettings) -> Opener:
     scheme = _scheme(uri)
     if scheme == "file":
         return lambda offset, etag, length: _LocalBody(uri, offset)
-    if scheme in _STORES:
+    if scheme == "s3":
         from udfs.s3_stream import S3Opener
 
         return S3Opener(uri, settings)
+    if scheme == "gs":
+        from udfs.gcs_stream import GcsOpener
+
+        return GcsOpener(uri, settings)
     from udfs.http_stream import HttpOpener
 
     return HttpOpener(uri, settings)
@@ -185,21 +183,29 @@ def _http_size(uri: str, settings: ReadSettings) -> int | None:
         return content_length(response)
 
 
-def _require_s3(uri: str, action: str) -> None:
-    if _scheme(uri) not in _STORES:
-        raise StorageError(
-            f"Cannot {action} {shown(uri)}: http(s) is read only; use s3://, gs:// or a path."
-        )
+class _ObjectStore(Protocol):
+    """What the modules `udfs.s3_stream` and `udfs.gcs_stream` have in common."""
+
+    def write_bytes(self, uri: str, data: bytes, settings: ReadSettings) -> None: ...
+    def upload_file(self, local_path: str, uri: str, settings: ReadSettings) -> None: ...
+    def size_bytes(self, uri: str, settings: ReadSettings) -> int: ...
+    def delete(self, uri: str, settings: ReadSettings) -> None: ...
+    def list_keys(self, uri: str, settings: ReadSettings) -> Iterator[str]: ...
 
 
-def _call_s3(
-    uri: str, settings: ReadSettings, action: str, method: str, **arguments: bytes
-) -> dict[str, int]:
-    from udfs import s3_stream
+def _object_store(uri: str, action: str) -> _ObjectStore:
+    scheme = _scheme(uri)
+    if scheme == "s3":
+        from udfs import s3_stream
 
-    _require_s3(uri, action)
-    _, key = s3_stream.bucket_and_key(uri)
-    return cast(dict[str, int], s3_stream.call(uri, settings, method, Key=key, **arguments))
+        return s3_stream
+    if scheme == "gs":
+        from udfs import gcs_stream
+
+        return gcs_stream
+    raise StorageError(
+        f"Cannot {action} {shown(uri)}: http(s) is read only; use s3://, gs:// or a path."
+    )
 
 
 def _open_local(uri: str) -> BinaryIO:

@@ -24,7 +24,7 @@ DEDUP_MODES = ("remove", "annotate")
 
 @dataclass(frozen=True, kw_only=True)
 class FileReference:
-    """A model or list by URI (local, s3://, https://, hf://, package://), with its checksum."""
+    """A model or list by URI (local, s3://, gs://, https://, hf://, package://) and checksum."""
 
     uri: str
     sha256: str | None = None

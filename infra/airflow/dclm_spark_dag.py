@@ -127,10 +127,10 @@ def _check(target: str, input: str | None, output: str, platform: Mapping[str, A
     if unknown:
         known = ", ".join(sorted(REQUIRED[target] | OPTIONAL[target]))
         raise ValueError(f"platform: unknown key {unknown[0]!r} for {target!r}; known are {known}")
-    if target != "local" and (input is None or not output.startswith("s3://")):
+    if target != "local" and (input is None or not output.startswith(("s3://", "gs://"))):
         raise ValueError(
-            f"input = {input!r}, output = {output!r}: {target} needs an input and an s3:// output; "
-            "the embedded sample runs with target 'local' alone"
+            f"input = {input!r}, output = {output!r}: {target} needs an input and an output on "
+            "s3:// or gs://; the embedded sample runs with target 'local' alone"
         )
 
 

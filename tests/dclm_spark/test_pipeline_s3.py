@@ -1,4 +1,4 @@
-"""The main job with everything on s3://, behind a store that throttles, breaks and lies."""
+"""The main job with everything on s3://, behind a store that throttles, breaks and lies; gs://."""
 
 import hashlib
 import json
@@ -14,10 +14,11 @@ from dclm_spark.recipes import load_recipe
 from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.sample.run import sample_recipe
 from dclm_spark.settings import to_yaml
-from tests.fault_server import end_after, reset_after, stall_after, status
+from tests.fault_server import end_after, reset_after, shortened_to, stall_after, status
+from tests.gcs_store import gcs_store
 from tests.s3_proxy import another_etag, lost_answer, proxy_before, refusal, refused
 from tests.s3_store import CREDENTIALS, s3_store
-from udfs import s3_stream, storage
+from udfs import gcs_stream, s3_stream, storage
 from udfs.resuming import ReadSettings
 
 ROOT = Path(__file__).parents[2]
@@ -29,14 +30,22 @@ QUICK = (
 )
 # One session for several runs: most of the time of a small run is Spark's start.
 RUNS = """
-import json, os, sys
+import json, logging, os, sys
+logging.basicConfig(level=logging.INFO)
+from dclm_spark.errors import StageError
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
 from dclm_spark.session import spark_session
 spark = spark_session("tests", "local[2,3]")
 spark.conf.set("spark.sql.shuffle.partitions", "2")
+failures = []
 for run in json.loads(sys.argv[1]):
-    build_baseline(spark, recipe=load_recipe(run.pop("recipe")), **run)
+    try:
+        build_baseline(spark, recipe=load_recipe(run.pop("recipe")), **run)
+        failures.append(None)
+    except StageError as error:
+        failures.append(str(error))
+print(json.dumps(failures))
 """
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
@@ -76,15 +85,23 @@ def local_recipe(crawl):
 
 
 def in_bucket(bucket, crawl, recipe, folder, output="run"):
-    """Put everything that a run reads into a bucket, once; return the run's arguments."""
-    if not storage.exists(f"s3://{bucket}/{crawl.listing.relative_to(crawl.base)}"):
+    """Put everything that a run reads into a bucket of S3, once; return the run's arguments."""
+    root = f"s3://{bucket}"
+    if not storage.exists(f"{root}/{crawl.listing.relative_to(crawl.base)}"):
         s3_stream.client(ReadSettings()).create_bucket(Bucket=bucket)
-        for path in crawl.base.rglob("*"):
-            if path.is_file():
-                storage.upload(path, f"s3://{bucket}/{path.relative_to(crawl.base)}")
+        upload_crawl(root, crawl)
+    return arguments_at(root, crawl, recipe, folder, output)
 
+
+def upload_crawl(root, crawl):
+    for path in crawl.base.rglob("*"):
+        if path.is_file():
+            storage.upload(path, f"{root}/{path.relative_to(crawl.base)}")
+
+
+def arguments_at(root, crawl, recipe, folder, output="run"):
     def moved(file):
-        return replace(file, uri=file.uri.replace(str(crawl.base), f"s3://{bucket}"))
+        return replace(file, uri=file.uri.replace(str(crawl.base), root))
 
     lists = {name: moved(file) for name, file in vars(recipe.url_lists).items()}
     recipe = replace(
@@ -93,14 +110,14 @@ def in_bucket(bucket, crawl, recipe, folder, output="run"):
         quality=replace(recipe.quality, model=moved(recipe.quality.model)),
         tokens=replace(recipe.tokens, tokenizer=moved(recipe.tokens.tokenizer)),
     )
-    file = folder / f"{bucket}-{output}.yaml"
+    file = folder / f"{root.partition('://')[2]}-{output}.yaml"
     file.write_text(to_yaml(recipe))
     assert str(crawl.base) not in file.read_text()
     return {
         "recipe": str(file),
-        "inputs": f"s3://{bucket}/{crawl.listing.relative_to(crawl.base)}",
-        "base": f"s3://{bucket}",
-        "output": f"s3://{bucket}/{output}",
+        "inputs": f"{root}/{crawl.listing.relative_to(crawl.base)}",
+        "base": root,
+        "output": f"{root}/{output}",
     }
 
 
@@ -108,13 +125,19 @@ def run(proxy, runs, folder):
     """Do `runs` one after the other in a process that knows the store by its proxy only."""
     environment = os.environ | CREDENTIALS | {
         "PYTHONPATH": str(ROOT),
-        "AWS_ENDPOINT_URL": proxy.url,
+        "AWS_ENDPOINT_URL": proxy.url if proxy else "",
         "DCLM_SPARK_CACHE": str(folder / "cache"),
     }  # fmt: skip
     return subprocess.run(
         [sys.executable, "-c", RUNS, json.dumps(runs)],
         env=environment, capture_output=True, text=True, timeout=500,
     )  # fmt: skip
+
+
+def outcomes(done):
+    """Return each run's error, None where it succeeded."""
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def checksums(output):
@@ -148,33 +171,40 @@ def local(crawl, local_recipe, tmp_path_factory):
     }  # fmt: skip
 
 
-def a_fault_of_each_kind(request):
-    """Return a fault for some first requests of every kind that a run makes."""
-    if request.bucket != "storm":
+SLOW_DOWN = refused(503, "SlowDown")
+EXPIRED, DENIED = refused(400, "ExpiredToken"), refused(403, "AccessDenied")
+# By bucket, method and a part of the key: what the first requests for each such key meet.
+FAULTS = {
+    ("storm", "GET", "0.warc.gz"): [*[SLOW_DOWN] * 3, reset_after(9_000), SLOW_DOWN],
+    ("storm", "GET", "1.warc.gz"): [refusal(status(429, "1")), end_after(5_000), reset_after(0)],
+    ("storm", "GET", "2.warc.gz"): [stall_after(7_000, 2.0), refused(500, "InternalError")],
+    ("storm", "GET", "3.warc.gz"): [end_after(4_000), another_etag],
+    ("storm", "GET", "4.warc.gz"): [shortened_to(6_000), shortened_to(0)],
+    ("storm", "GET", "paths.gz"): [end_after(20)],
+    ("storm", "GET", "quality.bin"): [end_after(20)],
+    ("storm", "GET", "stages/documents/manifests"): [SLOW_DOWN],
+    ("storm", "PUT", "shard-00000"): [lost_answer],
+    ("storm", "PUT", "manifests/"): [SLOW_DOWN],
+    # As often as a task is tried: each ends a run, and the next one has it behind it.
+    ("refused", "GET", "2.warc.gz"): [EXPIRED] * 3,
+    ("refused", "PUT", "stages/encoded/kept/shard-00000"): [DENIED] * 3,
+}
+
+
+class Storm:
+    """`fired` has (where, which) of every fault that a request met."""
+
+    def __init__(self):
+        self.fired = set()
+
+    def __call__(self, request):
+        for where, faults in FAULTS.items():
+            bucket, method, part = where
+            met = (request.bucket, request.method) == (bucket, method) and part in request.key
+            if met and request.attempt < len(faults):
+                self.fired.add((where, request.attempt))
+                return faults[request.attempt]
         return None
-    if request.method == "GET" and request.key.endswith(".warc.gz"):
-        number = int(request.key.removesuffix(".warc.gz")[-1])
-        return {
-            0: [refused(503, "SlowDown")] * 3 + [reset_after(9_000), refused(503, "SlowDown")],
-            1: [refusal(status(429, "1")), end_after(5_000), reset_after(0)],
-            2: [stall_after(7_000, 2.0), refused(500, "InternalError")],
-            3: [end_after(4_000), another_etag],
-        }.get(number, [])[request.attempt : request.attempt + 1]
-    first = request.attempt == 0
-    if first and request.method == "GET" and request.key.endswith(("paths.gz", "quality.bin")):
-        return [end_after(20)]
-    if first and request.method == "GET" and "stages/documents/manifests" in request.key:
-        return [refused(503, "SlowDown")]
-    if first and request.method == "PUT" and "shard-00000" in request.key:
-        return [lost_answer]
-    if first and request.method == "PUT" and "manifests/" in request.key:
-        return [refused(503, "SlowDown")] if "00001-" in request.key else None
-    return None
-
-
-def planned(request):
-    fault = a_fault_of_each_kind(request)
-    return fault[0] if fault else None
 
 
 def test_a_run_on_s3_writes_the_bytes_of_a_local_one_through_every_fault(
@@ -182,13 +212,22 @@ def test_a_run_on_s3_writes_the_bytes_of_a_local_one_through_every_fault(
 ):
     calm = in_bucket("calm", crawl, local_recipe, tmp_path)
     storm = in_bucket("storm", crawl, local_recipe, tmp_path)
-    proxy.plan = planned
-    done = run(proxy, [local, calm, storm], tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
+    refused_run = in_bucket("refused", crawl, local_recipe, tmp_path)
+    proxy.plan = Storm()
+    done = run(proxy, [local, calm, storm, *[refused_run] * 3], tmp_path)
+    *fine, expired, denied, resumed = outcomes(done)
+    assert [*fine, resumed] == [None] * 4
+    assert "credentials have expired" in expired
+    assert "run the same command again" in expired
+    assert "access refused (403 AccessDenied)" in denied
+    assert "a re-run resumes" in denied
+    every = {(where, index) for where, faults in FAULTS.items() for index in range(len(faults))}
+    assert every - proxy.plan.fired == set()
     expected = checksums(local["output"])
     assert len(expected) > 20
     assert checksums(calm["output"]) == expected
     assert checksums(storm["output"]) == expected
+    assert checksums(refused_run["output"]) == expected
     assert set(proxy.gets("calm", ".warc.gz").values()) == {1}
     assert len(proxy.gets("calm", ".warc.gz")) == 6
     assert proxy.gets("calm", "quality.bin") == {"quality.bin": 1}
@@ -212,14 +251,29 @@ def test_dedup_of_the_whole_corpus_needs_no_jars_on_s3(
     near = local | {"recipe": str(file), "output": str(tmp_path / "run")}
     remote = in_bucket("calm", crawl, recipe, tmp_path, output=method)
     proxy.plan = lambda request: None
-    done = run(proxy, [near, remote], tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert outcomes(run(proxy, [near, remote], tmp_path)) == [None] * 2
     expected, found = checksums(near["output"]), checksums(remote["output"])
     # Tables between the steps have as many files as Spark had tasks.
     names = [name for name in expected if "/kept/" in name or name.startswith("shards/")]
     assert len(names) > 5
     assert [found[name] for name in names] == [expected[name] for name in names]
     before = timed_manifests(remote["output"])
-    again = run(proxy, [remote], tmp_path)
-    assert again.returncode == 0, again.stderr[-3000:]
+    assert outcomes(run(proxy, [remote], tmp_path)) == [None]
     assert timed_manifests(remote["output"]) == before
+
+
+def test_a_run_on_gcs_writes_the_bytes_of_a_local_one(
+    crawl, local, local_recipe, tmp_path, monkeypatch
+):
+    with gcs_store() as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        gcs_stream._clients.clear()
+        gcs_stream.client(ReadSettings()).create_bucket("calm")
+        upload_crawl("gs://calm", crawl)
+        gcs = arguments_at("gs://calm", crawl, local_recipe, tmp_path)
+        done = run(None, [local, gcs, gcs], tmp_path)
+        assert outcomes(done) == [None] * 3
+        assert len(checksums(local["output"])) > 20
+        assert checksums(gcs["output"]) == checksums(local["output"])
+        assert "documents: 0 units to do, 6 already committed" in done.stderr
+    gcs_stream._clients.clear()

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.fault_server import end_after, reset_after, serve, stall_after, status
+from tests.fault_server import end_after, reset_after, serve, shortened_to, stall_after, status
 from udfs import storage
 from udfs.resuming import (
     MissingObjectError,
@@ -45,6 +45,7 @@ def test_one_request_reads_an_object_when_nothing_fails():
         ([reset_after(100_000), reset_after(0), reset_after(5)], 4),
         ([stall_after(123_456, 1.0)], 2),
         ([end_after(300_000), end_after(200_000)], 3),
+        ([shortened_to(300_000), shortened_to(200_000)], 3),
         ([reset_after(300_000), status(503), end_after(1), stall_after(2, 1.0)], 5),
     ],
 )
@@ -59,6 +60,12 @@ def test_a_read_that_goes_on_pins_the_version_and_the_offset():
         assert read_all(server.url) == CONTENT
         assert server.gets[1]["Range"] == "bytes=300000-"
         assert server.gets[1]["If-Match"] == '"one"'
+
+
+def test_an_empty_object_is_read_as_one():
+    with serve(b"", status(416)) as server:
+        assert read_all(server.url) == b""
+        assert [get.get("Range") for get in server.gets] == ["bytes=0-", None]
 
 
 def test_a_read_may_start_at_an_offset():

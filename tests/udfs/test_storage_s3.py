@@ -46,6 +46,7 @@ def test_what_is_written_to_s3_can_be_read_listed_and_deleted(bucket, tmp_path):
     storage.upload(tmp_path / "shard", f"{bucket}/run/shard", QUICK)
     assert storage.list_files(f"{bucket}/run", QUICK) == [uri, f"{bucket}/run/shard"]
     assert storage.list_files(f"{bucket}/ru", QUICK) == []
+    assert storage.list_files("s3a://pool/run", QUICK)[0] == "s3a://pool/run/a.json"
     assert storage.read_bytes(uri, QUICK) == b"0123456789"
     with storage.open_stream(uri, 4, QUICK) as stream:
         assert (stream.read(), stream.size_bytes) == (b"456789", 10)
@@ -53,26 +54,11 @@ def test_what_is_written_to_s3_can_be_read_listed_and_deleted(bucket, tmp_path):
         file.seek(-3, 2)
         assert file.read(2) == b"78"
     assert (storage.size_bytes(uri, QUICK), storage.exists(uri, QUICK)) == (10, True)
+    storage.write_bytes(storage.join(bucket, "empty"), b"", QUICK)
+    assert storage.read_bytes(storage.join(bucket, "empty"), QUICK) == b""
     storage.delete(uri, QUICK)
     storage.delete(uri, QUICK)
     assert not storage.exists(uri, QUICK)
-
-
-def test_gs_is_the_same_store_with_keys_of_its_own(bucket, aws):
-    aws.setenv("GS_ENDPOINT_URL", s3_stream.client(QUICK).meta.endpoint_url)
-    with pytest.raises(StorageError, match="GS_ACCESS_KEY_ID and GS_SECRET_ACCESS_KEY not set"):
-        storage.write_bytes("gs://pool/a", b"", QUICK)
-    aws.setenv("GS_ACCESS_KEY_ID", "GOOGEXAMPLE")
-    aws.setenv("GS_SECRET_ACCESS_KEY", "verysecret")
-    aws.delenv("AWS_ACCESS_KEY_ID")
-    uri = storage.join("gs://pool", "run", "a.json")
-    storage.write_bytes(uri, b"0123456789", QUICK)
-    assert storage.list_files("gs://pool/run", QUICK) == [uri]
-    with storage.open_stream(uri, 4, QUICK) as stream:
-        assert stream.read() == b"456789"
-    storage.delete(uri, QUICK)
-    assert not storage.exists(uri, QUICK)
-    aws.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
 
 
 def test_a_missing_key_or_bucket_is_a_clear_error(bucket):
@@ -102,7 +88,8 @@ def test_throttling_and_broken_bodies_are_retried(aws):
         aws.setenv("AWS_ENDPOINT_URL", server.url.removesuffix("/some.warc.gz"))
         with storage.open_stream("s3://pool/some.warc.gz", settings=QUICK) as stream:
             assert b"".join(iter(lambda: stream.read(10_000), b"")) == content
-        assert [get.get("Range") for get in server.gets[:3]] == [None, None, "bytes=99999-"]
+        ranges = [get.get("Range") for get in server.gets[:3]]
+        assert ranges == ["bytes=0-", "bytes=0-", "bytes=99999-"]
         assert server.gets[2]["If-Match"] == '"one"'
 
 
