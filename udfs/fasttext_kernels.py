@@ -9,31 +9,29 @@ Imported on first use only, since its signatures compile on import (from cache a
 import numpy as np
 from numba import njit, types
 
-# fastText's 32-bit FNV-1a, over sign-extended bytes, names n-gram buckets.
-FNV32_BASIS, FNV32_PRIME = np.uint64(2166136261), np.uint64(16777619)
-# Odd constants of our own 64-bit hash, which names words in the dictionary and the word cache.
-MIX_BASIS, MIX_FIRST = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
-MIX_SECOND = np.uint64(0xC2B2AE3D27D4EB4F)
+from udfs.fasttext_words import (
+    DELETED,
+    FNV32_BASIS,
+    hash32,
+    hash_spelled,
+    hash_words,
+    library_hash,
+    split_block,
+)
+
 WORD_NGRAM_FACTOR = np.uint64(116049371)
-LOW32, HIGH32 = np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFF00000000)
-SIGN32, SIGN8_EXTENSION = np.uint64(0x80000000), np.uint64(0xFFFFFF00)
+# The library keeps the hash of a word as a signed 32-bit number.
+HIGH32, SIGN32 = np.uint64(0xFFFFFFFF00000000), np.uint64(0x80000000)
 LESS_THAN, GREATER_THAN = np.uint8(60), np.uint8(62)
 END_OF_SENTENCE = np.frombuffer(b"</s>", np.uint8)
 LABEL_PREFIX = np.frombuffer(b"__label__", np.uint8)
 
-# Classes of bytes in `byte_class`.
-ORDINARY, SEPARATOR, DELETED, MAYBE_SEPARATOR = 0, 1, 2, 3
 # Longer words are rarely seen twice and would only push others out of the cache.
 LONGEST_CACHED_WORD_BYTES = 48
 # An entry of the cache's table: the hash without its low bits, which are the row plus 1.
 CACHE_ROW_BITS = np.uint64((1 << 20) - 1)
 # Words looked up together: few enough to stay in the first-level cache.
 BLOCK_WORDS = 512
-
-# A power of two times this number has its exponent's place in the table in its top six bits.
-DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
-BIT_NUMBERS = np.zeros(64, np.uint8)
-BIT_NUMBERS[[(int(DE_BRUIJN) << bit & 0xFFFFFFFFFFFFFFFF) >> 58 for bit in range(64)]] = range(64)
 
 _read_bytes = types.Array(types.uint8, 1, "C", readonly=True)
 _int64s, _int32s = types.Array(types.int64, 1, "C"), types.Array(types.int32, 1, "C")
@@ -43,66 +41,6 @@ _float32s = types.Array(types.float32, 2, "C")
 _float64s = types.Array(types.float64, 2, "C")
 # A mapped matrix starts wherever the dictionary before it ends.
 _rows = types.Array(types.float32, 2, "C", readonly=True, aligned=False)
-
-
-@njit(cache=True, nogil=True)
-def _hash32(hash32, byte):
-    wide = np.uint64(byte)
-    if byte >= 128:
-        wide |= SIGN8_EXTENSION
-    return ((hash32 ^ wide) * FNV32_PRIME) & LOW32
-
-
-@njit(cache=True, nogil=True)
-def _mix(hash64, eight_bytes):
-    mixed = (hash64 ^ eight_bytes) * MIX_FIRST
-    return mixed ^ (mixed >> np.uint64(32))
-
-
-@njit(cache=True, nogil=True)
-def _finish(hash64):
-    mixed = hash64 * MIX_SECOND
-    return mixed ^ (mixed >> np.uint64(29))
-
-
-@njit(cache=True, nogil=True)
-def _eight_bytes(data, position):
-    """Return data[position : position + 8] as a number; written out, this is a single load."""
-    at, value = np.uint64(position), np.uint64(0)
-    value |= np.uint64(data[at])
-    value |= np.uint64(data[at + np.uint64(1)]) << np.uint64(8)
-    value |= np.uint64(data[at + np.uint64(2)]) << np.uint64(16)
-    value |= np.uint64(data[at + np.uint64(3)]) << np.uint64(24)
-    value |= np.uint64(data[at + np.uint64(4)]) << np.uint64(32)
-    value |= np.uint64(data[at + np.uint64(5)]) << np.uint64(40)
-    value |= np.uint64(data[at + np.uint64(6)]) << np.uint64(48)
-    value |= np.uint64(data[at + np.uint64(7)]) << np.uint64(56)
-    return value
-
-
-@njit(cache=True, nogil=True)
-def _hash_whole(data, start, stop):
-    """Hash data[start:stop], not empty, of which no byte is deleted; 8 readable bytes follow."""
-    hash64 = MIX_BASIS
-    while stop - start > 8:
-        hash64 = _mix(hash64, _eight_bytes(data, start))
-        start += 8
-    unused = np.uint64(64 - 8 * (stop - start))
-    return _finish(_mix(hash64, _eight_bytes(data, start) << unused >> unused))
-
-
-@njit(cache=True, nogil=True)
-def _hash_spelled(data, start, stop, byte_class):
-    """Hash data[start:stop] without its deleted bytes, as `_hash_whole` would."""
-    hash64, eight_bytes, filled = MIX_BASIS, np.uint64(0), np.uint64(0)
-    for position in range(start, stop):
-        if byte_class[data[position]] == DELETED:
-            continue
-        if filled == 64:
-            hash64, eight_bytes, filled = _mix(hash64, eight_bytes), np.uint64(0), np.uint64(0)
-        eight_bytes |= np.uint64(data[position]) << filled
-        filled += np.uint64(8)
-    return _finish(_mix(hash64, eight_bytes))
 
 
 @njit(cache=True, nogil=True)
@@ -130,7 +68,7 @@ def index_dictionary(raw, keys, ids, label_starts, label_counts):
         start = position
         while raw[position] != 0:
             position += 1
-        hash64 = _hash_spelled(raw, start, position, ordinary)
+        hash64 = hash_spelled(raw, start, position, ordinary)
         count = np.int64(0)
         for byte in range(8):
             count |= np.int64(raw[position + 1 + byte]) << (8 * byte)
@@ -157,94 +95,6 @@ def _find(keys, ids, hash64):
             return np.int64(ids[slot])
         slot = np.int64(np.uint64(slot + 1) & mask)
     return np.int64(-1)
-
-
-@njit(cache=True, nogil=True)
-def _separator_width(data, position, end):
-    """Bytes of the line separator U+0085, U+2028 or U+2029 at `position`; 0 for another one."""
-    if data[position] == 0xC2:
-        return 2 if position + 1 < end and data[position + 1] == 0x85 else 0
-    if position + 2 < end and data[position + 1] == 0x80:
-        return 3 if data[position + 2] == 0xA8 or data[position + 2] == 0xA9 else 0
-    return 0
-
-
-@njit(cache=True, nogil=True)
-def _not_ordinary(data, position, end, byte_class):
-    """Return a bit for each of the next 64 bytes that may end a word or is deleted."""
-    mask = np.uint64(0)
-    if position + 64 <= end:
-        for bit in range(64):
-            special = byte_class[data[np.uint64(position + bit)]] != ORDINARY
-            mask |= np.uint64(special) << np.uint64(bit)
-        return mask
-    for bit in range(end - position):
-        special = byte_class[data[np.uint64(position + bit)]] != ORDINARY
-        mask |= np.uint64(special) << np.uint64(bit)
-    return mask
-
-
-@njit(cache=True, nogil=True)
-def _put_word(data, start, stop, hole, byte_class, words, stops, spans, holes):
-    """Store data[start:stop] as word number `words` if it is one; return how many there are."""
-    if hole:
-        while start < stop and byte_class[data[start]] == DELETED:
-            start += 1
-    if start >= stop:
-        return words
-    stops[words], spans[words], holes[words] = stop, stop - start, hole
-    return words + 1
-
-
-@njit(cache=True, nogil=True)
-def _split_block(data, position, end, byte_class, stops, spans, holes):
-    """Find the next words from `position` on, as many as fit; return (words, next position).
-
-    A word ends before stops[i] and began spans[i] bytes earlier; where holes[i] is 0, none of its
-    bytes is deleted.
-    """
-    words, start, hole = np.int64(0), position, np.int64(0)
-    for block in range(position, end, 64):
-        mask = _not_ordinary(data, block, end, byte_class)
-        while mask != 0:
-            lowest = mask & (~mask + np.uint64(1))
-            mask ^= lowest
-            stop = block + np.int64(BIT_NUMBERS[(lowest * DE_BRUIJN) >> np.uint64(58)])
-            kind, width = byte_class[data[stop]], 1
-            if kind == DELETED:
-                hole = np.int64(1)
-                continue
-            if kind == MAYBE_SEPARATOR:
-                width = _separator_width(data, stop, end)
-                if width == 0:
-                    continue
-            words = _put_word(data, start, stop, hole, byte_class, words, stops, spans, holes)
-            start, hole = stop + width, np.int64(0)
-            if words == stops.size:
-                return words, start
-    words = _put_word(data, start, end, hole, byte_class, words, stops, spans, holes)
-    return words, end
-
-
-@njit(cache=True, nogil=True)
-def _hash_words(data, byte_class, words, stops, spans, holes, hashes64):
-    for index in range(words):
-        stop = stops[index]
-        start = stop - spans[index]
-        if holes[index] == 0 and stop + 8 <= data.size:
-            hashes64[index] = _hash_whole(data, start, stop)
-        else:
-            hashes64[index] = _hash_spelled(data, start, stop, byte_class)
-
-
-@njit(cache=True, nogil=True)
-def _library_hash(data, start, stop, byte_class):
-    """Return the library's own hash of a word, from which its word n-grams' buckets follow."""
-    hash32 = FNV32_BASIS
-    for position in range(start, stop):
-        if byte_class[data[position]] != DELETED:
-            hash32 = _hash32(hash32, data[position])
-    return hash32
 
 
 @njit(cache=True, nogil=True)
@@ -329,15 +179,15 @@ def _add_subwords(word, length, shape, kept_bits, bucket_rows, rows, totals, pla
     for start in range(length):
         if word[start] & 0xC0 == 0x80:
             continue
-        hash32, stop, size = FNV32_BASIS, start, 1
+        state, stop, size = FNV32_BASIS, start, 1
         while stop < length and size <= maxn:
-            hash32 = _hash32(hash32, word[stop])
+            state = hash32(state, word[stop])
             stop += 1
             while stop < length and word[stop] & 0xC0 == 0x80:
-                hash32 = _hash32(hash32, word[stop])
+                state = hash32(state, word[stop])
                 stop += 1
             if size >= minn and not (size == 1 and (start == 0 or stop == length)):
-                index = np.int64(np.uint32(hash32) % bucket)
+                index = np.int64(np.uint32(state) % bucket)
                 row = _bucket_row(index, n_words, kept_bits, bucket_rows)
                 if row >= 0:
                     _add(totals, place, rows, row)
@@ -504,17 +354,16 @@ def _add_word_ngrams(
 ):  # fmt: skip
     """Add the rows of the word n-grams that end in this block; chains[k] began k words back."""
     no_bytes_deleted = np.zeros(256, np.uint8)
-    end32 = _library_hash(END_OF_SENTENCE, 0, END_OF_SENTENCE.size, no_bytes_deleted)
+    end32 = library_hash(END_OF_SENTENCE, 0, END_OF_SENTENCE.size, no_bytes_deleted)
     bucket = np.uint64(shape[0])
     longest = chains.size
     found = 0
     for index in range(words):
-        hash32 = end32
+        hashed = end32
         if spans[index] > 0:
             start = stops[index] - spans[index]
-            hash32 = _library_hash(data, start, stops[index], byte_class)
-        # The library keeps the word hash as a signed 32-bit number.
-        signed = hash32 | HIGH32 if hash32 & SIGN32 else hash32
+            hashed = library_hash(data, start, stops[index], byte_class)
+        signed = hashed | HIGH32 if hashed & SIGN32 else hashed
         for back in range(min(seen, longest) - 1, -1, -1):
             chain = chains[back] * WORD_NGRAM_FACTOR + signed
             row = _bucket_row(np.int64(chain % bucket), shape[4], kept_bits, bucket_rows)
@@ -547,7 +396,7 @@ def sum_rows(
     """
     stops, spans = np.empty(BLOCK_WORDS, np.int64), np.empty(BLOCK_WORDS + 1, np.int64)
     holes, hashes64 = np.empty(BLOCK_WORDS, np.int64), np.empty(BLOCK_WORDS + 1, np.uint64)
-    end64 = _hash_spelled(END_OF_SENTENCE, 0, END_OF_SENTENCE.size, np.zeros(256, np.uint8))
+    end64 = hash_spelled(END_OF_SENTENCE, 0, END_OF_SENTENCE.size, np.zeros(256, np.uint8))
     places = np.empty((BLOCK_WORDS + 1) * max(shape[3], 1), np.int64)
     longest = 0
     for document in range(starts.size):
@@ -559,10 +408,10 @@ def sum_rows(
     for document in range(starts.size):
         position, end, seen, ended = starts[document], ends[document], 0, False
         while not ended:
-            words, position = _split_block(
+            words, position = split_block(
                 data, position, end, byte_class, stops, spans, holes
             )
-            _hash_words(data, byte_class, words, stops, spans, holes, hashes64)
+            hash_words(data, byte_class, words, stops, spans, holes, hashes64)
             words, ended = _end_line(
                 data, byte_class, words, position >= end, stops, spans, hashes64, end64
             )

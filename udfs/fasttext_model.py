@@ -21,6 +21,7 @@ from udfs.fasttext_file import (
     Floats,
     read_fasttext_file,
 )
+from udfs.fasttext_words import DELETED, MAYBE_SEPARATOR, SEPARATOR
 
 Integers = npt.NDArray[np.int32]
 Doubles = npt.NDArray[np.float64]
@@ -43,13 +44,11 @@ def byte_classes(*, delete: bytes = b"", separate: bytes = b"", lines: bool = Fa
     `delete` bytes are read as if absent, `separate` bytes end a word too; `lines` makes the line
     separators U+0085, U+2028 and U+2029 end a word.
     """
-    from udfs import fasttext_kernels as kernels
-
     classes = np.zeros(256, np.uint8)
-    classes[list(_SEPARATORS + separate)] = kernels.SEPARATOR
-    classes[list(delete)] = kernels.DELETED
+    classes[list(_SEPARATORS + separate)] = SEPARATOR
+    classes[list(delete)] = DELETED
     if lines:
-        classes[[0xC2, 0xE2]] = kernels.MAYBE_SEPARATOR
+        classes[[0xC2, 0xE2]] = MAYBE_SEPARATOR
     return classes
 
 
