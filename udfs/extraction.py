@@ -10,6 +10,7 @@ from udfs.document_rows import DocumentRows
 from udfs.documents import DROPPED, QUARANTINED
 from udfs.html import DEFAULT_MAX_MEMORY_BYTES, SupervisedParser, extractor_version, kept_parser
 from udfs.quirks import follows_reference
+from udfs.selection import selected_offsets
 from udfs.storage import ReadSettings, open_stream
 from udfs.warc import (
     IN_MEMBER_OFFSET,
@@ -42,6 +43,9 @@ class ExtractionSettings:
     mime_types: tuple[str, ...] = ()
     # Allowed HTTP statuses; empty: all, as the reference.
     http_statuses: tuple[int, ...] = ()
+    # The Parquet file of `jobs/plan_crawl.py --offsets`: records that it does not name are dropped
+    # unparsed. A new selection wants a new name. Empty: all records.
+    selected_records: str = ""
     max_html_size_bytes: int = 16 * 1024 * 1024
     # The longest that the parser may take for one page; a large page takes about a second.
     timeout_seconds: float = 30.0
@@ -148,6 +152,9 @@ class _Extractor:
         self._crawl, self._path, self._settings = crawl, path, settings
         self._skip_url, self._parser = skip_url, parser
         self._policy = settings.effective_charset_policy
+        self._selected = None
+        if settings.selected_records:
+            self._selected = selected_offsets(settings.selected_records, path, settings.reading)
 
     def batch(self, records: list[WarcRecord | BrokenRecord]) -> pa.RecordBatch:
         rows = DocumentRows(self._crawl, self._path)
@@ -183,9 +190,11 @@ class _Extractor:
         return {index: outcome for index, outcome in enumerate(outcomes) if outcome[0]}
 
     def _refused(self, record: WarcRecord, rows: DocumentRows) -> bool:
-        """Apply the status, media type and size policies."""
+        """Apply the selection, and the status, media type and size policies."""
         settings, size = self._settings, len(record.payload)
-        if settings.http_statuses and record.http_status not in settings.http_statuses:
+        if self._selected is not None and record.offset not in self._selected:
+            rows.fate(DROPPED, STAGE, "not_selected")
+        elif settings.http_statuses and record.http_status not in settings.http_statuses:
             rows.fate(DROPPED, STAGE, "http_status", record.http_status)
         elif settings.mime_types and _mime_type(record) not in settings.mime_types:
             rows.fate(DROPPED, STAGE, "mime_type", error=_mime_type(record) or "no media type")

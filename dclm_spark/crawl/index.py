@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from dclm_spark.errors import InputError
 from udfs import storage
 from udfs.resuming import shown
+from udfs.selection import OFFSETS
 
 _WARC, _OFFSET, _LENGTH = "warc_filename", "warc_record_offset", "warc_record_length"
 _LANGUAGES, _MIME, _STATUS = "content_languages", "content_mime_detected", "fetch_status"
@@ -36,8 +37,6 @@ _SCHEMA = pa.schema(
         (_DOMAIN, pa.string()),
     ]
 )
-# One row per WARC: `offsets` are those of the matching records' gzip members, ascending.
-OFFSETS = pa.schema([("warc_path", pa.string()), ("offsets", pa.list_(pa.int64()))])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +94,10 @@ def count_matches(
     )
 
 
+# A task that reads one WARC reads one of these.
+_WARCS_PER_ROW_GROUP = 64
+
+
 def offsets_by_warc(
     index: str, wanted: IndexFilter, output: str, warc_paths: Sequence[str] | None = None
 ) -> int:
@@ -117,21 +120,11 @@ def offsets_by_warc(
         buffer,
         compression="zstd",
         use_dictionary=False,
+        row_group_size=_WARCS_PER_ROW_GROUP,
         column_encoding={"offsets.list.element": "DELTA_BINARY_PACKED"},
     )
     storage.write_bytes(output, buffer.getvalue())
     return int(sum(len(part) for part in offsets))
-
-
-def load_offsets(location: str) -> dict[str, npt.NDArray[np.int64]]:
-    """Return the ascending offsets by WARC path that `offsets_by_warc` wrote."""
-    table = pq.read_table(pa.BufferReader(storage.read_bytes(location)), schema=OFFSETS)
-    lists = table.column("offsets").combine_chunks()
-    values, bounds = lists.values.to_numpy(), lists.offsets.to_numpy()
-    return {
-        path: values[bounds[row] : bounds[row + 1]]
-        for row, path in enumerate(table.column("warc_path").to_pylist())
-    }
 
 
 def _by_warc(

@@ -2,12 +2,14 @@ import gzip
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from tests.fault_server import end_after, reset_after, serve, status
 from udfs.documents import EXTRACTED, document_id
 from udfs.extraction import ExtractionSettings, RecordCounts, extract_documents
 from udfs.html import SupervisedParser
+from udfs.selection import OFFSETS
 from udfs.storage import ReadSettings
 
 PAGES = (
@@ -55,6 +57,36 @@ def test_every_response_record_gets_a_row(path):
     first = table.to_pylist()[0]
     assert first["doc_id"] == document_id("C", "seg/a.warc.gz", first["warc_offset"])
     assert first["extractor"].startswith("resiliparse")
+
+
+def test_records_that_the_index_did_not_select_are_dropped_unparsed(path, tmp_path):
+    class Parser(SupervisedParser):
+        pages = 0
+
+        def parse(self, html_utf8):
+            self.pages += 1
+            return super().parse(html_utf8)
+
+    offsets = extract(path)["warc_offset"].to_pylist()
+    selection = pa.table(
+        [["seg/0.warc.gz", "seg/a.warc.gz"], [offsets[:3], [offsets[0], offsets[4]]]],
+        schema=OFFSETS,
+    )
+    location = str(tmp_path / "selected.parquet")
+    pq.write_table(selection, location, row_group_size=1)
+    with Parser(30) as parser:
+        table = extract(path, selected_records=location, parser=parser)
+    none = "not_selected"
+    assert table["rule"].to_pylist() == [None, none, none, none, None]
+    assert table["fate"].to_pylist()[1:4] == ["dropped"] * 3
+    assert parser.pages == 2
+
+
+def test_a_file_that_names_no_records_is_refused_as_a_selection(path, tmp_path):
+    location = str(tmp_path / "other.parquet")
+    pq.write_table(pa.table({"a": [1]}), location)
+    with pytest.raises(ValueError, match=r"selected_records = .*other\.parquet: expected"):
+        extract(path, selected_records=location)
 
 
 def test_other_charsets_are_read_without_the_reference_s_quirk(path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dclm_spark.crawl.index import IndexFilter, count_matches, load_offsets, offsets_by_warc
+from dclm_spark.crawl.index import IndexFilter, count_matches, offsets_by_warc
 from dclm_spark.errors import InputError
 
 CAPTURES = [
@@ -21,6 +21,11 @@ CAPTURES = [
     ("w/2.warc.gz", 2**31 + 5, 70, None, "text/html", 200, "c.example"),
 ]
 ENGLISH = IndexFilter(languages=("eng",))
+
+
+def load_offsets(location):
+    rows = pq.read_table(location).to_pylist()
+    return {row["warc_path"]: np.array(row["offsets"]) for row in rows}
 
 
 def table(captures, without=()):
