@@ -17,10 +17,10 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", required=True, help=f"one of {', '.join(SCALES)}")
-    parser.add_argument("--shards", nargs="+", default=[], help="manifest.json or its directory")
+    parser.add_argument("--shards", nargs="+", default=[], help="manifests or their folders")
     parser.add_argument("--output", help="directory for checkpoints, log and loss curve")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting")
     parser.add_argument(
         "--benchmark", action="store_true", help="only measure steps on made-up tokens"
     )
