@@ -8,7 +8,8 @@ INSTALLED := $(VENV)/.installed
 .PHONY: baseline test check java clean
 
 baseline: $(INSTALLED) java ## embedded sample crawl -> shards, report, a tiny trained model
-	$(VENV)/bin/python jobs/build_baseline.py --recipe sample --master "local[*,3]" --output $(OUTPUT)
+	@# torch's threads wait for one another on a busy machine, and a tiny model needs one.
+	OMP_NUM_THREADS=1 $(VENV)/bin/python jobs/build_baseline.py --recipe sample --master "local[*,3]" --output $(OUTPUT)
 
 test: $(INSTALLED) java ## the whole test suite
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
