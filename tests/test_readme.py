@@ -27,9 +27,13 @@ def blocks():
 
 
 def run(*command):
+    return run_line(shlex.join([sys.executable, *command]))
+
+
+def run_line(line):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, env=environment
+        line, shell=True, cwd=ROOT, capture_output=True, text=True, env=environment
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
@@ -39,8 +43,9 @@ def run(*command):
 def baseline(tmp_path_factory):
     output = tmp_path_factory.mktemp("baseline")
     makefile = (ROOT / "Makefile").read_text()
-    command = re.search(r"^\t\$\(VENV\)/bin/python (jobs/build_baseline.py .*)$", makefile, re.M)
-    run(*shlex.split(command.group(1).replace("$(OUTPUT)", str(output))))
+    line = re.search(r"^\t.*\$\(VENV\)/bin/python jobs/build_baseline.py .*$", makefile, re.M)[0]
+    command = line.replace("$(VENV)/bin/python", shlex.quote(sys.executable))
+    run_line(command.replace("$(OUTPUT)", str(output)))
     return output
 
 
