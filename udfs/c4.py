@@ -15,7 +15,7 @@ step passes every page.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +33,14 @@ from udfs.code_points import (
     properties_before,
 )
 from udfs.columns import Bytes, Offsets, string_column
-from udfs.judged_batch import IdentifyLanguage, JudgedBatch, judge_language, ratio
+from udfs.judged_batch import (
+    IdentifyLanguage,
+    JudgedBatch,
+    Step,
+    limit_language,
+    measure_language,
+    ratio,
+)
 from udfs.read_only import read_only
 from udfs.tries import Trie, build_trie
 
@@ -48,6 +55,12 @@ SIGNALS = (
     # Of the non-blank lines; FineWeb's C4 filter too.
     pa.field("removed_line_fraction", pa.float64()),
     pa.field("num_sentences", pa.int32()),
+)
+# What limits ask for besides the signals; the first two FineWeb's too.
+FACTS = (
+    pa.field("num_lorem_ipsum_lines", pa.int64()),
+    pa.field("num_bracket_lines", pa.int64()),
+    pa.field("has_banned_word", pa.int32()),
 )
 
 
@@ -66,46 +79,96 @@ class C4Settings:
     min_sentences: int = 3
 
 
-def judge_texts(
-    batch: JudgedBatch,
+def steps(
     given: "HeuristicSettings",
     banned_words: tuple[str, ...],
     identify_language: IdentifyLanguage,
-) -> None:
-    """Run the steps over the open documents of `batch`, whose texts lose lines."""
+) -> tuple[Step, ...]:
+    """Return the steps, whose texts lose lines."""
     settings = given.c4
-    characters = np.asarray(pc.utf8_length(string_column(*batch.text)), np.float64)
-    batch.sign("num_characters", characters)
-    limit = float(settings.max_characters)
-    batch.fail("page_length", characters > limit, characters, limit)
-    batch.end_step()
-    lines = LineSettings(
+
+    def measure_banned_words(batch: JudgedBatch) -> None:
+        batch.sign("has_banned_word", has_banned_word(*batch.text, banned_words))
+
+    limit_of_language = partial(
+        limit_language, language=given.language, min_score=given.min_language_score
+    )
+    return (
+        Step(
+            measure=_measure_characters,
+            limit=partial(_limit_characters, most=float(settings.max_characters)),
+        ),
+        Step(
+            measure=partial(measure_lines, lines=_lines(settings)),
+            limit=partial(limit_lines, min_sentences=settings.min_sentences),
+        ),
+        Step(measure=measure_banned_words, limit=_limit_banned_words),
+        Step(
+            measure=partial(measure_language, identify_language=identify_language),
+            limit=limit_of_language,
+        ),
+    )
+
+
+def measured_by(settings: C4Settings) -> C4Settings:
+    """Return settings that measure as these do, with the limits at their defaults."""
+    return C4Settings(
+        max_word_length=settings.max_word_length, min_words_per_line=settings.min_words_per_line
+    )
+
+
+def cleaned(data: Bytes, offsets: Offsets, settings: C4Settings) -> tuple[Bytes, Offsets]:
+    """Return texts without the lines and marks that the steps take out."""
+    data, offsets, _ = clean(data, offsets, _lines(settings))
+    return data, offsets
+
+
+def _lines(settings: C4Settings) -> LineSettings:
+    return LineSettings(
         max_word_length=settings.max_word_length,
         min_words=settings.min_words_per_line,
         need_terminal_punctuation=True,
         like_fineweb=False,
     )
-    clean_and_count(batch, lines, settings.min_sentences)
-    found = has_banned_word(*batch.text, banned_words)
-    batch.fail("banned_words", found, found.astype(np.float64), 1.0)
-    batch.end_step()
-    judge_language(batch, given.language, given.min_language_score, identify_language)
 
 
-def clean_and_count(batch: JudgedBatch, lines: LineSettings, min_sentences: int) -> None:
-    """Take lines out of the texts; drop pages for a phrase, a bracket or too few sentences."""
+def _measure_characters(batch: JudgedBatch) -> None:
+    characters = pc.utf8_length(string_column(*batch.text))
+    batch.sign("num_characters", np.asarray(characters, np.float64))
+
+
+def _limit_characters(batch: JudgedBatch, most: float) -> None:
+    characters = batch.signal("num_characters")
+    batch.fail("page_length", characters > most, characters, most)
+
+
+def measure_lines(batch: JudgedBatch, lines: LineSettings) -> None:
+    """Take lines out of the texts; count phrases, brackets and sentences of what is left."""
     data, offsets, facts = clean(*batch.text, lines)
     batch.text = data, offsets
     counts = facts.T
     removed = counts[1:LOREM_IPSUM].sum(axis=0)
     batch.sign("removed_line_fraction", ratio(removed, counts[LINES]))
-    for rule, column in (("lorem_ipsum", LOREM_IPSUM), ("curly_bracket", BRACKET)):
-        lines_with = counts[column].astype(np.float64)
+    batch.sign("num_lorem_ipsum_lines", counts[LOREM_IPSUM])
+    batch.sign("num_bracket_lines", counts[BRACKET])
+    batch.sign("num_sentences", counts[SENTENCES])
+
+
+def limit_lines(batch: JudgedBatch, min_sentences: int) -> None:
+    """Drop pages for a phrase, a bracket or too few sentences."""
+    for rule, signal in (
+        ("lorem_ipsum", "num_lorem_ipsum_lines"),
+        ("curly_bracket", "num_bracket_lines"),
+    ):
+        lines_with = batch.signal(signal)
         batch.fail(rule, lines_with > 0, lines_with, 0.0)
-    sentences = counts[SENTENCES].astype(np.float64)
-    batch.sign("num_sentences", sentences)
+    sentences = batch.signal("num_sentences")
     batch.fail("few_sentences", sentences < min_sentences, sentences, float(min_sentences))
-    batch.end_step()
+
+
+def _limit_banned_words(batch: JudgedBatch) -> None:
+    found = batch.signal("has_banned_word")
+    batch.fail("banned_words", found > 0, found, 1.0)
 
 
 def has_banned_word(

@@ -7,14 +7,14 @@ are UAX-29 segments that are not white space, where datatrove asks spaCy; senten
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from udfs.c4 import clean_and_count
-from udfs.c4_lines import LineSettings
+from udfs.c4 import limit_lines, measure_lines
+from udfs.c4_lines import LineSettings, clean
+from udfs.columns import Bytes, Offsets
 from udfs.fineweb_kernels import (
     ALL_LINES,
     ALPHABETIC_WORDS,
@@ -45,11 +45,12 @@ from udfs.fineweb_kernels import (
     word_facts,
 )
 from udfs.judged_batch import (
-    Floats,
     IdentifyLanguage,
     JudgedBatch,
+    Step,
     fail_outside,
-    judge_language,
+    limit_language,
+    measure_language,
     ratio,
 )
 from udfs.repetition import FRACTIONS
@@ -79,6 +80,10 @@ SIGNALS = tuple(
 )  # fmt: skip
 
 
+# What limits ask for besides the signals.
+FACTS = (pa.field("alphabetic_word_fraction", pa.float64()),)
+
+
 @dataclass(frozen=True, kw_only=True)
 class FineWebSettings:
     """Limits of FineWeb's filters; those of Gopher's rules stand in `HeuristicSettings`.
@@ -97,31 +102,67 @@ class FineWebSettings:
     max_newlines_per_word: float = 0.3
 
 
-def judge_texts(
-    batch: JudgedBatch, limits: "HeuristicSettings", identify_language: IdentifyLanguage
-) -> None:
-    """Run the filters over the open documents of `batch`, whose texts lose lines."""
+def steps(limits: "HeuristicSettings", identify_language: IdentifyLanguage) -> tuple[Step, ...]:
+    """Return the filters, whose texts lose lines."""
     settings = limits.fineweb
-    judge_language(batch, limits.language, limits.min_language_score, identify_language)
-    _judge_repetition(batch, limits)
-    _judge_quality(batch, limits, settings.short_line_characters)
-    lines = LineSettings(
+    limit_of_language = partial(
+        limit_language, language=limits.language, min_score=limits.min_language_score
+    )
+    return (
+        Step(
+            measure=partial(measure_language, identify_language=identify_language),
+            limit=limit_of_language,
+        ),
+        Step(measure=_measure_repetition, limit=partial(_limit_repetition, limits=limits)),
+        Step(
+            measure=partial(
+                _measure_quality,
+                stop_words=limits.stop_words,
+                short_line=settings.short_line_characters,
+            ),
+            limit=partial(_limit_quality, limits=limits),
+        ),
+        Step(
+            measure=partial(measure_lines, lines=_lines(settings)),
+            limit=partial(limit_lines, min_sentences=settings.min_sentences),
+        ),
+        Step(
+            measure=partial(_measure_lines, short_line=settings.short_line_characters),
+            limit=partial(_limit_lines, settings=settings),
+        ),
+    )
+
+
+def measured_by(settings: FineWebSettings) -> FineWebSettings:
+    """Return settings that measure as these do, with the limits at their defaults."""
+    return FineWebSettings(
+        max_word_length=settings.max_word_length,
+        min_words_per_line=settings.min_words_per_line,
+        short_line_characters=settings.short_line_characters,
+    )
+
+
+def cleaned(data: Bytes, offsets: Offsets, settings: FineWebSettings) -> tuple[Bytes, Offsets]:
+    """Return texts without the lines and marks that the filters take out."""
+    data, offsets, _ = clean(data, offsets, _lines(settings))
+    return data, offsets
+
+
+def _lines(settings: FineWebSettings) -> LineSettings:
+    return LineSettings(
         max_word_length=settings.max_word_length,
         min_words=settings.min_words_per_line,
         need_terminal_punctuation=False,
         like_fineweb=True,
     )
-    clean_and_count(batch, lines, settings.min_sentences)
-    _judge_lines(batch, settings)
 
 
-def _above(batch: JudgedBatch, rule: str, signal: str, value: Floats, limit: float) -> None:
-    """Sign `value` and name `rule` where it is above `limit`."""
-    batch.sign(signal, value)
+def _limit_above(batch: JudgedBatch, rule: str, signal: str, limit: float) -> None:
+    value = batch.signal(signal)
     batch.fail(rule, value > limit, value, limit)
 
 
-def _judge_repetition(batch: JudgedBatch, limits: "HeuristicSettings") -> None:
+def _measure_repetition(batch: JudgedBatch) -> None:
     facts = repetitions(*batch.text).T
     characters = facts[CHARACTERS]
     values = (
@@ -132,68 +173,79 @@ def _judge_repetition(batch: JudgedBatch, limits: "HeuristicSettings") -> None:
         *(ratio(row, characters) for row in facts[TOP_2_GRAM:]),
     )
     for rule, value in zip((*_PARAGRAPHS_FIRST, *_NGRAMS), values, strict=True):
-        _above(batch, rule, f"{rule}_fraction", value, getattr(limits.repetition, rule))
-    batch.end_step()
+        batch.sign(f"{rule}_fraction", value)
 
 
-def _judge_quality(batch: JudgedBatch, limits: "HeuristicSettings", short_line: int) -> None:
-    words = word_facts(*batch.text, limits.stop_words).T
+def _limit_repetition(batch: JudgedBatch, limits: "HeuristicSettings") -> None:
+    for rule in (*_PARAGRAPHS_FIRST, *_NGRAMS):
+        _limit_above(batch, rule, f"{rule}_fraction", getattr(limits.repetition, rule))
+
+
+def _measure_quality(batch: JudgedBatch, stop_words: tuple[str, ...], short_line: int) -> None:
+    words = word_facts(*batch.text, stop_words).T
     lines = line_facts(*batch.text, short_line).T
-    solid = words[SOLID_WORDS].astype(np.float64)
-    batch.sign("num_words", solid)
-    fail_outside(batch, "page_length", solid, limits.min_words, limits.max_words)
-    length = ratio(words[SOLID_CHARACTERS], words[SOLID_WORDS])
-    batch.sign("mean_word_length", length)
-    fail_outside(
-        batch, "mean_word_length", length,
-        limits.min_mean_word_length, limits.max_mean_word_length,
-    )  # fmt: skip
-    hashes, ellipses = ratio(lines[HASHES], words[WORDS]), ratio(lines[ELLIPSES], words[WORDS])
-    _above(batch, "hash_symbols", "hash_ratio", hashes, limits.max_symbol_ratio)
-    _above(batch, "ellipses", "ellipsis_ratio", ellipses, limits.max_symbol_ratio)
-    for rule, column, limit in (
-        ("bullet_lines", BULLET_LINES, limits.max_bullet_line_fraction),
-        ("ellipsis_lines", ELLIPSIS_LINES, limits.max_ellipsis_line_fraction),
-    ):
-        fraction = ratio(lines[column], lines[ALL_LINES])
-        _above(batch, rule, f"{rule.removesuffix('s')}_fraction", fraction, limit)
-    # The published limit is on the words with a letter: at least 0.8.
     alphabetic = ratio(words[ALPHABETIC_WORDS], words[WORDS])
-    least = round(1.0 - limits.max_non_alphabetic_word_fraction, 9)
-    batch.sign("non_alphabetic_word_fraction", 1.0 - alphabetic)
-    batch.fail(
-        "alphabetic_words", alphabetic < least, 1.0 - alphabetic,
-        limits.max_non_alphabetic_word_fraction,
-    )  # fmt: skip
-    stop_words = words[STOP_WORDS].astype(np.float64)
-    batch.sign("num_stop_words", stop_words)
-    few: npt.NDArray[np.bool_] = stop_words < limits.min_stop_words
-    batch.fail("stop_words", few, stop_words, float(limits.min_stop_words))
-    batch.end_step()
+    for name, values in (
+        ("num_words", words[SOLID_WORDS]),
+        ("mean_word_length", ratio(words[SOLID_CHARACTERS], words[SOLID_WORDS])),
+        ("hash_ratio", ratio(lines[HASHES], words[WORDS])),
+        ("ellipsis_ratio", ratio(lines[ELLIPSES], words[WORDS])),
+        ("bullet_line_fraction", ratio(lines[BULLET_LINES], lines[ALL_LINES])),
+        ("ellipsis_line_fraction", ratio(lines[ELLIPSIS_LINES], lines[ALL_LINES])),
+        ("alphabetic_word_fraction", alphabetic),
+        ("non_alphabetic_word_fraction", 1.0 - alphabetic),
+        ("num_stop_words", words[STOP_WORDS]),
+    ):
+        batch.sign(name, values)
 
 
-def _judge_lines(batch: JudgedBatch, settings: FineWebSettings) -> None:
-    lines = line_facts(*batch.text, settings.short_line_characters).T
+def _limit_quality(batch: JudgedBatch, limits: "HeuristicSettings") -> None:
+    for rule, signal, least, most in (
+        ("page_length", "num_words", limits.min_words, limits.max_words),
+        ("mean_word_length", "mean_word_length", limits.min_mean_word_length,
+         limits.max_mean_word_length),
+    ):  # fmt: skip
+        fail_outside(batch, rule, batch.signal(signal), least, most)
+    _limit_above(batch, "hash_symbols", "hash_ratio", limits.max_symbol_ratio)
+    _limit_above(batch, "ellipses", "ellipsis_ratio", limits.max_symbol_ratio)
+    _limit_above(batch, "bullet_lines", "bullet_line_fraction", limits.max_bullet_line_fraction)
+    _limit_above(
+        batch, "ellipsis_lines", "ellipsis_line_fraction", limits.max_ellipsis_line_fraction
+    )
+    # The published limit is on the words with a letter: at least 0.8.
+    most = limits.max_non_alphabetic_word_fraction
+    few = batch.signal("alphabetic_word_fraction") < round(1.0 - most, 9)
+    batch.fail("alphabetic_words", few, batch.signal("non_alphabetic_word_fraction"), most)
+    stop_words, least = batch.signal("num_stop_words"), limits.min_stop_words
+    batch.fail("stop_words", stop_words < least, stop_words, float(least))
+
+
+def _measure_lines(batch: JudgedBatch, short_line: int) -> None:
+    lines = line_facts(*batch.text, short_line).T
     words = word_facts(*batch.text, ()).T
-    terminated = ratio(lines[TERMINATED_LINES], lines[FULL_LINES])
+    for name, values in (
+        ("terminated_line_fraction", ratio(lines[TERMINATED_LINES], lines[FULL_LINES])),
+        ("short_line_fraction", ratio(lines[SHORT_LINES], lines[FULL_LINES])),
+        (
+            "duplicate_line_character_fraction",
+            ratio(lines[COPY_CHARACTERS], lines[LINE_CHARACTERS]),
+        ),
+        ("newlines_per_word", ratio(lines[NEWLINES], words[WORDS])),
+    ):
+        batch.sign(name, values)
+
+
+def _limit_lines(batch: JudgedBatch, settings: FineWebSettings) -> None:
+    terminated = batch.signal("terminated_line_fraction")
     least = settings.min_terminated_line_fraction
-    batch.sign("terminated_line_fraction", terminated)
     # NaN, the fraction of no line, fails too.
     batch.fail("line_punctuation", ~(terminated >= least), terminated, least)
-    for rule, signal, value, limit in (
-        (
-            "short_lines", "short_line_fraction",
-            ratio(lines[SHORT_LINES], lines[FULL_LINES]), settings.max_short_line_fraction,
-        ),
+    for rule, signal, limit in (
+        ("short_lines", "short_line_fraction", settings.max_short_line_fraction),
         (
             "duplicate_line_characters", "duplicate_line_character_fraction",
-            ratio(lines[COPY_CHARACTERS], lines[LINE_CHARACTERS]),
             settings.max_duplicate_line_character_fraction,
         ),
-        (
-            "newlines_per_word", "newlines_per_word",
-            ratio(lines[NEWLINES], words[WORDS]), settings.max_newlines_per_word,
-        ),
+        ("newlines_per_word", "newlines_per_word", settings.max_newlines_per_word),
     ):  # fmt: skip
-        _above(batch, rule, signal, value, limit)
-    batch.end_step()
+        _limit_above(batch, rule, signal, limit)

@@ -1,7 +1,13 @@
-"""A batch of documents under judgement: rules name the first failure, signals are kept for all."""
+"""A batch of documents under judgement: rules name the first failure, signals are kept for all.
+
+A family of rules is a sequence of steps. The first half of a step measures texts, which may change
+them; the other compares what was measured with limits, and needs no text: signals that were stored
+can be judged again by other limits.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +63,17 @@ class JudgedBatch:
         self._languages: pa.Array = pa.nulls(count, pa.string())
         self._closed: list[tuple[Rows, pa.LargeStringArray]] = []
 
+    @classmethod
+    def of_signals(cls, stored: pa.RecordBatch, rules: Sequence[str]) -> Self:
+        """Return documents without texts whose signals were measured before, for other limits."""
+        batch = cls(pa.nulls(stored.num_rows, pa.string()), rules, (), keeps_failed=True)
+        for field in stored.schema:
+            if field.name == "language":
+                batch._languages = stored.column("language").cast(pa.string())
+            elif not pa.types.is_binary(field.type):
+                batch._signals[field.name] = as_floats(stored.column(field.name))
+        return batch
+
     def fail_by_address(self, rules: pa.Array, values: pa.Array, thresholds: pa.Array) -> None:
         """Take over the outcomes of rules on addresses; the rule is null where none drops."""
         indices = pc.index_in(rules, pa.array(self._names, pa.string())).fill_null(-1)
@@ -78,14 +95,19 @@ class JudgedBatch:
         column[self.rows] = values
 
     def signal(self, name: str) -> Floats:
-        """Return what was stored for the documents still looked at."""
-        return self._signals[name][self.rows]
+        """Return what was stored for the documents still looked at; NaN where nothing was."""
+        stored = self._signals.get(name)
+        return np.full(len(self.rows), np.nan) if stored is None else stored[self.rows]
 
     def sign_language(self, labels: pa.Array) -> None:
         """Store the languages of the documents still looked at."""
         places = np.full(len(self._rules), -1)
         places[self.rows] = np.arange(len(self.rows))
         self._languages = labels.cast(pa.string()).take(pa.array(places, mask=places < 0))
+
+    def languages(self) -> pa.Array:
+        """Return the languages of the documents still looked at."""
+        return self._languages.take(pa.array(self.rows))
 
     def end_step(self) -> None:
         """Look no further at documents that failed, unless all signals are wanted."""
@@ -97,18 +119,24 @@ class JudgedBatch:
         self.rows = self.rows[is_open]
         self.text = utf8_buffers(column.filter(pa.array(is_open)))
 
+    def outcomes(self) -> tuple[pa.StringArray, pa.DoubleArray, pa.DoubleArray]:
+        """Return (rule, value, threshold) of all documents; the rule is null for kept ones."""
+        rules = pa.array(self._rules, mask=self._rules < 0)
+        names = pa.array(self._names, pa.string()).take(rules)
+        return names, _nullable(self._values), _nullable(self._thresholds)
+
     def result(self) -> JudgedTexts:
         """Put all documents back into the order in which they came."""
         self._closed.append((self.rows, string_column(*self.text)))
         rows = np.concatenate([part for part, _ in self._closed])
         texts = pa.concat_arrays([part for _, part in self._closed])
         signals = {signal.name: self._signal(signal) for signal in self._fields}
-        rules = pa.array(self._rules, mask=self._rules < 0)
+        rule, value, threshold = self.outcomes()
         return JudgedTexts(
             text=texts.take(pa.array(np.argsort(rows))),
-            rule=pa.array(self._names, pa.string()).take(rules),
-            value=_nullable(self._values),
-            threshold=_nullable(self._thresholds),
+            rule=rule,
+            value=value,
+            threshold=threshold,
             signals=signals,
         )
 
@@ -143,15 +171,37 @@ def fail_outside(batch: JudgedBatch, rule: str, value: Floats, least: float, mos
     batch.fail(rule, failed, value, np.where(value > most, most, least))
 
 
-def judge_language(
-    batch: JudgedBatch, language: str, min_score: float, identify_language: IdentifyLanguage
-) -> None:
-    """Keep documents whose top label is `language` with a probability above `min_score`."""
+def measure_language(batch: JudgedBatch, identify_language: IdentifyLanguage) -> None:
+    """Sign the top label of each text and its probability."""
     labels, scores = identify_language(string_column(*batch.text))
-    wanted = as_floats(pc.equal(labels, language).fill_null(False).cast(pa.int8())) > 0
     batch.sign_language(labels)
     known = as_floats(pc.is_valid(labels).cast(pa.int8())) > 0
     batch.sign("language_score", np.where(known, scores, np.nan))
+
+
+def limit_language(batch: JudgedBatch, language: str, min_score: float) -> None:
+    """Keep documents whose top label is `language` with a probability above `min_score`."""
+    scores = batch.signal("language_score")
+    is_label = pc.equal(batch.languages(), language).fill_null(False)
+    wanted = as_floats(is_label.cast(pa.int8())) > 0
     failed = ~(wanted & (scores > min_score))
     batch.fail("language", failed, np.where(wanted, scores, 0.0), min_score)
-    batch.end_step()
+
+
+Action = Callable[[JudgedBatch], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A step of a family: `measure` signs signals of texts, `limit` fails documents by these."""
+
+    measure: Action
+    limit: Action
+
+
+def run_steps(batch: JudgedBatch, steps: Sequence[Step]) -> None:
+    """Measure and judge step by step; what a step drops is not looked at by the next."""
+    for step in steps:
+        step.measure(batch)
+        step.limit(batch)
+        batch.end_step()

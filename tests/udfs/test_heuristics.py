@@ -13,16 +13,10 @@ import pytest
 from tests.shared_data import SHARED, needs_shared
 from udfs import c4, fineweb
 from udfs.cleaning import CleaningSettings
-from udfs.heuristics import (
-    RULES,
-    SIGNALS,
-    STEP_OF_RULE,
-    HeuristicSettings,
-    apply,
-    url_outcomes,
-)
+from udfs.heuristics import SIGNALS, HeuristicSettings, apply, url_outcomes
 from udfs.judged_batch import JudgedTexts
 from udfs.language import LanguageIdentifier
+from udfs.refinedweb import RULES, STEP_OF_RULE
 from udfs.word_lists import UrlLists, load_url_lists
 
 SENTENCES = (

@@ -10,7 +10,8 @@ import pytest
 from dclm_spark.sample.crawl import generate_crawl
 from udfs.curation import CurationSettings, InputUnit, curated
 from udfs.extraction import ExtractionSettings, RecordCounts
-from udfs.heuristics import STEP_OF_RULE, HeuristicSettings
+from udfs.heuristics import HeuristicSettings
+from udfs.refinedweb import STEP_OF_RULE
 
 LISTS = {
     "domains": "banned_domains",
