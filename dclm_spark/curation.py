@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,8 @@ LOGGER = logging.getLogger("dclm_spark")
 STAGE = "documents"
 # Common Crawl's web server, unlike its bucket, is not made for hundreds of connections.
 HTTP_READERS = 10
+# An input file, settings; unit, key and directory by name -> the row that reports the unit.
+CommitFile = Callable[..., pa.RecordBatch]
 _WORK = pa.schema(
     [(name, pa.string()) for name in ("unit", "key", "crawl", "path", "uri", "kind")]
 )
@@ -39,16 +41,29 @@ def curate(
     Raises BalanceError when a file's rows differ from the response records that were read.
     """
     settings = curation_settings(recipe)
-    if recipe.heuristics.rules == "c4" and recipe.banned_words is None:
-        LOGGER.warning("banned_words is not set: C4's step on banned words passes every page")
-    units = {
-        unit_name(file): Unit(
-            name=unit_name(file),
-            key=unit_key(STAGE, file.crawl, file.path, file.kind, key_settings(settings)),
-        )
-        for file in inputs
-    }
+    keyed = key_settings(settings)
+    return read_inputs(spark, inputs, settings, directory, STAGE, keyed, curate_file)
+
+
+def read_inputs(
+    spark: SparkSession,
+    inputs: Sequence[InputFile],
+    settings: CurationSettings,
+    directory: str,
+    stage: str,
+    keyed: dict[str, Any],
+    commit_file: CommitFile,
+) -> StageOutput:
+    """Commit one unit of `stage` per input file by `commit_file`, as many at a time as may be read.
+
+    `keyed` are the settings that a unit's content depends on. Raises BalanceError when a file's
+    rows differ from the response records that were read.
+    """
     sources = {unit_name(file): file for file in inputs}
+    units = [
+        Unit(name=name, key=unit_key(stage, file.crawl, file.path, file.kind, keyed))
+        for name, file in sources.items()
+    ]
     readers = max_readers(inputs, settings.extraction.reading)
     settings = _read_by(settings, readers)
 
@@ -61,18 +76,16 @@ def curate(
                     unit, key = row.pop("unit"), row.pop("key")
                     # A task of several files that failed at one has committed those before it.
                     done = report_of(directory, unit, key) if readers and _retried() else None
-                    yield done or curate_file(
+                    yield done or commit_file(
                         InputUnit(**row), settings, unit=unit, key=key, directory=directory
                     )
 
         frame = work_frame(spark, rows, _WORK, max_tasks=readers)
         return frame.mapInArrow(run, spark_schema(COMMITTED))
 
-    output = run_units(
-        spark, stage=STAGE, directory=directory, units=list(units.values()), execute=execute
-    )
+    output = run_units(spark, stage=stage, directory=directory, units=units, execute=execute)
     for manifest in output.manifests:
-        _check_records(manifest)
+        _check_records(stage, manifest)
     return output
 
 
@@ -103,6 +116,8 @@ def _retried() -> bool:
 
 def curation_settings(recipe: Recipe) -> CurationSettings:
     """Return the part of a recipe that the documents stage depends on."""
+    if recipe.heuristics.rules == "c4" and recipe.banned_words is None:
+        LOGGER.warning("banned_words is not set: C4's step on banned words passes every page")
     lists = recipe.url_lists
     named: tuple[tuple[str, FileReference | None], ...] = (
         ("domains", lists.domains),
@@ -148,11 +163,11 @@ def _work_row(unit: Unit, file: InputFile) -> dict[str, Any]:
     }
 
 
-def _check_records(manifest: dict[str, Any]) -> None:
+def _check_records(stage: str, manifest: dict[str, Any]) -> None:
     facts = manifest["facts"]
     read = facts["records"]["response"] + facts["records"]["broken"]
     rows = sum(documents_by_fate(facts).values())
     if read != rows:
         raise BalanceError(
-            f"documents: {facts['input']['uri']} gave {read} documents, but {rows} have a fate"
+            f"{stage}: {facts['input']['uri']} gave {read} documents, but {rows} have a fate"
         )

@@ -18,7 +18,7 @@ from dclm_spark.evaluate.tasks import Task, select_tasks
 from dclm_spark.recipes.recipe import EvaluationDataSettings
 from dclm_spark.run.manifests import StageOutput, Unit, unit_key
 from dclm_spark.run.stage import check_balance, run_units
-from dclm_spark.run.tables import read_table, spark_schema, work_frame
+from dclm_spark.run.tables import spark_schema, work_frame
 from udfs import storage
 from udfs.cache import fetch
 from udfs.commit import COMMITTED, UnitClock, commit
@@ -30,6 +30,7 @@ from udfs.contamination import (
 )
 from udfs.documents import FATE_FIELDS
 from udfs.fates import FateOutputs, with_fate
+from udfs.parquet_files import read_table
 
 STAGE = "decontaminate"
 RULE = "evaluation_ngrams"

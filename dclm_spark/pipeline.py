@@ -2,20 +2,18 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
-from dclm_spark.crawl.listing import InputFile, list_inputs
+from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.curation import curate
 from dclm_spark.decontamination import without_evaluation_data
 from dclm_spark.dedup.earlier import earlier_keys
 from dclm_spark.dedup.judged import dedup_evidence
 from dclm_spark.dedup.sharded import deduplicate, deduplicated_schema
-from dclm_spark.errors import InputError
 from dclm_spark.quality.score import check_model, score
 from dclm_spark.quality.threshold import top_threshold
 from dclm_spark.recipes.recipe import QualitySettings, Recipe, recipe_hash
@@ -23,11 +21,11 @@ from dclm_spark.run.identity import run_identity, write_run_record
 from dclm_spark.run.manifests import StageOutput
 from dclm_spark.run.report import write_report
 from dclm_spark.run.summarize import summarize
+from dclm_spark.scored import decide
 from dclm_spark.tokens.encode import encode
 from dclm_spark.tokens.shards import write_manifest, write_shards
 from udfs import storage
 from udfs.curation import DOCUMENTS
-from udfs.resuming import shown
 from udfs.tokens import load_encoder, tokenizer_fingerprint
 
 LOGGER = logging.getLogger("dclm_spark")
@@ -77,24 +75,28 @@ def build_baseline(
     output: str,
     base: str | None = None,
     place: Place | None = None,
+    scored: str | None = None,
 ) -> RunOutput:
     """Turn the files that `inputs` names into token shards below `output`, and write the report.
 
-    `place` puts stages elsewhere than below `output`, where runs may share them. What is
+    `place` puts stages elsewhere than below `output`, where runs may share them; `scored` is a
+    scored table (`dclm_spark.scored`) to decide from instead of reading the files again. What is
     committed already, from the same input, settings and code, is not done again; the result is
     the same bytes whichever way it came about.
     """
-    output = absolute(output)
+    output = storage.absolute(output)
     started = time.time()
     earlier_keys(recipe.deduplication)
     check_model(recipe.quality)
     files = list_inputs(inputs, base)
-    if not files:
-        named = ", ".join(shown(item) for item in inputs.split(","))
-        raise InputError(f"--input {named}: it names no file")
     identity = run_identity(recipe, files)
     write_run_record(output, recipe, files, identity)
-    run = _run_stages(spark, files, recipe, place or stages_below(output))
+    place = place or stages_below(output)
+    if scored is None:
+        documents = curate(spark, files, recipe, place("documents"))
+    else:
+        documents = decide(spark, files, recipe, place("documents"), storage.absolute(scored))
+    run = _run_stages(spark, documents, recipe, place)
     summary = summarize(run, recipe, identity, started)
     write_report(summary, storage.join(output, "report.html"))
     LOGGER.info("report: %s", storage.join(output, "report.html"))
@@ -111,9 +113,8 @@ def stages_below(output: str) -> Place:
 
 
 def _run_stages(
-    spark: SparkSession, files: Sequence[InputFile], recipe: Recipe, place: Place
+    spark: SparkSession, documents: StageOutput, recipe: Recipe, place: Place
 ) -> RunOutput:
-    documents = curate(spark, files, recipe, place("documents"))
     deduplicated = deduplicate(
         spark, documents, DOCUMENTS, recipe.deduplication, place("deduplicated")
     )
@@ -174,10 +175,3 @@ def quality_threshold(settings: QualitySettings, scores: StageOutput) -> float:
     if settings.top is None:
         return settings.threshold
     return top_threshold(scores.facts(), settings.top)
-
-
-def absolute(location: str) -> str:
-    """Return a local path as an absolute one; URIs stay as they are."""
-    if "://" in location:
-        return location.rstrip("/")
-    return str(Path(location).absolute())

@@ -19,6 +19,7 @@ def main() -> None:
         "--base", help="URL, bucket or folder that the paths of a listing are below"
     )
     parser.add_argument("--output", required=True, help="folder, s3:// or gs:// prefix of the run")
+    parser.add_argument("--scored", help="decide from this scored table of jobs/annotate.py")
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
     add_recipe_arguments(parser)
     arguments = parser.parse_args()
@@ -37,6 +38,7 @@ def main() -> None:
         inputs=arguments.input,
         output=arguments.output,
         base=arguments.base,
+        scored=arguments.scored,
     )
 
 

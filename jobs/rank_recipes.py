@@ -16,6 +16,7 @@ def main() -> None:
     parser.add_argument("--input", help="*.paths.gz listing, glob, directory or files (comma)")
     parser.add_argument("--base", help="what the paths of a listing are below")
     parser.add_argument("--output", required=True, help="local folder; finished runs are skipped")
+    parser.add_argument("--scored", help="scored table of jobs/annotate.py; default: OUTPUT/scored")
     parser.add_argument("--scale", default="tiny", help="name of a scale of jobs/train_model.py")
     parser.add_argument("--seeds", type=int, default=3, help="models per recipe")
     parser.add_argument("--tokens", type=int, help="budget of every model; default: the scale's")
@@ -48,6 +49,7 @@ def main() -> None:
         rows_per_task=given.rows_per_task,
         num_pages=given.pages,
         only=given.only,
+        scored=given.scored,
     )
     print("\n".join(rank_recipes(spark, settings)["conclusions"]))
 

@@ -13,9 +13,10 @@ from udfs import heuristics
 from udfs.cache import fetch
 from udfs.commit import UnitClock, commit
 from udfs.documents import FATE_FIELDS, KEPT, SOURCE_FIELDS
-from udfs.extraction import ExtractionSettings, RecordCounts, extract_documents
+from udfs.extraction import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
 from udfs.fates import FateOutputs, with_fate
 from udfs.heuristics import HeuristicSettings
+from udfs.judged_batch import JudgedTexts
 from udfs.language import LanguageIdentifier
 from udfs.preextracted import read_documents
 from udfs.resuming import without_secrets
@@ -67,31 +68,40 @@ def curate_file(
     for batch in curated(source, settings, counts):
         outputs.write(batch)
     files, facts = outputs.close()
-    facts["records"] = asdict(counts)
-    facts["input"] = asdict(source) | {"uri": without_secrets(source.uri)}
-    return commit(directory, unit, key, files, facts, clock)
+    return commit(directory, unit, key, files, facts | input_facts(source, counts), clock)
+
+
+def input_facts(source: InputUnit, counts: RecordCounts) -> dict[str, Any]:
+    """Return what a manifest says of the file that was read."""
+    uri = without_secrets(source.uri)
+    return {"records": asdict(counts), "input": asdict(source) | {"uri": uri}}
 
 
 def curated(
     source: InputUnit, settings: CurationSettings, counts: RecordCounts
 ) -> Iterator[pa.RecordBatch]:
     """Yield the documents of one input file with signals and fates (schema DOCUMENTS)."""
-    lists = _url_lists(settings.url_lists)
-    identify = _language_identifier(settings.language_model, settings.heuristics.language_quirks)
-    if source.kind == "warc":
-        # Pages whose URL fails need no parsing, unless every signal is wanted.
-        every_signal = settings.heuristics.annotate == "all"
-        rules = partial(_url_rules, settings=settings.heuristics, lists=lists)
-        skip = None if every_signal else rules
-        batches = extract_documents(
-            source.crawl, source.uri, source.path, settings.extraction, skip, counts
-        )
-    else:
-        batches = read_documents(
-            source.uri, source.crawl, source.path, settings.extraction, counts
-        )
-    for batch in batches:
+    lists = url_lists(settings)
+    identify = language_identifier(settings)
+    # Pages whose URL fails need no parsing, unless every signal is wanted.
+    every_signal = settings.heuristics.annotate == "all"
+    rules = partial(_url_rules, settings=settings.heuristics, lists=lists)
+    for batch in extracted(source, settings.extraction, counts, None if every_signal else rules):
         yield judge(batch, settings.heuristics, lists, identify)
+
+
+def extracted(
+    source: InputUnit,
+    settings: ExtractionSettings,
+    counts: RecordCounts,
+    skip_url: SkipUrl | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the documents of one input file, no fate where there is a text (schema EXTRACTED)."""
+    if source.kind == "warc":
+        return extract_documents(
+            source.crawl, source.uri, source.path, settings, skip_url, counts
+        )
+    return read_documents(source.uri, source.crawl, source.path, settings, counts)
 
 
 def judge(
@@ -109,32 +119,34 @@ def judge(
     parts = [_closed(batch.filter(pc.invert(open_rows)))]
     candidates = batch.filter(open_rows)
     if candidates.num_rows:
-        parts.append(_by_heuristics(candidates, settings, lists, identify))
+        texts, urls = candidates.column("text"), candidates.column("url")
+        result = heuristics.apply(texts, urls, settings, lists, identify)
+        parts.append(_in_order(judged(candidates, result)))
     table = pa.concat_tables([pa.Table.from_batches([part]) for part in parts])
     table = table.sort_by("row").select(DOCUMENTS.names).combine_chunks()
     return table.to_batches()[0] if table.num_rows else _closed(batch).select(DOCUMENTS.names)
 
 
-def _closed(batch: pa.RecordBatch) -> pa.RecordBatch:
+def without_signals(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Give documents that no rule was asked about the columns of DOCUMENTS that they lack."""
     for field in (*heuristics.SIGNALS, DOCUMENTS.field("text_hash")):
         batch = batch.append_column(field, pa.nulls(batch.num_rows, field.type))
-    return _in_order(_replaced(batch, "text", batch.column("text").cast(pa.large_string())))
+    return _replaced(batch, "text", batch.column("text").cast(pa.large_string()))
 
 
-def _by_heuristics(
-    batch: pa.RecordBatch,
-    settings: HeuristicSettings,
-    lists: UrlLists,
-    identify: Callable[[pa.Array], Any],
-) -> pa.RecordBatch:
-    result = heuristics.apply(batch.column("text"), batch.column("url"), settings, lists, identify)
+def judged(batch: pa.RecordBatch, result: JudgedTexts) -> pa.RecordBatch:
+    """Give documents without a fate the signals, the text and the fate of `result`."""
     for field in heuristics.SIGNALS:
         batch = batch.append_column(field, result.signals[field.name].cast(field.type))
     batch = _replaced(batch, "text", result.text.cast(pa.large_string()))
     batch = with_fate(
         batch, stage=STAGE, rule=result.rule, value=result.value, threshold=result.threshold
     )
-    return _in_order(batch.append_column(DOCUMENTS.field("text_hash"), _text_hashes(batch)))
+    return batch.append_column(DOCUMENTS.field("text_hash"), _text_hashes(batch))
+
+
+def _closed(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return _in_order(without_signals(batch))
 
 
 def _text_hashes(batch: pa.RecordBatch) -> pa.Array:
@@ -158,9 +170,19 @@ def _url_rules(urls: pa.Array, *, settings: HeuristicSettings, lists: UrlLists) 
     return heuristics.url_outcomes(urls, settings, lists)
 
 
+def url_lists(settings: CurationSettings) -> UrlLists:
+    """Return the lists, fetched and read once per process."""
+    return _url_lists(settings.url_lists)
+
+
 @cache
 def _url_lists(references: tuple[tuple[str, str, str | None], ...]) -> UrlLists:
     return load_url_lists(**{name: str(fetch(uri, digest)) for name, uri, digest in references})
+
+
+def language_identifier(settings: CurationSettings) -> LanguageIdentifier:
+    """Return the language model, fetched and loaded once per process."""
+    return _language_identifier(settings.language_model, settings.heuristics.language_quirks)
 
 
 @cache

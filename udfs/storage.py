@@ -117,6 +117,13 @@ def delete(uri: str, settings: ReadSettings = _DEFAULT) -> None:
         _object_store(uri, "delete").delete(uri, settings)
 
 
+def absolute(location: str) -> str:
+    """Return a local path as an absolute one; URIs stay as they are."""
+    if "://" in location:
+        return location.rstrip("/")
+    return str(Path(location).absolute())
+
+
 def join(base: str, *parts: str) -> str:
     """Return `base`/`parts`; a part that leaves `base` (absolute, `..`) is refused.
 

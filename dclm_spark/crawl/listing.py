@@ -39,11 +39,14 @@ def list_inputs(inputs: str, base: str | None = None) -> list[InputFile]:
     `inputs` is one or more of, separated by commas: a `*.paths.gz` (or `.paths`) listing whose
     lines lie below `base` or are addresses themselves, a directory, a glob, a file. A query, such
     as a signature, is part of an address but not of a file's name. Raises InputError for what does
-    not exist, has an unknown suffix or is named twice.
+    not exist, has an unknown suffix or is named twice, and for no file at all.
     """
     files: list[InputFile] = []
     for item in filter(None, (part.strip() for part in inputs.split(","))):
         files += _listed(item, base) if _is_listing(item) else _named(item, base)
+    if not files:
+        named = ", ".join(shown(item) for item in inputs.split(","))
+        raise InputError(f"--input {named}: it names no file")
     files.sort()
     for first, second in pairwise(files):
         if (first.crawl, first.path) == (second.crawl, second.path):

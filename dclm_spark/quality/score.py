@@ -14,9 +14,10 @@ from dclm_spark.quality.threshold import score_buckets
 from dclm_spark.recipes.recipe import QualitySettings
 from dclm_spark.run.manifests import StageOutput, Unit, unit_key
 from dclm_spark.run.stage import run_units
-from dclm_spark.run.tables import read_table, spark_schema, work_frame
+from dclm_spark.run.tables import spark_schema, work_frame
 from udfs.cache import fetch
 from udfs.commit import COMMITTED, ParquetOutput, UnitClock, commit
+from udfs.parquet_files import read_table
 from udfs.quality import QualityModel
 
 STAGE = "score"

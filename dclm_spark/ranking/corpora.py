@@ -17,11 +17,12 @@ from dclm_spark.quality.score import SCORES
 from dclm_spark.recipes.recipe import QualitySettings, Recipe, recipe_hash
 from dclm_spark.run.manifests import StageOutput, Unit, unit_key
 from dclm_spark.run.stage import run_units
-from dclm_spark.run.tables import read_table, spark_schema, work_frame
+from dclm_spark.run.tables import spark_schema, work_frame
 from dclm_spark.settings import settings_hash
 from udfs import storage
 from udfs.commit import COMMITTED, ParquetOutput, UnitClock, commit
 from udfs.keyed_order import document_keys
+from udfs.parquet_files import read_table
 from udfs.tally import documents_by_fate, merge
 
 LOGGER = logging.getLogger("dclm_spark")
@@ -76,9 +77,9 @@ def shared_places(recipe: Recipe, output: str) -> Place:
 
 
 def build_corpus(
-    spark: SparkSession, recipe: Recipe, *, inputs: str, output: str, base: str | None
+    spark: SparkSession, recipe: Recipe, *, inputs: str, output: str, base: str | None, scored: str
 ) -> tuple[Corpus, RunOutput]:
-    """Run `recipe` on `inputs`, sharing stages below `output` with other recipes."""
+    """Run `recipe` on the scored table of `inputs`, sharing stages below `output` with others."""
     run = build_baseline(
         spark,
         recipe=recipe,
@@ -86,6 +87,7 @@ def build_corpus(
         output=storage.join(output, "recipes", recipe.name),
         base=base,
         place=shared_places(recipe, output),
+        scored=scored,
     )
     return _corpus(recipe, run.shards.directory, run.shard_manifest), run
 

@@ -12,7 +12,6 @@ from pyspark.sql import SparkSession
 
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.evaluate.tasks import select_tasks
-from dclm_spark.pipeline import absolute
 from dclm_spark.rank.leaderboard import build_leaderboard, write_leaderboard
 from dclm_spark.rank.records import (
     DatasetRecord,
@@ -67,6 +66,7 @@ class RankSettings:
     Without `inputs` the embedded sample is used. `seeds` counts models per recipe, numbered from
     1. `assignments` change every recipe, `training` the scale. `tokens` is the budget of every
     model (None: the scale's). `only` is one row, recipe/seed, to be done again from nothing.
+    `scored` is a scored table that rankings share (None: one below `output`).
     """
 
     recipes: tuple[str, ...]
@@ -84,6 +84,12 @@ class RankSettings:
     rows_per_task: int | None = None
     num_pages: int = 2000
     only: str | None = None
+    scored: str | None = None
+
+    @property
+    def table(self) -> str:
+        """Return where the scored table lies that all recipes are decided from."""
+        return self.scored or storage.join(self.output, "scored")
 
 
 @dataclass(kw_only=True)
@@ -101,7 +107,7 @@ def rank_recipes(spark: SparkSession, settings: RankSettings) -> dict[str, Any]:
 
     Finished stages and runs below `settings.output` are not done again.
     """
-    settings = replace(settings, output=absolute(settings.output))
+    settings = replace(settings, output=storage.absolute(settings.output))
     _check(settings)
     source = _source(settings)
     check_names(source.recipes)
@@ -180,7 +186,12 @@ def _corpora(spark: SparkSession, settings: RankSettings, source: Source) -> lis
     controlled = None
     for recipe in source.recipes:
         corpus, run = build_corpus(
-            spark, recipe, inputs=source.inputs, output=settings.output, base=source.base
+            spark,
+            recipe,
+            inputs=source.inputs,
+            output=settings.output,
+            base=source.base,
+            scored=settings.table,
         )
         corpora.append(corpus)
         if recipe.quality.enabled:
@@ -221,6 +232,7 @@ def command(settings: RankSettings, row: str) -> str:
         ("--input", settings.inputs),
         ("--base", settings.base),
         ("--output", settings.output),
+        ("--scored", settings.scored),
         ("--scale", settings.scale),
         ("--seeds", settings.seeds),
         ("--tokens", settings.tokens),

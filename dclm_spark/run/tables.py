@@ -4,14 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
-from udfs import storage
-
-READ_ROWS = 1024
+from udfs.parquet_files import read_table
 
 
 def spark_schema(schema: pa.Schema) -> StructType:
@@ -32,12 +29,6 @@ def work_frame(
     data = [tuple(row[name] for name in schema.names) for row in rows]
     frame = spark.createDataFrame(data, spark_schema(schema))
     return frame.repartition(max(min(len(data), max_tasks or len(data)), 1))
-
-
-def read_table(uri: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the row groups of a Parquet file as batches of the given columns."""
-    with storage.open_seekable(uri) as source:
-        yield from pq.ParquetFile(source).iter_batches(READ_ROWS, columns=columns)
 
 
 def read_files(

@@ -9,7 +9,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from dclm_spark.errors import SettingError
-from dclm_spark.pipeline import RunOutput, absolute, build_baseline
+from dclm_spark.pipeline import RunOutput, build_baseline
 from dclm_spark.quality.train import QualityTrainingSettings, train_quality
 from dclm_spark.recipes.recipe import FileReference, Recipe, UrlListReferences
 from dclm_spark.sample.crawl import SampleCrawl, generate_crawl
@@ -37,7 +37,7 @@ def run_sample(spark: SparkSession, recipe: Recipe, output: str) -> RunOutput:
     The crawl, tokenizer and classifier are made once; a second run finds them. `output` must be a
     local folder.
     """
-    output = absolute(output)
+    output = storage.absolute(output)
     if not storage.is_local(output):
         raise SettingError(
             f"--output {output}: the sample is generated on this machine and needs a local folder; "

@@ -13,11 +13,12 @@ from dclm_spark.errors import SettingError
 from dclm_spark.recipes.recipe import TokenSettings
 from dclm_spark.run.manifests import StageOutput, Unit, unit_key
 from dclm_spark.run.stage import check_balance, run_units
-from dclm_spark.run.tables import read_table, spark_schema, work_frame
+from dclm_spark.run.tables import spark_schema, work_frame
 from udfs.commit import COMMITTED, UnitClock, commit
 from udfs.documents import FATE_FIELDS
 from udfs.fates import FateOutputs, with_fate
 from udfs.keyed_order import buckets, document_keys
+from udfs.parquet_files import read_table
 from udfs.tally import kept_text_bytes, merge
 from udfs.tokens import encode as encode_texts
 from udfs.tokens import load_encoder

@@ -57,9 +57,10 @@ def test_a_listing_far_from_its_files_needs_a_base(tmp_path):
         list_inputs(str(listing))
 
 
-def test_an_empty_listing_names_nothing(tmp_path):
+def test_an_empty_listing_is_refused(tmp_path):
     (tmp_path / "warc.paths").write_text("\n")
-    assert list_inputs(str(tmp_path / "warc.paths")) == []
+    with pytest.raises(InputError, match=r"warc\.paths: it names no file"):
+        list_inputs(str(tmp_path / "warc.paths"))
 
 
 def test_files_outside_of_a_crawl_have_names_below_their_common_folder(tmp_path):

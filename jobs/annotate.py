@@ -1,0 +1,34 @@
+"""Extract texts and measure signals once, for any number of recipes to be decided on.
+
+What the recipes need and the table lacks is added; thresholds are no part of it.
+"""
+
+import argparse
+
+from dclm_spark.command import run_command
+from dclm_spark.session import spark_session
+
+
+def main() -> None:
+    """Parse the command line and fill the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipes", nargs="+", required=True, help="names or .yaml files")
+    parser.add_argument(
+        "--input", required=True, help="*.paths.gz listing, glob, directory or files (comma)"
+    )
+    parser.add_argument("--base", help="what the paths of a listing are below")
+    parser.add_argument("--output", required=True, help="folder or prefix of the table")
+    parser.add_argument("--set", action="append", default=[], help="recipe KEY=VALUE, for all")
+    parser.add_argument("--master", help="Spark master when not started by spark-submit")
+    given = parser.parse_args()
+    from dclm_spark.recipes import load_recipe
+    from dclm_spark.scored import build_table
+
+    recipes = [load_recipe(name, given.set) for name in given.recipes]
+    spark = spark_session("annotate", given.master)
+    lines = build_table(spark, recipes, inputs=given.input, base=given.base, table=given.output)
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    run_command(main)
