@@ -5,7 +5,7 @@ import argparse
 from dclm_spark.command import run_command
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.explain import describe, explain, final_text
-from dclm_spark.pipeline import absolute
+from udfs import storage
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--base", help="what a listing's paths are below, with --input")
     arguments = parser.parse_args()
     inputs = list_inputs(arguments.input, arguments.base) if arguments.input else []
-    output = absolute(arguments.output)
+    output = storage.absolute(arguments.output)
     for history in explain(output, arguments.page):
         print(describe(history))
         if arguments.text:

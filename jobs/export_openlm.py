@@ -3,8 +3,8 @@
 import argparse
 
 from dclm_spark.command import run_command
-from dclm_spark.pipeline import absolute
 from dclm_spark.tokens.openlm import SEQUENCES_PER_TAR, export_openlm
+from udfs import storage
 
 
 def main() -> None:
@@ -15,8 +15,8 @@ def main() -> None:
     parser.add_argument("--sequences-per-tar", type=int, default=SEQUENCES_PER_TAR)
     arguments = parser.parse_args()
     count = export_openlm(
-        absolute(arguments.shards),
-        absolute(arguments.output),
+        storage.absolute(arguments.shards),
+        storage.absolute(arguments.output),
         sequences_per_tar=arguments.sequences_per_tar,
     )
     print(f"{count} tars and manifest.jsonl in {arguments.output}")
