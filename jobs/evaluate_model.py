@@ -2,6 +2,7 @@
 
 import argparse
 
+from dclm_spark.command import run_command
 from dclm_spark.evaluate.models import load_model
 from dclm_spark.evaluate.report import number
 from dclm_spark.evaluate.runner import EvaluateSettings, evaluate
@@ -38,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -66,7 +66,7 @@ def build_index(
         )
     hashes, bits = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
     for task, texts in enumerate(texts_by_task.values()):
-        found = np.unique(_full_ngrams(texts, ngram_words))
+        found = np.unique(full_ngrams(texts, ngram_words))
         hashes.append(found)
         bits.append(np.full(len(found), np.uint64(1) << np.uint64(task)))
     every = np.concatenate(hashes)
@@ -76,7 +76,7 @@ def build_index(
     return np.stack((distinct, masks))
 
 
-def _full_ngrams(texts: Sequence[str], ngram_words: int) -> Hashes:
+def full_ngrams(texts: Sequence[str], ngram_words: int = NGRAM_WORDS) -> Hashes:
     """Return the hashes of n-grams, without those that stand for a text of fewer words."""
     column = pa.array(texts, pa.large_string())
     hashes, offsets = shingle_hashes(column, ngram_words)

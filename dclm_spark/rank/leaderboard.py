@@ -64,6 +64,7 @@ def leaderboard_page(leaderboard: Mapping[str, Any]) -> str:
         *(part for one in rest for part in _comparison_parts(one, controls)),
         "</details><h2>Runs</h2>",
         _runs_table(leaderboard["rows"]),
+        *_accuracy_only_parts(leaderboard.get("accuracy_only", ())),
     )
 
 
@@ -142,3 +143,22 @@ def _runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
             for row in rows
         ],
     )
+
+
+def _accuracy_only_parts(rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    """List evaluations on record without their items."""
+    if not rows:
+        return
+    names = [name for name in rows[0] if name not in ("model", "evaluation")]
+    yield "<h2>On record without items</h2><p>Accuracies alone: no interval, no comparison.</p>"
+    yield table(
+        ("model", "evaluation", *names),
+        [
+            (row["model"], row["evaluation"], *(_shown(row[name]) for name in names))
+            for row in rows
+        ],
+    )
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4f}"

@@ -1,26 +1,20 @@
 """The story of a ranking: corpora -> models with several seeds -> measurements -> leaderboard."""
 
-import json
 import logging
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
+from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.evaluate.tasks import select_tasks
 from dclm_spark.rank.leaderboard import build_leaderboard, write_leaderboard
-from dclm_spark.rank.records import (
-    DatasetRecord,
-    ModelRecord,
-    check_links,
-    evaluation_record,
-    record_uuid,
-    write_record,
-)
+from dclm_spark.rank.recorded_runs import recorded_runs
 from dclm_spark.ranking.corpora import (
     Corpus,
     build_corpus,
@@ -28,22 +22,23 @@ from dclm_spark.ranking.corpora import (
     duplicated_corpus,
     shuffled_corpus,
 )
+from dclm_spark.ranking.heldout import CleanTexts, clean_heldout
 from dclm_spark.ranking.planted import read_facts, write_articles
+from dclm_spark.ranking.recording import records_below, write_records
 from dclm_spark.ranking.runs import (
     Measurement,
     RankedRun,
     fact_accuracies,
     ranked_run,
-    recipe_run,
-    run_facts,
     train_and_measure,
 )
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.sample.run import SEED, sample_recipe
+from dclm_spark.scored import add_to_table
 from dclm_spark.train.scales import TrainSettings, scale
-from dclm_spark.train.settings import override, to_mapping
+from dclm_spark.train.settings import override
 from udfs import storage
 
 LOGGER = logging.getLogger("dclm_spark")
@@ -114,13 +109,15 @@ def rank_recipes(spark: SparkSession, settings: RankSettings) -> dict[str, Any]:
     model = override(scale(settings.scale), settings.training)
     if settings.tokens is not None:
         model = replace(model, tokens=settings.tokens)
+    heldout = _clean_heldout(spark, settings, source)
+    measurement = replace(source.measurement, heldout=tuple(one.uri for one in heldout))
     corpora = _corpora(spark, settings, source)
-    runs = _runs(corpora, settings, model, source.measurement)
+    runs = _runs(corpora, settings, model, measurement)
     for run in runs:
-        train_and_measure(run, source.measurement, again=settings.only is not None)
-    results = [recipe_run(run, command(settings, run.name)) for run in runs]
-    _write_records(runs, settings.output)
-    leaderboard = build_leaderboard(results)
+        train_and_measure(run, measurement, again=settings.only is not None)
+    evaluations = write_records(runs, settings.output, partial(command, settings))
+    leaderboard = build_leaderboard(recorded_runs([records_below(settings.output)], evaluations))
+    leaderboard["conclusions"] += [one.conclusion for one in heldout]
     leaderboard["fact_accuracy"] = fact_accuracies(runs)
     if settings.only is None:
         write_leaderboard(leaderboard, settings.output)
@@ -178,6 +175,21 @@ def _with_sample_top(recipe: Recipe) -> Recipe:
     if not recipe.quality.enabled or recipe.quality.top is not None:
         return recipe
     return replace(recipe, quality=replace(recipe.quality, top=SAMPLE_QUALITY_TOP))
+
+
+def _clean_heldout(
+    spark: SparkSession, settings: RankSettings, source: Source
+) -> list[CleanTexts]:
+    """Leave out what the pool holds, so that no recipe is measured on what it could remember."""
+    if not source.measurement.heldout:
+        return []
+    files = list_inputs(source.inputs, source.base)
+    pool = {}
+    for recipe in source.recipes:
+        texts, _ = add_to_table(spark, files, recipe, settings.table)
+        pool[texts.directory] = texts
+    folder = Path(settings.output) / "heldout"
+    return clean_heldout(spark, list(pool.values()), source.measurement.heldout, folder)
 
 
 def _corpora(spark: SparkSession, settings: RankSettings, source: Source) -> list[Corpus]:
@@ -248,36 +260,3 @@ def command(settings: RankSettings, row: str) -> str:
     for option, value in options:
         words += [option, str(value)] if value is not None else []
     return shlex.join(words)
-
-
-def _write_records(runs: Sequence[RankedRun], output: str) -> None:
-    """Write dataset, model and evaluation of every row below `output`/records."""
-    folder = Path(output) / "records"
-    for run in runs:
-        corpus = run.corpus
-        dataset = DatasetRecord(
-            uuid=record_uuid("dataset", run.fingerprint, corpus.name),
-            name=corpus.name,
-            dataset_url=str(Path(corpus.manifest).parent),
-            manifest_url=corpus.manifest,
-            is_tokenized=True,
-            tokenizer=corpus.recipe.tokens.tokenizer.uri,
-            num_tokens=corpus.num_tokens,
-            commit=run_facts(run)["commit"],
-            recipe_hash=corpus.recipe_hash,
-            corpus_fingerprint=run.fingerprint,
-        )
-        model = ModelRecord(
-            uuid=record_uuid("model", dataset.uuid, run.folder.name),
-            name=run.name.replace("/", "-seed-"),
-            dataset_uuid=dataset.uuid,
-            dataset_name=dataset.name,
-            hyperparameters=to_mapping(run.settings),
-            checkpoint_url=str(run.folder / "model"),
-        )
-        results = run.folder / "evaluation" / "results.json"
-        summary = json.loads(results.read_text())
-        evaluation = evaluation_record(summary, model, "rank", str(results))
-        for record in (dataset, model, evaluation):
-            write_record(record, folder)
-    check_links(folder)

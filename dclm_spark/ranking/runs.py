@@ -15,11 +15,9 @@ from dclm_spark.evaluate.runner import (
     EvaluateSettings,
     evaluate,
     read_heldout,
-    read_run,
     write_atomically,
 )
 from dclm_spark.evaluate.tasks import Task
-from dclm_spark.rank.results import RecipeRun
 from dclm_spark.ranking.corpora import Corpus
 from dclm_spark.ranking.planted import ANSWERS, score_facts
 from dclm_spark.run.identity import run_identity
@@ -177,32 +175,21 @@ def measure(run: RankedRun, measurement: Measurement) -> dict[str, Any]:
     return summary
 
 
-def recipe_run(run: RankedRun, command: str) -> RecipeRun:
-    """Return a finished run as the leaderboard takes it."""
+def model_configuration(run: RankedRun) -> dict[str, Any]:
+    """Return what a leaderboard says of the model; `settings` hashes what all rows share."""
     settings = run.settings
     model = settings.model
-    # Equal for all rows: what differs between them is the seed and how often data is read.
+    # What differs between rows is the seed and how often data is read.
     common = replace(settings, seed=0, data=replace(settings.data, passes=1.0))
-    return RecipeRun(
-        recipe=run.corpus.name,
-        seed=run.seed,
-        recipe_hash=run.corpus.recipe_hash,
-        corpus_fingerprint=run.fingerprint[:16],
-        model_configuration={
-            "scale": settings.scale,
-            "layers": model.num_layers,
-            "width": model.width,
-            "sequence_length": model.sequence_length,
-            "tokens": settings.num_steps * settings.tokens_per_step,
-            "passes over the corpus": settings.data.passes,
-            "settings": settings_hash(to_mapping(common))[:12],
-        },
-        commit=run_facts(run)["commit"],
-        command=command,
-        control=run.corpus.control,
-        tasks=read_run(run.folder / "evaluation"),
-        heldout=read_heldout(run.folder / "evaluation"),
-    )
+    return {
+        "scale": settings.scale,
+        "layers": model.num_layers,
+        "width": model.width,
+        "sequence_length": model.sequence_length,
+        "tokens": settings.num_steps * settings.tokens_per_step,
+        "passes over the corpus": settings.data.passes,
+        "settings": settings_hash(to_mapping(common))[:12],
+    }
 
 
 def fact_accuracies(runs: Sequence[RankedRun]) -> dict[str, list[float]]:
