@@ -1,4 +1,4 @@
-"""Train the DCLM-style quality classifier (fastText) from positive and negative texts."""
+"""Train a quality classifier (fastText) from positive and negative, or from labelled texts."""
 
 import argparse
 
@@ -10,11 +10,12 @@ from dclm_spark.settings import override
 def main() -> None:
     """Parse the command line, train, and print what the held-out texts say."""
     parser = argparse.ArgumentParser(description=__doc__)
+    texts = "JSON Lines with `text` (comma, .gz, .zst)"
+    parser.add_argument("--positive", default="", help=texts)
+    parser.add_argument("--negative", default="", help=texts)
+    parser.add_argument("--labelled", default="", help="with a number `label`, too")
     parser.add_argument(
-        "--positive", required=True, help="JSON Lines with `text` (comma, .gz, .zst)"
-    )
-    parser.add_argument(
-        "--negative", required=True, help="JSON Lines with `text` (comma, .gz, .zst)"
+        "--positive-from", type=float, default=1.0, help="label from which a text is positive"
     )
     parser.add_argument("--output", required=True, help="where the model goes (model.bin)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
@@ -22,6 +23,8 @@ def main() -> None:
     report = train_quality(
         positives=arguments.positive,
         negatives=arguments.negative,
+        labelled=arguments.labelled,
+        positive_from=arguments.positive_from,
         output=arguments.output,
         settings=override(QualityTrainingSettings(), arguments.set),
     )

@@ -53,19 +53,26 @@ class QualityTrainingSettings:
 
 
 def train_quality(
-    *, positives: str, negatives: str, output: str, settings: QualityTrainingSettings
+    *,
+    output: str,
+    settings: QualityTrainingSettings,
+    positives: str = "",
+    negatives: str = "",
+    labelled: str = "",
+    positive_from: float = 1.0,
 ) -> dict[str, Any]:
     """Train a classifier, write it to `output`, and write and return its report.
 
     `positives` and `negatives` name JSON Lines files (comma-separated URIs; .gz and .zst too) with
-    a `text` each; their labels are "hq" and "cc". The report, `<output>.report.json`, has counts,
-    AUC, and precision and recall on the held-out texts at several thresholds. Raises InputError
-    for a class without texts.
+    a `text` each; `labelled` ones have a number `label` too, and count as positive from
+    `positive_from` on. The classifier's labels are "hq" and "cc". The report,
+    `<output>.report.json`, has counts, AUC, and precision and recall on the held-out texts at
+    several thresholds. Raises InputError for a class without texts.
     """
-    texts = {
-        POSITIVE: sorted(set(read_texts(positives))),
-        NEGATIVE: sorted(set(read_texts(negatives))),
-    }
+    given = {POSITIVE: set(read_texts(positives)), NEGATIVE: set(read_texts(negatives))}
+    for text, label in read_labelled(labelled):
+        given[POSITIVE if label >= positive_from else NEGATIVE].add(text)
+    texts = {label: sorted(known) for label, known in given.items()}
     heldout: list[tuple[str, str]] = []
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / "train.txt"
@@ -81,15 +88,33 @@ def train_quality(
 
 def read_texts(uris: str) -> Iterator[str]:
     """Yield the `text` of every line of JSON Lines files; InputError names a line without one."""
+    for where, row in _rows(uris):
+        try:
+            yield str(row["text"])
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{where}: expected a JSON object with a `text` ({error!r})") from None
+
+
+def read_labelled(uris: str) -> Iterator[tuple[str, float]]:
+    """Yield `text` and `label` of every line; InputError names a line without a number as label."""
+    for where, row in _rows(uris):
+        try:
+            yield str(row["text"]), float(row["label"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{where}: expected a JSON object with a `text` and a number `label` ({error!r})"
+            ) from None
+
+
+def _rows(uris: str) -> Iterator[tuple[str, Any]]:
+    """Yield (file and line, parsed JSON); the JSON of a line that is none is its text."""
     for uri in filter(None, (part.strip() for part in uris.split(","))):
         for number, line in enumerate(_lines(fetch(uri)), 1):
             try:
-                text = json.loads(line)["text"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise InputError(
-                    f"{shown(uri)} line {number}: expected a JSON object with a `text` ({error!r})"
-                ) from None
-            yield str(text)
+                row = json.loads(line)
+            except ValueError:
+                row = line
+            yield f"{shown(uri)} line {number}", row
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -133,7 +158,7 @@ def _write_training_file(
         if not counts[label]:
             raise InputError(
                 f"the class {label!r} has no texts to train on: check the "
-                f"{'positive' if label == POSITIVE else 'negative'} files"
+                f"{'positive' if label == POSITIVE else 'negative'} files, or the labels"
             )
     path.write_text("\n".join(line for _, line in sorted(rows)) + "\n")
     return counts

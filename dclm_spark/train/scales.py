@@ -184,6 +184,32 @@ def scale_1b_long() -> TrainSettings:
     )  # fmt: skip
 
 
+def scale_80m() -> TrainSettings:
+    """For ranking recipes on one GPU: 79 M weights and 20 tokens for each, as 400M-1x has."""
+    return _ranking("80m", width=512, num_layers=8, num_heads=8, tokens=1_572_864_000)
+
+
+def scale_125m() -> TrainSettings:
+    """As 80m with 125 M weights: 2.5 G tokens."""
+    return _ranking("125m", width=640, num_layers=12, num_heads=10, tokens=2_516_582_400)
+
+
+def _ranking(
+    name: str, *, width: int, num_layers: int, num_heads: int, tokens: int
+) -> TrainSettings:
+    """Return 400M-1x at a smaller size; steps of 131,072 tokens, a tenth of them warm-up."""
+    model = ModelSettings(
+        width=width, num_layers=num_layers, num_heads=num_heads, vocabulary_size=_VOCABULARY_SIZE
+    )
+    batch_sequences = 64
+    steps = tokens // (batch_sequences * model.sequence_length)
+    return _published(
+        name, model, tokens=tokens, rate=3e-3, decay=0.033, z_loss=1e-4,
+        warmup_steps=steps // 10, batch_sequences=batch_sequences, micro_batch_sequences=16,
+        precision="bf16-mixed",
+    )  # fmt: skip
+
+
 def scale_tiny() -> TrainSettings:
     """About a minute on a laptop's CPU; for first runs and for ranking recipes on one."""
     return TrainSettings(
@@ -233,6 +259,8 @@ SCALES: dict[str, Callable[[], TrainSettings]] = {
     "7b-cooldown-200b": scale_7b_cooldown_200b,
     "7b-cooldown-270b": scale_7b_cooldown_270b,
     "1b-long": scale_1b_long,
+    "80m": scale_80m,
+    "125m": scale_125m,
     "tiny": scale_tiny,
     "test": scale_test,
 }

@@ -1,5 +1,6 @@
 import json
 import random
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +56,29 @@ def test_a_line_without_text_is_named(files, tmp_path):
         train_quality(
             positives=str(tmp_path / "broken.jsonl"), negatives=files[1], output="x", settings=SMALL
         )
+
+
+def test_labels_of_an_annotator_train_the_same_model_as_the_classes_that_they_mean(files, tmp_path):
+    rows = [
+        {"text": json.loads(line)["text"], "label": label}
+        for name, labels in zip(files, ((3, 5), (0, 2.5)), strict=True)
+        for line, label in zip(Path(name).read_text().splitlines(), labels * 100, strict=True)
+    ]
+    labelled = tmp_path / "labelled.jsonl"
+    labelled.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    by_label, by_class = str(tmp_path / "label.bin"), str(tmp_path / "class.bin")
+    train_quality(labelled=str(labelled), positive_from=3, output=by_label, settings=SMALL)
+    train_quality(positives=files[0], negatives=files[1], output=by_class, settings=SMALL)
+    assert Path(by_label).read_bytes() == Path(by_class).read_bytes()
+    with pytest.raises(InputError, match="'hq' has no texts"):
+        train_quality(labelled=str(labelled), positive_from=9, output="x", settings=SMALL)
+
+
+@pytest.mark.parametrize("line", ['{"text": "a"}', '{"text": "a", "label": "good"}', "no JSON"])
+def test_a_line_without_a_number_as_label_is_named(tmp_path, line):
+    (tmp_path / "broken.jsonl").write_text(f"{line}\n")
+    with pytest.raises(InputError, match="line 1"):
+        train_quality(labelled=str(tmp_path / "broken.jsonl"), output="x", settings=SMALL)
 
 
 def test_a_held_out_fraction_of_all_is_refused():

@@ -46,6 +46,14 @@ def test_the_table_of_hyperparameters_is_the_published_one() -> None:
     }
 
 
+@pytest.mark.parametrize(("name", "weights"), [("80m", 79e6), ("125m", 126e6)])
+def test_a_scale_for_ranking_has_twenty_tokens_for_each_weight(name: str, weights: float) -> None:
+    settings = scale(name)
+    assert settings.model.num_parameters() == pytest.approx(weights, rel=0.01)
+    assert settings.tokens / settings.model.num_parameters() == pytest.approx(20, rel=0.01)
+    assert settings.tokens == settings.num_steps * settings.tokens_per_step
+
+
 def test_the_long_run_stops_at_two_trillion_tokens_of_its_schedule() -> None:
     settings = scale("7b-long")
     assert settings.tokens == 4_409_222_758_400
