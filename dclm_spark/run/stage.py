@@ -144,6 +144,9 @@ def _write_stage_manifest(output: StageOutput) -> None:
 
 def _log_end(output: StageOutput, seconds: float) -> None:
     facts = merge(output.facts())
+    if not facts["counts"]:
+        LOGGER.info("%s: %d units, %.1f s", output.stage, len(output.manifests), seconds)
+        return
     fates = documents_by_fate(facts)
     rules = sorted(
         (entry for entry in facts["counts"] if entry["rule"]),
