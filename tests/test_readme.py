@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 CLOUD = "<!-- needs a cloud account -->"
 # Commands that this file runs, with the folder of the README's example run replaced.
-RUN_HERE = ("make baseline", "jobs/explain_page.py", "jobs/train_model.py")
+RUN_HERE = (
+    "make baseline", "jobs/explain_page.py", "jobs/train_model.py", "jobs/annotate.py",
+)  # fmt: skip
 # `make test` is what runs this test.
 ELSEWHERE = ("make test",)
 
@@ -76,6 +78,26 @@ def test_a_model_trains_on_the_shards(baseline, tmp_path):
         "--shards", str(baseline / "shards" / "manifest.json"), "--output", str(tmp_path / "m"),
     )  # fmt: skip
     assert any((tmp_path / "m").iterdir())
+
+
+def test_a_table_is_filled_and_another_recipe_is_decided_from_it(baseline, tmp_path):
+    (line,) = (command for command, _ in blocks() if "jobs/annotate.py" in command)
+    table, output = str(tmp_path / "scored"), str(tmp_path / "out")
+    line = line.replace(".venv/bin/python", shlex.quote(sys.executable))
+    line = line.replace("out/scored", table).replace("out/baseline", str(baseline))
+    printed = run_line(line)
+    assert len(printed.splitlines()) == 4
+    inputs = re.search(r"--input (\S+) --base (\S+)", line)
+    tokenizer = baseline / "sample" / "tokenizer.json"
+    run(
+        "jobs/build_baseline.py", "--recipe", "c4", "--input", inputs[1], "--base", inputs[2],
+        "--scored", table, "--output", output, "--set", "tokens.sequence_length=256",
+        "--set", f"tokens.tokenizer.uri={tokenizer}", "--set", "tokens.padding_id=1",
+        "--set", "deduplication.shards=2",
+    )  # fmt: skip
+    assert (tmp_path / "out" / "shards" / "manifest.json").exists()
+    texts = [path.name for path in Path(table).glob("texts-*")]
+    assert len(texts) == 1
 
 
 def test_the_recipe_of_the_readme_loads(tmp_path):
