@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", help="a tokenizer.json")
     parser.add_argument("--quality-model", help="a fastText model with the labels hq and cc")
     parser.add_argument("--limit", type=int, metavar="PAGES", help="take only the first pages")
-    parser.add_argument("--peers", metavar="PYTHON", help="a Python that has datatrove and spacy")
+    parser.add_argument("--peers", metavar="PYTHON", help="a Python with datatrove or with uniseg")
     parser.add_argument("--spark", metavar="MASTER", help="also measure Spark, such as local[2]")
     parser.add_argument("--output", help="where the report goes (Markdown); default: print it")
     arguments = vars(parser.parse_args())

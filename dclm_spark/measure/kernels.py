@@ -11,6 +11,7 @@ from dclm_spark.measure.clock import Timing, timed
 from dclm_spark.measure.inputs import Models
 from udfs import heuristics
 from udfs.columns import utf8_buffers
+from udfs.judged_batch import JudgedTexts
 from udfs.ngram_dedup import ShardDeduplicator
 from udfs.signatures import PRESETS, MinHashSettings, signatures
 from udfs.tokens import encode
@@ -54,8 +55,8 @@ def english(texts: list[str], urls: list[str], models: Models) -> Texts:
 def measure_kernels(sample: Texts, models: Models) -> list[Timing]:
     """Time each kernel; those without a model at hand are left out."""
     kernels: dict[str, Callable[[], object]] = {
-        HEURISTICS: lambda: _heuristics(sample, models, "first_failure"),
-        f"{HEURISTICS}, all signals of all documents": lambda: _heuristics(sample, models, "all"),
+        HEURISTICS: lambda: judge_english(sample, models),
+        f"{HEURISTICS}, all signals of all documents": lambda: judge_english(sample, models, "all"),
         SEGMENTS: lambda: segments(*utf8_buffers(sample.texts)),
         LANGUAGE: lambda: models.identify(sample.texts),
     }
@@ -76,7 +77,7 @@ def _timed(name: str, work: Callable[[], object], sample: Texts) -> Timing:
     return timed(name, work, documents=len(sample.texts), size_bytes=sample.size_bytes)
 
 
-def _heuristics(sample: Texts, models: Models, annotate: str) -> object:
+def judge_english(sample: Texts, models: Models, annotate: str = "first_failure") -> JudgedTexts:
     """Run all steps but language identification, which is timed alone."""
     from dataclasses import replace
 

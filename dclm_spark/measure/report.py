@@ -5,6 +5,7 @@ import os
 import platform
 
 from dclm_spark.measure import kernels
+from dclm_spark.measure.against_reference import ReferenceResult
 from dclm_spark.measure.clock import Timing, total
 from dclm_spark.measure.throughput import Measured
 from dclm_spark.run.identity import IDENTITY_PACKAGES
@@ -24,6 +25,10 @@ TARGET_RATIOS = {
 }
 TARGET_CHAIN = 1.25
 TARGET_PEER = 12.0
+TARGET_REFERENCE = 3.0
+# Of the 26 steps, against the reference with this version of its word segmentation.
+TARGET_STEPS = 100.0
+TARGET_UNISEG = "0.7.2"
 TARGET_SPARK = 1.10
 TARGET_GROWTH = 1.10
 
@@ -43,6 +48,12 @@ def render(measured: Measured) -> str:
         parts += ["## Against libraries, in the same process", _libraries(measured)]
     if measured.peers is not None:
         parts += ["## Against datatrove, on the same pages", _peers(measured)]
+    if measured.reference is not None:
+        parts += ["## Against the reference, on the same pages", _reference(measured.reference)]
+    parts += [
+        f"Not measured: {peer}, for which that Python lacks {', '.join(packages)}."
+        for peer, packages in measured.missing.items()
+    ]
     if measured.spark:
         parts += ["## Spark around the kernels", _spark(measured)]
     return "\n\n".join(parts) + "\n"
@@ -111,10 +122,6 @@ def _libraries(measured: Measured) -> str:
     found = [(kernel, timing) for kernel, timing in measured.libraries if kernel in ours]
     if measured.peers is not None and measured.peers.words is not None:
         found.append((kernels.SEGMENTS, measured.peers.words))
-    # The reference's heuristics segment with uniseg, and spend most of their time there.
-    found += [
-        (kernels.HEURISTICS, timing) for kernel, timing in found if kernel == kernels.SEGMENTS
-    ]
     rows = []
     for kernel, timing in found:
         ratio = ours[kernel] / timing.megabytes_per_second
@@ -144,6 +151,38 @@ def _peers(measured: Measured) -> str:
         f"{peers.ours.documents_per_second:,.1f} of ours on the same {peers.ours.documents:,} "
         f"pages: {peers.ratio:.1f}x (target {TARGET_PEER:g}x: "
         f"{_verdict(peers.ratio >= TARGET_PEER)}). datatrove kept {peers.kept:,} documents."
+    )
+
+
+def _reference(result: ReferenceResult) -> str:
+    steps = [
+        *((f"reference: {step.name}", step.seconds_per_document) for step in result.steps),
+        ("reference, all", result.seconds / result.ours.documents),
+        ("our whole chain", result.ours.seconds_per_document),
+    ]
+    rows = [f"| {name} | {seconds * 1000:.2f} |" for name, seconds in steps]
+    versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    left_out = "".join(f" Left out on its side: {name}." for name in result.left_out)
+    return (
+        _table("| step | CPU ms per page read |", rows) + "\n\n"
+        f"{result.ours.documents / result.seconds:,.1f} documents/s/core with {versions} against "
+        f"{result.ours.documents_per_second:,.1f} of ours on the same {result.ours.documents:,} "
+        f"pages: {result.ratio:.1f}x (target {TARGET_REFERENCE:g}x: "
+        f"{_verdict(result.ratio >= TARGET_REFERENCE)}). Its 26 steps kept {result.kept:,} "
+        f"documents, ours {result.our_kept:,}.{left_out}\n\n{_reference_steps(result)}"
+    )
+
+
+def _reference_steps(result: ReferenceResult) -> str:
+    texts, ratio = result.texts, result.texts_ratio
+    verdict = f"{TARGET_STEPS:g}x with uniseg {TARGET_UNISEG}"
+    if result.versions["uniseg"] == TARGET_UNISEG:
+        verdict += f": {_verdict(ratio >= TARGET_STEPS)}"
+    return (
+        f"{kernels.HEURISTICS}, language id left out, on the {texts.documents:,} English texts of "
+        f"these pages ({texts.size_bytes / 1e6:,.2f} MB): {texts.megabytes_per_second:,.3g} MB/s "
+        f"against {result.our_texts.megabytes_per_second:,.1f} of ours: {ratio:,.1f}x "
+        f"(target {verdict})."
     )
 
 

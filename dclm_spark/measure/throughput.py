@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from dclm_spark.crawl.listing import InputFile, list_inputs
 from dclm_spark.errors import InputError
+from dclm_spark.measure.against_reference import ReferenceResult, compare_with_reference
 from dclm_spark.measure.chain import (
     ChainCounts,
     curate_pages,
@@ -25,7 +26,14 @@ from dclm_spark.measure.clock import Timing, on_one_core, seconds_of
 from dclm_spark.measure.inputs import Models, first_pages, load_models
 from dclm_spark.measure.kernels import english, measure_kernels
 from dclm_spark.measure.libraries import measure_libraries
-from dclm_spark.measure.peers import PeerResult, check_peer, compare
+from dclm_spark.measure.peers import (
+    DATATROVE,
+    REFERENCE,
+    PeerResult,
+    compare,
+    missing_packages,
+    time_ours,
+)
 from dclm_spark.run.identity import RunIdentity, run_identity
 from udfs.html import kept_parser
 
@@ -68,6 +76,9 @@ class Measured:
     kernels: list[Timing] = field(default_factory=list)
     libraries: list[tuple[str, Timing]] = field(default_factory=list)
     peers: PeerResult | None = None
+    reference: ReferenceResult | None = None
+    # By peer, the packages that its interpreter lacks to run it.
+    missing: dict[str, list[str]] = field(default_factory=dict)
     # (copies of the input, bare, in Spark).
     spark: list[tuple[int, Timing, Timing]] = field(default_factory=list)
 
@@ -87,8 +98,7 @@ def measure(settings: MeasureSettings) -> Measured:
     files = [file for file in list_inputs(settings.input, settings.base) if file.kind == "warc"]
     if not files:
         raise InputError(f"--input {settings.input}: it names no WARC file")
-    if settings.peers is not None:
-        check_peer(settings.peers)
+    missing = {} if settings.peers is None else missing_packages(settings.peers)
     models = load_models(settings.lists, settings.tokenizer, settings.quality_model)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -98,9 +108,10 @@ def measure(settings: MeasureSettings) -> Measured:
             measured, texts = _measure_pages(files, models)
             _measure_texts(measured, texts, models)
             if settings.peers is not None:
+                measured.missing = missing
                 pages = min(settings.limit or PEER_PAGES, PEER_PAGES)
                 some = first_pages(files, pages, folder / "peers")
-                measured.peers = compare(settings.peers, some, folder / "peers", models)
+                _measure_peers(measured, settings.peers, some, folder / "peers", models)
         # The parser's child was born on that one core.
         parser = models.curation.extraction
         kept_parser(parser.timeout_seconds, parser.max_parser_memory_bytes).close()
@@ -209,3 +220,14 @@ def _measure_texts(measured: Measured, pages: Sequence[tuple[str, str]], models:
     measured.english_size_bytes = sample.size_bytes
     measured.kernels = measure_kernels(sample, models)
     measured.libraries = measure_libraries(sample.texts.to_pylist(), models)
+
+
+def _measure_peers(
+    measured: Measured, python: str, files: Sequence[InputFile], folder: Path, models: Models
+) -> None:
+    """Run those peers that the interpreter has the packages for, on the WARCs of `folder`."""
+    ours, counts = time_ours(files, models)
+    if DATATROVE not in measured.missing:
+        measured.peers = compare(python, folder, ours, models)
+    if REFERENCE not in measured.missing:
+        measured.reference = compare_with_reference(python, files, folder, models, (ours, counts))

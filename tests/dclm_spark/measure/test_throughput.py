@@ -12,11 +12,12 @@ from warcio.warcwriter import WARCWriter
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.errors import InputError
 from dclm_spark.measure import kernels, report
+from dclm_spark.measure.against_reference import ReferenceResult, compare_with_reference
 from dclm_spark.measure.chain import read_pages, time_chain
 from dclm_spark.measure.clock import Timing
 from dclm_spark.measure.inputs import first_pages, load_models
 from dclm_spark.measure.libraries import within_budget
-from dclm_spark.measure.peers import PeerResult, check_peer
+from dclm_spark.measure.peers import PeerResult, missing_packages, time_ours
 from dclm_spark.measure.throughput import MeasureSettings, measure
 from dclm_spark.sample.prose import sentences
 
@@ -79,9 +80,35 @@ def test_the_budget_stops_a_slow_library():
     assert timing.size_bytes == 3 * timing.documents
 
 
-def test_an_interpreter_without_datatrove_is_refused_at_once():
-    with pytest.raises(InputError, match=r"--peers .*datatrove"):
-        check_peer(sys.executable)
+def test_an_interpreter_that_can_run_no_peer_is_refused_at_once(tmp_path):
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    python.chmod(0o755)
+    with pytest.raises(InputError, match=r"--peers .*for datatrove datatrove,.*reference fasttext"):
+        missing_packages(str(python))
+    with pytest.raises(InputError, match="--peers nowhere/python"):
+        missing_packages("nowhere/python")
+
+
+def test_a_peer_is_left_out_alone():
+    pytest.importorskip("uniseg")
+    missing = missing_packages(sys.executable)
+    assert list(missing) == ["datatrove"]
+    assert "datatrove" in missing["datatrove"]
+    assert "warcio" not in missing["datatrove"]
+
+
+def test_the_reference_keeps_what_the_chain_keeps(warc, tmp_path):
+    pytest.importorskip("uniseg")
+    models = load_models(None, None, None)
+    files = first_pages(list_inputs(str(warc)), 5, tmp_path / "cut")
+    ours = time_ours(files, models)
+    result = compare_with_reference(sys.executable, files, tmp_path / "cut", models, ours)
+    assert [step.name for step in result.steps] == ["read", "extract", "26 steps", "language id"]
+    assert result.kept == result.our_kept == result.texts.documents == 5
+    assert result.texts.size_bytes == result.our_texts.size_bytes > 0
+    assert min(result.ratio, result.texts_ratio) > 0
+    assert result.left_out == []
 
 
 def test_the_job_writes_a_report_with_every_step(warc, tmp_path, monkeypatch):
@@ -123,8 +150,26 @@ def test_the_report_calls_a_missed_target_missed(warc, monkeypatch):
     measured = measure(MeasureSettings(input=str(warc)))
     slow = Timing(name="x", cpu_seconds=2.0, documents=4, size_bytes=8)
     measured.peers = PeerResult(version="1", ours=slow, steps=[slow, slow], kept=1, words=None)
+    measured.reference = ReferenceResult(
+        versions={"uniseg": "0.7.2"}, ours=slow, steps=[slow, slow], kept=3, our_kept=2,
+        left_out=["tokens"], texts=replace(slow, cpu_seconds=100.0), our_texts=slow,
+    )  # fmt: skip
+    measured.missing = {"a third": ["this", "that"]}
     measured.spark = [(1, slow, slow), (16, slow, replace(slow, cpu_seconds=2.3))]
     text = report.render(measured)
     assert "2.0x (target 12x: missed)" in text
+    assert "2.0x (target 3x: missed). Its 26 steps kept 3 documents, ours 2." in text
+    assert "Left out on its side: tokens." in text
+    assert "50.0x (target 100x with uniseg 0.7.2: missed)" in text
+    assert "Not measured: a third, for which that Python lacks this, that." in text
     assert "Spark takes 1.15 times the CPU of the bare kernels, JVM included (target" in text
     assert "takes 1.00 times the CPU bare and 1.15 in Spark (target at most 1.1: missed)" in text
+
+
+def test_a_target_against_one_version_is_not_judged_with_another():
+    slow = Timing(name="x", cpu_seconds=2.0, documents=4, size_bytes=8)
+    result = ReferenceResult(
+        versions={"uniseg": "0.10.1"}, ours=slow, steps=[slow], kept=3, our_kept=2, left_out=[],
+        texts=replace(slow, cpu_seconds=500.0), our_texts=slow,
+    )  # fmt: skip
+    assert report._reference(result).endswith("250.0x (target 100x with uniseg 0.7.2).")
