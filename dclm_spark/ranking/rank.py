@@ -40,7 +40,7 @@ from dclm_spark.ranking.runs import (
     train_and_measure,
 )
 from dclm_spark.recipes import load_recipe
-from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.recipes.recipe import QualitySettings, Recipe
 from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.sample.run import SEED, sample_recipe
 from dclm_spark.train.scales import TrainSettings, scale
@@ -53,11 +53,23 @@ LOGGER = logging.getLogger("dclm_spark")
 SAMPLE_ASSIGNMENTS = (
     "deduplication.shards=2",
     "tokens.sequence_length=256",
-    "tokens.sequences_per_shard=64",
+    "tokens.sequences_per_shard=128",
     "tokens.padding_id=1",
 )
 # The published threshold belongs to the published classifier; the sample trains its own.
-SAMPLE_QUALITY_TOP = 0.5
+SAMPLE_QUALITY_THRESHOLD = 0.5
+# Most pages that pass heuristics are low-quality, as on the web; else there is little to filter.
+SAMPLE_CHATTER_SHARE = 0.6
+SAMPLE_PAGES = 1200
+SAMPLE_TOKENS = 163_840
+# What the scale `tiny` becomes on the sample's short sequences.
+SAMPLE_TRAINING = (
+    "model.sequence_length=256",
+    "batch_sequences=8",
+    "micro_batch_sequences=8",
+    "loss_chunk_tokens=null",
+    "checkpoint.interval_steps=1000",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +94,7 @@ class RankSettings:
     tasks: str = ""
     data: str = ""
     rows_per_task: int | None = None
-    num_pages: int = 2000
+    num_pages: int = SAMPLE_PAGES
     only: str | None = None
 
 
@@ -105,9 +117,7 @@ def rank_recipes(spark: SparkSession, settings: RankSettings) -> dict[str, Any]:
     _check(settings)
     source = _source(settings)
     check_names(source.recipes)
-    model = override(scale(settings.scale), settings.training)
-    if settings.tokens is not None:
-        model = replace(model, tokens=settings.tokens)
+    model = _model(settings)
     corpora = _corpora(spark, settings, source)
     runs = _runs(corpora, settings, model, source.measurement)
     for run in runs:
@@ -120,6 +130,13 @@ def rank_recipes(spark: SparkSession, settings: RankSettings) -> dict[str, Any]:
         write_leaderboard(leaderboard, settings.output)
         LOGGER.info("leaderboard: %s", storage.join(settings.output, "leaderboard.html"))
     return leaderboard
+
+
+def _model(settings: RankSettings) -> TrainSettings:
+    of_sample = settings.inputs is None and settings.scale == "tiny"
+    defaults = (*SAMPLE_TRAINING, f"tokens={SAMPLE_TOKENS}") if of_sample else ()
+    model = override(scale(settings.scale), (*defaults, *settings.training))
+    return model if settings.tokens is None else replace(model, tokens=settings.tokens)
 
 
 def _check(settings: RankSettings) -> None:
@@ -152,12 +169,14 @@ def _source(settings: RankSettings) -> Source:
             recipes=recipes, inputs=settings.inputs, base=settings.base, measurement=measurement
         )
     folder = Path(settings.output) / "sample"
-    crawl = generate_crawl(folder, seed=SEED, num_pages=settings.num_pages)
+    crawl = generate_crawl(
+        folder, seed=SEED, num_pages=settings.num_pages, chatter_share=SAMPLE_CHATTER_SHARE
+    )
     assignments = (*SAMPLE_ASSIGNMENTS, *settings.assignments)
     loaded = [load_recipe(name, assignments) for name in settings.recipes]
     articles = str(write_articles(folder / "heldout" / "unseen_articles.jsonl"))
     return Source(
-        recipes=[_with_sample_top(sample_recipe(one, crawl, folder)) for one in loaded],
+        recipes=[_with_sample_threshold(sample_recipe(one, crawl, folder)) for one in loaded],
         inputs=str(crawl.listing),
         base=str(crawl.base),
         measurement=replace(
@@ -168,10 +187,11 @@ def _source(settings: RankSettings) -> Source:
     )
 
 
-def _with_sample_top(recipe: Recipe) -> Recipe:
-    if not recipe.quality.enabled or recipe.quality.top is not None:
+def _with_sample_threshold(recipe: Recipe) -> Recipe:
+    if recipe.quality.threshold != QualitySettings().threshold:
         return recipe
-    return replace(recipe, quality=replace(recipe.quality, top=SAMPLE_QUALITY_TOP))
+    quality = replace(recipe.quality, threshold=SAMPLE_QUALITY_THRESHOLD)
+    return replace(recipe, quality=quality)
 
 
 def _corpora(spark: SparkSession, settings: RankSettings, source: Source) -> list[Corpus]:
