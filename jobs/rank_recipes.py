@@ -4,6 +4,7 @@ Without --input, the embedded sample, whose planted facts make the better recipe
 """
 
 import argparse
+import os
 
 from dclm_spark.command import run_command
 from dclm_spark.session import spark_session
@@ -23,12 +24,15 @@ def main() -> None:
     parser.add_argument("--tasks", default="", help="core, extended, mmlu or labels; needs --data")
     parser.add_argument("--data", default="", help="folder or URI with the tasks' files")
     parser.add_argument("--rows-per-task", type=int, help="score at most so many rows of a task")
-    parser.add_argument("--pages", type=int, default=1200, help="pages of the embedded sample")
+    parser.add_argument("--pages", type=int, default=1000, help="pages of the embedded sample")
     parser.add_argument("--only", metavar="RECIPE/SEED", help="do one row again, from nothing")
     parser.add_argument("--set", action="append", default=[], help="recipe KEY=VALUE, for all")
     parser.add_argument("--train", action="append", default=[], help="training KEY=VALUE")
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
     given = parser.parse_args()
+    if given.input is None:
+        # More threads than one slow down the sample's models, and would change their numbers.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     spark = spark_session("rank_recipes", given.master)
     from dclm_spark.ranking.rank import RankSettings, rank_recipes
 

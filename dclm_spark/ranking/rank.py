@@ -60,13 +60,16 @@ SAMPLE_ASSIGNMENTS = (
 SAMPLE_QUALITY_THRESHOLD = 0.5
 # Most pages that pass heuristics are low-quality, as on the web; else there is little to filter.
 SAMPLE_CHATTER_SHARE = 0.6
-SAMPLE_PAGES = 1200
-SAMPLE_TOKENS = 163_840
-# What the scale `tiny` becomes on the sample's short sequences.
+SAMPLE_PAGES = 1000
+# Less than any corpus has, but several passes over the part that is read again.
+SAMPLE_TOKENS = 147_456
+# What the scale `tiny` becomes: with so few tokens, many small steps tell corpora apart best.
 SAMPLE_TRAINING = (
+    f"tokens={SAMPLE_TOKENS}",
     "model.sequence_length=256",
-    "batch_sequences=8",
-    "micro_batch_sequences=8",
+    "model.num_layers=2",
+    "batch_sequences=2",
+    "micro_batch_sequences=2",
     "loss_chunk_tokens=null",
     "checkpoint.interval_steps=1000",
 )
@@ -134,7 +137,7 @@ def rank_recipes(spark: SparkSession, settings: RankSettings) -> dict[str, Any]:
 
 def _model(settings: RankSettings) -> TrainSettings:
     of_sample = settings.inputs is None and settings.scale == "tiny"
-    defaults = (*SAMPLE_TRAINING, f"tokens={SAMPLE_TOKENS}") if of_sample else ()
+    defaults = SAMPLE_TRAINING if of_sample else ()
     model = override(scale(settings.scale), (*defaults, *settings.training))
     return model if settings.tokens is None else replace(model, tokens=settings.tokens)
 
@@ -188,7 +191,7 @@ def _source(settings: RankSettings) -> Source:
 
 
 def _with_sample_threshold(recipe: Recipe) -> Recipe:
-    if recipe.quality.threshold != QualitySettings().threshold:
+    if not recipe.quality.enabled or recipe.quality.threshold != QualitySettings().threshold:
         return recipe
     quality = replace(recipe.quality, threshold=SAMPLE_QUALITY_THRESHOLD)
     return replace(recipe, quality=quality)
