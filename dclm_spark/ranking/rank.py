@@ -29,6 +29,12 @@ from dclm_spark.ranking.corpora import (
     duplicated_corpus,
     shuffled_corpus,
 )
+from dclm_spark.ranking.embedded import (
+    SAMPLE_PAGES,
+    SAMPLE_TRAINING,
+    sample_crawl,
+    sample_recipes,
+)
 from dclm_spark.ranking.planted import read_facts, write_articles
 from dclm_spark.ranking.runs import (
     Measurement,
@@ -40,39 +46,12 @@ from dclm_spark.ranking.runs import (
     train_and_measure,
 )
 from dclm_spark.recipes import load_recipe
-from dclm_spark.recipes.recipe import QualitySettings, Recipe
-from dclm_spark.sample.crawl import generate_crawl
-from dclm_spark.sample.run import SEED, sample_recipe
+from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.train.scales import TrainSettings, scale
 from dclm_spark.train.settings import override, to_mapping
 from udfs import storage
 
 LOGGER = logging.getLogger("dclm_spark")
-
-# The published recipes at the size of the sample, as in the recipe `sample`.
-SAMPLE_ASSIGNMENTS = (
-    "deduplication.shards=2",
-    "tokens.sequence_length=256",
-    "tokens.sequences_per_shard=128",
-    "tokens.padding_id=1",
-)
-# The published threshold belongs to the published classifier; the sample trains its own.
-SAMPLE_QUALITY_THRESHOLD = 0.5
-# Most pages that pass heuristics are low-quality, as on the web; else there is little to filter.
-SAMPLE_CHATTER_SHARE = 0.6
-SAMPLE_PAGES = 1000
-# Less than any corpus has, but several passes over the part that is read again.
-SAMPLE_TOKENS = 147_456
-# What the scale `tiny` becomes: with so few tokens, many small steps tell corpora apart best.
-SAMPLE_TRAINING = (
-    f"tokens={SAMPLE_TOKENS}",
-    "model.sequence_length=256",
-    "model.num_layers=2",
-    "batch_sequences=2",
-    "micro_batch_sequences=2",
-    "loss_chunk_tokens=null",
-    "checkpoint.interval_steps=1000",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,14 +151,10 @@ def _source(settings: RankSettings) -> Source:
             recipes=recipes, inputs=settings.inputs, base=settings.base, measurement=measurement
         )
     folder = Path(settings.output) / "sample"
-    crawl = generate_crawl(
-        folder, seed=SEED, num_pages=settings.num_pages, chatter_share=SAMPLE_CHATTER_SHARE
-    )
-    assignments = (*SAMPLE_ASSIGNMENTS, *settings.assignments)
-    loaded = [load_recipe(name, assignments) for name in settings.recipes]
+    crawl = sample_crawl(folder, settings.num_pages)
     articles = str(write_articles(folder / "heldout" / "unseen_articles.jsonl"))
     return Source(
-        recipes=[_with_sample_threshold(sample_recipe(one, crawl, folder)) for one in loaded],
+        recipes=sample_recipes(settings.recipes, settings.assignments, crawl, folder),
         inputs=str(crawl.listing),
         base=str(crawl.base),
         measurement=replace(
@@ -188,13 +163,6 @@ def _source(settings: RankSettings) -> Source:
             facts=tuple(read_facts(crawl.facts)),
         ),
     )
-
-
-def _with_sample_threshold(recipe: Recipe) -> Recipe:
-    if not recipe.quality.enabled or recipe.quality.threshold != QualitySettings().threshold:
-        return recipe
-    quality = replace(recipe.quality, threshold=SAMPLE_QUALITY_THRESHOLD)
-    return replace(recipe, quality=quality)
 
 
 def _corpora(spark: SparkSession, settings: RankSettings, source: Source) -> list[Corpus]:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dclm_spark.ranking.rank import SAMPLE_CHATTER_SHARE, SAMPLE_QUALITY_THRESHOLD
+from dclm_spark.ranking.embedded import SAMPLE_CHATTER_SHARE, SAMPLE_QUALITY_THRESHOLD
 from dclm_spark.recipes import load_recipe
 from dclm_spark.sample.chatter import KINDS
 from dclm_spark.sample.crawl import SampleCrawl, generate_crawl
