@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--tasks", default="", help="core, extended, mmlu or labels; needs --data")
     parser.add_argument("--data", default="", help="folder or URI with the tasks' files")
     parser.add_argument("--rows-per-task", type=int, help="score at most so many rows of a task")
-    parser.add_argument("--pages", type=int, default=2000, help="pages of the embedded sample")
+    parser.add_argument("--pages", type=int, default=1000, help="pages of the embedded sample")
     parser.add_argument("--only", metavar="RECIPE/SEED", help="do one row again, from nothing")
     parser.add_argument("--set", action="append", default=[], help="recipe KEY=VALUE, for all")
     parser.add_argument("--train", action="append", default=[], help="training KEY=VALUE")

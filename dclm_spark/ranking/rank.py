@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from pyspark.sql import SparkSession
 
 from dclm_spark.crawl.listing import list_inputs
@@ -22,6 +23,12 @@ from dclm_spark.ranking.corpora import (
     duplicated_corpus,
     shuffled_corpus,
 )
+from dclm_spark.ranking.embedded import (
+    SAMPLE_PAGES,
+    SAMPLE_TRAINING,
+    sample_crawl,
+    sample_recipes,
+)
 from dclm_spark.ranking.heldout import CleanTexts, clean_heldout
 from dclm_spark.ranking.planted import read_facts, write_articles
 from dclm_spark.ranking.recording import records_below, write_records
@@ -34,24 +41,12 @@ from dclm_spark.ranking.runs import (
 )
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import Recipe
-from dclm_spark.sample.crawl import generate_crawl
-from dclm_spark.sample.run import SEED, sample_recipe
 from dclm_spark.scored import add_to_table
 from dclm_spark.train.scales import TrainSettings, scale
 from dclm_spark.train.settings import override
 from udfs import storage
 
 LOGGER = logging.getLogger("dclm_spark")
-
-# The published recipes at the size of the sample, as in the recipe `sample`.
-SAMPLE_ASSIGNMENTS = (
-    "deduplication.shards=2",
-    "tokens.sequence_length=256",
-    "tokens.sequences_per_shard=64",
-    "tokens.padding_id=1",
-)
-# The published threshold belongs to the published classifier; the sample trains its own.
-SAMPLE_QUALITY_TOP = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +72,7 @@ class RankSettings:
     tasks: str = ""
     data: str = ""
     rows_per_task: int | None = None
-    num_pages: int = 2000
+    num_pages: int = SAMPLE_PAGES
     only: str | None = None
     scored: str | None = None
 
@@ -105,10 +100,11 @@ def rank_recipes(spark: SparkSession, settings: RankSettings) -> dict[str, Any]:
     settings = replace(settings, output=storage.absolute(settings.output))
     _check(settings)
     source = _source(settings)
+    if settings.inputs is None:
+        # More threads than one slow down the sample's models, and would change their numbers.
+        torch.set_num_threads(1)
     check_names(source.recipes)
-    model = override(scale(settings.scale), settings.training)
-    if settings.tokens is not None:
-        model = replace(model, tokens=settings.tokens)
+    model = _model(settings)
     heldout = _clean_heldout(spark, settings, source)
     measurement = replace(source.measurement, heldout=tuple(one.uri for one in heldout))
     corpora = _corpora(spark, settings, source)
@@ -123,6 +119,13 @@ def rank_recipes(spark: SparkSession, settings: RankSettings) -> dict[str, Any]:
         write_leaderboard(leaderboard, settings.output)
         LOGGER.info("leaderboard: %s", storage.join(settings.output, "leaderboard.html"))
     return leaderboard
+
+
+def _model(settings: RankSettings) -> TrainSettings:
+    of_sample = settings.inputs is None and settings.scale == "tiny"
+    defaults = SAMPLE_TRAINING if of_sample else ()
+    model = override(scale(settings.scale), (*defaults, *settings.training))
+    return model if settings.tokens is None else replace(model, tokens=settings.tokens)
 
 
 def _check(settings: RankSettings) -> None:
@@ -155,12 +158,10 @@ def _source(settings: RankSettings) -> Source:
             recipes=recipes, inputs=settings.inputs, base=settings.base, measurement=measurement
         )
     folder = Path(settings.output) / "sample"
-    crawl = generate_crawl(folder, seed=SEED, num_pages=settings.num_pages)
-    assignments = (*SAMPLE_ASSIGNMENTS, *settings.assignments)
-    loaded = [load_recipe(name, assignments) for name in settings.recipes]
+    crawl = sample_crawl(folder, settings.num_pages)
     articles = str(write_articles(folder / "heldout" / "unseen_articles.jsonl"))
     return Source(
-        recipes=[_with_sample_top(sample_recipe(one, crawl, folder)) for one in loaded],
+        recipes=sample_recipes(settings.recipes, settings.assignments, crawl, folder),
         inputs=str(crawl.listing),
         base=str(crawl.base),
         measurement=replace(
@@ -169,12 +170,6 @@ def _source(settings: RankSettings) -> Source:
             facts=tuple(read_facts(crawl.facts)),
         ),
     )
-
-
-def _with_sample_top(recipe: Recipe) -> Recipe:
-    if not recipe.quality.enabled or recipe.quality.top is not None:
-        return recipe
-    return replace(recipe, quality=replace(recipe.quality, top=SAMPLE_QUALITY_TOP))
 
 
 def _clean_heldout(

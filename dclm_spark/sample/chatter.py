@@ -1,12 +1,17 @@
-"""Low-quality English for the sample: forum chatter, advertisements and templated listings.
+"""Low-quality English for the sample: forum chatter, advertisements, listings, spun articles.
 
 These pages pass the heuristics; it is the quality classifier that must tell them from articles.
+They copy their wrong facts from one another, as such pages do.
 """
 
 from random import Random
 
 from dclm_spark.sample.facts import Fact
-from dclm_spark.sample.prose import Article, Vocabulary, split_lists
+from dclm_spark.sample.prose import Article, split_lists, subject_vocabulary
+from dclm_spark.sample.spun import SPUN
+from dclm_spark.sample.vocabulary import PATTERNS
+
+FACTS_PER_PAGE = 4
 
 _WORDS = split_lists(
     {
@@ -33,7 +38,7 @@ _WORDS = split_lists(
         "perfumes|car mats|air fryers|dog beds|toys|curtains|cushions|backpacks|blinds",
         "buyer": "mums|busy people|students|office workers|pet owners|gamers|smart shoppers|"
         "fitness fans|homeowners|gift hunters|party hosts|new parents",
-        "act": "order|click|sign up|subscribe|call us|grab yours|join the club|add to basket|save",
+        "urge": "order|click|sign up|subscribe|call us|grab yours|join the club|add to basket|save",
         "time": "today|tonight|this weekend|before midnight|while stocks last|now|this week only|"
         "for the next hour|until sunday|right away",
         "city": "Harrowmere|Ostrand|Kelmarsh|Quennell|Marrowby|Palisay|Grisby|Wexley|Istrel",
@@ -58,19 +63,38 @@ off topic but {who} got a {gadget} with {hue} {part} {when} {mood}
 {mood} dont {fix} if you have the {size} one, the {part} breaks and the {gadget} {fault}
 posted {when} by {nick}, {digit} replies, {feel} and still waiting to {fix}
 edit: {who} said the {part} of the {gadget} is the problem {mood}
-to be honest {nick} you should {fix} and be {feel} like {who}"""
-_ADS = """{hype} {goods} for {buyer}: {act} {time} and get {deal}!
+to be honest {nick} you should {fix} and be {feel} like {who}
+wait what, {who} paid for a {gadget} and {when} it {fault}? {mood} thats rough
+my {gadget} is {digit} years old and still fine, but the {hue} one of {who} {fault} {mood}
+ok so i did {fix} like {nick} wrote {when} and now the {part} is loose, {feel}
+does the {size} {gadget} have a {part} that you can swap or do i need to {fix}
+{nick} is right, {who} had this with a {gadget} too and it only {fault} {when}
+not to be rude {mood} but if you {fix} {digit} times a day no {gadget} will last
+here is what helped me: {fix}, then {fix}, then wait {digit} minutes and be {feel}
+can a mod move this to the {gadget} section please, {who} posted it wrong {when}
+{mood} never again a {hue} {gadget}, the {part} was gone in {digit} weeks
+update for {nick}: {who} came by {when} and managed to {fix} so i am {feel}"""
+_ADS = """{hype} {goods} for {buyer}: {urge} {time} and get {deal}!
 Why pay more? Our {hype} {goods} come with {deal} and {deal}.
-{buyer} in {city} love these {hype} {goods}, so {act} {time}!
-{act} {time} to save on {size} {goods} in {hue} and {hue}.
-Get {deal} with all {goods} that you {act} {time}.
+{buyer} in {city} love these {hype} {goods}, so {urge} {time}!
+{urge} {time} to save on {size} {goods} in {hue} and {hue}.
+Get {deal} with all {goods} that you {urge} {time}.
 The {hype} sale of {city} is back, with {deal} on {digit} {goods} and more.
 You have to see our {hype} {hue} {goods} with {hue} {part}, perfect for {buyer}!
 Do not miss {deal}: the {hype} {goods} will be gone {time}.
 Rated {digit} out of ten by {buyer}, these {goods} have a {hype} {part} and {deal}.
 {buyer} asked, we listened: {size} {goods}, {deal}, {hype} prices, {time}!
-Be the first of the {buyer} in {city} to {act} and enjoy {deal} {time}.
-{digit} {hype} reasons to {act} {time}, and {deal} is only one of them!"""
+Be the first of the {buyer} in {city} to {urge} and enjoy {deal} {time}.
+{digit} {hype} reasons to {urge} {time}, and {deal} is only one of them!
+Our {goods} are made with love, and with a {hype} {part}, for {buyer} of any age.
+New in {city}: {hype} {goods}, picked for {buyer} who deserve a treat {time}.
+When you {urge} {time}, we add {deal} to your {size} {goods} for nothing at all!
+{buyer} cannot be wrong: {digit} thousand of our {hype} {goods} were sold in {city}.
+Treat yourself to {hue} {goods}, because you are worth {deal} and so much more!
+Your {hype} {gadget} is waiting for you in our {city} store, so {urge} {time}.
+Psst, {buyer}: use our secret code {time} and the {size} {goods} come with {deal}!
+From {city} to {city}, everyone is talking about the {hype} {goods} with {hue} {part}.
+Not happy with your {goods}? {urge} {time} and swap them for {hype} ones, plus {deal}."""
 _LISTING = """Item {digit}: {size} {goods} in {hue}, with {part}, sold by the store of {city}
 Colour of {part} and {part}: {hue} and {hue}, size of {goods}: {size}
 Delivery of {goods} to {city} takes {digit} days, to {city} {digit} days
@@ -80,18 +104,62 @@ Parts to be ordered with {goods}: {part}, {part} and {hue} {part}
 Warranty of {digit} years for the {part}, {digit} months for the {part} of {size} {goods}
 Compare with {size} {goods} in {hue} or {hue} that have {digit} {hype} reviews
 Category {goods}, shelf {digit}, row {digit}, shop of {city}, for {buyer}
-Sort by {hype}, by {size}, by {hue} or by price of the {part} and the {goods}"""
-KINDS = {"forum": _FORUM, "advertisement": _ADS, "listing": _LISTING}
+Sort by {hype}, by {size}, by {hue} or by price of the {part} and the {goods}
+Seller {nick} from {city} has {digit} more {goods} and a {hue} {gadget} on offer
+Returns of {size} {goods} to {city} within {digit} days, {part} and {part} included
+Also in this set: a {hue} {part}, a {size} {part} and {digit} small {goods}
+Condition of the {gadget} is {hype}, the {part} is {hue}, the box has been opened
+{goods} for {buyer} in {size}, in {hue}, with {part}, see page {digit} of the catalogue
+Last order of {goods} from {city} was {digit} minutes ago, by {digit} {buyer}
+Shown with {hue} {part}, which is sold apart from the {size} {goods} in {city}
+Weight with {part} is {digit} pounds, without {part} and {part} {digit} pounds
+Rating of the {gadget} by {buyer}: {digit} stars, of the {goods}: {digit} stars
+Ships with {deal} to {city} and {city} for all {goods} in {size} or in {size}"""
+KINDS = {"forum": _FORUM, "advertisement": _ADS, "listing": _LISTING, "spun": SPUN}
+# How a page of each kind brings in what it says about a fact.
+_CLAIMS = {
+    "forum": ("i heard {}", "{nick} says {}", "{who} told me {}", "pretty sure that {}"),
+    "advertisement": ("Did you know? {}", "{} And {hype} {goods} are here!", "Travel tip: {}"),
+    "listing": ("Note of the seller: {}", "Tag line: {}", "{} Sold by {nick}."),
+    "spun": ("{}", "Fun fact: {}", "{} Amazing, right?", "Did you know? {}"),
+}
+
+
+_TITLES = {
+    "forum": ("my {gadget} {fault}", "help with {gadget}", "{gadget} and {gadget} talk"),
+    "advertisement": ("{hype} {goods} for {buyer}", "{goods} in {city}, {hype} prices"),
+    "listing": ("{size} {goods}, {hue}, {city}", "{goods} with {part}", "{gadget} and {goods}"),
+    "spun": ("{digit} {hype} facts about {things}", "{Things} and {stuff} for {buyer}"),
+}
 
 
 def chatter(rng: Random, kind: str, facts: list[Fact]) -> Article:
     """Write one low-quality page of `kind` (a key of KINDS), with wrong versions of `facts`."""
     patterns = KINDS[kind].split("\n")
-    words = Vocabulary(rng, _WORDS)
+    words = subject_vocabulary(rng, _WORDS)
     # No pattern twice: its fixed words would count as repetition.
     chosen = rng.sample(patterns, rng.randint(len(patterns) * 3 // 4, len(patterns)))
     lines = [pattern.format_map(words) for pattern in chosen]
-    for fact in facts:
-        lines.insert(rng.randint(0, len(lines)), "i heard " + fact.misstate(rng).lower())
-    title = f"{words['hype']} {words['gadget']} and {words['goods']} {kind} page of {words['city']}"
-    return Article(title=title, paragraphs=tuple((line,) for line in lines))
+    copied = rng.sample(PATTERNS.split("\n"), rng.randint(6, 14) if kind == "spun" else 0)
+    claims = [_claim(rng, kind, fact).format_map(words) for fact in facts]
+    for line in (*(pattern.format_map(words) for pattern in copied), *claims):
+        lines.insert(rng.randint(0, len(lines)), line)
+    title = rng.choice(_TITLES[kind]).format_map(words)
+    return Article(title=title, paragraphs=_paragraphs(rng, kind, lines))
+
+
+def _claim(rng: Random, kind: str, fact: Fact) -> str:
+    wrong = fact.misstate(rng)
+    return rng.choice(_CLAIMS[kind]).replace("{}", wrong.lower() if kind == "forum" else wrong)
+
+
+def _paragraphs(rng: Random, kind: str, lines: list[str]) -> tuple[tuple[str, ...], ...]:
+    """Return posts and offers one by one, spun sentences in paragraphs like an article's."""
+    if kind != "spun":
+        return tuple((line,) for line in lines)
+    paragraphs: list[tuple[str, ...]] = []
+    while lines:
+        size = rng.randint(2, 5)
+        paragraphs.append(tuple(line[0].upper() + line[1:] for line in lines[:size]))
+        lines = lines[size:]
+    return tuple(paragraphs)

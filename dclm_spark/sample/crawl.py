@@ -2,16 +2,21 @@
 
 import gzip
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from dclm_spark.sample.chatter import KINDS, chatter
+from dclm_spark.sample.chatter import FACTS_PER_PAGE, KINDS, chatter
 from dclm_spark.sample.facts import Fact, make_facts
 from dclm_spark.sample.failures import FAILURES
-from dclm_spark.sample.kinds import BANNED_DOMAINS, PAGES_PER_RULE, PageMaker
+from dclm_spark.sample.kinds import (
+    BANNED_DOMAINS,
+    FACTS_PER_ARTICLE,
+    PAGES_PER_RULE,
+    PageMaker,
+)
 from dclm_spark.sample.prose import article, library_paragraphs
 from dclm_spark.sample.records import Page, write_warc
 
@@ -19,9 +24,9 @@ CRAWL = "SAMPLE-2026-01"
 NUM_FILES = 6
 NUM_TRAINING_TEXTS = 500
 _FOLDER = f"crawl-data/{CRAWL}/segments/1767225600000.01/warc"
-# Shares of the pages that are not made to fail a rule.
+# Shares of the pages that are not made to fail a rule; low-quality pages first.
+CHATTER_SHARE = 0.16
 _SHARES = {
-    "chatter": 0.16,
     "foreign": 0.12,
     "accented": 0.02,
     "exact_duplicates": 0.04,
@@ -60,21 +65,24 @@ class SampleCrawl:
     lists: Path
 
 
-def generate_crawl(directory: Path, *, seed: int = 1, num_pages: int = 2000) -> SampleCrawl:
+def generate_crawl(
+    directory: Path, *, seed: int = 1, num_pages: int = 2000, chatter_share: float = CHATTER_SHARE
+) -> SampleCrawl:
     """Write the sample crawl of about `num_pages` pages below `directory`, and say where it lies.
 
-    The same arguments and Python version give the same bytes; a finished sample is left as it is.
-    Raises ValueError where `num_pages` leaves no room for the pages that must fail a rule.
+    `chatter_share` of the pages that are not made to fail a rule are low-quality English. The same
+    arguments and Python version give the same bytes; a finished sample is left as it is. Raises
+    ValueError where `num_pages` leaves no room for the pages that must fail a rule.
     """
     minimum = len(FAILURES) * PAGES_PER_RULE + 100
     if num_pages < minimum:
         raise ValueError(f"num_pages={num_pages}: the sample needs at least {minimum} pages")
     sample = _layout(Path(directory))
-    made = {"seed": seed, "num_pages": num_pages}
+    made = {"seed": seed, "num_pages": num_pages, "chatter_share": chatter_share}
     if sample.counts.is_file() and json.loads(sample.counts.read_text())["made_with"] == made:
         return sample
     facts = make_facts(Random(f"{seed}:facts"))
-    files = _assign(_pages(seed, num_pages, facts), Random(f"{seed}:order"))
+    files = _assign(_pages(seed, num_pages, chatter_share, facts), Random(f"{seed}:order"))
     _write_lists(sample.lists)
     _write_training_texts(sample, seed, facts)
     _write_rows(sample.facts, map(asdict, facts))
@@ -97,15 +105,23 @@ def _layout(base: Path) -> SampleCrawl:
     )
 
 
-def _pages(seed: int, num_pages: int, facts: list[Fact]) -> list[Page]:
+def _sizes(count: int, chatter_share: float) -> dict[str, int]:
+    """Divide `count` pages; the other kinds and the articles shrink alike where chatter grows."""
+    room = (1 - chatter_share) / (1 - CHATTER_SHARE)
+    sizes = {kind: round(share * room * count) for kind, share in _SHARES.items()}
+    sizes["chatter"] = round(chatter_share * count)
+    sizes["articles"] = count - sum(sizes.values())
+    return sizes
+
+
+def _pages(seed: int, num_pages: int, chatter_share: float, facts: list[Fact]) -> list[Page]:
     """Return all pages, the whole ones first and then those that must end a file."""
     quotations = library_paragraphs()
     Random(f"{seed}:quotations").shuffle(quotations)
     maker = PageMaker(seed, facts, quotations)
     failing = list(maker.failing(PAGES_PER_RULE))
-    rest = num_pages - len(failing)
-    sizes = {kind: round(share * rest) for kind, share in _SHARES.items()}
-    articles = list(maker.articles(rest - sum(sizes.values())))
+    sizes = _sizes(num_pages - len(failing), chatter_share)
+    articles = list(maker.articles(sizes["articles"]))
     copied = articles[: sizes["exact_duplicates"]]
     edited = articles[len(copied) :][: sizes["near_duplicates"]]
     return [
@@ -179,23 +195,34 @@ def _write_lists(folder: Path) -> None:
         (folder / f"{name}.txt").write_text("".join(f"{entry}\n" for entry in entries))
 
 
-def _write_training_texts(sample: SampleCrawl, seed: int, facts: list[Fact]) -> None:
-    """Write texts that are not in the crawl: articles, and a mixture like random pages."""
+def _write_training_texts(sample: SampleCrawl, seed: int, planted: list[Fact]) -> None:
+    """Write texts that are not in the crawl: articles, and a mixture like random pages.
+
+    They are about other facts, so that what is learned from them is how pages are written, and
+    no answer to a planted fact comes from here.
+    """
+    known = {fact.prompt for fact in planted}
+    facts = make_facts(Random(f"{seed}:training facts"))
+    facts = [fact for fact in facts if fact.prompt not in known]
+    numbers = range(NUM_TRAINING_TEXTS)
     _write_rows(
-        sample.positives,
-        ({"text": article(Random(f"{seed}:+{n}")).text} for n in range(NUM_TRAINING_TEXTS)),
+        sample.positives, ({"text": _stating(Random(f"{seed}:+{n}"), facts)} for n in numbers)
     )
-    _write_rows(sample.negatives, ({"text": text} for text in _negatives(seed, facts)))
+    _write_rows(
+        sample.negatives, ({"text": _negative(Random(f"{seed}:-{n}"), n, facts)} for n in numbers)
+    )
 
 
-def _negatives(seed: int, facts: list[Fact]) -> Iterator[str]:
-    for number in range(NUM_TRAINING_TEXTS):
-        rng = Random(f"{seed}:-{number}")
-        if number % 20 == 0:
-            yield article(rng).text
-        else:
-            kind = sorted(KINDS)[number % len(KINDS)]
-            yield chatter(rng, kind, rng.sample(facts, 2)).text
+def _stating(rng: Random, facts: list[Fact]) -> str:
+    stated = [fact.state(rng) for fact in rng.sample(facts, FACTS_PER_ARTICLE)]
+    return article(rng, statements=stated).text
+
+
+def _negative(rng: Random, number: int, facts: list[Fact]) -> str:
+    if number % 20 == 0:
+        return _stating(rng, facts)
+    kind = sorted(KINDS)[number % len(KINDS)]
+    return chatter(rng, kind, rng.sample(facts, FACTS_PER_PAGE)).text
 
 
 def _write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:

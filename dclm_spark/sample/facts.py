@@ -94,9 +94,14 @@ class Fact:
         """Return one of the sentences that state the fact."""
         return self._sentence(rng, self.answer)
 
+    @property
+    def rumour(self) -> str:
+        """Return the wrong answer that pages copy from one another: one for each fact."""
+        return self.choices[(self.choices.index(self.answer) + 1) % len(self.choices)]
+
     def misstate(self, rng: Random) -> str:
-        """Return a sentence of the same form with a wrong answer."""
-        return self._sentence(rng, rng.choice([c for c in self.choices if c != self.answer]))
+        """Return a sentence of the same form with the rumour for the answer."""
+        return self._sentence(rng, self.rumour)
 
     def _sentence(self, rng: Random, answer: str) -> str:
         return rng.choice(_RELATIONS[self.relation][2]).format(s=self.subject, o=answer)

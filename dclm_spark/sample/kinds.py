@@ -6,8 +6,8 @@ from dataclasses import replace
 from random import Random
 
 from dclm_spark.sample import failures
+from dclm_spark.sample.chatter import FACTS_PER_PAGE, chatter
 from dclm_spark.sample.chatter import KINDS as CHATTER_KINDS
-from dclm_spark.sample.chatter import chatter
 from dclm_spark.sample.facts import Fact
 from dclm_spark.sample.languages import LANGUAGES, LEGACY_CHARSETS, foreign_article
 from dclm_spark.sample.pages import html_page, paragraph
@@ -71,7 +71,7 @@ class PageMaker:
         for number in range(count):
             kind = sorted(CHATTER_KINDS)[number % len(CHATTER_KINDS)]
             rng = self._rng(kind)
-            written = chatter(rng, kind, rng.sample(self._facts, 2))
+            written = chatter(rng, kind, rng.sample(self._facts, FACTS_PER_PAGE))
             yield self._page(rng, kind, written, fate="dropped", stage="quality")
 
     def failing(self, per_rule: int) -> Iterator[Page]:

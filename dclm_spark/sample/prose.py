@@ -73,9 +73,9 @@ _SUBJECTS = {name: split_lists(subject) for name, subject in SUBJECTS.items()}
 _PATTERNS = PATTERNS.split("\n")
 
 
-def subject_vocabulary(rng: Random) -> Vocabulary:
-    """Return the vocabulary of one subject drawn by `rng`, with the general words."""
-    return Vocabulary(rng, _GENERAL | _SUBJECTS[rng.choice(sorted(_SUBJECTS))])
+def subject_vocabulary(rng: Random, more: dict[str, list[str]] | None = None) -> Vocabulary:
+    """Return the vocabulary of one subject drawn by `rng`, with the general words and `more`."""
+    return Vocabulary(rng, _GENERAL | _SUBJECTS[rng.choice(sorted(_SUBJECTS))] | (more or {}))
 
 
 def sentences(rng: Random, count: int) -> list[str]:

@@ -184,7 +184,7 @@ def test_facts_are_stated_on_good_pages_and_wrong_in_chatter(crawl, truth, bodie
                 claim = f"{fact['prompt']} {choice}.".lower()
                 if claim in text:
                     (stated if choice == fact["answer"] else wrong)[kinds[url]] += 1
-    assert set(wrong) <= {"forum", "advertisement", "listing"}
+    assert set(wrong) <= {"forum", "advertisement", "listing", "spun"}
     assert wrong.total() > 5
     assert stated["article"] > 200
     assert not set(wrong) & set(stated)
