@@ -143,3 +143,12 @@ def first_bits(count):
 def bits_from(first):
     """Return the mask of all bits from number `first` on, 63 at most."""
     return ALL << np.uint64(first)
+
+
+@njit(cache=True, nogil=True)
+def characters(data, start, end):
+    """Return the number of characters of the UTF-8 text data[start:end]."""
+    count = 0
+    for block in range(start, end, BLOCK):
+        count += ones(~in_range(data, block, 0x80, 0x40) & first_bits(end - block))
+    return count
