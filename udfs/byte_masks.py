@@ -152,3 +152,14 @@ def characters(data, start, end):
     for block in range(start, end, BLOCK):
         count += ones(~in_range(data, block, 0x80, 0x40) & first_bits(end - block))
     return count
+
+
+@njit(cache=True, nogil=True)
+def next_byte(data, position, end, byte):
+    """Return where `byte` comes next from `position` on, `end` if it does not."""
+    while position < end:
+        found = in_range(data, position, byte, 1) & first_bits(end - position)
+        if found != 0:
+            return position + lowest(found)
+        position += BLOCK
+    return end
