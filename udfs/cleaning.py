@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from udfs.byte_copies import append
 from udfs.byte_masks import BLOCK, first_bits, in_range, lowest, readable_blocks
 from udfs.code_points import character_properties
 from udfs.columns import Bytes, Offsets
@@ -137,8 +138,7 @@ def _cap_newlines(data, offsets, new_data, new_offsets, most):  # type: ignore[n
         while copied < end:
             run, run_end = _next_long_run(data, copied, end, most)
             stop = min(run + most, end)
-            new_data[filled : filled + stop - copied] = data[copied:stop]
-            filled += stop - copied
+            filled = append(data, copied, stop, new_data, filled)
             copied = run_end
         new_offsets[document + 1] = filled
     return filled

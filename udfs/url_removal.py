@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from udfs.byte_copies import append
 from udfs.byte_masks import (
     BLOCK,
     ONE,
@@ -110,28 +111,13 @@ def _remove_urls(  # type: ignore[no-untyped-def]
                     data, start, end, position, columns, children, word_at, classes, properties
                 )
                 if match_end >= 0:
-                    filled = _append(data, copied, match_start, new_data, filled)
+                    filled = append(data, copied, match_start, new_data, filled)
                     copied = match_end
                 position = next_byte(data, max(position + 1, match_end), end, _DOT)
-        filled = _append(data, copied, end, new_data, filled)
+        filled = append(data, copied, end, new_data, filled)
         filled = _remove_addresses(new_data, base, filled, classes, properties)
         new_offsets[document + 1] = filled
     return filled
-
-
-@njit(cache=True, nogil=True)
-def _append(source, start, end, target, filled):  # type: ignore[no-untyped-def]
-    for position in range(end - start):
-        target[filled + position] = source[start + position]
-    return filled + end - start
-
-
-@njit(cache=True, nogil=True)
-def _move_to_front(data, start, end, filled):  # type: ignore[no-untyped-def]
-    if filled != start:
-        for position in range(end - start):
-            data[filled + position] = data[start + position]
-    return filled + end - start
 
 
 @njit(cache=True, nogil=True)
@@ -234,10 +220,12 @@ def _remove_addresses(data, start, end, classes, properties):  # type: ignore[no
         match_start, last_octet = _address_around(data, start, end, position, classes, properties)
         behind = position + 1
         if last_octet >= 0:
-            filled = _move_to_front(data, copied, match_start, filled)
+            filled = append(data, copied, match_start, data, filled)
             copied = behind = _tail_end(data, last_octet, end, classes)
         position = _next_decimal_dot(data, behind, end)
-    return _move_to_front(data, copied, end, filled)
+    if filled == copied:
+        return end
+    return append(data, copied, end, data, filled)
 
 
 @njit(cache=True, nogil=True)
