@@ -148,12 +148,12 @@ def clean_lines(
     data: Bytes, offsets: Offsets, settings: CleaningSettings
 ) -> tuple[Bytes, Offsets, npt.NDArray[np.uint8]]:
     """Return the texts after steps 19 to 25, and the step at which each became empty (0: none)."""
-    new_data = np.empty(int(offsets[-1] - offsets[0]), np.uint8)
+    new_data = np.empty(max(int(offsets[-1] - offsets[0]), BLOCK), np.uint8)
     new_offsets = np.zeros(len(offsets), np.int64)
     emptied_at = np.zeros(len(offsets) - 1, np.uint8)
     counted = counted_things()
     size = clean_texts(
-        read_only(data), read_only(offsets), new_data, new_offsets, emptied_at,
+        readable_blocks(data), read_only(offsets), new_data, new_offsets, emptied_at,
         _enabled_steps(settings), _limits(settings), _folded_phrases(settings),
         counted.columns, counted.children, counted.word_at, character_properties(),
     )  # fmt: skip

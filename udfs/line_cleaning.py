@@ -9,6 +9,18 @@ from functools import cache
 import numpy as np
 from numba import njit
 
+from udfs.byte_copies import append
+from udfs.byte_masks import (
+    ALL,
+    BLOCK,
+    ONE,
+    first_bits,
+    in_folded_range,
+    in_range,
+    lowest,
+    next_byte,
+    ones,
+)
 from udfs.code_points import (
     DECIMAL,
     DIGIT,
@@ -31,7 +43,8 @@ _COUNTED = (
     "likes", "shares", "comments", "retweets", "reposts", "quotes", "bookmarks", "upvotes",
     "downvotes", "downloads", "views", "followers",
 )  # fmt: skip
-_NEWLINE = 10
+_TAB, _NEWLINE, _FILE_SEPARATOR, _DIGIT_0, _LETTER_A = 9, 10, 28, 48, 65
+_SMALL_A, _SMALL_Z = 97, 122
 
 
 @cache
@@ -60,9 +73,7 @@ def clean_texts(  # type: ignore[no-untyped-def]
     filled = 0
     for document in range(offsets.size - 1):
         start = filled
-        for position in range(offsets[document], offsets[document + 1]):
-            new_data[filled] = data[position]
-            filled += 1
+        filled = append(data, offsets[document], offsets[document + 1], new_data, filled)
         needed = 0
         for step in range(UPPERCASE, LINE_START + 1):
             bit = 1 << (step - UPPERCASE)
@@ -124,31 +135,25 @@ def _applicable(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _line_end(data, position, end):  # type: ignore[no-untyped-def]
-    while position < end and data[position] != _NEWLINE:
-        position += 1
-    return position
+    return next_byte(data, position, end, _NEWLINE)
 
 
 @njit(cache=True, nogil=True)
 def _count(data, start, end, properties):  # type: ignore[no-untyped-def]
     """Return the numbers of uppers, digits, white spaces, words and characters of a line."""
-    # Written for the vectorizer: no table, no branch, nothing carried from byte to byte.
-    uppers, digits, spaces = np.uint32(0), np.uint32(0), np.uint32(0)
-    beyond_ascii = np.uint8(0)
-    line = data[start:end]
-    for byte in line:
-        beyond_ascii |= byte
-        uppers += np.uint32(np.uint8(byte - np.uint8(65)) < np.uint8(26))
-        digits += np.uint32(np.uint8(byte - np.uint8(48)) < np.uint8(10))
-    if beyond_ascii >= 0x80:
-        return _count_code_points(data, start, end, properties)
-    words = 0
-    for index in range(1, line.size):
-        here, before = properties[line[index]] & SPACE, properties[line[index - 1]] & SPACE
-        spaces += np.uint32(here != 0)
-        words += here < before
-    first = properties[line[0]] & SPACE != 0
-    return uppers, digits, spaces + first, words + (not first), end - start
+    uppers = digits = spaces = words = 0
+    after_space = ONE
+    for block in range(start, end, BLOCK):
+        valid = first_bits(end - block)
+        if in_range(data, block, 0x80, 0x80) & valid:
+            return _count_code_points(data, start, end, properties)
+        uppers += ones(in_range(data, block, _LETTER_A, 26) & valid)
+        digits += ones(in_range(data, block, _DIGIT_0, 10) & valid)
+        blanks = in_range(data, block, _TAB, 5) | in_range(data, block, _FILE_SEPARATOR, 5)
+        spaces += ones(blanks & valid)
+        words += ones(~blanks & (blanks << ONE | after_space) & valid)
+        after_space = blanks >> np.uint64(BLOCK - 1)
+    return uppers, digits, spaces, words, end - start
 
 
 @njit(cache=True, nogil=True)
@@ -184,10 +189,9 @@ def _strip(data, start, end, properties):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def move_to_front(data, start, end, filled):  # type: ignore[no-untyped-def]
     """Move data[start:end] to `filled`, which is not behind it; return where it ends then."""
-    if filled != start:
-        for position in range(end - start):
-            data[filled + position] = data[start + position]
-    return filled + end - start
+    if filled == start:
+        return end
+    return append(data, start, end, data, filled)
 
 
 @njit(cache=True, nogil=True)
@@ -311,17 +315,38 @@ def _phrase_end(data, position, end, phrase):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _may_be(data, block, folded):  # type: ignore[no-untyped-def]
+    """Return a bit for each of 64 bytes that may begin the character of a phrase."""
+    if folded == WILDCARD:
+        return ALL
+    beyond_ascii = in_range(data, block, 0x80, 0x80)
+    if _SMALL_A <= folded <= _SMALL_Z:
+        return in_folded_range(data, block, folded, 1) | beyond_ascii
+    return in_range(data, block, folded, 1) | beyond_ascii
+
+
+@njit(cache=True, nogil=True)
+def _has_phrase(data, start, end, phrase):  # type: ignore[no-untyped-def]
+    for block in range(start, end, BLOCK):
+        found = _may_be(data, block, phrase[1]) & first_bits(end - block)
+        if found and phrase[0] > 1:
+            found &= _may_be(data, block, phrase[2]) >> ONE | ONE << np.uint64(BLOCK - 1)
+        while found != 0:
+            position = block + lowest(found)
+            found &= found - ONE
+            if data[position] & 0xC0 != 0x80 and _phrase_end(data, position, end, phrase) >= 0:
+                return True
+    return False
+
+
+@njit(cache=True, nogil=True)
 def _phrases_in(data, start, end, phrases):  # type: ignore[no-untyped-def]
     """Return the steps whose phrase occurs anywhere in the line."""
     found = 0
     for index in range(3):
         phrase = phrases[index]
-        if phrase[0] == 0:
-            continue
-        for position in range(start, end):
-            if data[position] & 0xC0 != 0x80 and _phrase_end(data, position, end, phrase) >= 0:
-                found |= 1 << (ANYWHERE - UPPERCASE + index)
-                break
+        if phrase[0] and _has_phrase(data, start, end, phrase):
+            found |= 1 << (ANYWHERE - UPPERCASE + index)
     return found
 
 
