@@ -163,3 +163,12 @@ def next_byte(data, position, end, byte):
             return position + lowest(found)
         position += BLOCK
     return end
+
+
+@njit(cache=True, nogil=True)
+def count_byte(data, start, end, byte):
+    """Return how often `byte` occurs in data[start:end]."""
+    count = 0
+    for block in range(start, end, BLOCK):
+        count += ones(in_range(data, block, byte, 1) & first_bits(end - block))
+    return count

@@ -14,6 +14,7 @@ from udfs.byte_masks import (
     ALL,
     BLOCK,
     ONE,
+    count_byte,
     first_bits,
     in_folded_range,
     in_range,
@@ -32,9 +33,23 @@ from udfs.code_points import (
     properties_before,
     start_of_character_before,
 )
+from udfs.line_steps import (
+    ANYWHERE,
+    BLANK,
+    CLEANED,
+    COUNTER,
+    LINE_END,
+    LINE_START,
+    NUMERIC,
+    SHORT,
+    STEP_BY_STEP,
+    UPPERCASE,
+    bit_of,
+    drop_lines,
+    write_lines,
+)
 from udfs.tries import Trie, build_trie
 
-UPPERCASE, NUMERIC, COUNTER, SHORT, ANYWHERE, LINE_END, LINE_START = range(19, 26)
 # In a phrase: any character.
 WILDCARD = -1
 
@@ -45,6 +60,8 @@ _COUNTED = (
 )  # fmt: skip
 _TAB, _NEWLINE, _FILE_SEPARATOR, _DIGIT_0, _LETTER_A = 9, 10, 28, 48, 65
 _SMALL_A, _SMALL_Z = 97, 122
+# A division is worth doing only where a product comes close.
+_ABOUT = 0.999999
 
 
 @cache
@@ -71,35 +88,89 @@ def clean_texts(  # type: ignore[no-untyped-def]
     Row i of `phrases` belongs to step 23 + i: its length, then its case-folded code points.
     """
     filled = 0
+    lines = np.empty((1024, 3), np.int64)
     for document in range(offsets.size - 1):
-        start = filled
-        filled = append(data, offsets[document], offsets[document + 1], new_data, filled)
-        needed = 0
-        for step in range(UPPERCASE, LINE_START + 1):
-            bit = 1 << (step - UPPERCASE)
-            if not enabled & bit:
-                continue
-            if needed == 0:
-                needed = 1 << 7 | _applicable(
-                    new_data, start, filled, enabled, limits, phrases,
-                    columns, children, word_at, properties,
-                )  # fmt: skip
-            if needed & bit:
-                before = filled
-                filled = _do_step(
-                    step, new_data, start, filled, limits, phrases,
-                    columns, children, word_at, properties,
-                )  # fmt: skip
-                if step >= ANYWHERE and filled != before:
-                    # What is left of a line may hold the next phrase.
-                    needed |= enabled
-            if step != SHORT:
-                filled = _strip(new_data, start, filled, properties)
-            if filled == start:
-                emptied_at[document] = step
-                break
+        start, end = offsets[document], offsets[document + 1]
+        most_lines = 1 + count_byte(data, start, end, _NEWLINE)
+        if most_lines > lines.shape[0]:
+            lines = np.empty((2 * most_lines, 3), np.int64)
+        count = _judge_lines(
+            data, start, end, enabled, limits, phrases,
+            columns, children, word_at, properties, lines,
+        )  # fmt: skip
+        outcome, first, count = drop_lines(data, lines, count, enabled, properties)
+        if outcome == CLEANED:
+            filled = write_lines(data, lines, first, count, new_data, filled)
+        elif outcome != STEP_BY_STEP:
+            emptied_at[document] = outcome
+        else:
+            copy = filled
+            filled = append(data, start, end, new_data, copy)
+            filled, emptied_at[document] = _clean_step_by_step(
+                new_data, copy, filled, enabled, limits, phrases,
+                columns, children, word_at, properties,
+            )  # fmt: skip
         new_offsets[document + 1] = filled
     return filled
+
+
+@njit(cache=True, nogil=True)
+def _clean_step_by_step(  # type: ignore[no-untyped-def]
+    data, start, end, enabled, limits, phrases, columns, children, word_at, properties
+):  # fmt: skip
+    """Clean the text data[start:end] in place; return (new end, step that left nothing or 0)."""
+    needed = 0
+    for step in range(UPPERCASE, LINE_START + 1):
+        bit = bit_of(step)
+        if not enabled & bit:
+            continue
+        if needed == 0:
+            needed = 1 << 7 | _applicable(
+                data, start, end, enabled, limits, phrases, columns, children, word_at, properties
+            )
+        if needed & bit:
+            before = end
+            end = _do_step(
+                step, data, start, end, limits, phrases, columns, children, word_at, properties
+            )
+            if step >= ANYWHERE and end != before:
+                # What is left of a line may hold the next phrase.
+                needed |= enabled
+        if step != SHORT:
+            end = _strip(data, start, end, properties)
+        if end == start:
+            return end, step
+    return end, 0
+
+
+@njit(cache=True, nogil=True)
+def _judge_lines(  # type: ignore[no-untyped-def]
+    data, start, end, enabled, limits, phrases, columns, children, word_at, properties, lines
+):  # fmt: skip
+    """Store (start, end, flags) of every line, as `drop_lines` reads them; return their number."""
+    count, line = 0, start
+    while line <= end:
+        line_end = next_byte(data, line, end, _NEWLINE)
+        flags = BLANK
+        if line_end > line:
+            flags = 0
+            uppers, digits, _, words, length = _count(data, line, line_end, properties)
+            if words == 0:
+                flags |= BLANK
+            if uppers > limits[0] * length * _ABOUT and uppers / length > limits[0]:
+                flags |= bit_of(UPPERCASE)
+            if digits > limits[1] * length * _ABOUT and digits / length > limits[1]:
+                flags |= bit_of(NUMERIC)
+            if digits and _is_counter(data, line, line_end, columns, children, word_at, properties):
+                flags |= bit_of(COUNTER)
+            if words < limits[2]:
+                flags |= bit_of(SHORT)
+            if words <= limits[3] and enabled >= bit_of(ANYWHERE):
+                flags |= _phrases_in(data, line, line_end, phrases)
+        lines[count, 0], lines[count, 1], lines[count, 2] = line, line_end, flags
+        count += 1
+        line = line_end + 1
+    return count
 
 
 @njit(cache=True, nogil=True)
