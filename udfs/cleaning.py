@@ -13,7 +13,8 @@ from udfs.byte_copies import append
 from udfs.byte_masks import BLOCK, first_bits, in_range, lowest, readable_blocks
 from udfs.code_points import character_properties
 from udfs.columns import Bytes, Offsets
-from udfs.line_cleaning import WILDCARD, clean_texts, counted_things
+from udfs.line_cleaning import clean_texts
+from udfs.line_patterns import WILDCARD, counted_things
 from udfs.line_steps import ANYWHERE, COUNTER, LINE_END, LINE_START, NUMERIC, SHORT, UPPERCASE
 from udfs.quirks import follows_reference
 from udfs.read_only import read_only
