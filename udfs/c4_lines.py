@@ -19,7 +19,8 @@ from udfs.code_points import (
     properties_at,
 )
 from udfs.columns import Bytes, Offsets
-from udfs.line_cleaning import move_to_front, spellings_before_lower
+from udfs.line_cleaning import move_to_front
+from udfs.line_patterns import spellings_before_lower
 from udfs.lines import strip
 from udfs.read_only import read_only
 from udfs.sentences import abbreviations, count_sentences

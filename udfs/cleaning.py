@@ -9,20 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from udfs.byte_copies import append
+from udfs.byte_masks import BLOCK, first_bits, in_range, lowest, readable_blocks
 from udfs.code_points import character_properties
 from udfs.columns import Bytes, Offsets
-from udfs.line_cleaning import (
-    ANYWHERE,
-    COUNTER,
-    LINE_END,
-    LINE_START,
-    NUMERIC,
-    SHORT,
-    UPPERCASE,
-    WILDCARD,
-    clean_texts,
-    counted_things,
-)
+from udfs.line_cleaning import clean_texts
+from udfs.line_patterns import WILDCARD, counted_things
+from udfs.line_steps import ANYWHERE, COUNTER, LINE_END, LINE_START, NUMERIC, SHORT, UPPERCASE
 from udfs.quirks import follows_reference
 from udfs.read_only import read_only
 from udfs.url_removal import remove_urls
@@ -80,43 +73,64 @@ _PHRASE_STEPS = {
 def cap_newlines(
     data: Bytes, offsets: Offsets, max_consecutive_newlines: int = 2
 ) -> tuple[Bytes, Offsets]:
-    """Return the texts with every longer run of newlines cut to the maximum (step 7)."""
+    """Return the texts with every longer run of newlines cut to the maximum (step 7).
+
+    Where no text changes, these are the very buffers that came in.
+    """
+    blocks, offsets = readable_blocks(data), read_only(offsets)
+    if not _has_long_run(blocks, offsets, max_consecutive_newlines):
+        return data, offsets
     new_data = np.empty(int(offsets[-1] - offsets[0]), np.uint8)
     new_offsets = np.zeros(len(offsets), np.int64)
-    size = _cap_newlines(
-        read_only(data), read_only(offsets), new_data, new_offsets, max_consecutive_newlines
-    )
+    size = _cap_newlines(blocks, offsets, new_data, new_offsets, max_consecutive_newlines)
     return new_data[:size], new_offsets
 
 
 @njit(cache=True, nogil=True)
-def _has_three_newlines(data, start, end):  # type: ignore[no-untyped-def]
-    # Nothing carried from byte to byte but one flag, so that it runs on many bytes at once.
-    text = data[start:end]
-    found = np.uint8(0)
-    for position in range(text.size - 2):
-        newlines = np.uint8(text[position] == _NEWLINE) & np.uint8(text[position + 1] == _NEWLINE)
-        found |= newlines & np.uint8(text[position + 2] == _NEWLINE)
-    return found != 0
+def _next_run(data, position, end, size):  # type: ignore[no-untyped-def]
+    """Return where the next `size` newlines (1 to 3) in a row are, `end` for nowhere."""
+    while position < end:
+        runs = newlines = in_range(data, position, _NEWLINE, 1) & first_bits(end - position)
+        for shift in range(1, size):
+            runs &= newlines >> np.uint64(shift)
+        if runs != 0:
+            return position + lowest(runs)
+        position += BLOCK + 1 - size
+    return end
+
+
+@njit(cache=True, nogil=True)
+def _next_long_run(data, position, end, most):  # type: ignore[no-untyped-def]
+    """Return (start, end) of the next run of more than `most` newlines, both `end` for none."""
+    run_end = position
+    while run_end < end:
+        run = run_end = _next_run(data, run_end, end, min(most + 1, 3))
+        while run_end < end and data[run_end] == _NEWLINE:
+            run_end += 1
+        if run_end - run > most:
+            return run, run_end
+    return end, end
+
+
+@njit(cache=True, nogil=True)
+def _has_long_run(data, offsets, most):  # type: ignore[no-untyped-def]
+    for document in range(offsets.size - 1):
+        end = offsets[document + 1]
+        if _next_long_run(data, offsets[document], end, most)[0] < end:
+            return True
+    return False
 
 
 @njit(cache=True, nogil=True)
 def _cap_newlines(data, offsets, new_data, new_offsets, most):  # type: ignore[no-untyped-def]
     filled = 0
     for document in range(offsets.size - 1):
-        start, end = offsets[document], offsets[document + 1]
-        if most >= 2 and not _has_three_newlines(data, start, end):
-            new_data[filled : filled + end - start] = data[start:end]
-            filled += end - start
-            new_offsets[document + 1] = filled
-            continue
-        run = 0
-        for position in range(start, end):
-            byte = data[position]
-            run = run + 1 if byte == _NEWLINE else 0
-            if run <= most:
-                new_data[filled] = byte
-                filled += 1
+        copied, end = offsets[document], offsets[document + 1]
+        while copied < end:
+            run, run_end = _next_long_run(data, copied, end, most)
+            stop = min(run + most, end)
+            filled = append(data, copied, stop, new_data, filled)
+            copied = run_end
         new_offsets[document + 1] = filled
     return filled
 
@@ -125,12 +139,12 @@ def clean_lines(
     data: Bytes, offsets: Offsets, settings: CleaningSettings
 ) -> tuple[Bytes, Offsets, npt.NDArray[np.uint8]]:
     """Return the texts after steps 19 to 25, and the step at which each became empty (0: none)."""
-    new_data = np.empty(int(offsets[-1] - offsets[0]), np.uint8)
+    new_data = np.empty(max(int(offsets[-1] - offsets[0]), BLOCK), np.uint8)
     new_offsets = np.zeros(len(offsets), np.int64)
     emptied_at = np.zeros(len(offsets) - 1, np.uint8)
     counted = counted_things()
     size = clean_texts(
-        read_only(data), read_only(offsets), new_data, new_offsets, emptied_at,
+        readable_blocks(data), read_only(offsets), new_data, new_offsets, emptied_at,
         _enabled_steps(settings), _limits(settings), _folded_phrases(settings),
         counted.columns, counted.children, counted.word_at, character_properties(),
     )  # fmt: skip

@@ -87,3 +87,12 @@ def properties_before(data, position, start, properties):  # type: ignore[no-unt
     if position <= start:
         return np.uint8(0)
     return properties_at(data, start_of_character_before(data, position), position, properties)
+
+
+@njit(cache=True, nogil=True)
+def code_points(data, start, end):  # type: ignore[no-untyped-def]
+    """Return the number of characters of data[start:end]."""
+    count = 0
+    for position in range(start, end):
+        count += data[position] & 0xC0 != 0x80
+    return count

@@ -12,12 +12,12 @@ import numpy.typing as npt
 from numba import njit
 
 from udfs.c4_lines import line_end_after
-from udfs.code_points import TABLE_SIZE, character_properties, code_point_at
+from udfs.code_points import TABLE_SIZE, character_properties, code_point_at, code_points
 from udfs.columns import Bytes, Offsets
 from udfs.hashing import mix, token_hash
 from udfs.lines import strip
+from udfs.occurrences import count_hash, largest_step, table_size
 from udfs.read_only import read_only
-from udfs.repetition import code_points, count_hash, largest_step, table_size
 from udfs.words import word_spans
 
 Counts = npt.NDArray[np.int64]

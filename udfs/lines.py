@@ -7,6 +7,17 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from udfs.byte_masks import (
+    ALL,
+    BLOCK,
+    ONE,
+    first_bits,
+    in_range,
+    lowest,
+    next_byte,
+    ones,
+    readable_blocks,
+)
 from udfs.code_points import (
     SPACE,
     character_properties,
@@ -21,6 +32,7 @@ SYMBOLS, LINES, BULLET_LINES, ELLIPSIS_LINES = range(4)
 
 _NEWLINE, _DOT, _HASH, _STAR, _DASH, _BLANK = 10, 46, 35, 42, 45, 32
 _ELLIPSIS = (0xE2, 0x80, 0xA6)
+_TWO = np.uint64(2)
 
 
 def line_counts(data: Bytes, offsets: Offsets) -> npt.NDArray[np.int64]:
@@ -30,7 +42,7 @@ def line_counts(data: Bytes, offsets: Offsets) -> npt.NDArray[np.int64]:
     bullet lines start with ●, •, * or -, ellipsis lines end with "...", ". . ." or "…".
     """
     return _line_counts(  # type: ignore[no-any-return]
-        read_only(data), read_only(offsets), character_properties()
+        readable_blocks(data), read_only(offsets), character_properties()
     )
 
 
@@ -95,37 +107,61 @@ def _ends_with_ellipsis(data, start, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _count_ellipses(data, block, dots, end, dense_from, spaced_from):  # type: ignore[no-untyped-def]
+    """Return how many spellings of three dots begin at `dots`, and from where either may again."""
+    symbols = 0
+    while dots != 0:
+        position = block + lowest(dots)
+        dots &= dots - ONE
+        # Each spelling is counted for itself, from left to right.
+        if position >= dense_from and _has(data, position, end, 1):
+            symbols += 1
+            dense_from = position + 3
+        if position >= spaced_from and _has(data, position, end, 2):
+            symbols += 1
+            spaced_from = position + 5
+    return symbols, dense_from, spaced_from
+
+
+@njit(cache=True, nogil=True)
 def _count_symbols(data, start, end):  # type: ignore[no-untyped-def]
     symbols, dense_from, spaced_from = 0, start, start
-    for position in range(start, end):
-        byte = data[position]
-        if byte == _DOT:
-            # Each spelling is counted for itself, from left to right.
-            if position >= dense_from and _has(data, position, end, 1):
-                symbols += 1
-                dense_from = position + 3
-            if position >= spaced_from and _has(data, position, end, 2):
-                symbols += 1
-                spaced_from = position + 5
-        elif byte == _HASH or (byte == _ELLIPSIS[0] and _is_ellipsis(data, position, end)):
-            symbols += 1
+    for block in range(start, end, BLOCK):
+        valid = first_bits(end - block)
+        symbols += ones(in_range(data, block, _HASH, 1) & valid)
+        dots = in_range(data, block, _DOT, 1) & valid
+        # One with another next to it or next but one; of the last two in the block who knows.
+        dots &= dots >> ONE | dots >> _TWO | ALL << np.uint64(BLOCK - 2)
+        if dots != 0:
+            found, dense_from, spaced_from = _count_ellipses(
+                data, block, dots, end, dense_from, spaced_from
+            )
+            symbols += found
+        leads = in_range(data, block, _ELLIPSIS[0], 1) & valid
+        while leads != 0:
+            symbols += _is_ellipsis(data, block + lowest(leads), end)
+            leads &= leads - ONE
     return symbols
+
+
+@njit(cache=True, nogil=True)
+def _count_line(data, start, end, properties, counts):  # type: ignore[no-untyped-def]
+    if start < end and not (_BLANK < data[start] < 0x80 and _BLANK < data[end - 1] < 0x80):
+        start, end = strip(data, start, end, properties)
+    if start < end:
+        counts[LINES] += 1
+        counts[BULLET_LINES] += _starts_with_bullet(data, start, end)
+        counts[ELLIPSIS_LINES] += _ends_with_ellipsis(data, start, end)
 
 
 @njit(cache=True, nogil=True)
 def _line_counts(data, offsets, properties):  # type: ignore[no-untyped-def]
     counts = np.zeros((offsets.size - 1, 4), np.int64)
     for text in range(offsets.size - 1):
-        position, text_end = offsets[text], offsets[text + 1]
-        counts[text, SYMBOLS] = _count_symbols(data, position, text_end)
-        while position < text_end:
-            line_end = position
-            while line_end < text_end and data[line_end] != _NEWLINE:
-                line_end += 1
-            start, end = strip(data, position, line_end, properties)
-            if start < end:
-                counts[text, LINES] += 1
-                counts[text, BULLET_LINES] += _starts_with_bullet(data, start, end)
-                counts[text, ELLIPSIS_LINES] += _ends_with_ellipsis(data, start, end)
-            position = line_end + 1
+        line, end = offsets[text], offsets[text + 1]
+        counts[text, SYMBOLS] = _count_symbols(data, line, end)
+        while line < end:
+            line_end = next_byte(data, line, end, _NEWLINE)
+            _count_line(data, line, line_end, properties, counts[text])
+            line = line_end + 1
     return counts

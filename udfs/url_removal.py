@@ -11,6 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from udfs.byte_copies import append
+from udfs.byte_masks import (
+    BLOCK,
+    ONE,
+    first_bits,
+    in_range,
+    lowest,
+    next_byte,
+    readable_blocks,
+)
 from udfs.code_points import (
     SPACE,
     WORD,
@@ -33,7 +43,7 @@ _NUMERAL = 4
 _LETTERS_AND_DIGITS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _MAX_SPACES_BEFORE = 10
 _MAX_HOST_LENGTH = 256
-_DOT, _SLASH, _COLON = ord("."), ord("/"), ord(":")
+_DOT, _SLASH, _COLON, _DIGIT_0 = ord("."), ord("/"), ord(":"), ord("0")
 
 
 def _byte_classes() -> npt.NDArray[np.uint8]:
@@ -64,10 +74,10 @@ def remove_urls(
     # where that finds nothing the pattern finds nothing, so intent means no gate at all.
     gated = follows_reference(quirks)
     suffixes, openings = _tries(top_level_domains)
-    new_data = np.empty(int(offsets[-1] - offsets[0]), np.uint8)
+    new_data = np.empty(max(int(offsets[-1] - offsets[0]), BLOCK), np.uint8)
     new_offsets = np.zeros(len(offsets), np.int64)
     size = _remove_urls(
-        read_only(data), read_only(offsets), new_data, new_offsets, gated,
+        readable_blocks(data), read_only(offsets), new_data, new_offsets, gated,
         suffixes.columns, suffixes.children, suffixes.word_at,
         openings.columns, openings.children, openings.word_at,
         _CLASSES, character_properties(),
@@ -95,38 +105,19 @@ def _remove_urls(  # type: ignore[no-untyped-def]
         if not gated or starts_with_word(
             data, start, end, gate_columns, gate_children, gate_word_at
         ):
-            position = start
+            position = next_byte(data, start, end, _DOT)
             while position < end:
-                if data[position] != _DOT:
-                    position += 1
-                    continue
                 match_start, match_end = _url_around(
                     data, start, end, position, columns, children, word_at, classes, properties
                 )
-                if match_end < 0:
-                    position += 1
-                    continue
-                filled = _append(data, copied, match_start, new_data, filled)
-                copied = position = match_end
-        filled = _append(data, copied, end, new_data, filled)
+                if match_end >= 0:
+                    filled = append(data, copied, match_start, new_data, filled)
+                    copied = match_end
+                position = next_byte(data, max(position + 1, match_end), end, _DOT)
+        filled = append(data, copied, end, new_data, filled)
         filled = _remove_addresses(new_data, base, filled, classes, properties)
         new_offsets[document + 1] = filled
     return filled
-
-
-@njit(cache=True, nogil=True)
-def _append(source, start, end, target, filled):  # type: ignore[no-untyped-def]
-    for position in range(end - start):
-        target[filled + position] = source[start + position]
-    return filled + end - start
-
-
-@njit(cache=True, nogil=True)
-def _move_to_front(data, start, end, filled):  # type: ignore[no-untyped-def]
-    if filled != start:
-        for position in range(end - start):
-            data[filled + position] = data[start + position]
-    return filled + end - start
 
 
 @njit(cache=True, nogil=True)
@@ -223,18 +214,30 @@ def _tail_end(data, position, end, classes):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _remove_addresses(data, start, end, classes, properties):  # type: ignore[no-untyped-def]
     """Remove IPv4 addresses of the text data[start:end] in place; return its new end."""
-    filled = copied = position = start
+    filled = copied = start
+    position = _next_decimal_dot(data, start, end)
     while position < end:
-        if data[position] != _DOT or position == start:
-            position += 1
-            continue
         match_start, last_octet = _address_around(data, start, end, position, classes, properties)
-        if last_octet < 0:
-            position += 1
-            continue
-        filled = _move_to_front(data, copied, match_start, filled)
-        copied = position = _tail_end(data, last_octet, end, classes)
-    return _move_to_front(data, copied, end, filled)
+        behind = position + 1
+        if last_octet >= 0:
+            filled = append(data, copied, match_start, data, filled)
+            copied = behind = _tail_end(data, last_octet, end, classes)
+        position = _next_decimal_dot(data, behind, end)
+    if filled == copied:
+        return end
+    return append(data, copied, end, data, filled)
+
+
+@njit(cache=True, nogil=True)
+def _next_decimal_dot(data, position, end):  # type: ignore[no-untyped-def]
+    """Return where the next dot after `position` stands between two digits, `end` for nowhere."""
+    while position + 2 < end:
+        digits = in_range(data, position, _DIGIT_0, 10) & first_bits(end - position)
+        dots = in_range(data, position, _DOT, 1) & (digits << ONE) & (digits >> ONE)
+        if dots != 0:
+            return position + lowest(dots)
+        position += BLOCK - 2
+    return end
 
 
 @njit(cache=True, nogil=True)

@@ -1,12 +1,15 @@
 """The words of texts by their three definitions (spec 2.1), as spans or as counts."""
 
+from collections import Counter
 from functools import cache, lru_cache
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from udfs.code_points import SPACE, WORD, character_properties, code_point_at
+from udfs.byte_masks import readable_blocks
+from udfs.code_points import SPACE, WORD, character_properties
 from udfs.columns import Bytes, Offsets
 from udfs.read_only import read_only
 from udfs.word_breaks import (
@@ -18,10 +21,30 @@ from udfs.word_breaks import (
     next_break,
     word_table,
 )
+from udfs.word_count_kernels import (
+    ALPHABETIC,
+    FASTTEXT_WORDS,
+    LONGEST_STOP_WORD,
+    NON_ALPHABETIC_WORDS,
+    SPLIT_CHARACTERS,
+    SPLIT_WORDS,
+    STARTS_WORD,
+    STOP_WORDS,
+    count_fasttext_words,
+    count_words,
+)
+from udfs.word_count_kernels import SPACE as WHITE_SPACE
+
+__all__ = [
+    "FASTTEXT_WORDS", "NON_ALPHABETIC_WORDS", "SPLIT_CHARACTERS", "SPLIT_WORDS", "STOP_WORDS",
+    "WORD_KINDS", "fasttext_word_counts", "is_alphanumeric_word", "word_counts", "word_spans",
+]  # fmt: skip
 
 WORD_KINDS = ("not_space", "alphanumeric")
-_LONGEST_STOP_WORD = 8
 _BLANK, _UNDERSCORE = 0x20, 0x5F
+_FEWEST_SLOT_BITS = 8
+
+StopWordTable = tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], np.uint64, np.uint64, int]
 
 
 def word_spans(
@@ -96,38 +119,43 @@ def _word_spans(data, offsets, alphanumeric, table):  # type: ignore[no-untyped-
     return starts[:count], ends[:count], word_offsets
 
 
-# Columns of `word_counts`.
-FASTTEXT_WORDS, SPLIT_WORDS, SPLIT_CHARACTERS, NON_ALPHABETIC_WORDS, STOP_WORDS = range(5)
-
-# Bits of a property byte below.
-_ALPHABETIC, _STARTS_WORD, _SPACE, _FASTTEXT_SEPARATOR = 1, 2, 4, 8
-
-
 @cache
 def _split_table() -> npt.NDArray[np.uint8]:
     """Return what word_counts must know of each code point below code_points.TABLE_SIZE."""
     properties = character_properties()
     table = np.zeros(properties.size, np.uint8)
     alphabetic = [character.isalpha() for character in map(chr, range(properties.size))]
-    table[alphabetic] |= _ALPHABETIC
-    table[properties & WORD != 0] |= _STARTS_WORD
+    table[alphabetic] |= ALPHABETIC
+    table[properties & WORD != 0] |= STARTS_WORD
     table[ord("_")] = 0
-    table[properties & SPACE != 0] |= _SPACE
-    table[list(b" \n\r\t\v\f\0")] |= _FASTTEXT_SEPARATOR
+    table[properties & SPACE != 0] |= WHITE_SPACE
     table.flags.writeable = False
     return table
 
 
 @lru_cache(maxsize=16)
-def _packed_stop_words(stop_words: tuple[str, ...]) -> npt.NDArray[np.uint64]:
+def _stop_word_table(stop_words: tuple[str, ...]) -> StopWordTable:
+    """Return what `count_words` looks stop words up in: a hash table without collisions."""
     for word in stop_words:
-        if not (word.isascii() and word.islower() and len(word) <= _LONGEST_STOP_WORD):
+        if not (word.isascii() and word.islower() and len(word) <= LONGEST_STOP_WORD):
             raise ValueError(
                 f"stop_words: {word!r} cannot be looked for; write lower-case ASCII words of at "
-                f"most {_LONGEST_STOP_WORD} letters"
+                f"most {LONGEST_STOP_WORD} letters"
             )
-    packed = [int.from_bytes(word.encode(), "little") for word in stop_words]
-    return read_only(np.array(packed, np.uint64))
+    listed = Counter(int.from_bytes(word.encode(), "little") for word in stop_words)
+    packed = np.array(list(listed), np.uint64)
+    random = np.random.default_rng(0)
+    for tries in count():
+        bits = _FEWEST_SLOT_BITS + tries // 64
+        multiplier = random.integers(0, 2**64, dtype=np.uint64) | np.uint64(1)
+        places = (packed * multiplier) >> np.uint64(64 - bits)
+        if len(set(places.tolist())) == len(packed):
+            break
+    # No word in UTF-8 has such bytes.
+    slots, weights = np.full(1 << bits, ~np.uint64(0)), np.zeros(1 << bits, np.int64)
+    slots[places], weights[places] = packed, list(listed.values())
+    longest = max(map(len, stop_words), default=0)
+    return read_only(slots), read_only(weights), multiplier, np.uint64(64 - bits), longest
 
 
 def word_counts(
@@ -140,84 +168,13 @@ def word_counts(
     a str.isalpha character; STOP_WORDS: those that are in `stop_words` when lower-cased. Raises
     ValueError for a stop word that is not lower-case ASCII of at most 8 letters.
     """
-    return _word_counts(  # type: ignore[no-any-return]
-        read_only(data), read_only(offsets), _split_table(), _packed_stop_words(stop_words)
+    return count_words(  # type: ignore[no-any-return]
+        readable_blocks(data), read_only(offsets), _split_table(), _stop_word_table(stop_words)
     )
-
-
-@njit(cache=True, nogil=True)
-def _word_counts(data, offsets, table, stop_words):  # type: ignore[no-untyped-def]
-    counts = np.zeros((offsets.size - 1, 5), np.int64)
-    for text in range(offsets.size - 1):
-        position, end = offsets[text], offsets[text + 1]
-        fasttext_words, words, characters, non_alphabetic, stops = 0, 0, 0, 0, 0
-        in_fasttext_word = False
-        # The word that the loop is in: its code points, and its first 8 lower-cased.
-        length, packed, is_ascii, has_letter = 0, np.uint64(0), True, False
-        while position <= end:
-            if position == end:
-                entry, width, byte = np.int64(_SPACE), 1, 0x20
-            elif data[position] < 0x80:
-                entry, width, byte = np.int64(table[data[position]]), 1, data[position]
-            else:
-                point, width = code_point_at(data, position)
-                entry = np.int64(table[point]) if point < table.size else np.int64(0)
-                byte = 0x80
-            position += width
-            if entry & _FASTTEXT_SEPARATOR:
-                in_fasttext_word = False
-            elif not in_fasttext_word:
-                in_fasttext_word = True
-                fasttext_words += entry & _STARTS_WORD != 0
-            if not entry & _SPACE:
-                if length < _LONGEST_STOP_WORD:
-                    letter = np.uint64(byte | 0x20 if 0x41 <= byte <= 0x5A else byte)
-                    packed |= letter << np.uint64(8 * length)
-                length += 1
-                has_letter |= entry & _ALPHABETIC != 0
-                is_ascii &= byte < 0x80
-                continue
-            if length:
-                words += 1
-                characters += length
-                non_alphabetic += not has_letter
-                if length <= _LONGEST_STOP_WORD and is_ascii:
-                    for stop_word in stop_words:
-                        stops += packed == stop_word
-            length, packed, is_ascii, has_letter = 0, np.uint64(0), True, False
-        counts[text, FASTTEXT_WORDS] = fasttext_words
-        counts[text, SPLIT_WORDS] = words
-        counts[text, SPLIT_CHARACTERS] = characters
-        counts[text, NON_ALPHABETIC_WORDS] = non_alphabetic
-        counts[text, STOP_WORDS] = stops
-    return counts
 
 
 def fasttext_word_counts(data: Bytes, offsets: Offsets) -> npt.NDArray[np.int64]:
     """Return the column FASTTEXT_WORDS of `word_counts` alone."""
-    return _fasttext_word_counts(  # type: ignore[no-any-return]
-        read_only(data), read_only(offsets), _split_table()
+    return count_fasttext_words(  # type: ignore[no-any-return]
+        readable_blocks(data), read_only(offsets), _split_table()
     )
-
-
-@njit(cache=True, nogil=True)
-def _fasttext_word_counts(data, offsets, table):  # type: ignore[no-untyped-def]
-    # Only a byte behind a separator can begin a word: what a character takes is never one itself.
-    begins = np.zeros(256, np.uint8)
-    separates = np.zeros(256, np.uint8)
-    for byte in range(128):
-        begins[byte] = table[byte] & _STARTS_WORD != 0
-        separates[byte] = table[byte] & _FASTTEXT_SEPARATOR != 0
-    counts = np.zeros(offsets.size - 1, np.int64)
-    for text in range(offsets.size - 1):
-        after_separator = np.uint8(1)
-        count = 0
-        for position in range(offsets[text], offsets[text + 1]):
-            byte = data[position]
-            count += after_separator & begins[byte]
-            if after_separator and byte >= 0x80:
-                point, _ = code_point_at(data, position)
-                count += point < table.size and table[point] & _STARTS_WORD != 0
-            after_separator = separates[byte]
-        counts[text] = count
-    return counts

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -73,6 +74,20 @@ def counts_of(texts: list[str]) -> list[list[int]]:
 @given(st.lists(TEXTS, max_size=4))
 def test_words_are_counted_like_python_counts_them(texts: list[str]) -> None:
     assert counts_of(texts) == [slow_word_counts(text) for text in texts]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 400))
+def test_words_across_blocks_are_counted_like_python_counts_them(seed: int, size: int) -> None:
+    pieces = ["the", "Of", "be\0", " ", " ", "\n", "\u2003", "\u3000", "é", "字", "😀", "1", "-_"]
+    rng = np.random.default_rng(seed)
+    texts = ["".join(rng.choice(pieces, count)) for count in (size, 1, size // 2)]
+    assert counts_of(texts) == [slow_word_counts(text) for text in texts]
+
+
+def test_a_stop_word_listed_twice_counts_twice() -> None:
+    listed = tuple(f"w{number}" for number in range(200)) * 2
+    assert word_counts(*utf8_buffers(pa.array(["W7 w199 w200 w"])), listed)[0, 4] == 4
 
 
 @settings(max_examples=100, deadline=None)
