@@ -103,6 +103,8 @@ def extract_documents(
         extractor = _Extractor(crawl, path, settings, skip_url, parser)
         for records in _groups(read_records(stream, settings.warc, counts), settings):
             extractor.add(records)
+            # The judge of a batch needs the memory that its pages take.
+            records.clear()
             if extractor.is_full:
                 yield extractor.batch()
         if extractor.has_rows:
@@ -142,6 +144,7 @@ def _groups(
     for record in records:
         group.append(record)
         size += _size_bytes(record)
+        del record
         if size >= settings.batch_size_bytes or len(group) >= most:
             yield group
             group, size = [], 0

@@ -146,10 +146,7 @@ class SupervisedParser:
         deadline = time.monotonic() + self._timeout_seconds
         data = pipes.read(self._replies, REPLY.size, deadline)
         kind, size = REPLY.unpack_from(data)
-        missing = REPLY.size + size - len(data)
-        if missing > 0:
-            data += pipes.read(self._replies, missing, deadline)
-        return kind, data[REPLY.size :]
+        return kind, pipes.read(self._replies, size, deadline, begun=data[REPLY.size :])
 
     def _overdue(self) -> Parsed | None:
         at = self._shared.at

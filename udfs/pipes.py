@@ -16,9 +16,10 @@ def prepare(pipe: int) -> None:
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_SIZE_BYTES)
 
 
-def read(pipe: int, size: int, deadline: float | None = None) -> bytes:
-    """Return `size` bytes or, where more have come already, more; EOFError, TimeoutError."""
-    parts: list[bytes] = []
+def read(pipe: int, size: int, deadline: float | None = None, begun: bytes = b"") -> bytes:
+    """Return `size` bytes, `begun` first, or more where they have come; EOFError, TimeoutError."""
+    parts = [begun] if begun else []
+    size -= len(begun)
     while size > 0:
         wait(pipe, select.POLLIN, deadline)
         try:
