@@ -17,6 +17,7 @@ from udfs.html import (
     kept_parser,
 )
 from udfs.quirks import follows_reference
+from udfs.record_groups import groups
 from udfs.selection import selected_offsets
 from udfs.storage import ReadSettings, open_stream
 from udfs.warc import (
@@ -101,7 +102,9 @@ def extract_documents(
     parser = parser or kept_parser(settings.timeout_seconds, settings.max_parser_memory_bytes)
     with open_stream(uri, settings=settings.reading) as stream:
         extractor = _Extractor(crawl, path, settings, skip_url, parser)
-        for records in _groups(read_records(stream, settings.warc, counts), settings):
+        most = min(settings.batch_rows, _PAGES_AT_A_TIME)
+        found = read_records(stream, settings.warc, counts)
+        for records in groups(found, settings.batch_size_bytes, most):
             extractor.add(records)
             # The judge of a batch needs the memory that its pages take.
             records.clear()
@@ -132,32 +135,6 @@ def extract_one(uri: str, offset: int, settings: ExtractionSettings) -> str:
     with SupervisedParser(settings.timeout_seconds, max_memory_bytes=limit) as parser:
         text = parser.parse(page.utf8).text if page is not None else None
     return (text or b"").decode()
-
-
-def _groups(
-    records: Iterator[WarcRecord | BrokenRecord], settings: ExtractionSettings
-) -> Iterator[list[WarcRecord | BrokenRecord]]:
-    """Cut records into groups that are read and parsed at a time."""
-    most = min(settings.batch_rows, _PAGES_AT_A_TIME)
-    group: list[WarcRecord | BrokenRecord] = []
-    size = 0
-    for record in records:
-        group.append(record)
-        size += _size_bytes(record)
-        del record
-        if size >= settings.batch_size_bytes or len(group) >= most:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
-
-
-def _size_bytes(record: WarcRecord | BrokenRecord) -> int:
-    """Return about what a record takes; an address or media type may be long too."""
-    size = len(record.url or "")
-    if isinstance(record, WarcRecord):
-        size += len(record.payload) + len(record.http_content_type or "")
-    return size
 
 
 class _Extractor:

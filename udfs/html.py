@@ -24,6 +24,7 @@ from udfs.shared_pages import SharedPages
 
 DEFAULT_MAX_MEMORY_BYTES = 2 * 1024**3
 NOT_UTF8 = "not_utf8"
+_KILLED = "was killed by SIGKILL"
 _WHAT_EARLIER_PAGES_MAY_CAUSE = ("parser_memory", "parser_error", "parser_crash")
 
 
@@ -121,7 +122,7 @@ class SupervisedParser:
         except TimeoutError:
             return self._overdue()
         except (EOFError, BrokenPipeError):
-            return Parsed(None, "parser_crash", f"the parser process {self._end_of_child()}")
+            return _crash(self._end_of_child())
         except BaseException:
             # A reply that nobody read would pass for the next pages'.
             self.close()
@@ -150,19 +151,25 @@ class SupervisedParser:
 
     def _overdue(self) -> Parsed | None:
         at = self._shared.at
-        self.close()
+        end = self._kill()
         if self._shared.at > at:
             # It was done in the very moment before its end.
             return None
+        if end != _KILLED:
+            # It had crashed; a busy machine takes its time to bury a large process.
+            return _crash(end)
         reason = f"the parser took more than {self._timeout_seconds:g} s (timeout_seconds)"
         return Parsed(None, "parser_timeout", reason)
 
     def close(self) -> None:
         """End the child."""
         if self._child:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._child, signal.SIGKILL)
-            self._end_of_child()
+            self._kill()
+
+    def _kill(self) -> str:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._child, signal.SIGKILL)
+        return self._end_of_child()
 
     def __enter__(self) -> Self:
         return self
@@ -208,6 +215,10 @@ class SupervisedParser:
         if code < 0:
             return f"was killed by {signal.Signals(-code).name}"
         return f"ended with exit code {code}"
+
+
+def _crash(end: str) -> Parsed:
+    return Parsed(None, "parser_crash", f"the parser process {end}")
 
 
 def _parsed(text: bytes | None) -> Parsed:

@@ -209,3 +209,14 @@ def test_a_child_that_ends_behind_its_last_page_costs_no_page(monkeypatch):
     monkeypatch.setattr("udfs.pipes.os.write", write_in_parent_only)
     with SupervisedParser(10, str.upper) as parser:
         assert [parsed.text for parsed in parser.parse_all([b"a", b"b"])] == [b"A", b"B"]
+
+
+def test_a_crash_that_the_machine_is_slow_to_report_is_no_timeout(monkeypatch):
+    def crashing(html: str) -> str:
+        os._exit(7)
+
+    with SupervisedParser(0.3, crashing) as parser:
+        monkeypatch.setattr("udfs.html.pipes.is_ready", lambda *_: bool(time.sleep(0.4)))
+        parsed = parser.parse(b"page")
+    assert parsed.rule == "parser_crash"
+    assert "exit code 7" in parsed.error
