@@ -49,7 +49,7 @@ def decode(
 ) -> Decoded | None:
     """Return the page as UTF-8, or None where `strict-utf-8` refuses it."""
     if policy == STRICT_UTF_8:
-        return Decoded(payload, "utf-8", "strict") if _is_utf8(payload) else None
+        return strict(payload) if _is_utf8(payload) else None
     for mark, charset in _BYTE_ORDER_MARKS:
         if payload.startswith(mark):
             return _recoded(payload[len(mark) :], charset, "byte-order-mark")
@@ -63,6 +63,11 @@ def decode(
         except (UnicodeDecodeError, LookupError):
             continue
     return _recoded(payload, _detected(payload), "detected")
+
+
+def strict(payload: bytes) -> Decoded:
+    """Return what `strict-utf-8` makes of a page that is UTF-8."""
+    return Decoded(payload, "utf-8", "strict")
 
 
 def _claims(

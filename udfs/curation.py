@@ -117,7 +117,8 @@ def judge(
     batch = batch.append_column("row", pa.array(range(batch.num_rows), pa.int64()))
     open_rows = pc.is_null(batch.column("fate"))
     parts = [_closed(batch.filter(pc.invert(open_rows)))]
-    candidates = batch.filter(open_rows)
+    # A filter copies the texts.
+    candidates = batch.filter(open_rows) if pc.any(pc.invert(open_rows)).as_py() else batch
     if candidates.num_rows:
         texts, urls = candidates.column("text"), candidates.column("url")
         result = heuristics.apply(texts, urls, settings, lists, identify)

@@ -16,7 +16,10 @@ _DOC_ID, _CRAWL, _PATH, _OFFSET = (
 
 
 class DocumentRows:
-    """Collects documents of one file; a value is set on the row that was added last."""
+    """Collects documents of one file; values are set on the last row where no other is named.
+
+    `size_bytes` is about what they take: their texts, addresses and other strings.
+    """
 
     def __init__(self, crawl: str, path: str):
         self._crawl, self._path = crawl, path
@@ -34,11 +37,13 @@ class DocumentRows:
         row[_CRAWL], row[_PATH], row[_OFFSET] = self._crawl, self._path, offset
         for name, value in values.items():
             row[_PLACE[name]] = value
+            if isinstance(value, str):
+                self.size_bytes += len(value)
         self._rows.append(row)
 
-    def set(self, name: str, value: Any) -> None:
-        """Set one column of the last document."""
-        self._rows[-1][_PLACE[name]] = value
+    def set(self, name: str, value: Any, row: int = -1) -> None:
+        """Set one column of a document."""
+        self._rows[row][_PLACE[name]] = value
         if name == "text" and value is not None:
             self.size_bytes += len(value)
 
@@ -50,14 +55,15 @@ class DocumentRows:
         value: float | None = None,
         threshold: float | None = None,
         error: str | None = None,
+        row: int = -1,
     ) -> None:
-        """Say what became of the last document."""
-        self.set("fate", fate)
-        self.set("stage", stage)
-        self.set("rule", rule)
-        self.set("value", None if value is None else float(value))
-        self.set("threshold", None if threshold is None else float(threshold))
-        self.set("error", error if error is None else error[:_MAX_ERROR_LENGTH])
+        """Say what became of a document."""
+        self.set("fate", fate, row)
+        self.set("stage", stage, row)
+        self.set("rule", rule, row)
+        self.set("value", None if value is None else float(value), row)
+        self.set("threshold", None if threshold is None else float(threshold), row)
+        self.set("error", error if error is None else error[:_MAX_ERROR_LENGTH], row)
 
     def batch(self) -> pa.RecordBatch:
         """Return the rows (schema EXTRACTED)."""

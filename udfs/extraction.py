@@ -5,11 +5,19 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from udfs.charset import DECLARED, POLICIES, STRICT_UTF_8, Decoded, decode
+from udfs.charset import DECLARED, POLICIES, STRICT_UTF_8, Decoded, decode, strict
 from udfs.document_rows import DocumentRows
 from udfs.documents import DROPPED, QUARANTINED
-from udfs.html import DEFAULT_MAX_MEMORY_BYTES, SupervisedParser, extractor_version, kept_parser
+from udfs.html import (
+    DEFAULT_MAX_MEMORY_BYTES,
+    NOT_UTF8,
+    Parsed,
+    SupervisedParser,
+    extractor_version,
+    kept_parser,
+)
 from udfs.quirks import follows_reference
+from udfs.record_groups import groups
 from udfs.selection import selected_offsets
 from udfs.storage import ReadSettings, open_stream
 from udfs.warc import (
@@ -26,6 +34,9 @@ __all__ = ["ExtractionSettings", "RecordCounts", "SkipUrl", "extract_documents",
 STAGE = "extract"
 # Rules that judge a URL alone belong to the heuristics, wherever they are applied.
 URL_STAGE = "heuristics"
+
+# Read and parsed at a time; a batch of documents has more, which the kernels behind are made for.
+_PAGES_AT_A_TIME = 200
 
 # Given URLs, returns per URL (rule or null, value, threshold).
 SkipUrl = Callable[[pa.Array], tuple[pa.Array, pa.Array, pa.Array]]
@@ -52,6 +63,7 @@ class ExtractionSettings:
     # What the parser may allocate for one page. Measured: 16 MiB of nothing but <a> or <p> fits in
     # 2 GiB and not in 1; 16 MiB of unclosed <b>, which each <p> opens anew, does not fit.
     max_parser_memory_bytes: int = DEFAULT_MAX_MEMORY_BYTES
+    # A batch of documents: of their texts and addresses, and of pages read at a time.
     batch_size_bytes: int = 8 * 1024 * 1024
     batch_rows: int = 2000
     warc: WarcSettings = field(default_factory=WarcSettings)
@@ -90,8 +102,16 @@ def extract_documents(
     parser = parser or kept_parser(settings.timeout_seconds, settings.max_parser_memory_bytes)
     with open_stream(uri, settings=settings.reading) as stream:
         extractor = _Extractor(crawl, path, settings, skip_url, parser)
-        for records in _batches(read_records(stream, settings.warc, counts), settings):
-            yield extractor.batch(records)
+        most = min(settings.batch_rows, _PAGES_AT_A_TIME)
+        found = read_records(stream, settings.warc, counts)
+        for records in groups(found, settings.batch_size_bytes, most):
+            extractor.add(records)
+            # The judge of a batch needs the memory that its pages take.
+            records.clear()
+            if extractor.is_full:
+                yield extractor.batch()
+        if extractor.has_rows:
+            yield extractor.batch()
 
 
 def extract_one(uri: str, offset: int, settings: ExtractionSettings) -> str:
@@ -117,29 +137,6 @@ def extract_one(uri: str, offset: int, settings: ExtractionSettings) -> str:
     return (text or b"").decode()
 
 
-def _batches(
-    records: Iterator[WarcRecord | BrokenRecord], settings: ExtractionSettings
-) -> Iterator[list[WarcRecord | BrokenRecord]]:
-    batch: list[WarcRecord | BrokenRecord] = []
-    size = 0
-    for record in records:
-        batch.append(record)
-        size += _size_bytes(record)
-        if size >= settings.batch_size_bytes or len(batch) >= settings.batch_rows:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _size_bytes(record: WarcRecord | BrokenRecord) -> int:
-    """Return about what a record takes in a batch; an address or media type may be long too."""
-    size = len(record.url or "")
-    if isinstance(record, WarcRecord):
-        size += len(record.payload) + len(record.http_content_type or "")
-    return size
-
-
 class _Extractor:
     def __init__(
         self,
@@ -151,33 +148,51 @@ class _Extractor:
     ):
         self._crawl, self._path, self._settings = crawl, path, settings
         self._skip_url, self._parser = skip_url, parser
+        self._rows = DocumentRows(crawl, path)
         self._policy = settings.effective_charset_policy
         self._selected = None
         if settings.selected_records:
             self._selected = selected_offsets(settings.selected_records, path, settings.reading)
 
-    def batch(self, records: list[WarcRecord | BrokenRecord]) -> pa.RecordBatch:
-        rows = DocumentRows(self._crawl, self._path)
+    @property
+    def has_rows(self) -> bool:
+        return len(self._rows) > 0
+
+    @property
+    def is_full(self) -> bool:
+        settings, rows = self._settings, self._rows
+        return len(rows) >= settings.batch_rows or rows.size_bytes >= settings.batch_size_bytes
+
+    def batch(self) -> pa.RecordBatch:
+        """Return what was added since the last call."""
+        rows, self._rows = self._rows, DocumentRows(self._crawl, self._path)
+        return rows.batch()
+
+    def add(self, records: list[WarcRecord | BrokenRecord]) -> None:
         skipped = self._skipped(records)
+        pages: list[tuple[int, Decoded]] = []
         for index, record in enumerate(records):
             if isinstance(record, BrokenRecord):
-                rows.add(record.offset, url=record.url)
-                rows.fate(QUARANTINED, STAGE, record.rule, error=record.reason)
+                self._rows.add(record.offset, url=record.url)
+                self._rows.fate(QUARANTINED, STAGE, record.rule, error=record.reason)
                 continue
-            rows.add(
-                record.offset,
-                url=record.url,
-                fetch_time=record.fetch_time,
-                http_status=record.http_status,
-                content_type=record.http_content_type,
-                html_size_bytes=len(record.payload),
-            )
+            self._add_row(record)
             if index in skipped:
                 rule, value, threshold = skipped[index]
-                rows.fate(DROPPED, URL_STAGE, rule, value, threshold)
-            elif not self._refused(record, rows):
-                self._extract(record, rows)
-        return rows.batch()
+                self._rows.fate(DROPPED, URL_STAGE, rule, value, threshold)
+            elif not self._refused(record) and (page := self._decoded(record)):
+                pages.append((len(self._rows) - 1, page))
+        self._parse(pages)
+
+    def _add_row(self, record: WarcRecord) -> None:
+        self._rows.add(
+            record.offset,
+            url=record.url,
+            fetch_time=record.fetch_time,
+            http_status=record.http_status,
+            content_type=record.http_content_type,
+            html_size_bytes=len(record.payload),
+        )
 
     def _skipped(
         self, records: list[WarcRecord | BrokenRecord]
@@ -189,9 +204,9 @@ class _Extractor:
         outcomes = zip(rules, values, thresholds, strict=True)
         return {index: outcome for index, outcome in enumerate(outcomes) if outcome[0]}
 
-    def _refused(self, record: WarcRecord, rows: DocumentRows) -> bool:
+    def _refused(self, record: WarcRecord) -> bool:
         """Apply the selection, and the status, media type and size policies."""
-        settings, size = self._settings, len(record.payload)
+        settings, rows, size = self._settings, self._rows, len(record.payload)
         if self._selected is not None and record.offset not in self._selected:
             rows.fate(DROPPED, STAGE, "not_selected")
         elif settings.http_statuses and record.http_status not in settings.http_statuses:
@@ -204,24 +219,33 @@ class _Extractor:
             return False
         return True
 
-    def _extract(self, record: WarcRecord, rows: DocumentRows) -> None:
-        page: Decoded | None = decode(
+    def _decoded(self, record: WarcRecord) -> Decoded | None:
+        if self._policy == STRICT_UTF_8:
+            # The parser decodes every page, and tells which ones are not UTF-8.
+            return strict(record.payload)
+        return decode(
             record.payload,
             http_content_type=record.http_content_type,
             detected_charset=record.detected_charset,
             policy=self._policy,
         )
-        if page is None:
-            rows.fate(DROPPED, STAGE, "not_utf8")
-            return
-        rows.set("charset", page.charset)
-        rows.set("charset_source", page.source)
-        parsed = self._parser.parse(page.utf8)
+
+    def _parse(self, pages: list[tuple[int, Decoded]]) -> None:
+        results = self._parser.parse_all([page.utf8 for _, page in pages])
+        for (row, page), parsed in zip(pages, results, strict=True):
+            if parsed.rule == NOT_UTF8:
+                self._rows.fate(DROPPED, STAGE, NOT_UTF8, row=row)
+                continue
+            self._rows.set("charset", page.charset, row)
+            self._rows.set("charset_source", page.source, row)
+            self._set_parsed(row, parsed)
+
+    def _set_parsed(self, row: int, parsed: Parsed) -> None:
         if parsed.rule is not None:
-            rows.fate(QUARANTINED, STAGE, parsed.rule, error=parsed.error)
+            self._rows.fate(QUARANTINED, STAGE, parsed.rule, error=parsed.error, row=row)
             return
-        rows.set("extractor", extractor_version())
-        rows.set("text", parsed.text)
+        self._rows.set("extractor", extractor_version(), row)
+        self._rows.set("text", parsed.text, row)
 
 
 def _mime_type(record: WarcRecord) -> str:

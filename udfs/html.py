@@ -3,37 +3,28 @@
 A parser written in C can loop, crash or fill the memory on a page. Each worker therefore forks one
 child that does nothing but parse; a page that exceeds its time or takes the child down is reported,
 and a new child goes on with the next page. The child serves file after file: a fork makes the
-worker copy all memory that it writes afterwards, once. One page at a time lies in memory that both
-share; its text comes back through a pipe.
+worker copy all memory that it writes afterwards, once. Many pages go to it at a time, since a
+request costs as much as a twentieth of a page; what each may take is watched page by page.
 """
 
 import contextlib
-import ctypes
-import fcntl
-import mmap
 import os
-import resource
 import select
 import signal
-import struct
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Self
 
+from udfs import pipes
 from udfs.cpu_clock import count_child, forget_child
+from udfs.parser_child import ALL, ERROR, NO_MEMORY, REPLY, REQUEST, Parser, serve
+from udfs.shared_pages import SharedPages
 
-Parser = Callable[[str], str]
-
-_HEADER = struct.Struct("<BQ")
-_TEXT, _ERROR, _NO_MEMORY = 0, 1, 2
-_PIPE_SIZE_BYTES = 1024 * 1024
-_SHARED_SIZE_BYTES = 4 * 1024 * 1024
-_SET_PARENT_DEATH_SIGNAL = 1
 DEFAULT_MAX_MEMORY_BYTES = 2 * 1024**3
+NOT_UTF8 = "not_utf8"
+_KILLED = "was killed by SIGKILL"
 _WHAT_EARLIER_PAGES_MAY_CAUSE = ("parser_memory", "parser_error", "parser_crash")
 
 
@@ -84,50 +75,101 @@ class SupervisedParser:
         self._max_memory_bytes = max_memory_bytes
         self._child = self._pages_of_child = 0
         self._requests = self._replies = -1
-        self._shared = mmap.mmap(-1, _SHARED_SIZE_BYTES)
+        self._shared = SharedPages()
 
     def parse(self, html_utf8: bytes) -> Parsed:
-        """Return the text of one page; never raises for what the page or the parser does."""
-        parsed = self._parse(html_utf8)
-        if parsed.rule in _WHAT_EARLIER_PAGES_MAY_CAUSE and self._pages_of_child > 1:
-            # A page's fate must not depend on what earlier pages left in the child's memory.
-            self.close()
-            parsed = self._parse(html_utf8)
+        """Return the text of one page, as `parse_all` does."""
+        return self.parse_all([html_utf8])[0]
+
+    def parse_all(self, pages: Sequence[bytes]) -> list[Parsed]:
+        """Return the text of each page; never raises for what the pages or the parser do.
+
+        A page that is not UTF-8 gets the rule "not_utf8".
+        """
+        parsed: list[Parsed] = []
+        while len(parsed) < len(pages):
+            parsed += self._parse_some(pages, len(parsed))
         return parsed
 
-    def _parse(self, html_utf8: bytes) -> Parsed:
-        self._make_room(len(html_utf8))
+    def _parse_some(self, pages: Sequence[bytes], first: int) -> list[Parsed]:
+        """Parse pages[first:], as many as fit and no more than up to one that fails.
+
+        A page's fate must not depend on what earlier pages left in the child's memory: a page that
+        fails behind others is not among the result, so that it comes first in the next child.
+        """
+        self._make_room(len(pages[first]))
         self._start()
-        self._pages_of_child += 1
-        deadline = time.monotonic() + self._timeout_seconds
-        try:
-            self._shared[: len(html_utf8)] = html_utf8
-            _write(self._requests, _HEADER.pack(_TEXT, len(html_utf8)), deadline)
-            kind, reply = _reply(self._replies, deadline)
-        except TimeoutError:
+        count = self._shared.put(pages, first)
+        last = self._last_page(count)
+        done = self._shared.at
+        parsed = [_parsed(text) for text in self._shared.texts(done)]
+        self._shared.forget()
+        self._pages_of_child += done
+        if last is None or done == count:
+            return parsed
+        if last.rule in _WHAT_EARLIER_PAGES_MAY_CAUSE and self._pages_of_child:
             self.close()
-            reason = f"the parser took more than {self._timeout_seconds:g} s (timeout_seconds)"
-            return Parsed(None, "parser_timeout", reason)
+            return parsed
+        self._pages_of_child += 1
+        return [*parsed, last]
+
+    def _last_page(self, count: int) -> Parsed | None:
+        """Let `count` pages be parsed; return what the child stopped at, None for no page."""
+        try:
+            pipes.write(self._requests, REQUEST.pack(count))
+            self._wait()
+            kind, content = self._reply()
+        except TimeoutError:
+            return self._overdue()
         except (EOFError, BrokenPipeError):
-            return Parsed(None, "parser_crash", f"the parser process {self._end_of_child()}")
+            return _crash(self._end_of_child())
         except BaseException:
-            # A reply that nobody read would pass for the next page's.
+            # A reply that nobody read would pass for the next pages'.
             self.close()
             raise
-        if kind == _NO_MEMORY:
+        if kind == NO_MEMORY:
             self.close()
             limit = f"{self._max_memory_bytes} bytes (max_parser_memory_bytes)"
             return Parsed(None, "parser_memory", f"the parser needed more than {limit}")
-        if kind == _ERROR:
-            return Parsed(None, "parser_error", reply.decode("utf-8", "replace"))
-        return Parsed(reply)
+        if kind == ERROR:
+            return Parsed(None, "parser_error", content.decode("utf-8", "replace"))
+        return None if kind == ALL else Parsed(content)
+
+    def _wait(self) -> None:
+        """Wait for the reply for as long as no page takes too long."""
+        limit = self._timeout_seconds
+        while not pipes.is_ready(self._replies, select.POLLIN, limit - self._shared.seconds_at):
+            if self._shared.seconds_at >= limit:
+                raise TimeoutError
+
+    def _reply(self) -> tuple[int, bytes]:
+        """Return kind and content of the one reply that is on its way."""
+        deadline = time.monotonic() + self._timeout_seconds
+        data = pipes.read(self._replies, REPLY.size, deadline)
+        kind, size = REPLY.unpack_from(data)
+        return kind, pipes.read(self._replies, size, deadline, begun=data[REPLY.size :])
+
+    def _overdue(self) -> Parsed | None:
+        at = self._shared.at
+        end = self._kill()
+        if self._shared.at > at:
+            # It was done in the very moment before its end.
+            return None
+        if end != _KILLED:
+            # It had crashed; a busy machine takes its time to bury a large process.
+            return _crash(end)
+        reason = f"the parser took more than {self._timeout_seconds:g} s (timeout_seconds)"
+        return Parsed(None, "parser_timeout", reason)
 
     def close(self) -> None:
         """End the child."""
         if self._child:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._child, signal.SIGKILL)
-            self._end_of_child()
+            self._kill()
+
+    def _kill(self) -> str:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._child, signal.SIGKILL)
+        return self._end_of_child()
 
     def __enter__(self) -> Self:
         return self
@@ -137,9 +179,9 @@ class SupervisedParser:
 
     def _make_room(self, size: int) -> None:
         """Share more memory with a new child if the page is larger than what is shared."""
-        if size > len(self._shared):
+        if size > self._shared.size_bytes:
             self.close()
-            self._shared = mmap.mmap(-1, 2 * size)
+            self._shared = SharedPages(2 * size)
 
     def _start(self) -> None:
         if self._child:
@@ -152,14 +194,12 @@ class SupervisedParser:
         self._child = os.fork()
         if not self._child:
             limit = self._max_memory_bytes
-            _serve(child_reads, child_writes, self._shared, self._parser, parent, limit)
+            serve(child_reads, child_writes, self._shared, self._parser, parent, limit)
         count_child(self._child)
         os.close(child_reads)
         os.close(child_writes)
         for pipe in (self._requests, self._replies):
-            os.set_blocking(pipe, False)
-            with contextlib.suppress(OSError):
-                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE_BYTES)
+            pipes.prepare(pipe)
 
     def _end_of_child(self) -> str:
         """Reap the child and say how it ended."""
@@ -177,6 +217,14 @@ class SupervisedParser:
         return f"ended with exit code {code}"
 
 
+def _crash(end: str) -> Parsed:
+    return Parsed(None, "parser_crash", f"the parser process {end}")
+
+
+def _parsed(text: bytes | None) -> Parsed:
+    return Parsed(None, NOT_UTF8) if text is None else Parsed(text)
+
+
 def kept_parser(
     timeout_seconds: float, max_memory_bytes: int = DEFAULT_MAX_MEMORY_BYTES
 ) -> SupervisedParser:
@@ -189,103 +237,3 @@ def _parser_of_process(
     process: int, timeout_seconds: float, max_memory_bytes: int
 ) -> SupervisedParser:
     return SupervisedParser(timeout_seconds, max_memory_bytes=max_memory_bytes)
-
-
-def _serve(
-    requests: int,
-    replies: int,
-    shared: mmap.mmap,
-    parser: Parser,
-    parent: int,
-    max_memory_bytes: int,
-) -> None:
-    """Answer requests until the parent is gone; the child's whole life."""
-    try:
-        _leave_parent(requests, replies, parent)
-        _limit_memory(max_memory_bytes)
-        pages = memoryview(shared)
-        while True:
-            _, size = _HEADER.unpack(_read(requests, _HEADER.size))
-            kind, reply = _TEXT, b""
-            try:
-                html = str(pages[:size], "utf-8", "replace")
-                reply = parser(html).encode("utf-8", "replace")
-            except MemoryError:
-                kind = _NO_MEMORY
-            except Exception as error:
-                kind, reply = _ERROR, f"{type(error).__name__}: {error}"[:500].encode()
-            _write(replies, _HEADER.pack(kind, len(reply)) + reply)
-    except BaseException:
-        os._exit(0)
-
-
-def _limit_memory(max_bytes: int) -> None:
-    """Let the child allocate `max_bytes` more than it was forked with.
-
-    RLIMIT_DATA rather than RLIMIT_AS: mapped models and libraries of the parent do not count.
-    """
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return
-    data = next(line for line in status.read_text().splitlines() if line.startswith("VmData:"))
-    limit = int(data.split()[1]) * 1024 + max_bytes
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-
-
-def _leave_parent(requests: int, replies: int, parent: int) -> None:
-    """Keep nothing of the parent's: its sockets, its signal handlers, its life after death."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
-    first, second = sorted((requests, replies))
-    os.closerange(3, first)
-    os.closerange(first + 1, second)
-    os.closerange(second + 1, os.sysconf("SC_OPEN_MAX"))
-
-
-def _reply(pipe: int, deadline: float) -> tuple[int, bytes]:
-    """Return kind and content of the one reply that is on its way."""
-    data = _read(pipe, _HEADER.size, deadline)
-    kind, size = _HEADER.unpack_from(data)
-    missing = _HEADER.size + size - len(data)
-    if missing > 0:
-        data += _read(pipe, missing, deadline)
-    return kind, data[_HEADER.size :]
-
-
-def _read(pipe: int, size: int, deadline: float | None = None) -> bytes:
-    """Return `size` bytes or, where more have come already, more."""
-    parts: list[bytes] = []
-    while size > 0:
-        _wait(pipe, select.POLLIN, deadline)
-        try:
-            part = os.read(pipe, _PIPE_SIZE_BYTES)
-        except BlockingIOError:
-            continue
-        if not part:
-            raise EOFError
-        parts.append(part)
-        size -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _write(pipe: int, data: bytes, deadline: float | None = None) -> None:
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(pipe, view) :]
-        except BlockingIOError:
-            _wait(pipe, select.POLLOUT, deadline)
-
-
-def _wait(pipe: int, event: int, deadline: float | None) -> None:
-    """Wait until `pipe` is ready; the child has no deadline and simply blocks."""
-    if deadline is None:
-        return
-    poll = select.poll()
-    poll.register(pipe, event)
-    if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-        raise TimeoutError

@@ -106,22 +106,25 @@ def read_records(
     Records of other types are only counted, in `counts`.
     """
     counts = RecordCounts() if counts is None else counts
-    waiting: WarcRecord | None = None
+    # Popped as they are yielded, for a generator keeps its variables, and a page may be large.
+    waiting: list[WarcRecord] = []
     for raw in _Reader(stream, settings).records():
-        if waiting is not None and isinstance(raw, _Raw):
-            waiting = _with_detected_charset(waiting, raw)
+        if waiting and isinstance(raw, _Raw):
+            waiting[0] = _with_detected_charset(waiting[0], raw)
         if isinstance(raw, _Raw) and raw.record_type != "response":
             counts.count(raw.record_type)
             continue
-        if waiting is not None:
-            yield waiting
+        if waiting:
+            yield waiting.pop()
         record = _response(raw, settings) if isinstance(raw, _Raw) else raw
         counts.count("broken" if isinstance(record, BrokenRecord) else "response")
-        waiting = record if isinstance(record, WarcRecord) else None
         if isinstance(record, BrokenRecord):
             yield record
-    if waiting is not None:
-        yield waiting
+        else:
+            waiting.append(record)
+        del raw, record
+    if waiting:
+        yield waiting.pop()
 
 
 def _response(raw: _Raw, settings: WarcSettings) -> WarcRecord | BrokenRecord:

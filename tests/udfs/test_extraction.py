@@ -63,9 +63,9 @@ def test_records_that_the_index_did_not_select_are_dropped_unparsed(path, tmp_pa
     class Parser(SupervisedParser):
         pages = 0
 
-        def parse(self, html_utf8):
-            self.pages += 1
-            return super().parse(html_utf8)
+        def parse_all(self, pages):
+            self.pages += len(pages)
+            return super().parse_all(pages)
 
     offsets = extract(path)["warc_offset"].to_pylist()
     selection = pa.table(
