@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from udfs.cleaning import cap_newlines, clean_lines
-from udfs.columns import Bytes, Offsets, string_column, utf8_buffers
+from udfs.columns import Bytes, Offsets
 from udfs.judged_batch import (
     IdentifyLanguage,
     JudgedBatch,
@@ -237,10 +237,8 @@ def _measure_cleaning(batch: JudgedBatch, settings: "HeuristicSettings") -> None
     batch.text = data, offsets
     batch.sign("emptied_at_step", emptied_at)
     # Cleaning only takes away, so a text of the same size is the same text.
-    changed = np.flatnonzero(np.diff(offsets) != old_sizes)
-    texts = string_column(data, offsets).take(pa.array(changed))
-    after = before.copy()
-    after[changed] = fasttext_word_counts(*utf8_buffers(texts))
+    is_changed = np.diff(offsets) != old_sizes
+    after = np.where(is_changed, fasttext_word_counts(data, offsets), before)
     batch.sign("word_removal_fraction", ratio(before - after, before))
 
 

@@ -70,7 +70,7 @@ def test_texts_are_extracted_once_and_signals_measured_once_for_each_family(tabl
 def test_other_limits_measure_nothing(spark, files, recipes, table, tmp_path):
     before = written(table)
     refined = recipes["refinedweb"]
-    longer = replace(refined, heuristics=replace(refined.heuristics, min_words=200))
+    longer = replace(refined, heuristics=replace(refined.heuristics, min_words=400))
     few = decide(spark, files, longer, str(tmp_path / "few"), table)
     many = decide(spark, files, refined, str(tmp_path / "many"), table)
     assert written(table) == before
