@@ -43,7 +43,7 @@ class CleanTexts:
         """Return what the leaderboard says of it."""
         return (
             f"held-out {heldout_name(self.uri)}: {self.num_left_out} of {self.num_texts} texts "
-            f"left out, since a fifth or more of their {NGRAM_WORDS}-word runs is in the pool."
+            f"left out for standing in the pool (a fifth of their {NGRAM_WORDS}-word runs or more)."
         )
 
 
