@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +15,9 @@ from dclm_spark.errors import BalanceError, SettingError
 from dclm_spark.recipes.recipe import FileReference, Recipe
 from dclm_spark.run.manifests import StageOutput, Unit, unit_key
 from dclm_spark.run.stage import run_units
-from dclm_spark.run.tables import spark_schema, work_frame
+from dclm_spark.run.tasks import commit_each
 from dclm_spark.settings import to_dict
-from udfs.commit import COMMITTED, report_of
+from udfs.commit import report_of
 from udfs.curation import CurationSettings, InputUnit, curate_file
 from udfs.resuming import ReadSettings
 from udfs.tally import documents_by_fate
@@ -28,9 +28,6 @@ STAGE = "documents"
 HTTP_READERS = 10
 # An input file, settings; unit, key and directory by name -> the row that reports the unit.
 CommitFile = Callable[..., pa.RecordBatch]
-_WORK = pa.schema(
-    [(name, pa.string()) for name in ("unit", "key", "crawl", "path", "uri", "kind")]
-)
 
 
 def curate(
@@ -70,18 +67,15 @@ def read_inputs(
     def execute(pending: list[Unit]) -> DataFrame:
         rows = [_work_row(unit, sources[unit.name]) for unit in pending]
 
-        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                for row in batch.to_pylist():
-                    unit, key = row.pop("unit"), row.pop("key")
-                    # A task of several files that failed at one has committed those before it.
-                    done = report_of(directory, unit, key) if readers and _retried() else None
-                    yield done or commit_file(
-                        InputUnit(**row), settings, unit=unit, key=key, directory=directory
-                    )
+        def commit_row(row: dict[str, str]) -> pa.RecordBatch:
+            unit, key = row.pop("unit"), row.pop("key")
+            # A task of several files that failed at one has committed those before it.
+            done = report_of(directory, unit, key) if readers and _retried() else None
+            return done or commit_file(
+                InputUnit(**row), settings, unit=unit, key=key, directory=directory
+            )
 
-        frame = work_frame(spark, rows, _WORK, max_tasks=readers)
-        return frame.mapInArrow(run, spark_schema(COMMITTED))
+        return commit_each(spark, rows, commit_row, max_tasks=readers)
 
     output = run_units(spark, stage=stage, directory=directory, units=units, execute=execute)
     for manifest in output.manifests:
@@ -131,9 +125,7 @@ def curation_settings(recipe: Recipe) -> CurationSettings:
         extraction=recipe.extraction,
         heuristics=recipe.heuristics,
         language_model=(recipe.language_model.uri, recipe.language_model.sha256),
-        url_lists=tuple(
-            (name, file.uri, file.sha256) for name, file in named if file is not None
-        ),
+        url_lists=tuple((name, file.uri, file.sha256) for name, file in named if file is not None),
     )
 
 

@@ -18,10 +18,10 @@ from dclm_spark.evaluate.tasks import Task, select_tasks
 from dclm_spark.recipes.recipe import EvaluationDataSettings
 from dclm_spark.run.manifests import StageOutput, Unit, unit_key
 from dclm_spark.run.stage import check_balance, run_units
-from dclm_spark.run.tables import spark_schema, work_frame
+from dclm_spark.run.tasks import commit_each
 from udfs import storage
 from udfs.cache import fetch
-from udfs.commit import COMMITTED, UnitClock, commit
+from udfs.commit import UnitClock, commit
 from udfs.contamination import (
     NGRAM_WORDS,
     ContaminationIndex,
@@ -41,7 +41,6 @@ CONTAMINATION_FIELDS = (
     pa.field(RULE, pa.int64()),
     pa.field("evaluation_tasks", pa.list_(pa.string())),
 )
-_WORK = pa.schema([("unit", pa.string()), ("key", pa.string()), ("uri", pa.string())])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,12 +151,7 @@ def decontaminate(
     def execute(pending: list[Unit]) -> DataFrame:
         rows = [{"unit": u.name, "key": u.key, "uri": files[u.name]["uri"]} for u in pending]
 
-        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                for row in batch.to_pylist():
-                    yield _judge_file(row, schema, settings, directory)
-
-        return work_frame(spark, rows, _WORK).mapInArrow(run, spark_schema(COMMITTED))
+        return commit_each(spark, rows, lambda row: _judge_file(row, schema, settings, directory))
 
     output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
     check_balance(STAGE, sum(file["rows"] for file in files.values()), output)

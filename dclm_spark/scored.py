@@ -7,7 +7,7 @@ needs and the table lacks is added; limits (see `udfs.heuristics.measured_by`) a
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import pyarrow as pa
@@ -18,16 +18,14 @@ from dclm_spark.curation import STAGE, curation_settings, key_settings, read_inp
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.run.manifests import StageOutput, Unit, unit_key
 from dclm_spark.run.stage import check_balance, run_units
-from dclm_spark.run.tables import spark_schema, work_frame
+from dclm_spark.run.tasks import commit_each
 from dclm_spark.settings import settings_hash
 from udfs import storage
-from udfs.commit import COMMITTED
 from udfs.curation import CurationSettings
 from udfs.scored import ScoredFile, decide_file, extract_file, measured_by, sign_file
 from udfs.tally import documents_by_fate, merge
 
 TEXTS, SIGNALS = "texts", "signals"
-_WORK = pa.schema([(name, pa.string()) for name in ("unit", "key", "source")])
 
 
 def build_table(
@@ -77,12 +75,10 @@ def _measure(
     ]
 
     def execute(pending: list[Unit]) -> DataFrame:
-        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for unit, key, uri in _rows(batches):
-                yield sign_file(uri, settings, unit=unit, key=key, directory=directory)
-
-        return _work(spark, pending, lambda unit: str(files[unit]["uri"])).mapInArrow(
-            run, spark_schema(COMMITTED)
+        uris = {unit.name: str(files[unit.name]["uri"]) for unit in pending}
+        rows = [{"unit": u.name, "key": u.key, "texts_uri": uris[u.name]} for u in pending]
+        return commit_each(
+            spark, rows, lambda row: sign_file(settings=settings, directory=directory, **row)
         )
 
     return run_units(spark, stage=SIGNALS, directory=directory, units=units, execute=execute)
@@ -110,14 +106,16 @@ def decide(
     ]
 
     def execute(pending: list[Unit]) -> DataFrame:
-        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for unit, key, source in _rows(batches):
-                scored = ScoredFile(**json.loads(source))
-                yield decide_file(scored, settings, unit=unit, key=key, directory=directory)
+        rows = [
+            {"unit": unit.name, "key": unit.key, "source": json.dumps(asdict(sources[unit.name]))}
+            for unit in pending
+        ]
 
-        return _work(spark, pending, lambda unit: json.dumps(asdict(sources[unit]))).mapInArrow(
-            run, spark_schema(COMMITTED)
-        )
+        def commit_row(row: dict[str, str]) -> pa.RecordBatch:
+            scored = ScoredFile(**json.loads(row.pop("source")))
+            return decide_file(scored, settings, directory=directory, **row)
+
+        return commit_each(spark, rows, commit_row)
 
     output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
     check_balance(STAGE, sum(documents_by_fate(merge(texts.facts())).values()), output)
@@ -148,13 +146,3 @@ def _digests(texts: StageOutput, signals: StageOutput | None) -> dict[str, list[
         for file in stage.files("") if stage else []:
             found[file["unit"]].append(file["sha256"])
     return found
-
-
-def _work(spark: SparkSession, units: Sequence[Unit], source: Callable[[str], str]) -> DataFrame:
-    rows = [{"unit": u.name, "key": u.key, "source": source(u.name)} for u in units]
-    return work_frame(spark, rows, _WORK)
-
-
-def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, str]]:
-    for batch in batches:
-        yield from ((row["unit"], row["key"], row["source"]) for row in batch.to_pylist())

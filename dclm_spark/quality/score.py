@@ -1,7 +1,6 @@
 """The quality stage: one score per deduplicated document, in a small table beside the text."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,16 +13,15 @@ from dclm_spark.quality.threshold import score_buckets
 from dclm_spark.recipes.recipe import QualitySettings
 from dclm_spark.run.manifests import StageOutput, Unit, unit_key
 from dclm_spark.run.stage import run_units
-from dclm_spark.run.tables import spark_schema, work_frame
+from dclm_spark.run.tasks import commit_each
 from udfs.cache import fetch
-from udfs.commit import COMMITTED, ParquetOutput, UnitClock, commit
+from udfs.commit import ParquetOutput, UnitClock, commit
 from udfs.parquet_files import read_table
 from udfs.quality import QualityModel
 
 STAGE = "score"
 
 SCORES = pa.schema([pa.field("doc_id", pa.binary()), pa.field("quality_score", pa.float64())])
-_WORK = pa.schema([("unit", pa.string()), ("key", pa.string()), ("uri", pa.string())])
 
 
 def check_model(settings: QualitySettings) -> None:
@@ -52,12 +50,7 @@ def score(
     def execute(pending: list[Unit]) -> DataFrame:
         rows = [{"unit": u.name, "key": u.key, "uri": files[u.name]["uri"]} for u in pending]
 
-        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                for row in batch.to_pylist():
-                    yield _score_file(row, settings, directory)
-
-        return work_frame(spark, rows, _WORK).mapInArrow(run, spark_schema(COMMITTED))
+        return commit_each(spark, rows, lambda row: _score_file(row, settings, directory))
 
     return run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
 

@@ -1,7 +1,6 @@
 """One corpus for each recipe, without computing twice what two recipes have in common."""
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,10 +16,10 @@ from dclm_spark.quality.score import SCORES
 from dclm_spark.recipes.recipe import QualitySettings, Recipe, recipe_hash
 from dclm_spark.run.manifests import StageOutput, Unit, unit_key
 from dclm_spark.run.stage import run_units
-from dclm_spark.run.tables import spark_schema, work_frame
+from dclm_spark.run.tasks import commit_each
 from dclm_spark.settings import settings_hash
 from udfs import storage
-from udfs.commit import COMMITTED, ParquetOutput, UnitClock, commit
+from udfs.commit import ParquetOutput, UnitClock, commit
 from udfs.keyed_order import document_keys
 from udfs.parquet_files import read_table
 from udfs.tally import documents_by_fate, merge
@@ -32,7 +31,6 @@ DUPLICATED = "duplicated data"
 # The corpus of the duplicated-data control is this part of a recipe's shards, read again.
 DUPLICATED_PART = 8
 _SHUFFLE_SEED = 97
-_WORK = pa.schema([("unit", pa.string()), ("key", pa.string()), ("uri", pa.string())])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,12 +145,7 @@ def random_scores(spark: SparkSession, documents: StageOutput, directory: str) -
     def execute(pending: list[Unit]) -> DataFrame:
         rows = [{"unit": u.name, "key": u.key, "uri": files[u.name]["uri"]} for u in pending]
 
-        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                for row in batch.to_pylist():
-                    yield _score_file(row, directory)
-
-        return work_frame(spark, rows, _WORK).mapInArrow(run, spark_schema(COMMITTED))
+        return commit_each(spark, rows, lambda row: _score_file(row, directory))
 
     return run_units(spark, stage=SHUFFLED, directory=directory, units=units, execute=execute)
 

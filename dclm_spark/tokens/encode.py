@@ -13,8 +13,8 @@ from dclm_spark.errors import SettingError
 from dclm_spark.recipes.recipe import TokenSettings
 from dclm_spark.run.manifests import StageOutput, Unit, unit_key
 from dclm_spark.run.stage import check_balance, run_units
-from dclm_spark.run.tables import spark_schema, work_frame
-from udfs.commit import COMMITTED, UnitClock, commit
+from dclm_spark.run.tasks import commit_each
+from udfs.commit import UnitClock, commit
 from udfs.documents import FATE_FIELDS
 from udfs.fates import FateOutputs, with_fate
 from udfs.keyed_order import buckets, document_keys
@@ -43,14 +43,6 @@ ENCODED = pa.schema(
         # Little-endian uint16 ids, without end-of-text.
         pa.field("tokens", pa.binary()),
         *FATE_FIELDS,
-    ]
-)
-_WORK = pa.schema(
-    [
-        ("unit", pa.string()),
-        ("key", pa.string()),
-        ("documents_uri", pa.string()),
-        ("scores_uri", pa.string()),
     ]
 )
 
@@ -101,12 +93,9 @@ def encode(
             for unit in pending
         ]
 
-        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                for row in batch.to_pylist():
-                    yield _encode_file(row, threshold, settings, cells, directory)
-
-        return work_frame(spark, rows, _WORK).mapInArrow(run, spark_schema(COMMITTED))
+        return commit_each(
+            spark, rows, lambda row: _encode_file(row, threshold, settings, cells, directory)
+        )
 
     output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
     check_balance(STAGE, sum(file["rows"] for file in files.values()), output)
