@@ -1,16 +1,17 @@
 """Spark around the kernels: CPU of the documents stage, JVM included, against the bare kernels."""
 
+import multiprocessing
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.curation import curate
-from dclm_spark.measure.clock import Timing, on_one_core, seconds_of, tree_cpu_seconds
+from dclm_spark.measure.clock import Timing, seconds_of, tree_cpu_seconds
 from dclm_spark.measure.inputs import Models
 from dclm_spark.session import spark_session
-from udfs.curation import InputUnit, curate_file
+from udfs.curation import CurationSettings, InputUnit, curate_file
 
 # Times the input: what does not grow with it, such as starting a job, tells apart.
 COPIES = (1, 4, 16)
@@ -21,18 +22,21 @@ def measure_spark(
 ) -> list[tuple[int, Timing, Timing]]:
     """Return (copies, bare, in Spark) for the input and for several copies of it.
 
-    Both commit the same units. Spark's session is warm: a run before the first is not counted.
+    Both commit the same units, in as many processes at a time, and both are warm: each has
+    committed units before, just before, that do not count.
     """
     spark = spark_session("measure_throughput", master)
+    processes = spark.sparkContext.defaultParallelism
     try:
-        curate(spark, files, models.recipe, str(folder / "warm-up"))
         found = []
         for copies in COPIES:
             inputs = [copied(file, copy) for copy in range(copies) for file in files]
-            with on_one_core():
-                bare = seconds_of(partial(_bare, inputs, models, folder / f"bare-{copies}"))
+            below = folder / f"copies-{copies}"
+            bare = _bare_seconds(inputs, models.curation, below / "bare", processes)
+            # Workers that were idle for a minute have ended.
+            curate(spark, files, models.recipe, str(below / "warm-up"))
             start = tree_cpu_seconds()
-            curate(spark, inputs, models.recipe, str(folder / f"spark-{copies}"))
+            curate(spark, inputs, models.recipe, str(below / "spark"))
             spent = tree_cpu_seconds() - start
             timings = [
                 Timing(name=name, cpu_seconds=seconds, documents=documents * copies, size_bytes=0)
@@ -44,18 +48,33 @@ def measure_spark(
     return found
 
 
+def _bare_seconds(
+    files: Sequence[InputFile], settings: CurationSettings, folder: Path, processes: int
+) -> float:
+    """Return the CPU seconds of committing `files`, a unit each, in so many processes at a time.
+
+    Neighbours slow each other down, so that one process alone would be no match for Spark.
+    """
+    # A forked process would share its parser's pipes with this one.
+    context = multiprocessing.get_context("spawn")
+    shares = [list(files[number::processes]) for number in range(processes)]
+    folders = [folder / str(number) for number in range(processes)]
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        return sum(pool.map(_warm_seconds, shares, [settings] * processes, folders))
+
+
+def _warm_seconds(files: Sequence[InputFile], settings: CurationSettings, folder: Path) -> float:
+    _commit(files[:1], settings, folder / "warm-up")
+    return seconds_of(lambda: _commit(files, settings, folder / "measured"))
+
+
+def _commit(files: Sequence[InputFile], settings: CurationSettings, folder: Path) -> None:
+    for number, file in enumerate(files):
+        source = InputUnit(crawl=file.crawl, path=file.path, uri=file.uri, kind=file.kind)
+        unit = f"unit-{number:05d}"
+        curate_file(source, settings, unit=unit, key="measured", directory=str(folder))
+
+
 def copied(file: InputFile, copy: int) -> InputFile:
     """Return the same bytes as one more file of the crawl, with documents of its own."""
     return replace(file, path=f"copy-{copy}/{file.path}") if copy else file
-
-
-def _bare(files: Sequence[InputFile], models: Models, folder: Path) -> None:
-    for number, file in enumerate(files):
-        source = InputUnit(crawl=file.crawl, path=file.path, uri=file.uri, kind=file.kind)
-        curate_file(
-            source,
-            models.curation,
-            unit=f"unit-{number:05d}",
-            key="measured",
-            directory=str(folder),
-        )
