@@ -100,17 +100,22 @@ def block_start(words: Words, item: np.uint64) -> np.int64:
 
 
 @njit(cache=True, nogil=True)
+def _positions_from(item: np.uint64, first: int) -> np.uint64:
+    """Return the hash that holds the places of the bits number `first` and following."""
+    return mix(item ^ (STEP * np.uint64(max(first, 1))))  # type: ignore[no-any-return]
+
+
+@njit(cache=True, nogil=True)
 def contains(words: Words, num_hashes: int, item: np.uint64) -> bool:
     """Return whether all bits of the 64-bit hash `item` are set."""
     start = block_start(words, item)
-    positions = mix(item ^ STEP)
-    for index in range(num_hashes):
-        if index and index % _POSITIONS_PER_HASH == 0:
-            positions = mix(item ^ (STEP * np.uint64(index)))
-        word = words[start + np.int64((positions >> np.uint64(6)) & np.uint64(7))]
-        if not (word >> (positions & np.uint64(63))) & np.uint64(1):
-            return False
-        positions >>= np.uint64(9)
+    for first in range(0, num_hashes, _POSITIONS_PER_HASH):
+        positions = _positions_from(item, first)
+        for _ in range(min(num_hashes - first, _POSITIONS_PER_HASH)):
+            word = words[start + np.int64((positions >> np.uint64(6)) & np.uint64(7))]
+            if not (word >> (positions & np.uint64(63))) & np.uint64(1):
+                return False
+            positions >>= np.uint64(9)
     return True
 
 
@@ -118,10 +123,9 @@ def contains(words: Words, num_hashes: int, item: np.uint64) -> bool:
 def insert(words: Words, num_hashes: int, item: np.uint64) -> None:
     """Set all bits of the 64-bit hash `item`."""
     start = block_start(words, item)
-    positions = mix(item ^ STEP)
-    for index in range(num_hashes):
-        if index and index % _POSITIONS_PER_HASH == 0:
-            positions = mix(item ^ (STEP * np.uint64(index)))
-        word = start + np.int64((positions >> np.uint64(6)) & np.uint64(7))
-        words[word] |= np.uint64(1) << (positions & np.uint64(63))
-        positions >>= np.uint64(9)
+    for first in range(0, num_hashes, _POSITIONS_PER_HASH):
+        positions = _positions_from(item, first)
+        for _ in range(min(num_hashes - first, _POSITIONS_PER_HASH)):
+            word = start + np.int64((positions >> np.uint64(6)) & np.uint64(7))
+            words[word] |= np.uint64(1) << (positions & np.uint64(63))
+            positions >>= np.uint64(9)

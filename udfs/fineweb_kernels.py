@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from udfs.byte_masks import readable_blocks
 from udfs.c4_lines import line_end_after
 from udfs.code_points import TABLE_SIZE, character_properties, code_point_at, code_points
 from udfs.columns import Bytes, Offsets
@@ -83,7 +84,7 @@ def repetitions(data: Bytes, offsets: Offsets) -> Counts:
     """Return one row per text: the columns named above; words are UAX-29 segments, not white."""
     starts, ends, word_offsets = word_spans(data, offsets)
     return _repetitions(  # type: ignore[no-any-return]
-        read_only(data), read_only(offsets), read_only(starts), read_only(ends),
+        readable_blocks(data), read_only(offsets), read_only(starts), read_only(ends),
         read_only(word_offsets), character_properties(),
     )  # fmt: skip
 
@@ -93,15 +94,15 @@ def word_facts(data: Bytes, offsets: Offsets, stop_words: tuple[str, ...]) -> Co
     starts, ends, word_offsets = word_spans(data, offsets)
     hashes = np.array([_hash_of(word) for word in stop_words], np.uint64)
     return _word_facts(  # type: ignore[no-any-return]
-        read_only(data), read_only(starts), read_only(ends), read_only(word_offsets),
+        readable_blocks(data), read_only(starts), read_only(ends), read_only(word_offsets),
         read_only(hashes), _table(),
     )  # fmt: skip
 
 
 @cache
 def _hash_of(word: str) -> int:
-    data = read_only(np.frombuffer(word.encode(), np.uint8))
-    return int(token_hash(data, 0, data.size, _SEED))
+    data = np.frombuffer(word.encode(), np.uint8)
+    return int(token_hash(readable_blocks(data), 0, data.size, _SEED))
 
 
 def line_facts(data: Bytes, offsets: Offsets, short_line_characters: int) -> Counts:
@@ -110,7 +111,8 @@ def line_facts(data: Bytes, offsets: Offsets, short_line_characters: int) -> Cou
     FULL_LINES and what follows are lines between newlines that are not blank, unstripped.
     """
     return _line_facts(  # type: ignore[no-any-return]
-        read_only(data), read_only(offsets), short_line_characters, character_properties(), _table()
+        readable_blocks(data), read_only(offsets), short_line_characters,
+        character_properties(), _table(),
     )
 
 

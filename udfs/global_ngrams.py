@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
+from udfs.byte_masks import readable_blocks
 from udfs.columns import Bytes, Offsets, utf8_buffers
 from udfs.ngram_dedup import DedupResult, dedup_result
 from udfs.read_only import read_only
@@ -71,7 +72,7 @@ def ngram_occurrences(
     """Return (n-gram hash, row of the text, number of the window) of every sampled n-gram."""
     data, offsets = utf8_buffers(texts)
     return _occurrences(  # type: ignore[no-any-return]
-        read_only(data),
+        readable_blocks(data),
         read_only(offsets),
         word_table(),
         settings.min_ngram,
@@ -94,7 +95,7 @@ def remove_seen(
     """
     data, offsets = utf8_buffers(texts)
     found = _remove_seen(
-        read_only(data),
+        readable_blocks(data),
         read_only(offsets),
         word_table(),
         settings.min_ngram,

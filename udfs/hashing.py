@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from udfs.byte_masks import eight_bytes
 from udfs.columns import Bytes
 
 Hashes = npt.NDArray[np.uint64]
@@ -27,19 +28,12 @@ def mix(value: np.uint64) -> np.uint64:
 
 @njit(cache=True, nogil=True)
 def token_hash(data: Bytes, start: int, end: int, seed: np.uint64) -> np.uint64:
-    """Return the seeded hash of data[start:end]."""
+    """Return the seeded hash of data[start:end]; `data` comes from `readable_blocks`."""
     state = seed ^ (np.uint64(end - start) * STEP)
-    position = np.uint64(start)
-    last = np.uint64(end)
-    while position < last:
-        chunk = np.uint64(0)
-        shift = np.uint64(0)
-        stop = min(position + np.uint64(8), last)
-        while position < stop:
-            chunk |= np.uint64(data[position]) << shift
-            shift += np.uint64(8)
-            position += np.uint64(1)
-        state = mix(state ^ chunk)
+    while start < end:
+        unused = np.uint64(8 * max(start + 8 - end, 0))
+        state = mix(state ^ (eight_bytes(data, start) << unused >> unused))
+        start += 8
     return state
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
+from udfs.byte_masks import readable_blocks
 from udfs.c4_lines import line_end_after
 from udfs.code_points import character_properties, code_point_at
 from udfs.columns import Offsets, utf8_buffers
@@ -36,7 +37,7 @@ def line_keys(texts: pa.Array | pa.ChunkedArray) -> tuple[Counts, Counts, Number
     """Return (key, row of the text, number of the line in it) of every line that is not blank."""
     data, offsets = utf8_buffers(texts)
     return _line_keys(  # type: ignore[no-any-return]
-        read_only(data), read_only(offsets), lower_case_table(), character_properties()
+        readable_blocks(data), read_only(offsets), lower_case_table(), character_properties()
     )
 
 
@@ -49,7 +50,7 @@ def remove_lines(
     """
     data, offsets = utf8_buffers(texts)
     found = _remove_lines(
-        read_only(data), read_only(offsets), read_only(line_offsets), read_only(line_numbers),
+        readable_blocks(data), read_only(offsets), read_only(line_offsets), read_only(line_numbers),
         character_properties(),
     )  # fmt: skip
     return dedup_result(offsets, *found)

@@ -15,6 +15,7 @@ from numba import njit
 
 from udfs.bloom import Words as FilterWords
 from udfs.bloom import block_start, contains, empty_filter, filter_size_bytes, insert
+from udfs.byte_masks import readable_blocks
 from udfs.columns import Bytes, Offsets, string_column, utf8_buffers
 from udfs.hashing import Hashes
 from udfs.quirks import follows_reference
@@ -95,7 +96,7 @@ def count_ngrams(texts: pa.Array | pa.ChunkedArray, settings: NgramDedupSettings
     data, offsets = utf8_buffers(texts)
     return np.asarray(
         count_window_ngrams(
-            read_only(data),
+            readable_blocks(data),
             read_only(offsets),
             word_table(),
             settings.min_ngram,
@@ -144,7 +145,7 @@ class ShardDeduplicator:
         data, offsets = utf8_buffers(texts)
         settings = self._settings
         text, text_offsets, counts, spans, span_offsets = _deduplicate(
-            read_only(data),
+            readable_blocks(data),
             read_only(offsets),
             word_table(),
             self._filter.words,

@@ -8,9 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from udfs.byte_copies import append
+from udfs.byte_masks import count_byte
 from udfs.columns import Bytes, Offsets
 from udfs.hashing import Hashes, hash_runs, leading_factor, token_hash
-from udfs.word_breaks import WHITE, WordTable, entry_at, segment_end
+from udfs.segments import segment_ends
+from udfs.word_breaks import WHITE, WordTable, entry_at
 
 Counts = npt.NDArray[np.int64]
 
@@ -19,20 +22,20 @@ END, TOKENS, NGRAMS_END, CONTAINED, KEPT = range(5)
 WINDOW_COLUMNS = 5
 NEWLINE = 10
 _CARRIAGE_RETURN = 13
+_BLANK = 32
+# Ends of segments at a time, which stay in the cache.
+_ENDS = 1024
 
 
 @njit(cache=True, nogil=True)
 def _is_white(data: Bytes, start: int, end: int, table: WordTable) -> bool:
+    if _BLANK < data[start] < 0x80:
+        return False
     while start < end:
-        if data[start] < 0x80:
-            if table[data[start]] & WHITE == 0:
-                return False
-            start += 1
-        else:
-            entry, width = entry_at(data, start, table)
-            if entry & WHITE == 0:
-                return False
-            start += width
+        entry, width = entry_at(data, start, table)
+        if entry & WHITE == 0:
+            return False
+        start += width
     return True
 
 
@@ -58,19 +61,20 @@ def ngrams_in(num_tokens: int, min_ngram: int, max_ngram: int) -> int:
 def count_window_ngrams(
     data: Bytes, offsets: Offsets, table: WordTable, min_ngram: int, max_ngram: int
 ) -> Counts:
-    """Return the n-grams of each document, without their hashes."""
+    """Return the n-grams of each document, without their hashes; `data` as for cut_document."""
     counts = np.zeros(len(offsets) - 1, np.int64)
+    ends = np.empty(_ENDS, np.int64)
     for document in range(len(counts)):
         tokens = 0
         position, end = offsets[document], offsets[document + 1]
         while position < end:
-            stop = segment_end(data, position, end, table)
-            if _newline_in(data, position, stop) >= 0:
-                counts[document] += ngrams_in(tokens, min_ngram, max_ngram)
-                tokens = 0
-            elif not _is_white(data, position, stop, table):
-                tokens += 1
-            position = stop
+            for stop in ends[: segment_ends(data, position, end, table, ends)]:
+                if _newline_in(data, position, stop) >= 0:
+                    counts[document] += ngrams_in(tokens, min_ngram, max_ngram)
+                    tokens = 0
+                elif not _is_white(data, position, stop, table):
+                    tokens += 1
+                position = stop
         counts[document] += ngrams_in(tokens, min_ngram, max_ngram)
     return counts
 
@@ -109,26 +113,31 @@ def cut_document(
     ngrams: Hashes,
     windows: Counts,
 ) -> int:
-    """Fill `ngrams` and the first columns of `windows` for one document; return its windows."""
+    """Fill `ngrams` and the first columns of `windows` for one document; return its windows.
+
+    `data` comes from `udfs.byte_masks.readable_blocks`.
+    """
     leading = leading_factor(max_ngram)
     window = 0
     num_tokens = 0
     window_start = start
     position = start
+    ends = np.empty(_ENDS, np.int64)
     while position < end:
-        stop = segment_end(data, position, end, table)
-        newline = _newline_in(data, position, stop)
-        if newline > window_start or (newline == window_start and newline > start):
-            _close_window(
-                newline, tokens, num_tokens, min_ngram, max_ngram, leading, ngrams, windows, window
-            )
-            window += 1
-            num_tokens = 0
-            window_start = newline
-        elif newline < 0 and not _is_white(data, position, stop, table):
-            tokens[num_tokens] = token_hash(data, position, stop, seed)
-            num_tokens += 1
-        position = stop
+        for stop in ends[: segment_ends(data, position, end, table, ends)]:
+            newline = _newline_in(data, position, stop)
+            if newline > window_start or (newline == window_start and newline > start):
+                _close_window(
+                    newline, tokens, num_tokens, min_ngram, max_ngram, leading, ngrams, windows,
+                    window,
+                )  # fmt: skip
+                window += 1
+                num_tokens = 0
+                window_start = newline
+            elif newline < 0 and not _is_white(data, position, stop, table):
+                tokens[num_tokens] = token_hash(data, position, stop, seed)
+                num_tokens += 1
+            position = stop
     if end > start:
         _close_window(
             end, tokens, num_tokens, min_ngram, max_ngram, leading, ngrams, windows, window
@@ -162,8 +171,7 @@ def write_document(
             spans[num_spans, 1] = end - start
             num_spans += 1
         elif not removed:
-            text[length : length + end - position] = data[position:end]
-            length += end - position
+            length = append(data, position, end, text, length)
             tokens += windows[window, TOKENS]
         position = end
     return length, num_spans, tokens
@@ -180,13 +188,11 @@ def largest_document(offsets: Offsets) -> int:
 
 @njit(cache=True, nogil=True)
 def window_bounds(data: Bytes, offsets: Offsets) -> tuple[int, int]:
-    """Return bounds on the windows of the batch and of its richest document."""
+    """Return bounds on the windows of the batch and of its richest document; data as above."""
     total = 0
     largest = 0
     for document in range(len(offsets) - 1):
-        windows = 1
-        for position in range(offsets[document], offsets[document + 1]):
-            windows += data[position] == NEWLINE
+        windows = 1 + count_byte(data, offsets[document], offsets[document + 1], NEWLINE)
         total += windows
         largest = max(largest, windows)
     return total, largest

@@ -12,8 +12,6 @@ import numpy.typing as npt
 from numba import njit
 
 from udfs.code_points import SPACE, WORD, character_properties, code_point_at
-from udfs.columns import Bytes, Offsets
-from udfs.read_only import read_only
 
 UNICODE_VERSION = "16.0.0"
 
@@ -36,8 +34,8 @@ PICTOGRAPHIC = 32
 ALPHANUMERIC = 64  # str.isalnum
 WHITE = 128  # White_Space, which unlike str.isspace leaves out U+001C to U+001F
 
-# Kinds of bytes, see byte_kinds.
-RUN, PAIR = 1, 2
+# Kind of bytes, see byte_kinds.
+RUN = 1
 
 # Beyond it, all is Other and neither alphanumeric nor white space.
 TABLE_SIZE = 0xE01F0
@@ -65,16 +63,6 @@ def word_table() -> WordTable:
     table[: properties.size] |= white * np.uint8(WHITE)
     table.flags.writeable = False
     return table
-
-
-def segments(data: Bytes, offsets: Offsets) -> tuple[Offsets, Offsets]:
-    """Return (ends, segment_offsets): the boundaries of the texts data[offsets[i]:offsets[i + 1]].
-
-    Segment k ends before data[ends[k]] and starts where the one before it ended, the first of a
-    text where the text starts; text i has the segments segment_offsets[i] to
-    segment_offsets[i + 1]. No byte is left out.
-    """
-    return _segments(read_only(data), read_only(offsets), word_table())  # type: ignore[no-any-return]
 
 
 @njit(cache=True, nogil=True)
@@ -194,52 +182,9 @@ def segment_end(data, position, end, table):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def byte_kinds(table):  # type: ignore[no-untyped-def]
-    """Return RUN for each byte that does not break from others such, PAIR for blank and CR."""
+    """Return RUN for each byte that does not break from others such, 0 for all else."""
     kinds = np.zeros(256, np.uint8)
     for byte in range(128):
-        value = table[byte] & VALUE_MASK
-        if ALETTER <= value <= EXTEND_NUM_LET:
+        if ALETTER <= table[byte] & VALUE_MASK <= EXTEND_NUM_LET:
             kinds[byte] = RUN
-        elif value in (CR, SPACE_SEGMENT):
-            kinds[byte] = PAIR
     return kinds
-
-
-@njit(cache=True, nogil=True)
-def next_break(data, position, end, kinds, table):  # type: ignore[no-untyped-def]
-    """Return what segment_end does, without tables where all is ASCII and no inner punctuation."""
-    kind = kinds[data[position]]
-    stop = position + 1
-    if kind == RUN:
-        while stop < end and kinds[data[stop]] == RUN:
-            stop += 1
-        if stop == end or data[stop] <= 0x20:
-            return stop
-        following = data[stop + 1] if stop + 1 < end else np.uint8(0)
-        if data[stop] < 0x80 and following < 0x80 and kinds[following] != RUN:
-            return stop
-        # What stands before the last letter has no say any more.
-        return segment_end(data, stop - 1, end, table)
-    following = data[stop] if stop < end else np.uint8(0x80)
-    if data[position] < 0x80 and following < 0x80 and (following > 0x20 or kind != PAIR):
-        return stop
-    return segment_end(data, position, end, table)
-
-
-@njit(cache=True, nogil=True)
-def _segments(data, offsets, table):  # type: ignore[no-untyped-def]
-    kinds = byte_kinds(table)
-    num_texts = offsets.size - 1
-    ends = np.empty((offsets[num_texts] - offsets[0]) // 2 + 16, np.int64)
-    segment_offsets = np.zeros(num_texts + 1, np.int64)
-    count = 0
-    for text in range(num_texts):
-        position, end = offsets[text], offsets[text + 1]
-        while position < end:
-            position = next_break(data, position, end, kinds, table)
-            if count == ends.size:
-                ends = np.concatenate((ends, np.empty(count, np.int64)))
-            ends[count] = position
-            count += 1
-        segment_offsets[text + 1] = count
-    return ends[:count], segment_offsets

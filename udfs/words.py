@@ -12,13 +12,11 @@ from udfs.byte_masks import readable_blocks
 from udfs.code_points import SPACE, WORD, character_properties
 from udfs.columns import Bytes, Offsets
 from udfs.read_only import read_only
+from udfs.segments import segment_ends
 from udfs.word_breaks import (
     ALPHANUMERIC,
-    RUN,
     WHITE,
-    byte_kinds,
     entry_at,
-    next_break,
     word_table,
 )
 from udfs.word_count_kernels import (
@@ -37,11 +35,13 @@ from udfs.word_count_kernels import SPACE as WHITE_SPACE
 
 __all__ = [
     "FASTTEXT_WORDS", "NON_ALPHABETIC_WORDS", "SPLIT_CHARACTERS", "SPLIT_WORDS", "STOP_WORDS",
-    "WORD_KINDS", "fasttext_word_counts", "is_alphanumeric_word", "word_counts", "word_spans",
+    "WORD_KINDS", "fasttext_word_counts", "word_counts", "word_spans",
 ]  # fmt: skip
 
 WORD_KINDS = ("not_space", "alphanumeric")
-_BLANK, _UNDERSCORE = 0x20, 0x5F
+_BLANK = 0x20
+# Ends of segments at a time, which stay in the cache.
+_ENDS = 1024
 _FEWEST_SLOT_BITS = 8
 
 StopWordTable = tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], np.uint64, np.uint64, int]
@@ -60,7 +60,7 @@ def word_spans(
     if kind not in WORD_KINDS:
         raise ValueError(f"kind: {kind!r} is unknown; allowed are {', '.join(WORD_KINDS)}")
     return _word_spans(  # type: ignore[no-any-return]
-        read_only(data), read_only(offsets), kind == "alphanumeric", word_table()
+        readable_blocks(data), read_only(offsets), kind == "alphanumeric", word_table()
     )
 
 
@@ -75,46 +75,32 @@ def _is_white(data, position, end, table):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def is_alphanumeric_word(data, start, kinds, table):  # type: ignore[no-untyped-def]
-    """Return whether the segment that starts at `start` starts with a str.isalnum character."""
-    byte = data[start]
-    if byte < 0x80:
-        return kinds[byte] == RUN and byte != _UNDERSCORE
-    entry, _ = entry_at(data, start, table)
-    return entry & ALPHANUMERIC != 0
+def _is_word(data, start, stop, alphanumeric, table):  # type: ignore[no-untyped-def]
+    if alphanumeric:
+        entry, _ = entry_at(data, start, table)
+        return entry & ALPHANUMERIC != 0
+    return _BLANK < data[start] < 0x80 or not _is_white(data, start, stop, table)
 
 
 @njit(cache=True, nogil=True)
 def _word_spans(data, offsets, alphanumeric, table):  # type: ignore[no-untyped-def]
-    kinds = byte_kinds(table)
     num_texts = offsets.size - 1
-    starts = np.empty((offsets[num_texts] - offsets[0]) // 4 + 16, np.int64)
+    starts = np.empty((offsets[num_texts] - offsets[0]) // 4 + _ENDS, np.int64)
     ends = np.empty(starts.size, np.int64)
     word_offsets = np.zeros(num_texts + 1, np.int64)
+    found = np.empty(_ENDS, np.int64)
     count = 0
     for text in range(num_texts):
         position, end = offsets[text], offsets[text + 1]
         while position < end:
-            start = position
-            byte = data[start]
-            following = data[start + 1] if start + 1 < end else np.uint8(0x80)
-            # ASCII that no word starts with, and that takes nothing of what follows with it.
-            if following < 0x80 and (
-                (alphanumeric and byte < 0x80 and kinds[byte] != RUN)
-                or (byte == _BLANK and following > _BLANK)
-            ):
-                position += 1
-                continue
-            position = next_break(data, start, end, kinds, table)
-            if not is_alphanumeric_word(data, start, kinds, table) and (
-                alphanumeric or _is_white(data, start, position, table)
-            ):
-                continue
-            if count == starts.size:
-                starts = np.concatenate((starts, np.empty(count, np.int64)))
-                ends = np.concatenate((ends, np.empty(count, np.int64)))
-            starts[count], ends[count] = start, position
-            count += 1
+            if count + _ENDS > starts.size:
+                starts = np.concatenate((starts, np.empty(starts.size, np.int64)))
+                ends = np.concatenate((ends, np.empty(ends.size, np.int64)))
+            for stop in found[: segment_ends(data, position, end, table, found)]:
+                if _is_word(data, position, stop, alphanumeric, table):
+                    starts[count], ends[count] = position, stop
+                    count += 1
+                position = stop
         word_offsets[text + 1] = count
     return starts[:count], ends[:count], word_offsets
 

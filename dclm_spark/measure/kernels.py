@@ -13,9 +13,9 @@ from udfs import heuristics
 from udfs.columns import utf8_buffers
 from udfs.judged_batch import JudgedTexts
 from udfs.ngram_dedup import ShardDeduplicator
+from udfs.segments import segments
 from udfs.signatures import PRESETS, MinHashSettings, signatures
 from udfs.tokens import encode
-from udfs.word_breaks import segments
 
 # Names that the comparison with libraries refers to.
 HEURISTICS = "26 heuristic steps"

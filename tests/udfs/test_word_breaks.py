@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.udfs.word_break_table import RESOURCE, derived_table
 from udfs.columns import utf8_buffers
-from udfs.word_breaks import TABLE_SIZE, segments, word_table
+from udfs.segments import segments
+from udfs.word_breaks import TABLE_SIZE, word_table
 
 uniseg_words = pytest.importorskip("uniseg.wordbreak").words
 
@@ -74,6 +75,27 @@ def test_any_texts_are_cut_like_uniseg_cuts_them(texts: list[str]) -> None:
 @given(st.text(alphabet="ab12_'.:,;\" \n\r\té\u0308\u200dあア·", max_size=25))
 def test_any_punctuation_is_cut_like_uniseg_cuts_it(text: str) -> None:
     assert_same([text])
+
+
+ENGLISH = "abc12_'.:,;\" \n\r\t()é’—\u0308\u200d"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(55, 130), st.text(alphabet=ENGLISH, max_size=12), st.sampled_from("a1 ."))
+def test_what_stands_at_the_end_of_a_block_is_cut_like_elsewhere(
+    place: int, text: str, filling: str
+) -> None:
+    assert_same([filling * place + text + filling * place])
+
+
+def test_long_texts_are_cut_like_uniseg_cuts_them() -> None:
+    chance = random.Random(1)
+    for beyond in (0.0, 0.01, 0.1, 0.6):
+        texts = []
+        for _ in range(40):
+            weights = [beyond if ord(character) > 0x7F else 1 for character in ENGLISH]
+            texts.append("".join(chance.choices(ENGLISH, weights, k=chance.randrange(50, 400))))
+        assert_same(texts)
 
 
 @pytest.mark.parametrize(
