@@ -2,64 +2,34 @@
 
 import hashlib
 import json
+import logging
 import math
 import os
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from dclm_spark.errors import SettingError
-from dclm_spark.evaluate.aggregate import centered
-from dclm_spark.evaluate.bits_per_byte import bits_per_byte, read_texts, score_texts
+from dclm_spark.evaluate.bits_per_byte import read_texts, score_texts
 from dclm_spark.evaluate.data import MissingDataError, TaskData, load_task
 from dclm_spark.evaluate.models import LoadedModel
 from dclm_spark.evaluate.prompts import TaskPrompts
 from dclm_spark.evaluate.report import results_page
+from dclm_spark.evaluate.results import EvaluateSettings, Results, summarize
 from dclm_spark.evaluate.scoring import score_rows
-from dclm_spark.evaluate.suite import data_baseline, suite_metrics, task_metrics
-from dclm_spark.evaluate.tasks import CORE, EXTENDED, MMLU, Task
-from dclm_spark.settings import to_dict
+from dclm_spark.evaluate.suite import data_baseline
+from dclm_spark.evaluate.tasks import Task
 from udfs.resuming import shown
+
+LOGGER = logging.getLogger("dclm_spark")
 
 # Raised when a change of code changes records, so that old ones are not resumed.
 RECORDS_VERSION = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateSettings:
-    """What to run: `sample` rows of each task at most (None: all), spread evenly from `seed`.
-
-    `heldout` are JSON-lines files of texts for bits per byte; `batch_tokens` bounds memory.
-    """
-
-    data: str
-    sample: int | None = None
-    seed: int = 0
-    heldout: tuple[str, ...] = ()
-    batch_tokens: int = 8192
-    max_tokens: int = 2048
-
-
-@dataclass
-class Results:
-    """Everything known after a run, task results by label and why the others are missing."""
-
-    model: str
-    fingerprint: str
-    settings: EvaluateSettings
-    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-    heldout: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-
-    @property
-    def run(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the item records by label, as `suite` takes them."""
-        return {label: result["records"] for label, result in self.tasks.items()}
 
 
 def evaluate(
@@ -72,13 +42,17 @@ def evaluate(
     """
     output = Path(output)
     results = Results(model=model.name, fingerprint=model.fingerprint, settings=settings)
-    for task in tqdm(tasks, desc="tasks", disable=None):
+    for number, task in enumerate(tqdm(tasks, desc="tasks", disable=None), 1):
+        place = f"{task.label} ({number} of {len(tasks)})"
         try:
             data = load_task(task, settings.data)
         except MissingDataError as error:
             results.missing[task.label] = str(error)
+            LOGGER.warning("%s: missing, %s", place, error)
             continue
-        results.tasks[task.label] = _task_result(model, data, output / "tasks", settings)
+        result, resumed = _task_result(model, data, output / "tasks", settings)
+        results.tasks[task.label] = result
+        _log_task(place, result, resumed)
     for uri in settings.heldout:
         name = heldout_name(uri)
         if name in results.heldout:
@@ -110,16 +84,28 @@ def sampled_rows(data: TaskData, sample: int | None, seed: int) -> list[tuple[st
     return chosen
 
 
+def _log_task(place: str, result: dict[str, Any], resumed: bool) -> None:
+    right = [record["ok"] for record in result["records"]]
+    LOGGER.info(
+        "%s: %d rows, accuracy %.3f, %s",
+        place,
+        len(right),
+        sum(right) / max(len(right), 1),
+        "already scored" if resumed else f"{result['seconds']:.1f} s",
+    )
+
+
 def _task_result(
     model: LoadedModel, data: TaskData, folder: Path, settings: EvaluateSettings
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], bool]:
+    """Return the result of a task, and whether it was there already."""
     label = data.task.label
     file = folder / f"{label}.json"
     key = _key(model, data, settings)
     if file.is_file():
         written: dict[str, Any] = json.loads(file.read_text())
         if written["key"] == key:
-            return written
+            return written, True
     rows = sampled_rows(data, settings.sample, settings.seed)
     prompts = TaskPrompts(data, model.tokenizer, settings.max_tokens)
     started = time.monotonic()
@@ -140,7 +126,7 @@ def _task_result(
         "records": records,
     }
     write_atomically(file, json.dumps(result))
-    return result
+    return result, False
 
 
 def heldout_name(uri: str) -> str:
@@ -183,85 +169,6 @@ def _key(model: LoadedModel, data: TaskData, settings: EvaluateSettings) -> str:
         settings.max_tokens,
     )
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def summarize(results: Results) -> dict[str, Any]:
-    """Return the result record: every number with n, standard error and interval.
-
-    CORE, EXTENDED and MMLU have value null and the reasons when a task is missing; the mean over
-    the tasks that are there is under `..._partial`, with their number.
-    """
-    chance = {label: result["baseline_data"] for label, result in results.tasks.items()}
-    aggregates = {
-        name: metric.estimate().to_dict()
-        for name, metric in (suite_metrics([results.run], chance) if results.tasks else {}).items()
-    }
-    for name, labels in {"core": CORE, "extended": EXTENDED, "mmlu": (MMLU,)}.items():
-        _explain_gaps(aggregates, name, labels, results)
-    return {
-        "model": results.model,
-        "model_fingerprint": results.fingerprint,
-        "settings": to_dict(results.settings),
-        "caveats": _caveats(results),
-        "missing": results.missing,
-        "aggregates": aggregates,
-        "tasks": {label: _task_summary(label, results) for label in results.tasks},
-        "bits_per_byte": {
-            name: bits_per_byte(name, [records]).estimate().to_dict()
-            for name, records in results.heldout.items()
-        },
-    }
-
-
-def _explain_gaps(
-    aggregates: dict[str, Any], name: str, labels: Sequence[str], results: Results
-) -> None:
-    absent = [label for label in labels if label not in results.tasks]
-    if not absent:
-        return
-    reasons = {label: results.missing.get(label, "not asked for") for label in absent}
-    whole = [name] if name == "mmlu" else [f"{name}_v1", f"{name}_v2", f"{name}_data"]
-    for key in whole:
-        aggregates[key] = {"value": None, "missing": reasons}
-        if f"{key}_partial" in aggregates:
-            aggregates[f"{key}_partial"]["tasks"] = len(labels) - len(absent)
-            aggregates[f"{key}_partial"]["of_tasks"] = len(labels)
-
-
-def _task_summary(label: str, results: Results) -> dict[str, Any]:
-    result = results.tasks[label]
-    found: dict[str, Any] = {
-        "n": len(result["records"]),
-        "rows": result["data"]["rows"],
-        "data_status": result["data"]["status"],
-        "seconds": result["seconds"],
-        "baselines": {
-            "v1": result["task"]["baseline_v1"] / 100,
-            "v2": result["task"]["baseline_v2"] / 100,
-            "data": result["baseline_data"],
-        },
-    }
-    for name, metric in task_metrics(label, [results.run]).items():
-        found[name] = metric.estimate().to_dict()
-    value = found["accuracy"]["value"]
-    found["centered"] = {
-        version: centered(value, chance)
-        for version, chance in found["baselines"].items()
-        if chance < 1
-    }
-    return found
-
-
-def _caveats(results: Results) -> list[str]:
-    """Say in words what keeps these numbers from being DCLM's."""
-    found = []
-    if results.settings.sample is not None:
-        found.append(f"at most {results.settings.sample} rows of each task were scored")
-    for label, result in results.tasks.items():
-        if result["data"]["status"] in ("equivalent", "partial"):
-            found.append(f"{label}: {result['data']['note']}")
-    found.extend(f"{label} is missing: {reason}" for label, reason in results.missing.items())
-    return found
 
 
 def read_run(output: str | Path) -> dict[str, list[dict[str, Any]]]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from dclm_spark.evaluate.models import load_model
+from dclm_spark.evaluate.results import EvaluateSettings
 from dclm_spark.evaluate.runner import (
-    EvaluateSettings,
     evaluate,
     read_heldout,
     write_atomically,

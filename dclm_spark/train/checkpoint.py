@@ -8,6 +8,7 @@ They need a file system that all ranks share.
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from dclm_spark.train.scales import TrainSettings
 
 LATEST, FACTS, SETTINGS, PARTIAL = "latest", "facts.json", "settings.yaml", ".partial"
+
+# One process that saves or loads alone means to.
+warnings.filterwarnings("ignore", message="torch.distributed is (disabled|unavailable)")
 
 
 class CheckpointError(ValueError):

@@ -5,8 +5,8 @@ import pytest
 
 from dclm_spark.errors import SettingError
 from dclm_spark.evaluate.data import load_task
+from dclm_spark.evaluate.results import EvaluateSettings
 from dclm_spark.evaluate.runner import (
-    EvaluateSettings,
     evaluate,
     read_heldout,
     read_run,
@@ -54,7 +54,10 @@ def test_core_is_not_given_while_a_task_is_missing(data: Path, tmp_path: Path) -
     assert any("arc_easy is missing" in caveat for caveat in summary["caveats"])
 
 
-def test_a_finished_task_is_not_scored_again(data: Path, tmp_path: Path) -> None:
+def test_a_finished_task_is_not_scored_again(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "dclm_spark")
     settings = EvaluateSettings(data=str(data))
     scorer = LengthScorer("1")
     first = evaluate(loaded(scorer), tasks(), tmp_path / "out", settings)
@@ -63,6 +66,8 @@ def test_a_finished_task_is_not_scored_again(data: Path, tmp_path: Path) -> None
     second = evaluate(loaded(scorer), tasks(), tmp_path / "out", settings)
     assert scorer.calls == calls + 1
     assert first["aggregates"] == second["aggregates"]
+    resumed = [line for line in caplog.messages if line.endswith("already scored")]
+    assert len(resumed) == len(second["tasks"]) - 1
 
 
 def test_another_model_is_scored_anew(data: Path, tmp_path: Path) -> None:
