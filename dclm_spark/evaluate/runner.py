@@ -21,7 +21,7 @@ from dclm_spark.evaluate.models import LoadedModel
 from dclm_spark.evaluate.prompts import TaskPrompts
 from dclm_spark.evaluate.report import results_page
 from dclm_spark.evaluate.results import EvaluateSettings, Results, summarize
-from dclm_spark.evaluate.scoring import score_rows
+from dclm_spark.evaluate.scoring import WINDOW_ITEMS, score_rows
 from dclm_spark.evaluate.suite import data_baseline
 from dclm_spark.evaluate.tasks import Task
 from udfs.resuming import shown
@@ -109,8 +109,8 @@ def _task_result(
     rows = sampled_rows(data, settings.sample, settings.seed)
     prompts = TaskPrompts(data, model.tokenizer, settings.max_tokens)
     started = time.monotonic()
-    scored = score_rows(model.scorer, prompts, rows, settings.batch_tokens)
-    records = list(tqdm(scored, desc=label, total=len(rows), leave=False, disable=None))
+    unfinished = folder / f"{label}.unfinished"
+    records = _score(model, prompts, rows, settings, unfinished, key)
     records.sort(key=lambda record: record["file_row"])
     result = {
         "key": key,
@@ -126,7 +126,40 @@ def _task_result(
         "records": records,
     }
     write_atomically(file, json.dumps(result))
+    unfinished.unlink(missing_ok=True)
     return result, False
+
+
+def _score(
+    model: LoadedModel,
+    prompts: TaskPrompts,
+    rows: Sequence[tuple[str | None, int]],
+    settings: EvaluateSettings,
+    unfinished: Path,
+    key: str,
+) -> list[dict[str, Any]]:
+    """Score `rows`, but for the windows of rows that a stopped run has left in `unfinished`."""
+    records = _left_behind(unfinished, key)
+    label = prompts.task.label
+    with tqdm(
+        desc=label, total=len(rows), initial=len(records), leave=False, disable=None
+    ) as progress:
+        for first in range(len(records), len(rows), WINDOW_ITEMS):
+            window = rows[first : first + WINDOW_ITEMS]
+            for record in score_rows(model.scorer, prompts, window, settings.batch_tokens):
+                records.append(record)
+                progress.update()
+            if len(records) < len(rows):
+                write_atomically(unfinished, json.dumps({"key": key, "records": records}))
+                LOGGER.info("%s: %d of %d rows", label, len(records), len(rows))
+    return records
+
+
+def _left_behind(unfinished: Path, key: str) -> list[dict[str, Any]]:
+    if not unfinished.is_file():
+        return []
+    written = json.loads(unfinished.read_text())
+    return list(written["records"]) if written["key"] == key else []
 
 
 def heldout_name(uri: str) -> str:

@@ -1,10 +1,14 @@
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from dclm_spark.errors import SettingError
+from dclm_spark.evaluate import runner
 from dclm_spark.evaluate.data import load_task
+from dclm_spark.evaluate.prompts import Candidate
 from dclm_spark.evaluate.results import EvaluateSettings
 from dclm_spark.evaluate.runner import (
     evaluate,
@@ -12,6 +16,7 @@ from dclm_spark.evaluate.runner import (
     read_run,
     sampled_rows,
 )
+from dclm_spark.evaluate.scoring import TokenScores
 from dclm_spark.evaluate.tasks import TASK_BY_LABEL, Task, select_tasks
 from tests.dclm_spark.evaluate.fakes import LengthScorer, loaded, write_small_suite
 
@@ -68,6 +73,40 @@ def test_a_finished_task_is_not_scored_again(
     assert first["aggregates"] == second["aggregates"]
     resumed = [line for line in caplog.messages if line.endswith("already scored")]
     assert len(resumed) == len(second["tasks"]) - 1
+
+
+class StoppedError(Exception):
+    """Stands for a lost machine."""
+
+
+@dataclass
+class StoppingScorer(LengthScorer):
+    """Scores so many calls."""
+
+    calls_left: int = 3
+
+    def score(self, candidates: Sequence[Candidate]) -> list[TokenScores]:
+        if self.calls == self.calls_left:
+            raise StoppedError
+        return super().score(candidates)
+
+
+def test_a_task_goes_on_in_the_middle(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "WINDOW_ITEMS", 2)
+    settings = EvaluateSettings(data=str(data))
+    copa = select_tasks("copa")
+    stopping = StoppingScorer("1")
+    with pytest.raises(StoppedError):
+        evaluate(loaded(stopping), copa, tmp_path / "out", settings)
+    scorer = LengthScorer("1")
+    summary = evaluate(loaded(scorer), copa, tmp_path / "out", settings)
+    assert (stopping.calls, scorer.calls) == (3, 1)
+    whole = evaluate(loaded(LengthScorer("1")), copa, tmp_path / "whole", settings)
+    assert read_run(tmp_path / "out") == read_run(tmp_path / "whole")
+    assert summary["aggregates"] == whole["aggregates"]
+    assert [file.name for file in (tmp_path / "out/tasks").iterdir()] == ["copa.json"]
 
 
 def test_another_model_is_scored_anew(data: Path, tmp_path: Path) -> None:
