@@ -30,6 +30,8 @@ LOGGER = logging.getLogger("dclm_spark")
 
 # Raised when a change of code changes records, so that old ones are not resumed.
 RECORDS_VERSION = 1
+# What a stopped run may lose, and how often it says where it is.
+SAVE_SECONDS = 60.0
 
 
 def evaluate(
@@ -140,7 +142,7 @@ def _score(
 ) -> list[dict[str, Any]]:
     """Score `rows`, but for the windows of rows that a stopped run has left in `unfinished`."""
     records = _left_behind(unfinished, key)
-    label = prompts.task.label
+    label, saved = prompts.task.label, time.monotonic()
     with tqdm(
         desc=label, total=len(rows), initial=len(records), leave=False, disable=None
     ) as progress:
@@ -149,9 +151,10 @@ def _score(
             for record in score_rows(model.scorer, prompts, window, settings.batch_tokens):
                 records.append(record)
                 progress.update()
-            if len(records) < len(rows):
+            if len(records) < len(rows) and time.monotonic() - saved >= SAVE_SECONDS:
                 write_atomically(unfinished, json.dumps({"key": key, "records": records}))
                 LOGGER.info("%s: %d of %d rows", label, len(records), len(rows))
+                saved = time.monotonic()
     return records
 
 

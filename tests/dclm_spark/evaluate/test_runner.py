@@ -95,6 +95,7 @@ def test_a_task_goes_on_in_the_middle(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "WINDOW_ITEMS", 2)
+    monkeypatch.setattr(runner, "SAVE_SECONDS", 0.0)
     settings = EvaluateSettings(data=str(data))
     copa = select_tasks("copa")
     stopping = StoppingScorer("1")
