@@ -48,8 +48,8 @@ from udfs.judged_batch import (
     IdentifyLanguage,
     JudgedBatch,
     Step,
-    fail_outside,
     limit_language,
+    limit_lengths,
     measure_language,
     ratio,
 )
@@ -200,12 +200,7 @@ def _measure_quality(batch: JudgedBatch, stop_words: tuple[str, ...], short_line
 
 
 def _limit_quality(batch: JudgedBatch, limits: "HeuristicSettings") -> None:
-    for rule, signal, least, most in (
-        ("page_length", "num_words", limits.min_words, limits.max_words),
-        ("mean_word_length", "mean_word_length", limits.min_mean_word_length,
-         limits.max_mean_word_length),
-    ):  # fmt: skip
-        fail_outside(batch, rule, batch.signal(signal), least, most)
+    limit_lengths(batch, limits)
     _limit_above(batch, "hash_symbols", "hash_ratio", limits.max_symbol_ratio)
     _limit_above(batch, "ellipses", "ellipsis_ratio", limits.max_symbol_ratio)
     _limit_above(batch, "bullet_lines", "bullet_line_fraction", limits.max_bullet_line_fraction)

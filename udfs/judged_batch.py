@@ -7,7 +7,7 @@ can be judged again by other limits.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from udfs.columns import Bytes, Offsets, string_column, utf8_buffers
+
+if TYPE_CHECKING:
+    from udfs.heuristics import HeuristicSettings
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -164,11 +167,17 @@ def ratio(numerator: npt.NDArray[np.int64], denominator: npt.NDArray[np.int64]) 
     return quotients
 
 
-def fail_outside(batch: JudgedBatch, rule: str, value: Floats, least: float, most: float) -> None:
-    """Name `rule` where `value` is below `least` or above `most`."""
-    # NaN, the mean of nothing, fails too.
-    failed = ~((value >= least) & (value <= most))
-    batch.fail(rule, failed, value, np.where(value > most, most, least))
+def limit_lengths(batch: JudgedBatch, limits: "HeuristicSettings") -> None:
+    """Limit the words of a page and their mean length, as Gopher's rules do."""
+    for rule, signal, least, most in (
+        ("page_length", "num_words", limits.min_words, limits.max_words),
+        ("mean_word_length", "mean_word_length", limits.min_mean_word_length,
+         limits.max_mean_word_length),
+    ):  # fmt: skip
+        value = batch.signal(signal)
+        # NaN, the mean of nothing, fails too.
+        failed = ~((value >= least) & (value <= most))
+        batch.fail(rule, failed, value, np.where(value > most, most, least))
 
 
 def measure_language(batch: JudgedBatch, identify_language: IdentifyLanguage) -> None:

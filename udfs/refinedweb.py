@@ -15,8 +15,8 @@ from udfs.judged_batch import (
     IdentifyLanguage,
     JudgedBatch,
     Step,
-    fail_outside,
     limit_language,
+    limit_lengths,
     measure_language,
     ratio,
 )
@@ -193,12 +193,7 @@ def _measure_words_and_lines(batch: JudgedBatch, settings: "HeuristicSettings") 
 
 def _limit_words_and_lines(batch: JudgedBatch, settings: "HeuristicSettings") -> None:
     """Do steps 10 to 16."""
-    for rule, signal, least, most in (
-        ("page_length", "num_words", settings.min_words, settings.max_words),
-        ("mean_word_length", "mean_word_length", settings.min_mean_word_length,
-         settings.max_mean_word_length),
-    ):  # fmt: skip
-        fail_outside(batch, rule, batch.signal(signal), least, most)
+    limit_lengths(batch, settings)
     symbols, limit = batch.signal("symbol_ratio"), settings.max_symbol_ratio
     batch.fail("symbol_ratio", symbols > limit, symbols, limit)
     for kind, limit in (
