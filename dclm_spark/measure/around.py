@@ -4,17 +4,22 @@ import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+
+from pyspark.sql import SparkSession
 
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.curation import curate
 from dclm_spark.measure.clock import Timing, seconds_of, tree_cpu_seconds
 from dclm_spark.measure.inputs import Models
+from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.session import spark_session
 from udfs.curation import CurationSettings, InputUnit, curate_file
 
-# Times the input: what does not grow with it, such as starting a job, tells apart.
-COPIES = (1, 4, 16)
+# Times the input, and passes to take the mean of, as ten seconds say little on a shared machine.
+# What does not grow with the input, such as starting a job, tells the sizes apart.
+COPIES = ((1, 4), (4, 1), (16, 1))
 
 
 def measure_spark(
@@ -27,25 +32,36 @@ def measure_spark(
     """
     spark = spark_session("measure_throughput", master)
     processes = spark.sparkContext.defaultParallelism
+    found = []
     try:
-        found = []
-        for copies in COPIES:
+        for copies, passes in COPIES:
             inputs = [copied(file, copy) for copy in range(copies) for file in files]
-            below = folder / f"copies-{copies}"
-            bare = _bare_seconds(inputs, models.curation, below / "bare", processes)
-            # Workers that were idle for a minute have ended.
-            curate(spark, files, models.recipe, str(below / "warm-up"))
-            start = tree_cpu_seconds()
-            curate(spark, inputs, models.recipe, str(below / "spark"))
-            spent = tree_cpu_seconds() - start
-            timings = [
-                Timing(name=name, cpu_seconds=seconds, documents=documents * copies, size_bytes=0)
-                for name, seconds in (("bare", bare), (f"in Spark, {master}", spent))
-            ]
-            found.append((copies, timings[0], timings[1]))
+            bare = in_spark = 0.0
+            for number in range(passes):
+                below = folder / f"copies-{copies}-{number}"
+                bare += _bare_seconds(inputs, models.curation, below / "bare", processes)
+                # Workers that were idle for a minute have ended.
+                curate(spark, files, models.recipe, str(below / "warm-up"))
+                in_spark += _spark_seconds(spark, inputs, models.recipe, below / "spark")
+            timing = partial(Timing, documents=documents * copies, size_bytes=0)
+            found.append(
+                (
+                    copies,
+                    timing(name="bare", cpu_seconds=bare / passes),
+                    timing(name=f"in Spark, {master}", cpu_seconds=in_spark / passes),
+                )
+            )
     finally:
         spark.stop()
     return found
+
+
+def _spark_seconds(
+    spark: SparkSession, files: Sequence[InputFile], recipe: Recipe, folder: Path
+) -> float:
+    start = tree_cpu_seconds()
+    curate(spark, files, recipe, str(folder))
+    return tree_cpu_seconds() - start
 
 
 def _bare_seconds(
