@@ -5,10 +5,13 @@ from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from udfs.parquet_files import read_table
+
+_TASK = "task"
 
 
 def spark_schema(schema: pa.Schema) -> StructType:
@@ -26,9 +29,16 @@ def work_frame(
 
     With `max_tasks`, no more partitions than that, which share the rows evenly.
     """
-    data = [tuple(row[name] for name in schema.names) for row in rows]
-    frame = spark.createDataFrame(data, spark_schema(schema))
-    return frame.repartition(max(min(len(data), max_tasks or len(data)), 1))
+    num_tasks = max(min(len(rows), max_tasks or len(rows)), 1)
+    data = [
+        (index % num_tasks, *(row[name] for name in schema.names)) for index, row in enumerate(rows)
+    ]
+    numbered = pa.schema([(_TASK, pa.int64()), *schema])
+    work = F.broadcast(spark.createDataFrame(data, spark_schema(numbered)))
+    # A range has as many rows in each partition. repartition() gives some tasks several rows and
+    # others none, as each of its sources deals from a random place on.
+    tasks = spark.range(0, num_tasks, 1, num_tasks).withColumnRenamed("id", _TASK)
+    return tasks.join(work, _TASK).select(*schema.names)
 
 
 def read_files(
