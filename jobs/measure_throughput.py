@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--lists", help="folder with the URL lists, named as DCLM names them")
     parser.add_argument("--tokenizer", help="a tokenizer.json")
     parser.add_argument("--quality-model", help="a fastText model with the labels hq and cc")
+    parser.add_argument("--language-model", help="such as lid.176.bin; default: lid.176.ftz")
     parser.add_argument("--limit", type=int, metavar="PAGES", help="take only the first pages")
     parser.add_argument("--peers", metavar="PYTHON", help="a Python with datatrove or with uniseg")
     parser.add_argument("--spark", metavar="MASTER", help="also measure Spark, such as local[2]")

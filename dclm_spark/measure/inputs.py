@@ -44,22 +44,29 @@ class Models:
     tokenizer: str | None
 
 
-def load_models(lists: str | None, tokenizer: str | None, quality_model: str | None) -> Models:
+def load_models(
+    lists: str | None,
+    tokenizer: str | None,
+    quality_model: str | None,
+    language_model: str | None = None,
+) -> Models:
     """Load what the chain needs; `lists` is a folder with the files of LIST_FILES."""
     recipe = load_recipe("dclm_baseline", [])
+    if language_model is not None:
+        recipe = replace(recipe, language_model=FileReference(uri=language_model))
     if lists is not None:
         recipe = replace(recipe, url_lists=_references(lists))
     if tokenizer is not None:
         tokens = replace(recipe.tokens.tokenizer, uri=tokenizer)
         recipe = replace(recipe, tokens=replace(recipe.tokens, tokenizer=tokens))
     curation = curation_settings(recipe)
-    language_model = fetch(*curation.language_model)
+    language = fetch(*curation.language_model)
     return Models(
         recipe=recipe,
         curation=curation,
         lists=load_url_lists(**{name: str(fetch(uri)) for name, uri, _ in curation.url_lists}),
-        identify=LanguageIdentifier(language_model, recipe.quirks),
-        language_model=language_model,
+        identify=LanguageIdentifier(language, recipe.quirks),
+        language_model=language,
         quality=QualityModel(fetch(quality_model)) if quality_model else None,
         quality_model=quality_model,
         encoder=load_encoder(recipe.tokens.tokenizer) if tokenizer else None,

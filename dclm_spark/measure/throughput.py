@@ -56,6 +56,8 @@ class MeasureSettings:
     lists: str | None = None
     tokenizer: str | None = None
     quality_model: str | None = None
+    # A fastText model in place of the recipe's lid.176.ftz.
+    language_model: str | None = None
     # Pages to take from the beginning of the input; None: all.
     limit: int | None = None
     peers: str | None = None
@@ -99,7 +101,9 @@ def measure(settings: MeasureSettings) -> Measured:
     if not files:
         raise InputError(f"--input {settings.input}: it names no WARC file")
     missing = {} if settings.peers is None else missing_packages(settings.peers)
-    models = load_models(settings.lists, settings.tokenizer, settings.quality_model)
+    models = load_models(
+        settings.lists, settings.tokenizer, settings.quality_model, settings.language_model
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if settings.limit is not None:
