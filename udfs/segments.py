@@ -19,10 +19,12 @@ from udfs.byte_masks import (
 )
 from udfs.columns import Bytes, Offsets
 from udfs.read_only import read_only
-from udfs.word_breaks import segment_end, word_table
+from udfs.word_breaks import WHITE, entry_at, segment_end, word_table
 
 # Ends that `segment_ends` must have room for: a block has 62 and the one behind.
 MOST_AT_ONCE = BLOCK
+# Room for so many stays in the cache.
+ENDS_AT_A_TIME = 1024
 _NEWLINE, _RETURN, _BLANK, _QUOTE, _COMMA, _DOT, _COLON = 10, 13, 32, 39, 44, 46, 58
 _DIGIT_0, _SEMICOLON, _UNDERSCORE, _LETTER_A = 48, 59, 95, 97
 
@@ -102,6 +104,19 @@ def segment_ends(data, position, end, table, ends):
         ends[count] = position
         count += 1
     return count
+
+
+@njit(cache=True, nogil=True)
+def is_white(data, start, end, table):
+    """Return whether the segment data[start:end] is of White_Space characters alone."""
+    if _BLANK < data[start] < 0x80:
+        return False
+    while start < end:
+        entry, width = entry_at(data, start, table)
+        if entry & WHITE == 0:
+            return False
+        start += width
+    return True
 
 
 @njit(cache=True, nogil=True)

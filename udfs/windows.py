@@ -12,8 +12,8 @@ from udfs.byte_copies import append
 from udfs.byte_masks import count_byte
 from udfs.columns import Bytes, Offsets
 from udfs.hashing import Hashes, hash_runs, leading_factor, token_hash
-from udfs.segments import segment_ends
-from udfs.word_breaks import WHITE, WordTable, entry_at
+from udfs.segments import ENDS_AT_A_TIME, is_white, segment_ends
+from udfs.word_breaks import WordTable
 
 Counts = npt.NDArray[np.int64]
 
@@ -22,21 +22,6 @@ END, TOKENS, NGRAMS_END, CONTAINED, KEPT = range(5)
 WINDOW_COLUMNS = 5
 NEWLINE = 10
 _CARRIAGE_RETURN = 13
-_BLANK = 32
-# Ends of segments at a time, which stay in the cache.
-_ENDS = 1024
-
-
-@njit(cache=True, nogil=True)
-def _is_white(data: Bytes, start: int, end: int, table: WordTable) -> bool:
-    if _BLANK < data[start] < 0x80:
-        return False
-    while start < end:
-        entry, width = entry_at(data, start, table)
-        if entry & WHITE == 0:
-            return False
-        start += width
-    return True
 
 
 @njit(cache=True, nogil=True)
@@ -63,7 +48,7 @@ def count_window_ngrams(
 ) -> Counts:
     """Return the n-grams of each document, without their hashes; `data` as for cut_document."""
     counts = np.zeros(len(offsets) - 1, np.int64)
-    ends = np.empty(_ENDS, np.int64)
+    ends = np.empty(ENDS_AT_A_TIME, np.int64)
     for document in range(len(counts)):
         tokens = 0
         position, end = offsets[document], offsets[document + 1]
@@ -72,7 +57,7 @@ def count_window_ngrams(
                 if _newline_in(data, position, stop) >= 0:
                     counts[document] += ngrams_in(tokens, min_ngram, max_ngram)
                     tokens = 0
-                elif not _is_white(data, position, stop, table):
+                elif not is_white(data, position, stop, table):
                     tokens += 1
                 position = stop
         counts[document] += ngrams_in(tokens, min_ngram, max_ngram)
@@ -122,7 +107,7 @@ def cut_document(
     num_tokens = 0
     window_start = start
     position = start
-    ends = np.empty(_ENDS, np.int64)
+    ends = np.empty(ENDS_AT_A_TIME, np.int64)
     while position < end:
         for stop in ends[: segment_ends(data, position, end, table, ends)]:
             newline = _newline_in(data, position, stop)
@@ -134,7 +119,7 @@ def cut_document(
                 window += 1
                 num_tokens = 0
                 window_start = newline
-            elif newline < 0 and not _is_white(data, position, stop, table):
+            elif newline < 0 and not is_white(data, position, stop, table):
                 tokens[num_tokens] = token_hash(data, position, stop, seed)
                 num_tokens += 1
             position = stop

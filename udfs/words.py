@@ -12,10 +12,9 @@ from udfs.byte_masks import readable_blocks
 from udfs.code_points import SPACE, WORD, character_properties
 from udfs.columns import Bytes, Offsets
 from udfs.read_only import read_only
-from udfs.segments import segment_ends
+from udfs.segments import ENDS_AT_A_TIME, is_white, segment_ends
 from udfs.word_breaks import (
     ALPHANUMERIC,
-    WHITE,
     entry_at,
     word_table,
 )
@@ -39,9 +38,6 @@ __all__ = [
 ]  # fmt: skip
 
 WORD_KINDS = ("not_space", "alphanumeric")
-_BLANK = 0x20
-# Ends of segments at a time, which stay in the cache.
-_ENDS = 1024
 _FEWEST_SLOT_BITS = 8
 
 StopWordTable = tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], np.uint64, np.uint64, int]
@@ -65,35 +61,25 @@ def word_spans(
 
 
 @njit(cache=True, nogil=True)
-def _is_white(data, position, end, table):  # type: ignore[no-untyped-def]
-    while position < end:
-        entry, width = entry_at(data, position, table)
-        if not entry & WHITE:
-            return False
-        position += width
-    return True
-
-
-@njit(cache=True, nogil=True)
 def _is_word(data, start, stop, alphanumeric, table):  # type: ignore[no-untyped-def]
     if alphanumeric:
         entry, _ = entry_at(data, start, table)
         return entry & ALPHANUMERIC != 0
-    return _BLANK < data[start] < 0x80 or not _is_white(data, start, stop, table)
+    return not is_white(data, start, stop, table)
 
 
 @njit(cache=True, nogil=True)
 def _word_spans(data, offsets, alphanumeric, table):  # type: ignore[no-untyped-def]
     num_texts = offsets.size - 1
-    starts = np.empty((offsets[num_texts] - offsets[0]) // 4 + _ENDS, np.int64)
+    starts = np.empty((offsets[num_texts] - offsets[0]) // 4 + ENDS_AT_A_TIME, np.int64)
     ends = np.empty(starts.size, np.int64)
     word_offsets = np.zeros(num_texts + 1, np.int64)
-    found = np.empty(_ENDS, np.int64)
+    found = np.empty(ENDS_AT_A_TIME, np.int64)
     count = 0
     for text in range(num_texts):
         position, end = offsets[text], offsets[text + 1]
         while position < end:
-            if count + _ENDS > starts.size:
+            if count + ENDS_AT_A_TIME > starts.size:
                 starts = np.concatenate((starts, np.empty(starts.size, np.int64)))
                 ends = np.concatenate((ends, np.empty(ends.size, np.int64)))
             for stop in found[: segment_ends(data, position, end, table, found)]:
