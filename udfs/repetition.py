@@ -29,7 +29,7 @@ FRACTIONS = (
 )
 _LARGEST_TOP_NGRAM, _LARGEST_NGRAM = 4, 10
 _BASE = np.uint64(0x9E3779B97F4A7C15)
-# Bytes of the filter of pairs for each of them.
+# Bytes of the filter of pairs for each slot of their table, which lends it its memory.
 _FILTER_SPACE = 4
 
 
@@ -154,7 +154,9 @@ def _repetition_fractions(data, offsets, table, properties, first_counts):  # ty
     lines, paragraphs = np.empty((most, 2), np.int64), np.empty((most, 2), np.int64)
     keys, slots = np.empty(most, np.uint64), np.empty(table_size(most), np.int32)
     places, firsts = np.empty(most, np.int32), np.empty(most, np.int32)
-    counts, seen = np.empty(most, np.int32), np.empty(table_size(most) * _FILTER_SPACE, np.uint8)
+    counts = np.empty(most, np.int32)
+    # Pairs are filtered before any are looked up: one memory serves both, a byte of 4 a slot.
+    seen = slots.view(np.uint8)
     for text in range(num_texts):
         start, end = offsets[text], offsets[text + 1]
         found = find_segments(data, start, end, properties, lines, paragraphs)
