@@ -30,11 +30,9 @@ def work_frame(
     With `max_tasks`, no more partitions than that, which share the rows evenly.
     """
     num_tasks = max(min(len(rows), max_tasks or len(rows)), 1)
-    data = [
-        (index % num_tasks, *(row[name] for name in schema.names)) for index, row in enumerate(rows)
-    ]
-    numbered = pa.schema([(_TASK, pa.int64()), *schema])
-    work = F.broadcast(spark.createDataFrame(data, spark_schema(numbered)))
+    places = pa.array([index % num_tasks for index in range(len(rows))], pa.int64())
+    table = pa.Table.from_pylist(list(rows), schema=schema).append_column(_TASK, places)
+    work = F.broadcast(spark.createDataFrame(table))
     # A range has as many rows in each partition. repartition() gives some tasks several rows and
     # others none, as each of its sources deals from a random place on.
     tasks = spark.range(0, num_tasks, 1, num_tasks).withColumnRenamed("id", _TASK)
