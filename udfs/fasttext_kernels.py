@@ -30,6 +30,8 @@ LABEL_PREFIX = np.frombuffer(b"__label__", np.uint8)
 LONGEST_CACHED_WORD_BYTES = 48
 # An entry of the cache's table: the hash without its low bits, which are the row plus 1.
 CACHE_ROW_BITS = np.uint64((1 << 20) - 1)
+# Slots that a word may lie in: a cache line of them.
+CACHE_WAYS = 8
 # Words looked up together: few enough to stay in the first-level cache.
 BLOCK_WORDS = 512
 
@@ -253,12 +255,13 @@ def _add_spelled_word(
 @njit(cache=True, nogil=True)
 def _cached_row(table, hash64):
     """Return the row of a word that the cache holds, else -1."""
-    slot = _slot(hash64, np.uint64(table.size - 1))
-    if table[slot] ^ hash64 > CACHE_ROW_BITS:
-        slot ^= 1
-        if table[slot] ^ hash64 > CACHE_ROW_BITS:
-            return np.int64(-1)
-    return np.int64(table[slot] & CACHE_ROW_BITS) - 1
+    first = _slot(hash64, np.uint64(table.size - CACHE_WAYS))
+    found = np.uint64(0)
+    # Without a branch on where it is: a wrong guess would wait for memory.
+    for way in range(CACHE_WAYS):
+        entry = table[first + way]
+        found |= entry & (np.uint64(0) - np.uint64(entry ^ hash64 <= CACHE_ROW_BITS))
+    return np.int64(found & CACHE_ROW_BITS) - 1
 
 
 @njit(cache=True, nogil=True)
@@ -284,12 +287,16 @@ def _is_new(sightings, cache_state, hash64):
 def _claim_row(table, owners, cache_state, hash64):
     """Return the row where a word's sum may lie from now on.
 
-    A word may lie in two slots. Rows are taken in the order of first use, so that frequent words
-    share few pages of memory, and then again from the first on; where both slots are taken, the
-    word of one gives way.
+    A word may lie in any slot of a cache line. Rows are taken in the order of first use, so that
+    frequent words share few pages of memory, and then again from the first on; where all slots
+    are taken, the word of one gives way.
     """
-    home = _slot(hash64, np.uint64(table.size - 1))
-    slot = home if table[home] == 0 or table[home ^ 1] != 0 else home ^ 1
+    first = _slot(hash64, np.uint64(table.size - CACHE_WAYS))
+    slot = first + np.int64(hash64 >> np.uint64(40)) % CACHE_WAYS
+    for way in range(CACHE_WAYS):
+        if table[first + way] == 0:
+            slot = first + way
+            break
     row = np.int64(table[slot] & CACHE_ROW_BITS) - 1
     if row < 0:
         row = cache_state[0]

@@ -170,19 +170,23 @@ def _word_cache(rows: int, width: int) -> tuple[npt.NDArray[np.generic], ...]:
     """Return an empty cache: hash table, slot of each row, bits of words met once, state of both,
     count and sum of each row.
 
-    A sum of 16 numbers begins where a cache line does.
+    A sum of 16 numbers begins where a cache line does, and so do 8 slots of the table.
     """
-    memory = np.zeros(rows * width * 4 + _CACHE_LINE_SIZE_BYTES, np.uint8)
-    start = -memory.ctypes.data % _CACHE_LINE_SIZE_BYTES
-    sums = memory[start : start + rows * width * 4].view(np.float32).reshape(rows, width)
+    sums = _aligned_zeros(rows * width * 4).view(np.float32).reshape(rows, width)
     return (
-        np.zeros(2 * rows, np.uint64),
+        _aligned_zeros(max(16 * rows, _CACHE_LINE_SIZE_BYTES)).view(np.uint64),
         np.zeros(rows - 1, np.int32),
         np.zeros(rows, np.uint8),
         np.zeros(2, np.int64),
         np.zeros(rows, np.uint16),
         sums,
     )
+
+
+def _aligned_zeros(size_bytes: int) -> ByteClass:
+    memory = np.zeros(size_bytes + _CACHE_LINE_SIZE_BYTES, np.uint8)
+    start = -memory.ctypes.data % _CACHE_LINE_SIZE_BYTES
+    return memory[start : start + size_bytes]
 
 
 def _index_dictionary(
