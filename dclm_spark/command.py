@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from dclm_spark.errors import BalanceError, StageError
 
@@ -24,6 +25,31 @@ def add_recipe_arguments(parser: argparse.ArgumentParser, default: str = "dclm_b
         metavar="KEY=VALUE",
         help="change one value of the recipe, for example deduplication.shards=10 (repeatable)",
     )
+
+
+def add_model_arguments(
+    parser: argparse.ArgumentParser,
+) -> Callable[[argparse.Namespace], dict[str, Any]]:
+    """Add how the models of a ranking are trained and measured.
+
+    Returns what makes the fields of `rank.models.ModelSettings` of parsed arguments.
+    """
+    add = parser.add_argument
+    add("--output", required=True, help="local folder of the ranking; finished runs are skipped")
+    add("--scale", default="tiny", help="name of a scale of jobs/train_model.py")
+    add("--seeds", type=int, default=3, help="models per recipe")
+    add("--tokens", type=int, help="budget of every model; default: the scale's")
+    add("--train", action="append", default=[], help="training KEY=VALUE")
+    add("--tasks", default="", help="core, extended, mmlu or labels; needs --data")
+    add("--data", default="", help="folder or URI with the tasks' files")
+    add("--rows-per-task", type=int, help="score at most so many rows of a task")
+    add("--only", metavar="RECIPE/SEED", help="do one row again, from nothing")
+    return _model_settings
+
+
+def _model_settings(given: argparse.Namespace) -> dict[str, Any]:
+    names = ("output", "scale", "seeds", "tokens", "tasks", "data", "rows_per_task", "only")
+    return {name: getattr(given, name) for name in names} | {"training": tuple(given.train)}
 
 
 def run_command(main: Callable[[], None]) -> None:

@@ -226,5 +226,5 @@ def write_atomically(file: Path, text: str) -> None:
     """Write `text` so that a reader sees either nothing or all of it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}")
-    partial.write_text(text)
+    partial.write_text(text, "utf-8")
     partial.replace(file)

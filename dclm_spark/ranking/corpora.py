@@ -1,7 +1,7 @@
 """One corpus for each recipe, without computing twice what two recipes have in common."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from dclm_spark.curation import curation_settings, key_settings
 from dclm_spark.errors import InputError
 from dclm_spark.pipeline import Place, RunOutput, build_baseline, stages_below, write_corpus
 from dclm_spark.quality.score import SCORES
+from dclm_spark.rank.prepared import Corpus, keep_tokenizer
 from dclm_spark.recipes.recipe import QualitySettings, Recipe, recipe_hash
 from dclm_spark.run.manifests import StageOutput, Unit, unit_key
 from dclm_spark.run.stage import run_units
@@ -31,22 +32,6 @@ DUPLICATED = "duplicated data"
 # The corpus of the duplicated-data control is this part of a recipe's shards, read again.
 DUPLICATED_PART = 8
 _SHUFFLE_SEED = 97
-
-
-@dataclass(frozen=True, kw_only=True)
-class Corpus:
-    """What one row group of the leaderboard is trained on; `manifest` is the trainer's contract.
-
-    `control` is empty for a recipe; `shard_part` above 1 keeps one shard in so many.
-    """
-
-    name: str
-    recipe: Recipe
-    recipe_hash: str
-    manifest: str
-    num_tokens: int
-    control: str = ""
-    shard_part: int = 1
 
 
 def shared_places(recipe: Recipe, output: str) -> Place:
@@ -87,16 +72,20 @@ def build_corpus(
         place=shared_places(recipe, output),
         scored=scored,
     )
-    return _corpus(recipe, run.shards.directory, run.shard_manifest), run
+    return _corpus(recipe, run.shards.directory, run.shard_manifest, output), run
 
 
-def _corpus(recipe: Recipe, shards: str, manifest: dict[str, Any], control: str = "") -> Corpus:
+def _corpus(
+    recipe: Recipe, shards: str, manifest: dict[str, Any], output: str, control: str = ""
+) -> Corpus:
+    tokenizer = recipe.tokens.tokenizer
     return Corpus(
         name=recipe.name,
-        recipe=recipe,
         recipe_hash=recipe_hash(recipe),
         manifest=storage.join(shards, "manifest.json"),
         num_tokens=int(manifest["num_tokens"]),
+        tokenizer=tokenizer.uri,
+        tokenizer_file=keep_tokenizer(output, tokenizer.uri, tokenizer.sha256),
         control=control,
     )
 
@@ -118,16 +107,14 @@ def shuffled_corpus(spark: SparkSession, recipe: Recipe, run: RunOutput, output:
     _, shards, manifest = write_corpus(
         spark, control, run.candidates, scores, control.quality.threshold, place
     )
-    return _corpus(control, shards.directory, manifest, SHUFFLED)
+    return _corpus(control, shards.directory, manifest, output, SHUFFLED)
 
 
 def duplicated_corpus(corpus: Corpus) -> Corpus:
     """Return one shard in `DUPLICATED_PART` of `corpus`, to be read until the budget is spent."""
-    name = f"{corpus.name}-duplicated"
     return replace(
         corpus,
-        name=name,
-        recipe=replace(corpus.recipe, name=name),
+        name=f"{corpus.name}-duplicated",
         num_tokens=corpus.num_tokens // DUPLICATED_PART,
         control=DUPLICATED,
         shard_part=DUPLICATED_PART,

@@ -21,18 +21,6 @@ SAMPLE_QUALITY_THRESHOLD = 0.5
 # Most pages that pass heuristics are low-quality, as on the web; else there is little to filter.
 SAMPLE_CHATTER_SHARE = 0.6
 SAMPLE_PAGES = 1000
-# Less than any corpus has, but several passes over the part that is read again.
-SAMPLE_TOKENS = 147_456
-# What the scale `tiny` becomes: with so few tokens, many small steps tell corpora apart best.
-SAMPLE_TRAINING = (
-    f"tokens={SAMPLE_TOKENS}",
-    "model.sequence_length=256",
-    "model.num_layers=2",
-    "batch_sequences=2",
-    "micro_batch_sequences=2",
-    "loss_chunk_tokens=null",
-    "checkpoint.interval_steps=1000",
-)
 
 
 def sample_crawl(folder: Path, num_pages: int) -> SampleCrawl:

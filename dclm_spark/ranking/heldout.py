@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from dclm_spark.decontamination import DecontaminationSettings, write_index
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.bits_per_byte import read_texts
 from dclm_spark.evaluate.runner import heldout_name, write_atomically
+from dclm_spark.rank.prepared import CleanTexts
 from dclm_spark.run.manifests import StageOutput
 from dclm_spark.run.tables import read_files
 from udfs.cache import fetch
@@ -28,23 +28,6 @@ LOGGER = logging.getLogger("dclm_spark")
 CLEAN_BELOW = 0.2
 _TEXTS = pa.schema([pa.field("text", pa.string())])
 _FOUND = pa.schema([pa.field("ngram", pa.int64())])
-
-
-@dataclass(frozen=True, kw_only=True)
-class CleanTexts:
-    """A file of held-out texts without those that the pool holds, `num_left_out` of `num_texts`."""
-
-    uri: str
-    num_texts: int
-    num_left_out: int
-
-    @property
-    def conclusion(self) -> str:
-        """Return what the leaderboard says of it."""
-        return (
-            f"held-out {heldout_name(self.uri)}: {self.num_left_out} of {self.num_texts} texts "
-            f"left out for standing in the pool (a fifth of their {NGRAM_WORDS}-word runs or more)."
-        )
 
 
 def clean_heldout(
@@ -70,7 +53,10 @@ def clean_heldout(
     left_out = json.loads(report.read_text())["left_out"]
     return [
         CleanTexts(
-            uri=str(folder / f"{name}.jsonl"), num_texts=len(rows), num_left_out=left_out[name]
+            uri=str(folder / f"{name}.jsonl"),
+            num_texts=len(rows),
+            num_left_out=left_out[name],
+            ngram_words=NGRAM_WORDS,
         )
         for name, rows in texts.items()
     ]

@@ -3,16 +3,15 @@
 import hashlib
 import json
 import platform
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.recipes.recipe import Recipe, recipe_hash
 from dclm_spark.run.manifests import code_version
 from dclm_spark.settings import to_yaml
+from dclm_spark.source_commit import source_commit
 from udfs import storage
 from udfs.resuming import without_secrets
 
@@ -48,7 +47,7 @@ def run_identity(recipe: Recipe, files: Sequence[InputFile]) -> RunIdentity:
         recipe_hash=recipe_hash(recipe),
         input_hash=hashlib.sha256(listing.encode()).hexdigest()[:16],
         code_version=code_version(),
-        commit=_commit(),
+        commit=source_commit(),
         versions=_versions(),
     )
 
@@ -79,13 +78,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _commit() -> str:
-    """Return the git commit of the sources, or "unknown" for an installed package."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return done.stdout.strip()

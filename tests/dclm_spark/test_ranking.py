@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from dclm_spark.errors import InputError, SettingError
+from dclm_spark.rank import planted
 from dclm_spark.rank.records import DatasetRecord, EvaluationRecord, read_records
-from dclm_spark.ranking import planted
+from dclm_spark.rank.runs import fitted
 from dclm_spark.ranking.corpora import DUPLICATED, SHUFFLED, shared_places
 from dclm_spark.ranking.rank import RankSettings, rank_recipes
-from dclm_spark.ranking.runs import fitted
 from dclm_spark.recipes import load_recipe
 from dclm_spark.train.scales import scale
 

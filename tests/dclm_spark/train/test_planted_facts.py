@@ -12,7 +12,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from dclm_spark.evaluate.models import load_model
-from dclm_spark.ranking.planted import score_facts
+from dclm_spark.rank.planted import score_facts
 from dclm_spark.sample.facts import Fact, make_facts
 from dclm_spark.sample.prose import article
 from dclm_spark.train.export import write_folder

@@ -13,7 +13,7 @@ from dclm_spark.rank.records import (
     record_uuid,
     write_record,
 )
-from dclm_spark.ranking.runs import RankedRun, model_configuration, run_facts
+from dclm_spark.rank.runs import RankedRun, model_configuration, run_facts
 from dclm_spark.train.settings import to_mapping
 
 
@@ -63,7 +63,7 @@ def _dataset(run: RankedRun) -> DatasetRecord:
         dataset_url=str(Path(corpus.manifest).parent),
         manifest_url=corpus.manifest,
         is_tokenized=True,
-        tokenizer=corpus.recipe.tokens.tokenizer.uri,
+        tokenizer=corpus.tokenizer,
         num_tokens=corpus.num_tokens,
         commit=run_facts(run)["commit"],
         recipe_hash=corpus.recipe_hash,

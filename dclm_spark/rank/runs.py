@@ -14,15 +14,16 @@ from dclm_spark.evaluate.models import load_model
 from dclm_spark.evaluate.results import EvaluateSettings
 from dclm_spark.evaluate.runner import (
     evaluate,
+    heldout_name,
     read_heldout,
     write_atomically,
 )
 from dclm_spark.evaluate.tasks import Task
-from dclm_spark.ranking.corpora import Corpus
-from dclm_spark.ranking.planted import ANSWERS, score_facts
-from dclm_spark.run.identity import run_identity
+from dclm_spark.rank.planted import ANSWERS, score_facts
+from dclm_spark.rank.prepared import Corpus
 from dclm_spark.sample.facts import Fact
 from dclm_spark.settings import settings_hash
+from dclm_spark.source_commit import source_commit
 from dclm_spark.train.loop import train
 from dclm_spark.train.scales import TrainSettings
 from dclm_spark.train.settings import to_mapping
@@ -86,10 +87,12 @@ def ranked_run(
     facts = read_manifest(str(manifest))
     settings = replace(fitted(settings, facts.sequence_length, None), seed=seed)
     settings = replace(settings, data=replace(settings.data, passes=_passes(facts, settings)))
+    # Texts count by name and content, so that a ranking which was moved goes on.
+    texts = [(heldout_name(uri), _digest(uri)) for uri in measurement.heldout]
+    measured = asdict(measurement) | {"heldout": texts}
     key = settings_hash(
-        [facts.fingerprint, facts.tokenizer_sha256, to_mapping(settings), asdict(measurement),
-         [_digest(uri) for uri in measurement.heldout]]
-    )  # fmt: skip
+        [facts.fingerprint, facts.tokenizer_sha256, to_mapping(settings), measured]
+    )
     return RankedRun(
         corpus=replace(corpus, manifest=str(manifest)),
         seed=seed,
@@ -147,7 +150,7 @@ def train_and_measure(run: RankedRun, measurement: Measurement, *, again: bool =
     facts = {
         "final_loss": result.final_loss,
         "num_tokens": result.num_tokens,
-        "commit": run_identity(run.corpus.recipe, ()).commit,
+        "commit": source_commit(),
     }
     write_atomically(run.folder / FINISHED, json.dumps(facts, indent=1))
     LOGGER.info("%s: final loss %.3f, %s", run.name, result.final_loss, run.folder)
@@ -155,8 +158,7 @@ def train_and_measure(run: RankedRun, measurement: Measurement, *, again: bool =
 
 def measure(run: RankedRun, measurement: Measurement) -> dict[str, Any]:
     """Score the trained model on everything that `measurement` names; return the summary."""
-    tokenizer = run.corpus.recipe.tokens.tokenizer
-    model = load_model(str(run.folder / "model"), str(fetch(tokenizer.uri, tokenizer.sha256)))
+    model = load_model(str(run.folder / "model"), run.corpus.tokenizer_file)
     length = run.settings.model.sequence_length
     settings = EvaluateSettings(
         data=measurement.data,

@@ -1,0 +1,110 @@
+"""The corpora of a ranking as a folder that a machine without Spark goes on from."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dclm_spark.errors import InputError
+from dclm_spark.evaluate.runner import heldout_name, write_atomically
+from dclm_spark.sample.facts import Fact
+from dclm_spark.settings import to_dict
+from udfs.cache import fetch
+
+PREPARED = "prepared.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """What one row group of the leaderboard is trained on; `manifest` is the trainer's contract.
+
+    `tokenizer` says where the tokenizer came from, `tokenizer_file` is a copy of it. `control` is
+    empty for a recipe; `shard_part` above 1 keeps one shard in so many.
+    """
+
+    name: str
+    recipe_hash: str
+    manifest: str
+    num_tokens: int
+    tokenizer: str
+    tokenizer_file: str
+    control: str = ""
+    shard_part: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanTexts:
+    """A file of held-out texts without those that the pool holds, `num_left_out` of `num_texts`."""
+
+    uri: str
+    num_texts: int
+    num_left_out: int
+    ngram_words: int
+
+    @property
+    def conclusion(self) -> str:
+        """Return what the leaderboard says of it."""
+        return (
+            f"held-out {heldout_name(self.uri)}: {self.num_left_out} of {self.num_texts} texts "
+            f"left out for standing in the pool (a fifth of their {self.ngram_words}-word runs "
+            "or more)."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedRanking:
+    """All that models are trained and measured on; `facts` are those of the embedded sample."""
+
+    corpora: tuple[Corpus, ...]
+    heldout: tuple[CleanTexts, ...] = ()
+    facts: tuple[Fact, ...] = ()
+
+
+def keep_tokenizer(output: str, uri: str, sha256: str | None) -> str:
+    """Copy the tokenizer of `uri` below `output`, so that the folder is complete; return it."""
+    text = fetch(uri, sha256).read_text("utf-8")
+    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    copy = Path(output) / "tokenizers" / f"{name}.json"
+    write_atomically(copy, text)
+    return str(copy)
+
+
+def write_prepared(prepared: PreparedRanking, output: str) -> None:
+    """Write `output`/prepared.json; places below `output` are relative, so it may be moved."""
+    facts = to_dict(prepared)
+    for one in facts["corpora"]:
+        one["manifest"] = os.path.relpath(one["manifest"], output)
+        one["tokenizer_file"] = os.path.relpath(one["tokenizer_file"], output)
+    for one in facts["heldout"]:
+        one["uri"] = os.path.relpath(one["uri"], output)
+    write_atomically(Path(output) / PREPARED, json.dumps(facts, indent=1))
+
+
+def read_prepared(output: str) -> PreparedRanking:
+    """Read what `write_prepared` wrote, wherever the folder lies now.
+
+    Raises InputError when it is not there.
+    """
+    path = Path(output) / PREPARED
+    if not path.is_file():
+        raise InputError(
+            f"{path}: there is no such file; give the --output of jobs/rank_recipes.py, which "
+            "writes it once all corpora are there (with --corpora-only, and then stops)"
+        )
+    facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    corpora = [
+        Corpus(**_placed(one, path.parent, "manifest", "tokenizer_file"))
+        for one in facts["corpora"]
+    ]
+    heldout = [CleanTexts(**_placed(one, path.parent, "uri")) for one in facts["heldout"]]
+    return PreparedRanking(
+        corpora=tuple(corpora),
+        heldout=tuple(heldout),
+        facts=tuple(Fact(**{**one, "choices": tuple(one["choices"])}) for one in facts["facts"]),
+    )
+
+
+def _placed(facts: dict[str, Any], folder: Path, *fields: str) -> dict[str, Any]:
+    return facts | {name: str(folder / facts[name]) for name in fields}
