@@ -2,6 +2,9 @@
 
 import json
 import shlex
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +12,8 @@ import pytest
 
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.rank import planted
+from dclm_spark.rank.models import ModelSettings, model_options, rank_models
+from dclm_spark.rank.prepared import PREPARED
 from dclm_spark.rank.records import DatasetRecord, EvaluationRecord, read_records
 from dclm_spark.rank.runs import fitted
 from dclm_spark.ranking.corpora import DUPLICATED, SHUFFLED, shared_places
@@ -18,6 +23,7 @@ from dclm_spark.train.scales import scale
 
 pytestmark = pytest.mark.spark
 
+ROOT = Path(__file__).parents[2]
 ROWS = ("refinedweb", "dclm_baseline", "dclm_baseline-shuffled", "dclm_baseline-duplicated")
 
 
@@ -125,6 +131,37 @@ def test_one_row_done_again_gives_the_same_numbers(spark, leaderboard, settings)
     value = again["comparisons"][0]["scores"][0]["values"][0]
     (first,) = (s for s in leaderboard["comparisons"][0]["scores"] if s["recipe"] == "refinedweb")
     assert value == pytest.approx(first["values"][1], rel=1e-5)
+
+
+def test_a_copied_ranking_goes_on_without_spark(leaderboard, settings, tmp_path):
+    for name in ("recipes", "heldout", "tokenizers", "runs"):
+        shutil.copytree(Path(settings.output) / name, tmp_path / name)
+    shutil.copy(Path(settings.output) / PREPARED, tmp_path)
+    prepared = (tmp_path / PREPARED).read_text().splitlines()
+    # Where the tokenizer came from is told, not used.
+    assert all('"tokenizer":' in line for line in prepared if settings.output in line)
+    (removed,) = (tmp_path / "runs" / "refinedweb").glob("seed-2-*")
+    shutil.rmtree(removed)
+    copied = replace(settings, output=str(tmp_path))
+    before = finished(copied)
+    words = ["jobs/rank_models.py", *model_options(copied, "")[:-2]]
+    code = (
+        "import runpy, sys\nsys.modules['pyspark'] = None\n"
+        f"sys.argv = {words!r}\nrunpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    after = finished(copied)
+    assert {path for path in after if before.get(path) != after[path]} == {removed / "run.json"}
+    again = json.loads((tmp_path / "leaderboard.json").read_text())
+    assert again["conclusions"] == leaderboard["conclusions"]
+    (row,) = (r for r in again["rows"] if (r["recipe"], r["seed"]) == ("refinedweb", 2))
+    assert row["command"].startswith("python jobs/rank_models.py --output")
+
+
+def test_models_without_prepared_corpora_are_refused(tmp_path):
+    with pytest.raises(InputError, match="give the --output of"):
+        rank_models(ModelSettings(output=str(tmp_path)))
 
 
 def test_a_threshold_does_not_decide_where_scores_lie():
