@@ -222,9 +222,9 @@ def _read_records(folder: Path) -> dict[str, list[dict[str, Any]]]:
     return {file.stem: json.loads(file.read_text())["records"] for file in files}
 
 
-def write_atomically(file: Path, text: str) -> None:
-    """Write `text` so that a reader sees either nothing or all of it."""
+def write_atomically(file: Path, content: str | bytes) -> None:
+    """Write `content`, text as UTF-8, so that a reader sees either nothing or all of it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}")
-    partial.write_text(text, "utf-8")
+    partial.write_bytes(content.encode() if isinstance(content, str) else content)
     partial.replace(file)

@@ -21,7 +21,7 @@ class Corpus:
     """What one row group of the leaderboard is trained on; `manifest` is the trainer's contract.
 
     `tokenizer` says where the tokenizer came from, `tokenizer_file` is a copy of it. `control` is
-    empty for a recipe; `shard_part` above 1 keeps one shard in so many.
+    empty for a recipe; `part` above 1 keeps one sequence in so many.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Corpus:
     tokenizer: str
     tokenizer_file: str
     control: str = ""
-    shard_part: int = 1
+    part: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

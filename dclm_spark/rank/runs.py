@@ -19,6 +19,7 @@ from dclm_spark.evaluate.runner import (
     write_atomically,
 )
 from dclm_spark.evaluate.tasks import Task
+from dclm_spark.rank.part import part_of
 from dclm_spark.rank.planted import ANSWERS, score_facts
 from dclm_spark.rank.prepared import Corpus
 from dclm_spark.sample.facts import Fact
@@ -83,7 +84,8 @@ def ranked_run(
     corpus: Corpus, seed: int, settings: TrainSettings, measurement: Measurement, output: str
 ) -> RankedRun:
     """Say where a run lies: its folder's name changes with all that its numbers depend on."""
-    manifest = _train_manifest(corpus)
+    whole = Path(corpus.manifest)
+    manifest = whole if corpus.part == 1 else part_of(whole, corpus.part)
     facts = read_manifest(str(manifest))
     settings = replace(fitted(settings, facts.sequence_length, None), seed=seed)
     settings = replace(settings, data=replace(settings.data, passes=_passes(facts, settings)))
@@ -100,20 +102,6 @@ def ranked_run(
         fingerprint=facts.fingerprint,
         folder=Path(output) / "runs" / corpus.name / f"seed-{seed}-{key[:10]}",
     )
-
-
-def _train_manifest(corpus: Corpus) -> Path:
-    """Return the corpus's manifest, or write one of fewer of its shards."""
-    source = Path(corpus.manifest)
-    if corpus.shard_part == 1:
-        return source
-    facts = json.loads(source.read_text())
-    shards = [shard for shard in facts["shards"] if shard["role"] == "train"]
-    facts["shards"] = shards[: max(1, len(shards) // corpus.shard_part)]
-    # Beside the other one, since shards are named relative to their manifest.
-    target = source.with_name(f"manifest-part-{corpus.shard_part}.json")
-    write_atomically(target, json.dumps(facts, indent=1))
-    return target
 
 
 def _passes(manifest: Manifest, settings: TrainSettings) -> float:

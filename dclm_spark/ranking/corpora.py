@@ -29,7 +29,7 @@ LOGGER = logging.getLogger("dclm_spark")
 
 SHUFFLED = "shuffled scores"
 DUPLICATED = "duplicated data"
-# The corpus of the duplicated-data control is this part of a recipe's shards, read again.
+# The corpus of the duplicated-data control is this part of a recipe's sequences, read again.
 DUPLICATED_PART = 8
 _SHUFFLE_SEED = 97
 
@@ -111,13 +111,13 @@ def shuffled_corpus(spark: SparkSession, recipe: Recipe, run: RunOutput, output:
 
 
 def duplicated_corpus(corpus: Corpus) -> Corpus:
-    """Return one shard in `DUPLICATED_PART` of `corpus`, to be read until the budget is spent."""
+    """Return one sequence in `DUPLICATED_PART`, to be read until the budget is spent."""
     return replace(
         corpus,
         name=f"{corpus.name}-duplicated",
         num_tokens=corpus.num_tokens // DUPLICATED_PART,
         control=DUPLICATED,
-        shard_part=DUPLICATED_PART,
+        part=DUPLICATED_PART,
     )
 
 
