@@ -18,6 +18,7 @@ from udfs.fasttext_words import (
     library_hash,
     split_block,
 )
+from udfs.vector_rows import LANES, add_eight, add_eight_of_four, or_of_equal
 
 WORD_NGRAM_FACTOR = np.uint64(116049371)
 # The library keeps the hash of a word as a signed 32-bit number.
@@ -29,9 +30,10 @@ LABEL_PREFIX = np.frombuffer(b"__label__", np.uint8)
 # Longer words are rarely seen twice and would only push others out of the cache.
 LONGEST_CACHED_WORD_BYTES = 48
 # An entry of the cache's table: the hash without its low bits, which are the row plus 1.
-CACHE_ROW_BITS = np.uint64((1 << 20) - 1)
+CACHE_ROW_BITS = 20
+CACHE_ROW_MASK = np.uint64((1 << CACHE_ROW_BITS) - 1)
 # Slots that a word may lie in: a cache line of them.
-CACHE_WAYS = 8
+CACHE_WAYS = LANES
 # Words looked up together: few enough to stay in the first-level cache.
 BLOCK_WORDS = 512
 
@@ -128,15 +130,12 @@ def _is_label(data, start, stop, byte_class):
 
 @njit(cache=True, nogil=True)
 def _add(totals, place, rows, row):
-    # Indices, not row views: those cost two atomic reference counts each. Blocks of a constant
-    # width become plain vector additions; a run-time width does not.
     width = totals.shape[1]
-    blocked = width - width % 8
-    for start in range(0, blocked, 8):
-        for index in range(8):
-            totals[place, start + index] += rows[row, start + index]
-    for index in range(blocked, width):
-        totals[place, index] += rows[row, index]
+    in_lanes = width - width % LANES
+    for column in range(0, in_lanes, LANES):
+        add_eight(totals, place, rows, row, column)
+    for column in range(in_lanes, width):
+        totals[place, column] += rows[row, column]
 
 
 @njit(cache=True, nogil=True)
@@ -146,16 +145,14 @@ def _add_all(total, rows, places, found):
     Four at a time: the running total goes through memory once for all of them.
     """
     width = total.shape[1]
-    blocked, in_fours = width - width % 8, found - found % 4
+    in_lanes, in_fours = width - width % LANES, found - found % 4
     for at in range(0, in_fours, 4):
         a, b, c, d = places[at], places[at + 1], places[at + 2], places[at + 3]
-        for start in range(0, blocked, 8):
-            for index in range(start, start + 8):
-                three = ((total[0, index] + rows[a, index]) + rows[b, index]) + rows[c, index]
-                total[0, index] = three + rows[d, index]
-        for index in range(blocked, width):
-            three = ((total[0, index] + rows[a, index]) + rows[b, index]) + rows[c, index]
-            total[0, index] = three + rows[d, index]
+        for column in range(0, in_lanes, LANES):
+            add_eight_of_four(total, 0, rows, a, b, c, d, column)
+        for column in range(in_lanes, width):
+            three = ((total[0, column] + rows[a, column]) + rows[b, column]) + rows[c, column]
+            total[0, column] = three + rows[d, column]
     for at in range(in_fours, found):
         _add(total, 0, rows, places[at])
 
@@ -174,28 +171,25 @@ def _bucket_row(bucket, n_words, kept_bits, bucket_rows):
 
 
 @njit(cache=True, nogil=True)
-def _add_subwords(word, length, shape, kept_bits, bucket_rows, rows, totals, place):
-    """Add the rows of the character n-grams of `<word>` to `totals[place]`; return how many."""
+def _spell(word, length, start, shape, kept_bits, bucket_rows, places, found):
+    """Store the rows of the n-grams that begin at word[start]; return (rows, next character)."""
     bucket, minn, maxn, n_words = np.uint32(shape[0]), shape[1], shape[2], shape[4]
-    added = 0
-    for start in range(length):
-        if word[start] & 0xC0 == 0x80:
-            continue
-        state, stop, size = FNV32_BASIS, start, 1
-        while stop < length and size <= maxn:
+    state, stop, size, following = FNV32_BASIS, start, 1, length
+    while stop < length and size <= maxn:
+        state = hash32(state, word[stop])
+        stop += 1
+        while stop < length and word[stop] & 0xC0 == 0x80:
             state = hash32(state, word[stop])
             stop += 1
-            while stop < length and word[stop] & 0xC0 == 0x80:
-                state = hash32(state, word[stop])
-                stop += 1
-            if size >= minn and not (size == 1 and (start == 0 or stop == length)):
-                index = np.int64(np.uint32(state) % bucket)
-                row = _bucket_row(index, n_words, kept_bits, bucket_rows)
-                if row >= 0:
-                    _add(totals, place, rows, row)
-                    added += 1
-            size += 1
-    return added
+        if size == 1:
+            following = stop
+        if size >= minn and not (size == 1 and (start == 0 or stop == length)):
+            index = np.int64(np.uint32(state) % bucket)
+            row = _bucket_row(index, n_words, kept_bits, bucket_rows)
+            places[found] = row
+            found += np.int64(row >= 0)
+        size += 1
+    return found, following
 
 
 @njit(cache=True, nogil=True)
@@ -238,30 +232,34 @@ def _add_known_words(words, hashes64, keys, ids, rows, places, total):
 @njit(cache=True, nogil=True)
 def _add_spelled_word(
     data, start, stop, byte_class, hash64, keys, ids, rows, kept_bits, bucket_rows, shape, word,
-    totals, place,
+    places, part, totals, place,
 ):  # fmt: skip
     """Add a word's own row and those of its character n-grams to totals[place]; how many."""
-    added = 0
-    row = _find(keys, ids, hash64)
-    if row >= 0:
-        _add(totals, place, rows, row)
-        added = 1
-    if start < stop:
-        size = _copy_word(data, start, stop, byte_class, word)
-        added += _add_subwords(word, size, shape, kept_bits, bucket_rows, rows, totals, place)
-    return added
+    # Finding many rows before adding them lets the processor wait for many of them at once.
+    places[0] = _find(keys, ids, hash64)
+    found, added, position = np.int64(places[0] >= 0), 0, 0
+    length = _copy_word(data, start, stop, byte_class, word) if start < stop else 0
+    while True:
+        while position < length and found + shape[2] <= places.size:
+            found, position = _spell(
+                word, length, position, shape, kept_bits, bucket_rows, places, found
+            )
+        part[:] = 0
+        _add_all(part, rows, places, found)
+        for column in range(part.shape[1]):
+            totals[place, column] += part[0, column]
+        added += found
+        if position >= length:
+            return added
+        found = 0
 
 
 @njit(cache=True, nogil=True)
 def _cached_row(table, hash64):
     """Return the row of a word that the cache holds, else -1."""
     first = _slot(hash64, np.uint64(table.size - CACHE_WAYS))
-    found = np.uint64(0)
     # Without a branch on where it is: a wrong guess would wait for memory.
-    for way in range(CACHE_WAYS):
-        entry = table[first + way]
-        found |= entry & (np.uint64(0) - np.uint64(entry ^ hash64 <= CACHE_ROW_BITS))
-    return np.int64(found & CACHE_ROW_BITS) - 1
+    return np.int64(or_of_equal(table, first, hash64, CACHE_ROW_BITS) & CACHE_ROW_MASK) - 1
 
 
 @njit(cache=True, nogil=True)
@@ -297,14 +295,14 @@ def _claim_row(table, owners, cache_state, hash64):
         if table[first + way] == 0:
             slot = first + way
             break
-    row = np.int64(table[slot] & CACHE_ROW_BITS) - 1
+    row = np.int64(table[slot] & CACHE_ROW_MASK) - 1
     if row < 0:
         row = cache_state[0]
         cache_state[0] = (row + 1) % owners.size
         if owners[row] > 0:
             table[owners[row] - 1] = 0
         owners[row] = slot + 1
-    table[slot] = (hash64 & ~CACHE_ROW_BITS) | np.uint64(row + 1)
+    table[slot] = (hash64 & ~CACHE_ROW_MASK) | np.uint64(row + 1)
     return row
 
 
@@ -318,40 +316,54 @@ def _add_rows(places, found, cache_counts, cache_sums, total):
 
 
 @njit(cache=True, nogil=True)
-def _add_cached_words(
-    data, byte_class, words, stops, spans, hashes64, keys, ids, rows, kept_bits, bucket_rows, shape,
-    cache_table, cache_owners, cache_sightings, cache_state, cache_counts, cache_sums, places,
-    word, total, sums, document,
-):  # fmt: skip
-    """Add the words of a block to `total` by way of the cache, long ones to sums[document]."""
-    # Finding all rows before adding them lets the processor wait for many of them at once.
-    added, found = 0, 0
+def _find_rows(words, spans, hashes64, cache_table, places, missing):
+    """Store the rows of a block's cached words, and the numbers of the others; how many of each.
+
+    Finding all rows before adding them lets the processor wait for many of them at once.
+    """
+    found, missed = 0, 0
     for index in range(words):
+        row = _cached_row(cache_table, hashes64[index])
+        places[found], missing[missed] = row, index
+        found += np.int64(row >= 0)
+        missed += np.int64(row < 0)
+    return found, missed
+
+
+@njit(cache=True, nogil=True)
+def _add_missing_words(
+    data, byte_class, missing, missed, stops, spans, hashes64, keys, ids, rows, kept_bits,
+    bucket_rows, shape, cache_table, cache_owners, cache_sightings, cache_state, cache_counts,
+    cache_sums, word, places, part, total, sums, document,
+):  # fmt: skip
+    """Add words that the cache did not hold to `total`, and long ones to sums[document]."""
+    added = 0
+    for number in range(missed):
+        index = missing[number]
         hash64, stop = hashes64[index], stops[index]
         start = stop - spans[index]
         if spans[index] > LONGEST_CACHED_WORD_BYTES:
             # A page without spaces is one word with thousands of rows: too many for float32.
             added += _add_spelled_word(
                 data, start, stop, byte_class, hash64, keys, ids, rows, kept_bits, bucket_rows,
-                shape, word, sums, document,
+                shape, word, places, part, sums, document,
             )  # fmt: skip
             continue
+        # The block may have held the word before.
         row = _cached_row(cache_table, hash64)
         if row < 0:
-            # Whatever row it gets was another word's, which may be waiting to be added.
-            added += _add_rows(places, found, cache_counts, cache_sums, total)
-            found, row = 0, cache_counts.size - 1
+            row = cache_counts.size - 1
             if not _is_new(cache_sightings, cache_state, hash64):
                 row = _claim_row(cache_table, cache_owners, cache_state, hash64)
             for column in range(cache_sums.shape[1]):
                 cache_sums[row, column] = 0
             cache_counts[row] = _add_spelled_word(
                 data, start, stop, byte_class, hash64, keys, ids, rows, kept_bits, bucket_rows,
-                shape, word, cache_sums, row,
+                shape, word, places, part, cache_sums, row,
             )  # fmt: skip
-        places[found] = row
-        found += 1
-    return added + _add_rows(places, found, cache_counts, cache_sums, total)
+        added += cache_counts[row]
+        _add(total, 0, cache_sums, row)
+    return added
 
 
 @njit(cache=True, nogil=True)
@@ -404,7 +416,8 @@ def sum_rows(
     stops, spans = np.empty(BLOCK_WORDS, np.int64), np.empty(BLOCK_WORDS + 1, np.int64)
     holes, hashes64 = np.empty(BLOCK_WORDS, np.int64), np.empty(BLOCK_WORDS + 1, np.uint64)
     end64 = hash_spelled(END_OF_SENTENCE, 0, END_OF_SENTENCE.size, np.zeros(256, np.uint8))
-    places = np.empty((BLOCK_WORDS + 1) * max(shape[3], 1), np.int64)
+    places = np.empty((BLOCK_WORDS + 1) * max(shape[3], 1) + shape[2], np.int64)
+    missing = np.empty(BLOCK_WORDS + 1, np.int64)
     longest = 0
     for document in range(starts.size):
         longest = max(longest, ends[document] - starts[document])
@@ -412,6 +425,7 @@ def sum_rows(
     chains = np.zeros(max(shape[3] - 1, 1), np.uint64)
     # Single precision within a block, double across: the sum of a long page stays exact.
     total = np.empty((1, rows.shape[1]), np.float32)
+    part = np.empty((1, rows.shape[1]), np.float32)
     for document in range(starts.size):
         position, end, seen, ended = starts[document], ends[document], 0, False
         while not ended:
@@ -424,10 +438,13 @@ def sum_rows(
             )
             total[:] = 0
             if shape[2] > 0:
-                added = _add_cached_words(
-                    data, byte_class, words, stops, spans, hashes64, keys, ids, rows, kept_bits,
-                    bucket_rows, shape, cache_table, cache_owners, cache_sightings, cache_state,
-                    cache_counts, cache_sums, places, word, total, sums, document,
+                found, missed = _find_rows(words, spans, hashes64, cache_table, places, missing)
+                added = _add_rows(places, found, cache_counts, cache_sums, total)
+                added += _add_missing_words(
+                    data, byte_class, missing, missed, stops, spans, hashes64, keys, ids, rows,
+                    kept_bits, bucket_rows, shape, cache_table, cache_owners, cache_sightings,
+                    cache_state, cache_counts, cache_sums, word, places, part, total, sums,
+                    document,
                 )  # fmt: skip
             else:
                 added = _add_known_words(words, hashes64, keys, ids, rows, places, total)

@@ -21,7 +21,13 @@ from udfs.fasttext_file import (
     Floats,
     read_fasttext_file,
 )
-from udfs.fasttext_words import DELETED, MAYBE_SEPARATOR, SEPARATOR
+from udfs.fasttext_words import (
+    DELETED,
+    LAST_SPECIAL_CONTROL,
+    LINE_SEPARATOR_STARTS,
+    MAYBE_SEPARATOR,
+    SEPARATOR,
+)
 
 Integers = npt.NDArray[np.int32]
 Doubles = npt.NDArray[np.float64]
@@ -47,8 +53,10 @@ def byte_classes(*, delete: bytes = b"", separate: bytes = b"", lines: bool = Fa
     classes = np.zeros(256, np.uint8)
     classes[list(_SEPARATORS + separate)] = SEPARATOR
     classes[list(delete)] = DELETED
+    if classes[LAST_SPECIAL_CONTROL + 1 :].any():
+        raise ValueError(f"{delete!r}, {separate!r}: only control bytes and spaces can be special")
     if lines:
-        classes[[0xC2, 0xE2]] = MAYBE_SEPARATOR
+        classes[list(LINE_SEPARATOR_STARTS)] = MAYBE_SEPARATOR
     return classes
 
 
@@ -123,14 +131,15 @@ class FastTextModel:
         self, data: ByteClass, starts: Positions, ends: Positions, classes: ByteClass
     ) -> tuple[Integers, Doubles]:
         """Return `predict` for the texts data[starts[i]:ends[i]] with given byte classes."""
+        from udfs.byte_masks import readable_blocks
         from udfs.fasttext_kernels import sum_rows
 
         sums = np.zeros((len(starts), self._width), np.float64)
         counts = np.zeros(len(starts), np.int64)
         sum_rows(
-            data, np.ascontiguousarray(starts), np.ascontiguousarray(ends), classes,
-            self._keys, self._ids, self._rows, self._kept_bits, self._bucket_rows, self._shape,
-            *self._cache, sums, counts,
+            readable_blocks(data), np.ascontiguousarray(starts), np.ascontiguousarray(ends),
+            classes, self._keys, self._ids, self._rows, self._kept_bits, self._bucket_rows,
+            self._shape, *self._cache, sums, counts,
         )  # fmt: skip
         hidden = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
         labels, probabilities = self._best(hidden)

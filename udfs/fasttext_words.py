@@ -6,6 +6,8 @@
 import numpy as np
 from numba import njit
 
+from udfs.byte_masks import ONE, first_bits, in_range, lowest
+
 # fastText's 32-bit FNV-1a, over sign-extended bytes, names n-gram buckets.
 FNV32_BASIS, FNV32_PRIME = np.uint64(2166136261), np.uint64(16777619)
 LOW32, SIGN8_EXTENSION = np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFF00)
@@ -15,11 +17,8 @@ MIX_SECOND = np.uint64(0xC2B2AE3D27D4EB4F)
 
 # Classes of bytes in `byte_class`.
 ORDINARY, SEPARATOR, DELETED, MAYBE_SEPARATOR = 0, 1, 2, 3
-
-# A power of two times this number has its exponent's place in the table in its top six bits.
-DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
-BIT_NUMBERS = np.zeros(64, np.uint8)
-BIT_NUMBERS[[(int(DE_BRUIJN) << bit & 0xFFFFFFFFFFFFFFFF) >> 58 for bit in range(64)]] = range(64)
+# Bytes of another class than ordinary are these and the first bytes of U+0085, U+2028 and U+2029.
+LAST_SPECIAL_CONTROL, LINE_SEPARATOR_STARTS = 0x20, (0xC2, 0xE2)
 
 
 @njit(cache=True, nogil=True)
@@ -94,18 +93,13 @@ def _separator_width(data, position, end):
 
 
 @njit(cache=True, nogil=True)
-def _not_ordinary(data, position, end, byte_class):
-    """Return a bit for each of the next 64 bytes that may end a word or is deleted."""
-    mask = np.uint64(0)
-    if position + 64 <= end:
-        for bit in range(64):
-            special = byte_class[data[np.uint64(position + bit)]] != ORDINARY
-            mask |= np.uint64(special) << np.uint64(bit)
-        return mask
-    for bit in range(end - position):
-        special = byte_class[data[np.uint64(position + bit)]] != ORDINARY
-        mask |= np.uint64(special) << np.uint64(bit)
-    return mask
+def _maybe_special(data, position, end, byte_class):
+    """Return a bit for each of the next 64 bytes that may end a word or be deleted."""
+    mask = in_range(data, position, 0, LAST_SPECIAL_CONTROL + 1)
+    if byte_class[LINE_SEPARATOR_STARTS[0]] != ORDINARY:
+        mask |= in_range(data, position, LINE_SEPARATOR_STARTS[0], 1)
+        mask |= in_range(data, position, LINE_SEPARATOR_STARTS[1], 1)
+    return mask & first_bits(end - position)
 
 
 @njit(cache=True, nogil=True)
@@ -124,17 +118,18 @@ def _put_word(data, start, stop, hole, byte_class, words, stops, spans, holes):
 def split_block(data, position, end, byte_class, stops, spans, holes):
     """Find the next words from `position` on, as many as fit; return (words, next position).
 
-    A word ends before stops[i] and began spans[i] bytes earlier; where holes[i] is 0, none of its
-    bytes is deleted.
+    `data` has at least 64 bytes. A word ends before stops[i] and began spans[i] bytes earlier;
+    where holes[i] is 0, none of its bytes is deleted.
     """
     words, start, hole = np.int64(0), position, np.int64(0)
     for block in range(position, end, 64):
-        mask = _not_ordinary(data, block, end, byte_class)
+        mask = _maybe_special(data, block, end, byte_class)
         while mask != 0:
-            lowest = mask & (~mask + np.uint64(1))
-            mask ^= lowest
-            stop = block + np.int64(BIT_NUMBERS[(lowest * DE_BRUIJN) >> np.uint64(58)])
+            stop = block + lowest(mask)
+            mask &= mask - ONE
             kind, width = byte_class[data[stop]], 1
+            if kind == ORDINARY:
+                continue
             if kind == DELETED:
                 hole = np.int64(1)
                 continue

