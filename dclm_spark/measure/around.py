@@ -28,7 +28,8 @@ def measure_spark(
     """Return (copies, bare, in Spark) for the input and for several copies of it.
 
     Both commit the same units, in as many processes at a time, and both are warm: each has
-    committed units before, just before, that do not count.
+    committed units before, just before, that do not count. Half of the bare units go before Spark
+    and half after it, as the machine's speed changes by the minute.
     """
     spark = spark_session("measure_throughput", master)
     processes = spark.sparkContext.defaultParallelism
@@ -39,10 +40,12 @@ def measure_spark(
             bare = in_spark = 0.0
             for number in range(passes):
                 below = folder / f"copies-{copies}-{number}"
-                bare += _bare_seconds(inputs, models.curation, below / "bare", processes)
+                half = len(inputs) // 2
+                bare += _bare_seconds(inputs[:half], models.curation, below / "first", processes)
                 # Workers that were idle for a minute have ended.
                 curate(spark, files, models.recipe, str(below / "warm-up"))
                 in_spark += _spark_seconds(spark, inputs, models.recipe, below / "spark")
+                bare += _bare_seconds(inputs[half:], models.curation, below / "last", processes)
             timing = partial(Timing, documents=documents * copies, size_bytes=0)
             found.append(
                 (
