@@ -169,7 +169,7 @@ def _read(path: Path, stream: BinaryIO) -> FastTextFile:
 
 
 def _read_dictionary(stream: BinaryIO, entries: int) -> CodeBytes:
-    from udfs.fasttext_kernels import dictionary_end
+    from udfs.fasttext_dictionary import dictionary_end
 
     start = stream.tell()
     pages = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)

@@ -9,7 +9,10 @@ Imported on first use only, since its signatures compile on import (from cache a
 import numpy as np
 from numba import njit, types
 
+from udfs.fasttext_cache import cached_row, claim_row, is_new
+from udfs.fasttext_dictionary import find
 from udfs.fasttext_words import (
+    BLOCK_WORDS,
     DELETED,
     FNV32_BASIS,
     hash32,
@@ -18,7 +21,7 @@ from udfs.fasttext_words import (
     library_hash,
     split_block,
 )
-from udfs.vector_rows import LANES, add_eight, add_eight_of_four, or_of_equal
+from udfs.vector_rows import LANES, add_eight, add_eight_of_four
 
 WORD_NGRAM_FACTOR = np.uint64(116049371)
 # The library keeps the hash of a word as a signed 32-bit number.
@@ -29,13 +32,6 @@ LABEL_PREFIX = np.frombuffer(b"__label__", np.uint8)
 
 # Longer words are rarely seen twice and would only push others out of the cache.
 LONGEST_CACHED_WORD_BYTES = 48
-# An entry of the cache's table: the hash without its low bits, which are the row plus 1.
-CACHE_ROW_BITS = 20
-CACHE_ROW_MASK = np.uint64((1 << CACHE_ROW_BITS) - 1)
-# Slots that a word may lie in: a cache line of them.
-CACHE_WAYS = LANES
-# Words looked up together: few enough to stay in the first-level cache.
-BLOCK_WORDS = 512
 
 _read_bytes = types.Array(types.uint8, 1, "C", readonly=True)
 _int64s, _int32s = types.Array(types.int64, 1, "C"), types.Array(types.int32, 1, "C")
@@ -45,60 +41,6 @@ _float32s = types.Array(types.float32, 2, "C")
 _float64s = types.Array(types.float64, 2, "C")
 # A mapped matrix starts wherever the dictionary before it ends.
 _rows = types.Array(types.float32, 2, "C", readonly=True, aligned=False)
-
-
-@njit(cache=True, nogil=True)
-def _slot(hash64, mask):
-    return np.int64((hash64 ^ (hash64 >> np.uint64(29))) & mask)
-
-
-@njit(types.int64(_read_bytes, types.int64, types.int64), cache=True, nogil=True)
-def dictionary_end(raw, position, entries):
-    """Return where the dictionary that begins at `position` ends, or -1 when the file is short."""
-    for _ in range(entries):
-        while position < raw.size and raw[position] != 0:
-            position += 1
-        position += 10
-    return position if position <= raw.size else -1
-
-
-@njit(types.void(_read_bytes, _uint64s, _int32s, _int64s, _int64s), cache=True, nogil=True)
-def index_dictionary(raw, keys, ids, label_starts, label_counts):
-    """Fill the open-addressing table word hash -> word id, and where each label's text begins."""
-    mask = np.uint64(keys.size - 1)
-    ordinary = np.zeros(256, np.uint8)
-    position, entry, label = np.int64(0), np.int32(0), 0
-    while position < raw.size:
-        start = position
-        while raw[position] != 0:
-            position += 1
-        hash64 = hash_spelled(raw, start, position, ordinary)
-        count = np.int64(0)
-        for byte in range(8):
-            count |= np.int64(raw[position + 1 + byte]) << (8 * byte)
-        if raw[position + 9] == 1:
-            label_starts[label] = start
-            label_counts[label] = count
-            label += 1
-        else:
-            slot = _slot(hash64, mask)
-            while ids[slot] >= 0:
-                slot = np.int64(np.uint64(slot + 1) & mask)
-            keys[slot] = hash64
-            ids[slot] = entry
-        entry += np.int32(1)
-        position += 10
-
-
-@njit(cache=True, nogil=True)
-def _find(keys, ids, hash64):
-    mask = np.uint64(keys.size - 1)
-    slot = _slot(hash64, mask)
-    while ids[slot] >= 0:
-        if keys[slot] == hash64:
-            return np.int64(ids[slot])
-        slot = np.int64(np.uint64(slot + 1) & mask)
-    return np.int64(-1)
 
 
 @njit(cache=True, nogil=True)
@@ -222,7 +164,7 @@ def _end_line(data, byte_class, words, last, stops, spans, hashes64, end64):
 def _add_known_words(words, hashes64, keys, ids, rows, places, total):
     found = 0
     for index in range(words):
-        row = _find(keys, ids, hashes64[index])
+        row = find(keys, ids, hashes64[index])
         places[found] = row
         found += np.int64(row >= 0)
     _add_all(total, rows, places, found)
@@ -236,7 +178,7 @@ def _add_spelled_word(
 ):  # fmt: skip
     """Add a word's own row and those of its character n-grams to totals[place]; how many."""
     # Finding many rows before adding them lets the processor wait for many of them at once.
-    places[0] = _find(keys, ids, hash64)
+    places[0] = find(keys, ids, hash64)
     found, added, position = np.int64(places[0] >= 0), 0, 0
     length = _copy_word(data, start, stop, byte_class, word) if start < stop else 0
     while True:
@@ -255,58 +197,6 @@ def _add_spelled_word(
 
 
 @njit(cache=True, nogil=True)
-def _cached_row(table, hash64):
-    """Return the row of a word that the cache holds, else -1."""
-    first = _slot(hash64, np.uint64(table.size - CACHE_WAYS))
-    # Without a branch on where it is: a wrong guess would wait for memory.
-    return np.int64(or_of_equal(table, first, hash64, CACHE_ROW_BITS) & CACHE_ROW_MASK) - 1
-
-
-@njit(cache=True, nogil=True)
-def _is_new(sightings, cache_state, hash64):
-    """Say whether a word is met for the first time, as far as is remembered, and remember it.
-
-    Half of all words are never met again; they are not worth a row.
-    """
-    place = np.int64((hash64 >> np.uint64(20)) & np.uint64(8 * sightings.size - 1))
-    bit = np.uint8(1 << (place & 7))
-    if sightings[place >> 3] & bit:
-        return False
-    if cache_state[1] == 2 * sightings.size:
-        # A quarter of the bits is set: one word in four would pass for known.
-        sightings[:] = 0
-        cache_state[1] = 0
-    sightings[place >> 3] |= bit
-    cache_state[1] += 1
-    return True
-
-
-@njit(cache=True, nogil=True)
-def _claim_row(table, owners, cache_state, hash64):
-    """Return the row where a word's sum may lie from now on.
-
-    A word may lie in any slot of a cache line. Rows are taken in the order of first use, so that
-    frequent words share few pages of memory, and then again from the first on; where all slots
-    are taken, the word of one gives way.
-    """
-    first = _slot(hash64, np.uint64(table.size - CACHE_WAYS))
-    slot = first + np.int64(hash64 >> np.uint64(40)) % CACHE_WAYS
-    for way in range(CACHE_WAYS):
-        if table[first + way] == 0:
-            slot = first + way
-            break
-    row = np.int64(table[slot] & CACHE_ROW_MASK) - 1
-    if row < 0:
-        row = cache_state[0]
-        cache_state[0] = (row + 1) % owners.size
-        if owners[row] > 0:
-            table[owners[row] - 1] = 0
-        owners[row] = slot + 1
-    table[slot] = (hash64 & ~CACHE_ROW_MASK) | np.uint64(row + 1)
-    return row
-
-
-@njit(cache=True, nogil=True)
 def _add_rows(places, found, cache_counts, cache_sums, total):
     added = 0
     for index in range(found):
@@ -316,54 +206,70 @@ def _add_rows(places, found, cache_counts, cache_sums, total):
 
 
 @njit(cache=True, nogil=True)
-def _find_rows(words, spans, hashes64, cache_table, places, missing):
-    """Store the rows of a block's cached words, and the numbers of the others; how many of each.
-
-    Finding all rows before adding them lets the processor wait for many of them at once.
-    """
-    found, missed = 0, 0
+def _find_rows(words, hashes64, cache_table, places, missing):
+    """Store the row of each word of a block, and the numbers of those without one; how many."""
+    missed = 0
     for index in range(words):
-        row = _cached_row(cache_table, hashes64[index])
-        places[found], missing[missed] = row, index
-        found += np.int64(row >= 0)
+        row = cached_row(cache_table, hashes64[index])
+        places[index], missing[missed] = row, index
         missed += np.int64(row < 0)
-    return found, missed
+    return missed
 
 
 @njit(cache=True, nogil=True)
-def _add_missing_words(
+def _spell_missing(
     data, byte_class, missing, missed, stops, spans, hashes64, keys, ids, rows, kept_bits,
-    bucket_rows, shape, cache_table, cache_owners, cache_sightings, cache_state, cache_counts,
-    cache_sums, word, places, part, total, sums, document,
+    bucket_rows, shape, first_spare, cache_counts, cache_sums, word, spelled, part, places, sums,
+    document,
 ):  # fmt: skip
-    """Add words that the cache did not hold to `total`, and long ones to sums[document]."""
+    """Spell words that the cache lacks into spare rows, add long ones to sums[document].
+
+    Returns how many rows the long ones had.
+    """
     added = 0
     for number in range(missed):
         index = missing[number]
-        hash64, stop = hashes64[index], stops[index]
+        stop = stops[index]
         start = stop - spans[index]
         if spans[index] > LONGEST_CACHED_WORD_BYTES:
             # A page without spaces is one word with thousands of rows: too many for float32.
             added += _add_spelled_word(
-                data, start, stop, byte_class, hash64, keys, ids, rows, kept_bits, bucket_rows,
-                shape, word, places, part, sums, document,
+                data, start, stop, byte_class, hashes64[index], keys, ids, rows, kept_bits,
+                bucket_rows, shape, word, spelled, part, sums, document,
             )  # fmt: skip
+            # The last row is nothing.
+            places[index] = cache_counts.size - 1
             continue
-        # The block may have held the word before.
-        row = _cached_row(cache_table, hash64)
-        if row < 0:
-            row = cache_counts.size - 1
-            if not _is_new(cache_sightings, cache_state, hash64):
-                row = _claim_row(cache_table, cache_owners, cache_state, hash64)
-            for column in range(cache_sums.shape[1]):
-                cache_sums[row, column] = 0
-            cache_counts[row] = _add_spelled_word(
-                data, start, stop, byte_class, hash64, keys, ids, rows, kept_bits, bucket_rows,
-                shape, word, places, part, cache_sums, row,
-            )  # fmt: skip
-        added += cache_counts[row]
-        _add(total, 0, cache_sums, row)
+        row = first_spare + number
+        for column in range(cache_sums.shape[1]):
+            cache_sums[row, column] = 0
+        cache_counts[row] = _add_spelled_word(
+            data, start, stop, byte_class, hashes64[index], keys, ids, rows, kept_bits,
+            bucket_rows, shape, word, spelled, part, cache_sums, row,
+        )  # fmt: skip
+        places[index] = row
     return added
+
+
+@njit(cache=True, nogil=True)
+def _keep_spelled(
+    missing, missed, spans, hashes64, cache_table, cache_owners, cache_sightings, cache_state,
+    cache_counts, cache_sums, places,
+):  # fmt: skip
+    """Take words that were met before into the cache."""
+    for number in range(missed):
+        index = missing[number]
+        hash64, spare = hashes64[index], places[index]
+        if (
+            spans[index] > LONGEST_CACHED_WORD_BYTES
+            or is_new(cache_sightings, cache_state, hash64)
+            or cached_row(cache_table, hash64) >= 0
+        ):
+            continue
+        row = claim_row(cache_table, cache_owners, cache_state, hash64)
+        cache_counts[row] = cache_counts[spare]
+        for column in range(cache_sums.shape[1]):
+            cache_sums[row, column] = cache_sums[spare, column]
 
 
 @njit(cache=True, nogil=True)
@@ -411,13 +317,14 @@ def sum_rows(
 
     `shape` is (bucket, minn, maxn, word n-grams, words). The cache maps the 64-bit hash of a
     word to the sum of its row and its character n-grams' rows, from the second time on that the
-    word is met; its last row is for words that are not kept.
+    word is met. Behind its rows are spare ones for the words of a block, and a last one of zeros.
     """
     stops, spans = np.empty(BLOCK_WORDS, np.int64), np.empty(BLOCK_WORDS + 1, np.int64)
     holes, hashes64 = np.empty(BLOCK_WORDS, np.int64), np.empty(BLOCK_WORDS + 1, np.uint64)
     end64 = hash_spelled(END_OF_SENTENCE, 0, END_OF_SENTENCE.size, np.zeros(256, np.uint8))
-    places = np.empty((BLOCK_WORDS + 1) * max(shape[3], 1) + shape[2], np.int64)
-    missing = np.empty(BLOCK_WORDS + 1, np.int64)
+    places = np.empty((BLOCK_WORDS + 1) * max(shape[3], 1), np.int64)
+    missing = np.empty(BLOCK_WORDS + 2, np.int64)
+    spelled = np.empty(BLOCK_WORDS + shape[2], np.int64)
     longest = 0
     for document in range(starts.size):
         longest = max(longest, ends[document] - starts[document])
@@ -438,13 +345,19 @@ def sum_rows(
             )
             total[:] = 0
             if shape[2] > 0:
-                found, missed = _find_rows(words, spans, hashes64, cache_table, places, missing)
-                added = _add_rows(places, found, cache_counts, cache_sums, total)
-                added += _add_missing_words(
+                # In the order of the words, whatever the cache holds: sums of the same numbers in
+                # another order would differ in their last bits. Rows change hands at the end, as
+                # any may be one that is still to be added.
+                missed = _find_rows(words, hashes64, cache_table, places, missing)
+                added = _spell_missing(
                     data, byte_class, missing, missed, stops, spans, hashes64, keys, ids, rows,
-                    kept_bits, bucket_rows, shape, cache_table, cache_owners, cache_sightings,
-                    cache_state, cache_counts, cache_sums, word, places, part, total, sums,
-                    document,
+                    kept_bits, bucket_rows, shape, cache_owners.size, cache_counts, cache_sums,
+                    word, spelled, part, places, sums, document,
+                )  # fmt: skip
+                added += _add_rows(places, words, cache_counts, cache_sums, total)
+                _keep_spelled(
+                    missing, missed, spans, hashes64, cache_table, cache_owners, cache_sightings,
+                    cache_state, cache_counts, cache_sums, places,
                 )  # fmt: skip
             else:
                 added = _add_known_words(words, hashes64, keys, ids, rows, places, total)
@@ -493,59 +406,3 @@ def walk_tree(hidden, nodes, left, right, n_labels, scores, labels):
             stack_scores[depth + 1] = score + np.log(1.0 - right_share + 1e-5)
             depth += 2
         scores[document], labels[document] = best, label
-
-
-@njit(cache=True, nogil=True)
-def _white_space_width(data, position, end):
-    """Bytes of the white-space character (Python's `str.isspace`) at `position`, 0 for others."""
-    byte = data[position]
-    if byte < 0x80:
-        return 1 if byte == 32 or 9 <= byte <= 13 or 28 <= byte <= 31 else 0
-    if byte == 0xC2:
-        return 2 if data[position + 1] == 0x85 or data[position + 1] == 0xA0 else 0
-    if byte == 0xE3:
-        return 3 if data[position + 1] == 0x80 and data[position + 2] == 0x80 else 0
-    if byte == 0xE1:
-        return 3 if data[position + 1] == 0x9A and data[position + 2] == 0x80 else 0
-    if byte != 0xE2:
-        return 0
-    middle, last = data[position + 1], data[position + 2]
-    if middle == 0x80:
-        return 3 if last <= 0x8A or 0xA8 <= last <= 0xA9 or last == 0xAF else 0
-    return 3 if middle == 0x81 and last == 0x9F else 0
-
-
-@njit(types.void(_read_bytes, _int64s, _int64s), cache=True, nogil=True)
-def strip(data, starts, ends):
-    """Move starts[i] and ends[i] inwards past white space, as Python's `str.strip` does."""
-    for document in range(starts.size):
-        start, end = starts[document], ends[document]
-        while start < end:
-            width = _white_space_width(data, start, end)
-            if width == 0:
-                break
-            start += width
-        while start < end:
-            last = end - 1
-            while last > start and data[last] & 0xC0 == 0x80:
-                last -= 1
-            if _white_space_width(data, last, end) == 0:
-                break
-            end = last
-        starts[document], ends[document] = start, end
-
-
-@njit(types.boolean[::1](_read_bytes, _int64s, _int64s), cache=True, nogil=True)
-def has_letters(data, starts, ends):
-    """Tell which documents hold anything but ASCII punctuation and white space."""
-    found = np.zeros(starts.size, np.bool_)
-    for document in range(starts.size):
-        position, end = starts[document], ends[document]
-        while position < end and not found[document]:
-            byte = data[position]
-            punctuation = 33 <= byte <= 126 and not (
-                48 <= byte <= 57 or 65 <= byte <= 90 or 97 <= byte <= 122
-            )
-            found[document] = not (punctuation or byte == 32 or 9 <= byte <= 13)
-            position += 1
-    return found

@@ -22,6 +22,7 @@ from udfs.fasttext_file import (
     read_fasttext_file,
 )
 from udfs.fasttext_words import (
+    BLOCK_WORDS,
     DELETED,
     LAST_SPECIAL_CONTROL,
     LINE_SEPARATOR_STARTS,
@@ -181,13 +182,15 @@ def _word_cache(rows: int, width: int) -> tuple[npt.NDArray[np.generic], ...]:
 
     A sum of 16 numbers begins where a cache line does, and so do 8 slots of the table.
     """
-    sums = _aligned_zeros(rows * width * 4).view(np.float32).reshape(rows, width)
+    # Spare rows for the words of a block and of the end of a line, and one of zeros.
+    all_rows = rows + BLOCK_WORDS + 2
+    sums = _aligned_zeros(all_rows * width * 4).view(np.float32).reshape(all_rows, width)
     return (
         _aligned_zeros(max(16 * rows, _CACHE_LINE_SIZE_BYTES)).view(np.uint64),
-        np.zeros(rows - 1, np.int32),
+        np.zeros(rows, np.int32),
         np.zeros(rows, np.uint8),
         np.zeros(2, np.int64),
-        np.zeros(rows, np.uint16),
+        np.zeros(all_rows, np.uint16),
         sums,
     )
 
@@ -201,7 +204,7 @@ def _aligned_zeros(size_bytes: int) -> ByteClass:
 def _index_dictionary(
     file: FastTextFile,
 ) -> tuple[npt.NDArray[np.uint64], Integers, tuple[str, ...], Positions]:
-    from udfs.fasttext_kernels import index_dictionary
+    from udfs.fasttext_dictionary import index_dictionary
 
     capacity = 1 << max(4, (2 * file.n_words - 1).bit_length())
     keys = np.zeros(capacity, np.uint64)

@@ -15,6 +15,8 @@ LOW32, SIGN8_EXTENSION = np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFF00)
 MIX_BASIS, MIX_FIRST = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 MIX_SECOND = np.uint64(0xC2B2AE3D27D4EB4F)
 
+# Words looked up together: few enough to stay in the first-level cache.
+BLOCK_WORDS = 512
 # Classes of bytes in `byte_class`.
 ORDINARY, SEPARATOR, DELETED, MAYBE_SEPARATOR = 0, 1, 2, 3
 # Bytes of another class than ordinary are these and the first bytes of U+0085, U+2028 and U+2029.
@@ -80,6 +82,12 @@ def hash_spelled(data, start, stop, byte_class):
         eight_bytes |= np.uint64(data[position]) << filled
         filled += np.uint64(8)
     return _finish(_mix(hash64, eight_bytes))
+
+
+@njit(cache=True, nogil=True)
+def slot_of(hash64, mask):
+    """Return the slot of a hash in a table with mask + 1 slots, or groups of them."""
+    return np.int64((hash64 ^ (hash64 >> np.uint64(29))) & mask)
 
 
 @njit(cache=True, nogil=True)

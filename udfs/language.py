@@ -32,7 +32,7 @@ class LanguageIdentifier:
         A text of nothing but ASCII punctuation and white space has a null language and
         probability 0.
         """
-        from udfs.fasttext_kernels import has_letters
+        from udfs.white_space import has_letters
 
         data, offsets = utf8_buffers(texts)
         starts, ends = np.array(offsets[:-1]), np.array(offsets[1:])

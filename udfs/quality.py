@@ -37,7 +37,7 @@ class QualityModel:
         score is p where the positive label wins with probability p and 1 - p elsewhere, so it
         carries fastText's guard of 1e-5 (spec 4.1).
         """
-        from udfs.fasttext_kernels import strip
+        from udfs.white_space import strip
 
         data, offsets = utf8_buffers(texts)
         starts, ends = np.array(offsets[:-1]), np.array(offsets[1:])
