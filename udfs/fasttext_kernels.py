@@ -31,7 +31,7 @@ END_OF_SENTENCE = np.frombuffer(b"</s>", np.uint8)
 LABEL_PREFIX = np.frombuffer(b"__label__", np.uint8)
 
 # Longer words are rarely seen twice and would only push others out of the cache.
-LONGEST_CACHED_WORD_BYTES = 48
+LONGEST_CACHED_WORD_BYTES = 200
 
 _read_bytes = types.Array(types.uint8, 1, "C", readonly=True)
 _int64s, _int32s = types.Array(types.int64, 1, "C"), types.Array(types.int32, 1, "C")
