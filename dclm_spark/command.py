@@ -27,13 +27,8 @@ def add_recipe_arguments(parser: argparse.ArgumentParser, default: str = "dclm_b
     )
 
 
-def add_model_arguments(
-    parser: argparse.ArgumentParser,
-) -> Callable[[argparse.Namespace], dict[str, Any]]:
-    """Add how the models of a ranking are trained and measured.
-
-    Returns what makes the fields of `rank.models.ModelSettings` of parsed arguments.
-    """
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how the models of a ranking are trained and measured."""
     add = parser.add_argument
     add("--output", required=True, help="local folder of the ranking; finished runs are skipped")
     add("--scale", default="tiny", help="name of a scale of jobs/train_model.py")
@@ -44,10 +39,10 @@ def add_model_arguments(
     add("--data", default="", help="folder or URI with the tasks' files")
     add("--rows-per-task", type=int, help="score at most so many rows of a task")
     add("--only", metavar="RECIPE/SEED", help="do one row again, from nothing")
-    return _model_settings
 
 
-def _model_settings(given: argparse.Namespace) -> dict[str, Any]:
+def model_fields(given: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of `rank.models.ModelSettings` that `add_model_arguments` asked for."""
     names = ("output", "scale", "seeds", "tokens", "tasks", "data", "rows_per_task", "only")
     return {name: getattr(given, name) for name in names} | {"training": tuple(given.train)}
 

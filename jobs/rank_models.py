@@ -5,17 +5,17 @@ The folder is that of jobs/rank_recipes.py --corpora-only, wherever it was copie
 
 import argparse
 
-from dclm_spark.command import add_model_arguments, run_command
+from dclm_spark.command import add_model_arguments, model_fields, run_command
 
 
 def main() -> None:
     """Parse the command line, rank, and print the conclusions."""
     parser = argparse.ArgumentParser(description=__doc__)
-    model_settings = add_model_arguments(parser)
+    add_model_arguments(parser)
     given = parser.parse_args()
     from dclm_spark.rank.models import ModelSettings, rank_models
 
-    print("\n".join(rank_models(ModelSettings(**model_settings(given)))["conclusions"]))
+    print("\n".join(rank_models(ModelSettings(**model_fields(given)))["conclusions"]))
 
 
 if __name__ == "__main__":

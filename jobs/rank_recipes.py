@@ -5,7 +5,7 @@ Without --input, the embedded sample, whose planted facts make the better recipe
 
 import argparse
 
-from dclm_spark.command import add_model_arguments, run_command
+from dclm_spark.command import add_model_arguments, model_fields, run_command
 from dclm_spark.session import spark_session
 
 
@@ -25,7 +25,7 @@ def main() -> None:
         help="stop before the models; jobs/rank_models.py trains them, also without Spark",
     )
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
-    model_settings = add_model_arguments(parser)
+    add_model_arguments(parser)
     given = parser.parse_args()
     spark = spark_session("rank_recipes", given.master)
     from dclm_spark.ranking.rank import RankSettings, rank_recipes
@@ -39,7 +39,7 @@ def main() -> None:
         num_pages=given.pages,
         scored=given.scored,
         corpora_only=given.corpora_only,
-        **model_settings(given),
+        **model_fields(given),
     )
     print("\n".join(rank_recipes(spark, settings)["conclusions"]))
 

@@ -36,6 +36,13 @@ def _pointer(context, builder, array_type, array, at):
     return builder.gep(data, [at])
 
 
+def splat(builder, vector, number):
+    """Return `number` in every lane of an LLVM `vector` type."""
+    lane = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.IntType(32)(0))
+    lanes = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    return builder.shuffle_vector(lane, lane, lanes)
+
+
 @intrinsic
 def _load64(typing_context, data, at):
     """Return data[at : at + 8] as a number, the first byte lowest."""
@@ -54,15 +61,11 @@ def _mask(typing_context, data, at, fold, first, count):
     """Return a bit for each of 64 bytes that, or'ed with `fold`, is in [first, first + count)."""
     half = ir.VectorType(ir.IntType(8), _HALF)
 
-    def splat(builder, number):
-        byte = builder.trunc(number, ir.IntType(8))
-        lane = builder.insert_element(ir.Constant(half, ir.Undefined), byte, ir.IntType(32)(0))
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), _HALF), [0] * _HALF)
-        return builder.shuffle_vector(lane, lane, lanes)
-
     def generate(context, builder, signature, arguments):
         array, at, *numbers = arguments
-        fold, first, count = (splat(builder, number) for number in numbers)
+        fold, first, count = (
+            splat(builder, half, builder.trunc(number, ir.IntType(8))) for number in numbers
+        )
         mask = ir.IntType(64)(0)
         for shift in (0, _HALF):
             place = builder.add(at, ir.IntType(64)(shift))

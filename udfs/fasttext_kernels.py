@@ -188,8 +188,7 @@ def _add_spelled_word(
             )
         part[:] = 0
         _add_all(part, rows, places, found)
-        for column in range(part.shape[1]):
-            totals[place, column] += part[0, column]
+        _add(totals, place, part, 0)
         added += found
         if position >= length:
             return added
@@ -368,8 +367,7 @@ def sum_rows(
                 )  # fmt: skip
             seen += words
             counts[document] += added
-            for column in range(total.shape[1]):
-                sums[document, column] += total[0, column]
+            _add(sums, document, total, 0)
 
 
 @njit(

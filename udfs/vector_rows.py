@@ -11,6 +11,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from udfs.byte_masks import splat
+
 LANES = 8
 
 
@@ -82,15 +84,8 @@ def or_of_equal(typing_context, table, at, key, low_bits):
         table, at, key, low_bits = arguments
         entries = _load(builder, _lanes(context, builder, signature.args[0], table, None, at))
         kind = entries.type
-
-        def splat(number):
-            lane = builder.insert_element(
-                ir.Constant(kind, ir.Undefined), number, ir.IntType(32)(0)
-            )
-            lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-            return builder.shuffle_vector(lane, lane, lanes)
-
-        differing = builder.lshr(builder.xor(entries, splat(key)), splat(low_bits))
+        differing = builder.xor(entries, splat(builder, kind, key))
+        differing = builder.lshr(differing, splat(builder, kind, low_bits))
         nothing = ir.Constant(kind, [0] * LANES)
         equal = builder.icmp_unsigned("==", differing, nothing)
         found = builder.select(equal, entries, nothing)

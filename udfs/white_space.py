@@ -1,4 +1,4 @@
-"""White space around texts, and texts of nothing else, as Python sees them: compiled loops.
+"""White space around texts, as Python sees it, and texts without letters: compiled loops.
 
 Imported on first use only, since its signatures compile on import (from cache afterwards).
 """

@@ -5,7 +5,7 @@ Nothing here needs Spark, so a machine with a GPU can do it on a folder that a c
 
 import logging
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from dclm_spark.errors import InputError, SettingError
-from dclm_spark.evaluate.tasks import select_tasks
+from dclm_spark.evaluate.tasks import Task, select_tasks
 from dclm_spark.rank.leaderboard import build_leaderboard, write_leaderboard
 from dclm_spark.rank.prepared import PreparedRanking, read_prepared
 from dclm_spark.rank.recorded_runs import recorded_runs
@@ -77,13 +77,13 @@ def rank_models(
     check_models(settings)
     prepared = read_prepared(settings.output)
     check_measurable(settings, bool(prepared.heldout or prepared.facts))
-    if of_sample(settings, prepared):
+    if prepared.facts:
         # More threads than one slow down the sample's models, and would change their numbers.
         torch.set_num_threads(1)
     measurement = Measurement(
         heldout=tuple(one.uri for one in prepared.heldout),
         facts=prepared.facts,
-        tasks=select_tasks(settings.tasks) if settings.tasks else (),
+        tasks=_tasks(settings),
         data=settings.data,
         rows_per_task=settings.rows_per_task,
     )
@@ -98,7 +98,7 @@ def rank_models(
 
 
 def check_models(settings: ModelSettings) -> None:
-    """Raise SettingError or InputError for settings that no ranking can have."""
+    """Raise SettingError, InputError or ValueError for settings that no ranking can have."""
     if not storage.is_local(settings.output):
         raise SettingError(
             f"--output {settings.output}: models are trained and read on this machine; give a "
@@ -108,6 +108,9 @@ def check_models(settings: ModelSettings) -> None:
         raise SettingError(f"--seeds {settings.seeds}: expected 1 or more; 3 give an interval")
     if settings.tasks and not settings.data:
         raise InputError("--tasks needs --data, a folder or URI with the tasks' files")
+    # What else would be found out when all corpora are made.
+    override(scale(settings.scale), settings.training)
+    _tasks(settings)
 
 
 def check_measurable(settings: ModelSettings, has_texts: bool) -> None:
@@ -119,9 +122,8 @@ def check_measurable(settings: ModelSettings, has_texts: bool) -> None:
         )
 
 
-def of_sample(settings: ModelSettings, prepared: PreparedRanking) -> bool:
-    """Say whether the models are those of the embedded sample, whose scale is made for it."""
-    return bool(prepared.facts) and settings.scale == "tiny"
+def _tasks(settings: ModelSettings) -> tuple[Task, ...]:
+    return select_tasks(settings.tasks) if settings.tasks else ()
 
 
 def _runs(
@@ -144,7 +146,8 @@ def _runs(
 
 
 def _model(settings: ModelSettings, prepared: PreparedRanking) -> TrainSettings:
-    defaults = SAMPLE_TRAINING if of_sample(settings, prepared) else ()
+    of_sample = prepared.facts and settings.scale == "tiny"
+    defaults = SAMPLE_TRAINING if of_sample else ()
     model = override(scale(settings.scale), (*defaults, *settings.training))
     return model if settings.tokens is None else replace(model, tokens=settings.tokens)
 
@@ -169,7 +172,7 @@ def command_of(settings: ModelSettings, row: str) -> str:
 
 def model_options(settings: ModelSettings, row: str) -> list[str]:
     """Return the options of the jobs that say how models are trained and measured."""
-    options = (
+    options: list[tuple[str, Any]] = [
         ("--output", settings.output),
         ("--scale", settings.scale),
         ("--seeds", settings.seeds),
@@ -179,6 +182,11 @@ def model_options(settings: ModelSettings, row: str) -> list[str]:
         ("--rows-per-task", settings.rows_per_task),
         *(("--train", one) for one in settings.training),
         ("--only", row),
-    )
-    given = [(option, value) for option, value in options if value is not None]
+    ]
+    return option_words(options)
+
+
+def option_words(options: Sequence[tuple[str, Any]]) -> list[str]:
+    """Return the words of a command line for the options that have a value other than None."""
+    given = [pair for pair in options if pair[1] is not None]
     return [str(word) for pair in given for word in pair]

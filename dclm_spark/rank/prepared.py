@@ -10,7 +10,7 @@ from typing import Any
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.runner import heldout_name, write_atomically
 from dclm_spark.sample.facts import Fact
-from dclm_spark.settings import to_dict
+from dclm_spark.settings import from_dict, to_dict
 from udfs.cache import fetch
 
 PREPARED = "prepared.json"
@@ -94,17 +94,8 @@ def read_prepared(output: str) -> PreparedRanking:
             "writes it once all corpora are there (with --corpora-only, and then stops)"
         )
     facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    corpora = [
-        Corpus(**_placed(one, path.parent, "manifest", "tokenizer_file"))
-        for one in facts["corpora"]
-    ]
-    heldout = [CleanTexts(**_placed(one, path.parent, "uri")) for one in facts["heldout"]]
-    return PreparedRanking(
-        corpora=tuple(corpora),
-        heldout=tuple(heldout),
-        facts=tuple(Fact(**{**one, "choices": tuple(one["choices"])}) for one in facts["facts"]),
-    )
-
-
-def _placed(facts: dict[str, Any], folder: Path, *fields: str) -> dict[str, Any]:
-    return facts | {name: str(folder / facts[name]) for name in fields}
+    for one in facts["corpora"]:
+        one |= {name: str(path.parent / one[name]) for name in ("manifest", "tokenizer_file")}
+    for one in facts["heldout"]:
+        one["uri"] = str(path.parent / one["uri"])
+    return from_dict(PreparedRanking, facts)

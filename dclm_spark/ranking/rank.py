@@ -16,6 +16,7 @@ from dclm_spark.rank.models import (
     check_measurable,
     check_models,
     model_options,
+    option_words,
     rank_models,
 )
 from dclm_spark.rank.planted import read_facts, write_articles
@@ -170,15 +171,13 @@ def _corpora(spark: SparkSession, settings: RankSettings, source: Source) -> lis
 
 def command(settings: RankSettings, row: str) -> str:
     """Return the command that does one row (recipe/seed) again, from nothing."""
-    options = (
+    options: list[tuple[str, Any]] = [
         ("--input", settings.inputs),
         ("--base", settings.base),
         ("--scored", settings.scored),
         ("--pages", settings.num_pages if settings.inputs is None else None),
         *(("--heldout", uri) for uri in settings.heldout),
         *(("--set", one) for one in settings.assignments),
-    )
+    ]
     words = ["python", "jobs/rank_recipes.py", "--recipes", *settings.recipes]
-    for option, value in options:
-        words += [option, str(value)] if value is not None else []
-    return shlex.join([*words, *model_options(settings, row)])
+    return shlex.join([*words, *option_words(options), *model_options(settings, row)])

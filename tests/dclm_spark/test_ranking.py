@@ -191,6 +191,9 @@ def test_a_scale_keeps_its_tokens_per_step_at_another_length():
         ({"tasks": "core"}, InputError, "--tasks needs --data"),
         ({"seeds": 0}, SettingError, "--seeds 0"),
         ({"output": "s3://bucket/x"}, SettingError, "local folder"),
+        ({"scale": "80mm"}, ValueError, "did you mean 80m"),
+        ({"training": ("model.wdth=8",)}, ValueError, "wdth"),
+        ({"tasks": "cor", "data": "eval"}, SettingError, "not a task"),
     ],
 )
 def test_what_cannot_be_ranked_is_refused_before_any_work(settings, change, error, message):
