@@ -9,24 +9,23 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from dclm_spark.crawl.listing import list_inputs
-from dclm_spark.curation import curate
-from dclm_spark.decontamination import without_evaluation_data
 from dclm_spark.dedup.earlier import earlier_keys
-from dclm_spark.dedup.judged import dedup_evidence
-from dclm_spark.dedup.sharded import deduplicate, deduplicated_schema
-from dclm_spark.quality.score import check_model, score
-from dclm_spark.quality.threshold import top_threshold
+from dclm_spark.dedup.evidence import dedup_evidence
+from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.run_record import run_identity, write_run_record
 from dclm_spark.recipes.recipe import QualitySettings, Recipe, recipe_hash
-from dclm_spark.run.identity import run_identity, write_run_record
-from dclm_spark.run.manifests import StageOutput
-from dclm_spark.run.report import write_report
-from dclm_spark.run.summarize import summarize
-from dclm_spark.scored import decide
-from dclm_spark.tokens.encode import encode
-from dclm_spark.tokens.shards import write_manifest, write_shards
+from dclm_spark.report.page import write_report
+from dclm_spark.report.summarize import summarize
+from dclm_spark.stages.decontaminate import without_evaluation_data
+from dclm_spark.stages.deduplicate import deduplicate, deduplicated_schema
+from dclm_spark.stages.documents import curate
+from dclm_spark.stages.encode import encode
+from dclm_spark.stages.score import check_model, score, top_threshold
+from dclm_spark.stages.scored_table import decide
+from dclm_spark.stages.shards import write_manifest, write_shards
 from udfs import storage
-from udfs.curation import DOCUMENTS
-from udfs.tokens import load_encoder, tokenizer_fingerprint
+from udfs.tokens.tokenizer import load_encoder, tokenizer_fingerprint
+from udfs.units.curate import DOCUMENTS
 
 LOGGER = logging.getLogger("dclm_spark")
 # From a stage ("documents", "deduplicated", "decontaminated", "scores", "encoded",
@@ -41,7 +40,7 @@ class RunOutput:
     documents: StageOutput
     deduplicated: StageOutput
     decontaminated: StageOutput | None
-    # Sampled pairs, precision and cluster sizes: see `dclm_spark.dedup.judged`.
+    # Sampled pairs, precision and cluster sizes: see `dclm_spark.dedup.evidence`.
     dedup_evidence: dict[str, Any]
     scores: StageOutput | None
     threshold: float | None
@@ -80,9 +79,9 @@ def build_baseline(
     """Turn the files that `inputs` names into token shards below `output`, and write the report.
 
     `place` puts stages elsewhere than below `output`, where runs may share them; `scored` is a
-    scored table (`dclm_spark.scored`) to decide from instead of reading the files again. What is
-    committed already, from the same input, settings and code, is not done again; the result is
-    the same bytes whichever way it came about.
+    scored table (`dclm_spark.stages.scored_table`) to decide from instead of reading the files
+    again. What is committed already, from the same input, settings and code, is not done again;
+    the result is the same bytes whichever way it came about.
     """
     output = storage.absolute(output)
     started = time.time()

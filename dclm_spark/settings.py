@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import yaml
 
 from dclm_spark.errors import SettingError
-from udfs.resuming import without_secrets
+from udfs.storage.stream import without_secrets
 
 Settings = TypeVar("Settings")
 

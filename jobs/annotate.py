@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
     given = parser.parse_args()
     from dclm_spark.recipes import load_recipe
-    from dclm_spark.scored import build_table
+    from dclm_spark.stages.scored_table import build_table
 
     recipes = [load_recipe(name, given.set) for name in given.recipes]
     spark = spark_session("annotate", given.master)

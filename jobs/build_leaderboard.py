@@ -3,8 +3,8 @@
 import argparse
 
 from dclm_spark.command import run_command
-from dclm_spark.rank.from_records import every_record, import_from_dclm, leaderboard_of_records
-from dclm_spark.rank.records import export_to_dclm
+from dclm_spark.ranking.leaderboard import every_record, import_from_dclm, leaderboard_of_records
+from dclm_spark.ranking.records import export_to_dclm
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import argparse
 
 from dclm_spark.command import run_command
 from dclm_spark.evaluate.models import load_model
-from dclm_spark.evaluate.report import number
+from dclm_spark.evaluate.page import number
 from dclm_spark.evaluate.results import EvaluateSettings
 from dclm_spark.evaluate.runner import evaluate
 from dclm_spark.evaluate.tasks import select_tasks

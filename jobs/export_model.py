@@ -37,9 +37,7 @@ def main() -> int:
             write_model(model, output)
         else:
             tokenizer = Path(options.tokenizer) if options.tokenizer else None
-            write_folder(
-                model, output, tokenizer=tokenizer, end_of_text_id=options.end_of_text_id
-            )
+            write_folder(model, output, tokenizer=tokenizer, end_of_text_id=options.end_of_text_id)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

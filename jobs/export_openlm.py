@@ -3,7 +3,7 @@
 import argparse
 
 from dclm_spark.command import run_command
-from dclm_spark.tokens.openlm import SEQUENCES_PER_TAR, export_openlm
+from dclm_spark.openlm_export import SEQUENCES_PER_TAR, export_openlm
 from udfs import storage
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dclm_spark.command import run_command
 from dclm_spark.measure import dedup
-from dclm_spark.measure.report import render
+from dclm_spark.measure.markdown import render
 from dclm_spark.measure.throughput import MeasureSettings, measure
 
 

@@ -8,9 +8,9 @@ such as throughput.chain_factor=1.4 (docs/planning.md; repeatable).
 import argparse
 
 from dclm_spark.command import run_command
-from dclm_spark.crawl import estimate
 from dclm_spark.crawl.index import IndexFilter, count_matches, offsets_by_warc
 from dclm_spark.crawl.listing import list_inputs
+from dclm_spark.planning import crawl
 from dclm_spark.settings import override
 
 
@@ -29,9 +29,9 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--documents", type=int, help="plan only the dedup of so many")
     options = parser.parse_args()
-    settings = override(estimate.PlanSettings(), options.set)
+    settings = override(crawl.PlanSettings(), options.set)
     if options.documents is not None:
-        return print(estimate.render_dedup(options.documents, settings))
+        return print(crawl.render_dedup(options.documents, settings))
     if not (options.input or options.index):
         parser.error("give --input, --index or both: there is nothing to plan")
     if options.offsets and not options.index:
@@ -45,15 +45,15 @@ def main() -> None:
         paths = None if files is None else [file.path for file in files]
         counts = count_matches(options.index, wanted, paths)
         in_language = bool(options.language)
-        work = estimate.workload_of_index(counts, settings.throughput, one_language=in_language)
+        work = crawl.workload_of_index(counts, settings.throughput, one_language=in_language)
         if options.offsets:
             offsets_by_warc(options.index, wanted, options.offsets, paths)
     else:
-        work = estimate.workload_of_files(files or [], settings.throughput)
-    plan = estimate.plan_crawl(work, settings)
-    print(estimate.render(plan))
+        work = crawl.workload_of_files(files or [], settings.throughput)
+    plan = crawl.plan_crawl(work, settings)
+    print(crawl.render(plan))
     if options.actual:
-        print("\n" + estimate.render_comparison(estimate.compare(plan, options.actual)))
+        print("\n" + crawl.render_comparison(crawl.compare(plan, options.actual)))
 
 
 if __name__ == "__main__":

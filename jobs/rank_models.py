@@ -13,7 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_model_arguments(parser)
     given = parser.parse_args()
-    from dclm_spark.rank.models import ModelSettings, rank_models
+    from dclm_spark.ranking.train_models import ModelSettings, rank_models
 
     print("\n".join(rank_models(ModelSettings(**model_fields(given)))["conclusions"]))
 

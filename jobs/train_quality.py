@@ -3,7 +3,7 @@
 import argparse
 
 from dclm_spark.command import run_command
-from dclm_spark.quality.train import QualityTrainingSettings, train_quality
+from dclm_spark.quality_classifier import QualityTrainingSettings, train_quality
 from dclm_spark.settings import override
 
 

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 
 from dclm_spark.errors import InputError
 from udfs import storage
-from udfs.resuming import shown
-from udfs.selection import OFFSETS
+from udfs.storage.stream import shown
+from udfs.warc.selection import OFFSETS
 
 _WARC, _OFFSET, _LENGTH = "warc_filename", "warc_record_offset", "warc_record_length"
 _LANGUAGES, _MIME, _STATUS = "content_languages", "content_mime_detected", "fetch_status"

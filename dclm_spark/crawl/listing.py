@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dclm_spark.errors import InputError
 from udfs import storage
-from udfs.resuming import shown
+from udfs.storage.stream import shown
 
 WARC_SUFFIXES = (".warc.gz", ".warc", ".warc.zst", ".warc.lz4", ".arc.gz", ".arc")
 PREEXTRACTED_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".json.zst", ".parquet")

@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from dclm_spark.dedup.checkpoints import checkpoint
+from dclm_spark.engine.tables import checkpoint
 from dclm_spark.errors import StageError
 
 LOGGER = logging.getLogger(__name__)

@@ -6,18 +6,17 @@ from collections.abc import Sequence
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from dclm_spark.dedup.checkpoints import checkpoint, open_table
+from dclm_spark.dedup.global_ngrams import ngram_table
 from dclm_spark.dedup.minhash import signature_table
-from dclm_spark.dedup.ngrams import ngram_table
+from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.tables import checkpoint, open_table, read_files
 from dclm_spark.errors import SettingError
 from dclm_spark.recipes.recipe import TABLE_METHODS, DeduplicationSettings
-from dclm_spark.run.manifests import StageOutput
-from dclm_spark.run.tables import read_files
 from dclm_spark.settings import settings_hash
 from udfs import storage
-from udfs.curation import DOCUMENTS
-from udfs.global_ngrams import NGRAM_VERSION
-from udfs.resuming import shown
+from udfs.dedup.global_ngrams import NGRAM_VERSION
+from udfs.storage.stream import shown
+from udfs.units.curate import DOCUMENTS
 
 # Where a run's output has its tables.
 TABLES = ("stages", "deduplicated-tables")

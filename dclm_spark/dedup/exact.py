@@ -4,10 +4,10 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from dclm_spark.dedup.verdicts import VERDICTS
+from dclm_spark.dedup.method import VERDICTS
+from dclm_spark.engine.tables import read_files, spark_schema
 from dclm_spark.errors import SettingError
-from dclm_spark.run.tables import read_files, spark_schema
-from udfs.urls import normalized_urls
+from udfs.rules.urls import normalized_urls
 
 EXACT_KEYS = ("text", "url")
 ORDER = ("crawl", "warc_path", "warc_offset")
@@ -25,9 +25,7 @@ _READ = pa.schema(
 _KEYED = _READ.append(pa.field("url_key", pa.string()))
 
 
-def exact_verdicts(
-    spark: SparkSession, uris: list[str], keys: tuple[str, ...]
-) -> DataFrame:
+def exact_verdicts(spark: SparkSession, uris: list[str], keys: tuple[str, ...]) -> DataFrame:
     """Return a verdict for each document whose text or URL occurs earlier in the declared order.
 
     The first in order of (crawl, WARC path, offset) stays. One shuffle of ids and keys per key;

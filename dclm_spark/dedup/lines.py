@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from dclm_spark.dedup.checkpoints import checkpoint
-from udfs.line_dedup import line_keys, remove_lines
-from udfs.ngram_dedup import DedupResult
+from dclm_spark.engine.tables import checkpoint
+from udfs.dedup.lines import line_keys, remove_lines
+from udfs.dedup.ngrams import DedupResult
 
 # Bytes of the MD5 that a place begins with; the document's id follows, for equal URLs.
 _MD5_SIZE_BYTES = 16
@@ -25,9 +25,7 @@ def seen_lines(spark: SparkSession, documents: DataFrame, directory: str, key: s
     """
     occurrences = _occurrences(documents)
     seen, _ = checkpoint(spark, directory, "seen_lines", key, lambda: _seen(occurrences))
-    return seen.select(
-        _doc_id("place").alias("doc_id"), "lines", _doc_id("owner").alias("partner")
-    )
+    return seen.select(_doc_id("place").alias("doc_id"), "lines", _doc_id("owner").alias("partner"))
 
 
 def remove_seen_lines(batch: pa.RecordBatch) -> DedupResult:

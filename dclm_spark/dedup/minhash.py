@@ -21,12 +21,12 @@ from dclm_spark.dedup.candidates import (
     open_members,
     star_edges,
 )
-from dclm_spark.dedup.checkpoints import checkpoint
 from dclm_spark.dedup.components import connected_components
+from dclm_spark.engine.tables import checkpoint
 from dclm_spark.errors import SettingError
 from dclm_spark.settings import settings_hash
-from udfs.shingles import jaccard
-from udfs.signatures import MinHashSettings, estimated_jaccard, signatures
+from udfs.dedup.minhash import MinHashSettings, estimated_jaccard, signatures
+from udfs.dedup.shingles import jaccard
 
 RULE = "near_duplicate"
 VERIFICATIONS = ("jaccard", "sketch", "none")
@@ -110,7 +110,7 @@ def near_duplicate_verdicts(
     key: str,
     earlier: DataFrame | None = None,
 ) -> DataFrame:
-    """Return a verdict (`dclm_spark.dedup.verdicts`) for every document to remove.
+    """Return a verdict (`dclm_spark.dedup.method`) for every document to remove.
 
     `documents` has doc_id, text and the columns of the survivor order; `key` names their content.
     `earlier` holds signature tables of the documents that remain of earlier crawls: those always

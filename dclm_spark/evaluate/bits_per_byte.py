@@ -10,11 +10,11 @@ import numpy as np
 import zstandard
 
 from dclm_spark.errors import InputError
-from dclm_spark.evaluate.data import DataRoot
+from dclm_spark.evaluate.datasets import DataRoot
 from dclm_spark.evaluate.prompts import Candidate, Tokenizer
 from dclm_spark.evaluate.scoring import WINDOW_ITEMS, Scorer
 from dclm_spark.evaluate.uncertainty import Metric, Stratum
-from udfs.resuming import shown
+from udfs.storage.stream import shown
 
 
 def read_texts(uri: str) -> list[str]:

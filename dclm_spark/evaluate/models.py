@@ -39,7 +39,7 @@ def load_model(
         return _hugging_face(name, tokenizer, device)
     if tokenizer is None:
         raise InputError(f"model = {name}: give the tokenizer.json that its tokens were made with")
-    from dclm_spark.evaluate.openlm_scorer import OpenLMScorer
+    from dclm_spark.evaluate.scorers import OpenLMScorer
     from dclm_spark.train.model import load
 
     model, _ = load(name, device=device, weights=weights)
@@ -60,7 +60,7 @@ def _hugging_face(name: str, tokenizer: str | None, device: str) -> LoadedModel:
         import transformers
     except ImportError as error:
         raise InputError(f"model = {name}: pip install transformers") from error
-    from dclm_spark.evaluate.huggingface import HuggingFaceScorer
+    from dclm_spark.evaluate.scorers import HuggingFaceScorer
 
     source = name.removeprefix("hf:")
     model = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from dclm_spark.evaluate.data import Row, TaskData
+from dclm_spark.evaluate.datasets import Row, TaskData
 from dclm_spark.evaluate.tasks import CHOICE, GENERATION, SCHEMA, Task
 
 # DCLM's file says seed 1, but that does not reach the draw.

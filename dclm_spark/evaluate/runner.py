@@ -16,15 +16,15 @@ from tqdm import tqdm
 
 from dclm_spark.errors import SettingError
 from dclm_spark.evaluate.bits_per_byte import read_texts, score_texts
-from dclm_spark.evaluate.data import MissingDataError, TaskData, load_task
+from dclm_spark.evaluate.datasets import MissingDataError, TaskData, load_task
 from dclm_spark.evaluate.models import LoadedModel
+from dclm_spark.evaluate.page import results_page
 from dclm_spark.evaluate.prompts import TaskPrompts
-from dclm_spark.evaluate.report import results_page
 from dclm_spark.evaluate.results import EvaluateSettings, Results, summarize
 from dclm_spark.evaluate.scoring import WINDOW_ITEMS, score_rows
 from dclm_spark.evaluate.suite import data_baseline
 from dclm_spark.evaluate.tasks import Task
-from udfs.resuming import shown
+from udfs.storage.stream import shown
 
 LOGGER = logging.getLogger("dclm_spark")
 

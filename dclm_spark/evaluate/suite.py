@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dclm_spark.evaluate.aggregate import CATEGORIES, GROUPS, baselines
-from dclm_spark.evaluate.data import TaskData
+from dclm_spark.evaluate.datasets import TaskData
 from dclm_spark.evaluate.tasks import (
     CHOICE,
     CORE,

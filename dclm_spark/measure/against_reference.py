@@ -13,7 +13,7 @@ from dclm_spark.measure.chain import ChainCounts, decode_pages, extract_pages, r
 from dclm_spark.measure.clock import Timing, timed
 from dclm_spark.measure.inputs import Models
 from dclm_spark.measure.peers import last_json, run_python, timings
-from udfs.cache import fetch
+from udfs.storage.cache import fetch
 
 
 @dataclass(frozen=True, kw_only=True)

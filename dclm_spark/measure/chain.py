@@ -9,15 +9,15 @@ import pyarrow.compute as pc
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.measure.clock import seconds_of
 from dclm_spark.measure.inputs import Models
-from udfs.charset import Decoded, decode
-from udfs.curation import InputUnit, curated
-from udfs.documents import KEPT
-from udfs.extraction import RecordCounts
-from udfs.html import main_text
-from udfs.ngram_dedup import NgramDedupSettings, ShardDeduplicator, count_ngrams
-from udfs.storage import open_stream
-from udfs.tokens import encode
-from udfs.warc import WarcRecord, read_records
+from udfs.dedup.ngrams import NgramDedupSettings, ShardDeduplicator, count_ngrams
+from udfs.documents.extract import RecordCounts
+from udfs.documents.schema import KEPT
+from udfs.html.charset import Decoded, decode
+from udfs.html.parser import main_text
+from udfs.storage.files import open_stream
+from udfs.tokens.tokenizer import encode
+from udfs.units.curate import InputUnit, curated
+from udfs.warc.reader import WarcRecord, read_records
 
 # 9.9 bits an n-gram: a filter of 1 GB, far larger than any cache.
 FILTER_NGRAMS = 800_000_000

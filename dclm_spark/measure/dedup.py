@@ -25,8 +25,8 @@ from dclm_spark.measure.dedup_scale import MASTER, ScaleRun
 from dclm_spark.measure.peers import run_python
 from dclm_spark.measure.planted_pairs import Pairs, listed_pairs, planted_pairs
 from dclm_spark.session import spark_session
-from udfs.shingles import jaccard
-from udfs.signatures import PRESETS
+from udfs.dedup.minhash import PRESETS
+from udfs.dedup.shingles import jaccard
 
 PEER_DOCUMENTS = 100_000
 CHAINS = (100, 1_000, 10_000, 100_000)

@@ -14,13 +14,13 @@ from dclm_spark.dedup.minhash import NearDuplicateSettings, near_duplicate_verdi
 from dclm_spark.measure.dedup_corpus import VOCABULARY_SIZE
 from dclm_spark.measure.inputs import library
 from dclm_spark.measure.planted_pairs import EDITS, Pairs, as_texts, edited, exact_jaccard
-from udfs.shingles import jaccard
-from udfs.signatures import (
+from udfs.dedup.minhash import (
     MinHashSettings,
     candidate_probability,
     estimated_jaccard,
     signatures,
 )
+from udfs.dedup.shingles import jaccard
 
 Flags = npt.NDArray[np.bool_]
 VERIFICATIONS = ("none", "sketch", "jaccard")

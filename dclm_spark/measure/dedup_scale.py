@@ -18,10 +18,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from dclm_spark.dedup.components import connected_components
 from dclm_spark.dedup.minhash import NearDuplicateSettings, near_duplicate_verdicts
+from dclm_spark.measure.clock import Watch
 from dclm_spark.measure.dedup_corpus import BLOCK_SIZE, chain_edges, corpus
-from dclm_spark.measure.processes import Watch
 from dclm_spark.session import spark_session
-from udfs.signatures import PRESETS
+from udfs.dedup.minhash import PRESETS
 
 MASTER = "local[2]"
 # Enough that every plan was compiled, kernels loaded and the JVM's compiler has met the hot loops.

@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from dclm_spark.crawl.listing import InputFile
-from dclm_spark.curation import curation_settings
 from dclm_spark.errors import InputError
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import FileReference, Recipe, UrlListReferences
+from dclm_spark.stages.documents import curation_settings
 from udfs import storage
-from udfs.cache import fetch
-from udfs.curation import CurationSettings
-from udfs.language import LanguageIdentifier
-from udfs.quality import QualityModel
-from udfs.tokens import Encoder, load_encoder
-from udfs.warc import IN_MEMBER_OFFSET, WarcRecord, read_records
-from udfs.word_lists import UrlLists, load_url_lists
+from udfs.fasttext.language import LanguageIdentifier
+from udfs.fasttext.quality import QualityModel
+from udfs.rules.url_lists import UrlLists, load_url_lists
+from udfs.storage.cache import fetch
+from udfs.tokens.tokenizer import Encoder, load_encoder
+from udfs.units.curate import CurationSettings
+from udfs.warc.reader import IN_MEMBER_OFFSET, WarcRecord, read_records
 
 # As the DCLM repository names them.
 LIST_FILES = {

@@ -9,13 +9,13 @@ import pyarrow as pa
 from dclm_spark.measure.chain import new_filter
 from dclm_spark.measure.clock import Timing, timed
 from dclm_spark.measure.inputs import Models
-from udfs import heuristics
-from udfs.columns import utf8_buffers
-from udfs.judged_batch import JudgedTexts
-from udfs.ngram_dedup import ShardDeduplicator
-from udfs.segments import segments
-from udfs.signatures import PRESETS, MinHashSettings, signatures
-from udfs.tokens import encode
+from udfs.dedup.minhash import PRESETS, MinHashSettings, signatures
+from udfs.dedup.ngrams import ShardDeduplicator
+from udfs.rules import families
+from udfs.rules.batch import JudgedTexts
+from udfs.text.columns import utf8_buffers
+from udfs.text.segments import segments
+from udfs.tokens.tokenizer import encode
 
 # Names that the comparison with libraries refers to.
 HEURISTICS = "26 heuristic steps"
@@ -82,7 +82,7 @@ def judge_english(sample: Texts, models: Models, annotate: str = "first_failure"
     from dataclasses import replace
 
     settings = replace(models.curation.heuristics, annotate=annotate)
-    return heuristics.apply(sample.texts, sample.urls, settings, models.lists, _all_english)
+    return families.apply(sample.texts, sample.urls, settings, models.lists, _all_english)
 
 
 def _all_english(texts: pa.Array) -> tuple[pa.Array, np.ndarray[tuple[int], np.dtype[np.float64]]]:

@@ -10,6 +10,7 @@ from typing import TypeVar
 import pyarrow as pa
 
 from dclm_spark.crawl.listing import InputFile, list_inputs
+from dclm_spark.engine.run_record import RunIdentity, run_identity
 from dclm_spark.errors import InputError
 from dclm_spark.measure.against_reference import ReferenceResult, compare_with_reference
 from dclm_spark.measure.chain import (
@@ -34,8 +35,7 @@ from dclm_spark.measure.peers import (
     missing_packages,
     time_ours,
 )
-from dclm_spark.run.identity import RunIdentity, run_identity
-from udfs.html import kept_parser
+from udfs.html.parser import kept_parser
 
 CURATED = "chain: pages to judged texts"
 REFINED = "chain: dedup, quality, tokens"
@@ -120,7 +120,7 @@ def measure(settings: MeasureSettings) -> Measured:
         parser = models.curation.extraction
         kept_parser(parser.timeout_seconds, parser.max_parser_memory_bytes).close()
         if settings.spark is not None:
-            from dclm_spark.measure.around import measure_spark
+            from dclm_spark.measure.spark_overhead import measure_spark
 
             measured.spark = measure_spark(
                 files, models, folder / "spark", settings.spark, measured.num_pages

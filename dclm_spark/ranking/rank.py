@@ -11,7 +11,22 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from dclm_spark.crawl.listing import list_inputs
-from dclm_spark.rank.models import (
+from dclm_spark.ranking.corpora import (
+    build_corpus,
+    check_names,
+    clean_heldout,
+    duplicated_corpus,
+    shuffled_corpus,
+)
+from dclm_spark.ranking.planted import read_facts, write_articles
+from dclm_spark.ranking.prepared import (
+    PREPARED,
+    CleanTexts,
+    Corpus,
+    PreparedRanking,
+    write_prepared,
+)
+from dclm_spark.ranking.train_models import (
     ModelSettings,
     check_measurable,
     check_models,
@@ -19,27 +34,49 @@ from dclm_spark.rank.models import (
     option_words,
     rank_models,
 )
-from dclm_spark.rank.planted import read_facts, write_articles
-from dclm_spark.rank.prepared import (
-    PREPARED,
-    CleanTexts,
-    Corpus,
-    PreparedRanking,
-    write_prepared,
-)
-from dclm_spark.ranking.corpora import (
-    build_corpus,
-    check_names,
-    duplicated_corpus,
-    shuffled_corpus,
-)
-from dclm_spark.ranking.embedded import SAMPLE_PAGES, sample_crawl, sample_recipes
-from dclm_spark.ranking.heldout import clean_heldout
 from dclm_spark.recipes import load_recipe
-from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.recipes.recipe import QualitySettings, Recipe
+from dclm_spark.sample.crawl import SampleCrawl, generate_crawl
 from dclm_spark.sample.facts import Fact
-from dclm_spark.scored import add_to_table
+from dclm_spark.sample.run import SEED, sample_recipe
+from dclm_spark.stages.scored_table import add_to_table
 from udfs import storage
+
+# The published recipes at the size of the sample, as in the recipe `sample`.
+SAMPLE_ASSIGNMENTS = (
+    "deduplication.shards=2",
+    "tokens.sequence_length=256",
+    "tokens.sequences_per_shard=128",
+    "tokens.padding_id=1",
+)
+# The published threshold belongs to the published classifier; the sample trains its own.
+SAMPLE_QUALITY_THRESHOLD = 0.5
+# Most pages that pass heuristics are low-quality, as on the web; else there is little to filter.
+SAMPLE_CHATTER_SHARE = 0.6
+SAMPLE_PAGES = 1000
+
+
+def sample_crawl(folder: Path, num_pages: int) -> SampleCrawl:
+    """Generate the crawl that recipes are ranked on, or find it in `folder`."""
+    return generate_crawl(
+        folder, seed=SEED, num_pages=num_pages, chatter_share=SAMPLE_CHATTER_SHARE
+    )
+
+
+def sample_recipes(
+    names: Sequence[str], assignments: Sequence[str], crawl: SampleCrawl, folder: Path
+) -> list[Recipe]:
+    """Load recipes at the size of the sample, with its lists, its tokenizer and classifier."""
+    loaded = [load_recipe(name, (*SAMPLE_ASSIGNMENTS, *assignments)) for name in names]
+    return [_with_sample_threshold(sample_recipe(one, crawl, folder)) for one in loaded]
+
+
+def _with_sample_threshold(recipe: Recipe) -> Recipe:
+    if not recipe.quality.enabled or recipe.quality.threshold != QualitySettings().threshold:
+        return recipe
+    quality = replace(recipe.quality, threshold=SAMPLE_QUALITY_THRESHOLD)
+    return replace(recipe, quality=quality)
+
 
 LOGGER = logging.getLogger("dclm_spark")
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from dclm_spark.dedup.minhash import NearDuplicateSettings
 from dclm_spark.recipes.dclm_baseline import dclm_baseline
 from dclm_spark.recipes.recipe import DeduplicationSettings, QualitySettings, Recipe
-from udfs.signatures import PRESETS
+from udfs.dedup.minhash import PRESETS
 
 # FineWeb-Edu keeps 3 and more of 5 for educational value, about 8 % of FineWeb's tokens.
 EDUCATIONAL_TOP = 0.08
@@ -33,6 +33,4 @@ def fineweb_edu() -> Recipe:
     The classifier is the user's: `quality.model.uri`, from jobs/train_quality.py with educational
     pages as positives. FineWeb-Edu's own is a regression on the embeddings of a language model.
     """
-    return replace(
-        fineweb(), name="fineweb_edu", quality=QualitySettings(top=EDUCATIONAL_TOP)
-    )
+    return replace(fineweb(), name="fineweb_edu", quality=QualitySettings(top=EDUCATIONAL_TOP))

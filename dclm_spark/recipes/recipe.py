@@ -7,13 +7,13 @@ from dclm_spark.dedup.exact import EXACT_KEYS
 from dclm_spark.dedup.minhash import NearDuplicateSettings
 from dclm_spark.errors import SettingError
 from dclm_spark.settings import settings_hash
-from udfs.extraction import ExtractionSettings
-from udfs.global_ngrams import GlobalNgramSettings
-from udfs.heuristics import HeuristicSettings
-from udfs.line_dedup import LineDedupSettings
-from udfs.ngram_dedup import NgramDedupSettings
-from udfs.resuming import ReadSettings
-from udfs.tokens import TokenizerSettings
+from udfs.dedup.global_ngrams import GlobalNgramSettings
+from udfs.dedup.lines import LineDedupSettings
+from udfs.dedup.ngrams import NgramDedupSettings
+from udfs.documents.extract import ExtractionSettings
+from udfs.rules.families import HeuristicSettings
+from udfs.storage.stream import ReadSettings
+from udfs.tokens.tokenizer import TokenizerSettings
 
 QUIRKS = ("dclm-2024", "none")
 DEDUP_METHODS = ("sharded", "global", "minhash", "lines", "none")

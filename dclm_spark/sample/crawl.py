@@ -18,7 +18,7 @@ from dclm_spark.sample.kinds import (
     PageMaker,
 )
 from dclm_spark.sample.prose import article, library_paragraphs
-from dclm_spark.sample.records import Page, write_warc
+from dclm_spark.sample.warc_records import Page, write_warc
 
 CRAWL = "SAMPLE-2026-01"
 NUM_FILES = 6

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from random import Random
 
-from dclm_spark.sample.vocabulary import words_of
+from dclm_spark.sample.prose import words_of
 
 _SYLLABLES = words_of(
     "zor van mel ka tri sol ben dru fel gra hin jos kel lum mor nex or pim qua ris"

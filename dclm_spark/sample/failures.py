@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from dclm_spark.sample.pages import line, lines_paragraph, paragraph
-from dclm_spark.sample.prose import article, sentences, subject_vocabulary
-from dclm_spark.sample.vocabulary import alternatives, words_of
+from dclm_spark.sample.prose import alternatives, article, sentences, subject_vocabulary, words_of
 
 STOP_WORDS = frozenset(words_of("the be to of and that have with"))
 _MOST_COMMON_LIMITS = {2: 0.20, 3: 0.18, 4: 0.16}

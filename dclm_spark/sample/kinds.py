@@ -11,10 +11,8 @@ from dclm_spark.sample.chatter import KINDS as CHATTER_KINDS
 from dclm_spark.sample.facts import Fact
 from dclm_spark.sample.languages import LANGUAGES, LEGACY_CHARSETS, foreign_article
 from dclm_spark.sample.pages import html_page, paragraph
-from dclm_spark.sample.prose import Article, article
-from dclm_spark.sample.records import DAMAGES, Page
-from dclm_spark.sample.truth import Truth, jaccard
-from dclm_spark.sample.vocabulary import words_of
+from dclm_spark.sample.prose import Article, article, words_of
+from dclm_spark.sample.warc_records import DAMAGES, Page, Truth, jaccard
 
 FACTS_PER_ARTICLE = 5
 PAGES_PER_RULE = 3

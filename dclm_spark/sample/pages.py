@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from random import Random
 
-from dclm_spark.sample.vocabulary import alternatives
+from dclm_spark.sample.prose import alternatives
 
 _MENU = alternatives("Home|About|Archive|Topics|Contact|Search|Members|Latest|Shop|Help|Gallery")
 _BANNERS = (

@@ -10,11 +10,11 @@ from pyspark.sql import SparkSession
 
 from dclm_spark.errors import SettingError
 from dclm_spark.pipeline import RunOutput, build_baseline
-from dclm_spark.quality.train import QualityTrainingSettings, train_quality
+from dclm_spark.quality_classifier import QualityTrainingSettings, train_quality
 from dclm_spark.recipes.recipe import FileReference, Recipe, UrlListReferences
 from dclm_spark.sample.crawl import SampleCrawl, generate_crawl
 from udfs import storage
-from udfs.tokens import TokenizerSettings, train_tokenizer
+from udfs.tokens.tokenizer import TokenizerSettings, train_tokenizer
 
 LOGGER = logging.getLogger("dclm_spark")
 
@@ -110,9 +110,9 @@ def _texts(*paths: Path) -> Iterator[str]:
 
 def train_sample(output: str) -> None:
     """Train the smallest scale for some steps on the shards of the run in `output`."""
-    from dclm_spark.train.loop import train
     from dclm_spark.train.scales import scale
     from dclm_spark.train.settings import override
+    from dclm_spark.train.trainer import train
 
     model = storage.join(output, "model")
     result = train(

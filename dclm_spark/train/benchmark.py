@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from dclm_spark.train.distributed import Ranks, join, leave, reduce_gradients, spread
+from dclm_spark.train.logs import peak_flops_per_second, utilization
 from dclm_spark.train.model import build, initialize
 from dclm_spark.train.network import OpenLM
-from dclm_spark.train.observe import peak_flops_per_second, utilization
 from dclm_spark.train.optimizer import StepJudge, build_optimizer, clip_gradients, step_unless
 from dclm_spark.train.scales import TrainSettings
 

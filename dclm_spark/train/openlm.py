@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from dclm_spark.train.network import ModelSettings, OpenLM
-from dclm_spark.train.optimizer import OptimizerSettings
+from dclm_spark.train.optimizer import OptimizerSettings, ScheduleSettings
 from dclm_spark.train.scales import TrainSettings
-from dclm_spark.train.schedule import ScheduleSettings
 
 _FREQUENCIES = "layers.{}.attention.pos_embed.inv_freq"
 _PREFIXES = ("module.", "_orig_mod.", "model.")

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dclm_spark.train.shards import group_sizes
+from dclm_spark.shard_format import group_sizes
 
 # Weights are honored exactly to one part in this many sequences.
 MIXTURE_PERIOD = 4096

@@ -6,22 +6,76 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from dclm_spark.shard_format import Manifest, fingerprints, read_manifest
 from dclm_spark.train import checkpoint
 from dclm_spark.train import settings as settings_tree
-from dclm_spark.train.checkpoint import Checkpointer
-from dclm_spark.train.data import Loader, check_fit, check_unseen, open_reader
+from dclm_spark.train.batches import Loader, check_fit, check_unseen, open_reader
+from dclm_spark.train.checkpoint import Checkpointer, CheckpointError
 from dclm_spark.train.distributed import Ranks, spread
-from dclm_spark.train.heldout import Heldout, heldout_rows
+from dclm_spark.train.heldout import Heldout, Provenance, heldout_rows
+from dclm_spark.train.logs import RunLog
 from dclm_spark.train.model import assign, build, check_weights, initialize, load
 from dclm_spark.train.network import OpenLM
-from dclm_spark.train.observe import RunLog
 from dclm_spark.train.optimizer import AveragedWeights, StepJudge, build_optimizer
-from dclm_spark.train.provenance import Provenance
-from dclm_spark.train.resume import restore, resumable
-from dclm_spark.train.run import Run
 from dclm_spark.train.scales import TrainSettings
-from dclm_spark.train.shards import Manifest, fingerprints, read_manifest
+from dclm_spark.train.state import Run
+
+# Settings that may change between a run and its continuation, for they change no result.
+_FREE = (
+    "micro_batch_sequences", "compile", "recompute", "loss_chunk_tokens", "checkpoint", "observe",
+    "stop_tokens",
+)  # fmt: skip
+_FREE_DATA = (
+    # What the held-out sequences and the tokenizer hold is checked, wherever they lie.
+    "heldout", "tokenizer", "passes", "prefetch_batches", "cache_directory", "cache_bytes",
+    "verify_checksums",
+)  # fmt: skip
+
+
+def resumable(
+    output: Path, settings: TrainSettings, manifests: Sequence[Manifest],
+    heldout: Heldout | None, resume: bool,
+) -> Path | None:  # fmt: skip
+    """Return the checkpoint to go on from, after checking that it belongs to this run."""
+    if not (output / "checkpoints" / checkpoint.LATEST).is_file():
+        return None
+    if not resume:
+        raise CheckpointError(f"{output}: holds a run already; pass --resume or another --output")
+    found = checkpoint.resolve(output)
+    facts = checkpoint.read_facts(found)
+    checkpoint.check_same_corpus(found, facts, fingerprints(manifests))
+    checkpoint.check_same_heldout(found, facts, heldout.fingerprint if heldout else None)
+    before = settings_tree.read(TrainSettings, found / checkpoint.SETTINGS)
+    for key in settings_tree.keys(settings):
+        first, _, rest = key.partition(".")
+        old, new = _value(before, key), _value(settings, key)
+        if old != new and first not in _FREE and (first != "data" or rest not in _FREE_DATA):
+            raise CheckpointError(
+                f"{found}: {key} was {old!r} and is {new!r} now; a run continues with its own "
+                f"settings: pass --set {key}={old}, or start a new run from these weights with "
+                f"--set initial_weights={found}"
+            )
+    return found
+
+
+def _value(settings: Any, key: str) -> Any:
+    for name in key.split("."):
+        settings = getattr(settings, name)
+    return settings
+
+
+def restore(run: Run, found: Path) -> None:
+    """Take over the whole state of the checkpoint `found`."""
+    extra = checkpoint.restore(
+        found, run.model, run.optimizer, run.extra(), run.ranks.checkpoint_group
+    )
+    run.judge.load(extra["judge"])
+    if run.average is not None:
+        run.average.weights = extra["average"]
+    run.step = checkpoint.read_facts(found).step
+
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +116,7 @@ def prepare(
             output / "checkpoints", settings.checkpoint, ranks.checkpoint_group
         ),
         heldout=heldout,
-        provenance=(
-            Provenance(manifests) if settings.observe.domain_interval_steps else None
-        ),
+        provenance=(Provenance(manifests) if settings.observe.domain_interval_steps else None),
         log=RunLog(
             output,
             settings.observe,

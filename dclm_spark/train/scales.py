@@ -5,12 +5,11 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from dclm_spark.train.batches import DataSettings
 from dclm_spark.train.checkpoint import CheckpointSettings
-from dclm_spark.train.data import DataSettings
+from dclm_spark.train.logs import ObserveSettings
 from dclm_spark.train.network import RECOMPUTE, ModelSettings
-from dclm_spark.train.observe import ObserveSettings
-from dclm_spark.train.optimizer import OptimizerSettings
-from dclm_spark.train.schedule import ScheduleSettings
+from dclm_spark.train.optimizer import OptimizerSettings, ScheduleSettings
 
 PRECISIONS = ("fp32", "bf16-mixed", "bf16")
 

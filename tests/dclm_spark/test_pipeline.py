@@ -18,7 +18,7 @@ from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
 from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.sample.run import sample_recipe
-from udfs.tally import documents_by_fate, merge
+from udfs.units.statistics import documents_by_fate, merge
 
 ROOT = Path(__file__).parents[2]
 NUM_PAGES = 300
@@ -206,8 +206,8 @@ def test_a_dropped_page_can_be_explained_and_read(run):
 def test_minhash_finds_the_near_duplicates_that_were_planted(spark, run, crawl, recipe, tmp_path):
     from dataclasses import replace
 
-    from dclm_spark.dedup.sharded import deduplicate
-    from udfs.curation import DOCUMENTS
+    from dclm_spark.stages.deduplicate import deduplicate
+    from udfs.units.curate import DOCUMENTS
 
     _, result = run
     settings = replace(recipe.deduplication, exact=(), method="minhash")

@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from dclm_spark.crawl.listing import list_inputs
-from dclm_spark.curation import curate
 from dclm_spark.recipes import load_recipe
+from dclm_spark.stages.documents import curate
 from tests.shared_data import SHARED, needs_shared
-from udfs.refinedweb import STEP_OF_RULE
+from udfs.rules.refinedweb import STEP_OF_RULE
 
 GOLDEN = SHARED / "golden" / "heuristics.jsonl.gz"
 LISTS = {

@@ -18,8 +18,10 @@ from tests.fault_server import end_after, reset_after, shortened_to, stall_after
 from tests.gcs_store import gcs_store
 from tests.s3_proxy import another_etag, lost_answer, proxy_before, refusal, refused
 from tests.s3_store import CREDENTIALS, s3_store
-from udfs import gcs_stream, s3_stream, storage
-from udfs.resuming import ReadSettings
+from udfs import storage
+from udfs.storage import gcs as gcs_stream
+from udfs.storage import s3
+from udfs.storage.stream import ReadSettings
 
 ROOT = Path(__file__).parents[2]
 # As patient as the defaults, but not as slow.
@@ -68,9 +70,9 @@ def direct(store, monkeypatch):
     """Let this process speak with the store itself."""
     for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": store}.items():
         monkeypatch.setenv(name, value)
-    s3_stream._clients.clear()
+    s3._clients.clear()
     yield
-    s3_stream._clients.clear()
+    s3._clients.clear()
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def in_bucket(bucket, crawl, recipe, folder, output="run"):
     """Put everything that a run reads into a bucket of S3, once; return the run's arguments."""
     root = f"s3://{bucket}"
     if not storage.exists(f"{root}/{crawl.listing.relative_to(crawl.base)}"):
-        s3_stream.client(ReadSettings()).create_bucket(Bucket=bucket)
+        s3.client(ReadSettings()).create_bucket(Bucket=bucket)
         upload_crawl(root, crawl)
     return arguments_at(root, crawl, recipe, folder, output)
 

@@ -12,8 +12,8 @@ from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
 from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.sample.run import sample_recipe
-from udfs.heuristics import RULES_OF
-from udfs.tally import documents_by_fate, merge
+from udfs.rules.families import RULES_OF
+from udfs.units.statistics import documents_by_fate, merge
 
 pytestmark = pytest.mark.spark
 

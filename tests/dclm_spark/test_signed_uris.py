@@ -11,16 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from dclm_spark.crawl.listing import list_inputs
+from dclm_spark.engine.manifests import unit_key
 from dclm_spark.errors import InputError
 from dclm_spark.explain import explain, final_text
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
-from dclm_spark.run.manifests import unit_key
 from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.sample.run import sample_recipe
 from tests.fault_server import serve, status
 from udfs import storage
-from udfs.resuming import ReadSettings, StorageError, without_secrets
+from udfs.storage.stream import ReadSettings, StorageError, without_secrets
 
 SECRETS = ("hunter2hunter2", "s3cr3t-token", "pa55w0rd")
 SIGNATURE = f"?X-Amz-Signature={SECRETS[0]}&X-Amz-Security-Token={SECRETS[1]}&verify={SECRETS[1]}"

@@ -17,8 +17,8 @@ from dclm_spark.dedup.minhash import (
     signature_table,
 )
 from dclm_spark.errors import SettingError
-from udfs.documents import document_id
-from udfs.signatures import MinHashSettings
+from udfs.dedup.minhash import MinHashSettings
+from udfs.documents.schema import document_id
 
 pytestmark = pytest.mark.spark
 

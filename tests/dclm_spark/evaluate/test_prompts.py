@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from dclm_spark.evaluate.data import load_task
+from dclm_spark.evaluate.datasets import load_task
 from dclm_spark.evaluate.prompts import Candidate, Item, TaskPrompts, draw_fewshot
 from dclm_spark.evaluate.tasks import EXTENDED, TASK_BY_LABEL
 from tests.shared_data import SHARED, needs_shared

@@ -7,7 +7,7 @@ import pytest
 
 from dclm_spark.errors import SettingError
 from dclm_spark.evaluate import runner
-from dclm_spark.evaluate.data import load_task
+from dclm_spark.evaluate.datasets import load_task
 from dclm_spark.evaluate.prompts import Candidate
 from dclm_spark.evaluate.results import EvaluateSettings
 from dclm_spark.evaluate.runner import (

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from dclm_spark.evaluate.data import load_task
-from dclm_spark.evaluate.generation import clean_output, is_right
+from dclm_spark.evaluate.datasets import load_task
 from dclm_spark.evaluate.prompts import TaskPrompts
 from dclm_spark.evaluate.scoring import (
     LogitScorer,
     choice_record,
+    clean_output,
     generation_record,
+    is_right,
     score_rows,
     token_scores,
 )

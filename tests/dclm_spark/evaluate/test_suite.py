@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dclm_spark.evaluate.aggregate import dclm_aggregates
-from dclm_spark.evaluate.data import load_task
+from dclm_spark.evaluate.datasets import load_task
 from dclm_spark.evaluate.suite import data_baseline, suite_metrics, task_metrics
 from dclm_spark.evaluate.tasks import EXTENDED, TASK_BY_LABEL, TASKS
 from tests.dclm_spark.evaluate.fakes import write_rows

@@ -9,9 +9,9 @@ import pytest
 
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.measure import dedup
+from dclm_spark.measure.clock import Watch, peak_memory_bytes
 from dclm_spark.measure.dedup_corpus import BLOCK_SIZE, block_rows, block_words, vocabulary
 from dclm_spark.measure.dedup_scale import ScaleRun
-from dclm_spark.measure.processes import Watch, peak_memory_bytes
 
 
 def test_a_block_is_the_same_every_time_and_holds_its_copies() -> None:

@@ -11,8 +11,8 @@ from dclm_spark.measure.dedup_quality import (
     recall_by_similarity,
 )
 from dclm_spark.measure.planted_pairs import EDITS, Pairs, edited, exact_jaccard, planted_pairs
-from udfs.shingles import jaccard
-from udfs.signatures import PRESETS
+from udfs.dedup.minhash import PRESETS
+from udfs.dedup.shingles import jaccard
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from warcio.warcwriter import WARCWriter
 
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.errors import InputError
-from dclm_spark.measure import kernels, report
+from dclm_spark.measure import kernels, markdown
 from dclm_spark.measure.against_reference import ReferenceResult, compare_with_reference
 from dclm_spark.measure.chain import read_pages, time_chain
 from dclm_spark.measure.clock import Timing
@@ -156,7 +156,7 @@ def test_the_report_calls_a_missed_target_missed(warc, monkeypatch):
     )  # fmt: skip
     measured.missing = {"a third": ["this", "that"]}
     measured.spark = [(1, slow, slow), (16, slow, replace(slow, cpu_seconds=2.3))]
-    text = report.render(measured)
+    text = markdown.render(measured)
     assert "2.0x (target 12x: missed)" in text
     assert "2.0x (target 3x: missed). Its 26 steps kept 3 documents, ours 2." in text
     assert "Left out on its side: tokens." in text
@@ -172,4 +172,4 @@ def test_a_target_against_one_version_is_not_judged_with_another():
         versions={"uniseg": "0.10.1"}, ours=slow, steps=[slow], kept=3, our_kept=2, left_out=[],
         texts=replace(slow, cpu_seconds=500.0), our_texts=slow,
     )  # fmt: skip
-    assert report._reference(result).endswith("250.0x (target 100x with uniseg 0.7.2).")
+    assert markdown._reference(result).endswith("250.0x (target 100x with uniseg 0.7.2).")

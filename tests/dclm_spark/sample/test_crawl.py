@@ -13,7 +13,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.sample.failures import FAILURES
 from dclm_spark.sample.kinds import PAGES_PER_RULE
-from dclm_spark.sample.truth import jaccard
+from dclm_spark.sample.warc_records import jaccard
 
 NUM_PAGES = 500
 BROKEN = {"damaged_member", "wrong_length", "garbage_member", "truncated_tail", "oversize"}

@@ -8,10 +8,10 @@ from importlib.resources import files
 import pytest
 
 from dclm_spark.sample.crawl import generate_crawl
-from udfs.curation import CurationSettings, InputUnit, curated
-from udfs.extraction import ExtractionSettings, RecordCounts
-from udfs.heuristics import HeuristicSettings
-from udfs.refinedweb import STEP_OF_RULE
+from udfs.documents.extract import ExtractionSettings, RecordCounts
+from udfs.rules.families import HeuristicSettings
+from udfs.rules.refinedweb import STEP_OF_RULE
+from udfs.units.curate import CurationSettings, InputUnit, curated
 
 LISTS = {
     "domains": "banned_domains",

@@ -10,16 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dclm_spark.ranking.embedded import SAMPLE_CHATTER_SHARE, SAMPLE_QUALITY_THRESHOLD
+from dclm_spark.ranking.rank import SAMPLE_CHATTER_SHARE, SAMPLE_QUALITY_THRESHOLD
 from dclm_spark.recipes import load_recipe
 from dclm_spark.sample.chatter import KINDS
 from dclm_spark.sample.crawl import SampleCrawl, generate_crawl
 from dclm_spark.sample.facts import make_facts
 from dclm_spark.sample.run import sample_recipe
-from udfs.curation import CurationSettings, InputUnit, curated
-from udfs.extraction import ExtractionSettings, RecordCounts
-from udfs.heuristics import HeuristicSettings
-from udfs.quality import QualityModel
+from udfs.documents.extract import ExtractionSettings, RecordCounts
+from udfs.fasttext.quality import QualityModel
+from udfs.rules.families import HeuristicSettings
+from udfs.units.curate import CurationSettings, InputUnit, curated
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,11 @@ import os
 import signal
 import sys
 
-from dclm_spark.train import loop, stepping
-from dclm_spark.train.run import Run
+from dclm_spark.train import trainer
+from dclm_spark.train import trainer as stepping
 from dclm_spark.train.scales import scale
 from dclm_spark.train.settings import override
+from dclm_spark.train.state import Run
 
 KILLED_AT_STEP = int(os.environ.get("KILLED_AT_STEP", "-1"))
 backward = stepping.backward
@@ -25,4 +26,4 @@ def backward_or_die(run: Run, batch: object) -> object:
 if __name__ == "__main__":
     stepping.backward = backward_or_die  # type: ignore[assignment]
     shards, output, *assignments = sys.argv[1:]
-    loop.train(override(scale("test"), assignments), shards=shards, output=output, resume=True)
+    trainer.train(override(scale("test"), assignments), shards=shards, output=output, resume=True)

@@ -13,12 +13,13 @@ from dclm_spark.train.model import load
 from dclm_spark.train.network import OpenLM
 from dclm_spark.train.optimizer import (
     OptimizerSettings,
+    ScheduleSettings,
     StepJudge,
     build_optimizer,
     clip_gradients,
+    learning_rate,
     step_unless,
 )
-from dclm_spark.train.schedule import ScheduleSettings, learning_rate
 from tests.shared_data import SHARED, needs_shared
 
 pytestmark = needs_shared

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from dclm_spark.train.loop import train
-from dclm_spark.train.observe import read_log
+from dclm_spark.train.logs import read_log
 from dclm_spark.train.scales import scale
 from dclm_spark.train.settings import override
+from dclm_spark.train.trainer import train
 from tests.dclm_spark.train.shards import counting_rows, write_shards
-from udfs import s3_stream, storage
-from udfs.resuming import ReadSettings
+from udfs import storage
+from udfs.storage import s3
+from udfs.storage.stream import ReadSettings
 
 SETTINGS = ["tokens=1280", "checkpoint.interval_steps=5"]
 
@@ -26,10 +27,10 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "verysecret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    s3_stream._clients.clear()
-    s3_stream.client(ReadSettings()).create_bucket(Bucket="corpus")
+    s3._clients.clear()
+    s3.client(ReadSettings()).create_bucket(Bucket="corpus")
     yield "s3://corpus/shards"
-    s3_stream._clients.clear()
+    s3._clients.clear()
     server.stop()
 
 

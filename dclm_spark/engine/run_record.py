@@ -1,0 +1,80 @@
+"""What a run is: the resolved recipe, the input, the code and the libraries, written beside it."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from dclm_spark.crawl.listing import InputFile
+from dclm_spark.engine.manifests import code_version
+from dclm_spark.recipes.recipe import Recipe, recipe_hash
+from dclm_spark.settings import to_yaml
+from dclm_spark.source_commit import source_commit
+from udfs import storage
+from udfs.storage.stream import without_secrets
+
+# Packages whose version can change the text or the ids of a corpus.
+IDENTITY_PACKAGES = (
+    "dclm-spark",
+    "resiliparse",
+    "fastwarc",
+    "numpy",
+    "pyarrow",
+    "pyspark",
+    "tokenizers",
+    "gigatoken",
+    "numba",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunIdentity:
+    """Hashes and versions that name a corpus; equal identities mean equal bytes."""
+
+    recipe_hash: str
+    input_hash: str
+    code_version: str
+    commit: str
+    versions: dict[str, str]
+
+
+def run_identity(recipe: Recipe, files: Sequence[InputFile]) -> RunIdentity:
+    """Return the identity of running `recipe` on `files` with the code and packages at hand."""
+    listing = json.dumps([[file.crawl, file.path] for file in files])
+    return RunIdentity(
+        recipe_hash=recipe_hash(recipe),
+        input_hash=hashlib.sha256(listing.encode()).hexdigest()[:16],
+        code_version=code_version(),
+        commit=source_commit(),
+        versions=_versions(),
+    )
+
+
+def write_run_record(
+    output: str, recipe: Recipe, files: Sequence[InputFile], identity: RunIdentity
+) -> None:
+    """Write recipe.yaml, inputs.json and run.json below `output`; secrets in URIs stay out."""
+    listing = [
+        {"crawl": file.crawl, "path": file.path, "uri": without_secrets(file.uri)}
+        | ({"signed": True} if without_secrets(file.uri) != file.uri else {})
+        for file in files
+    ]
+    contents = {
+        "recipe.yaml": to_yaml(recipe),
+        "inputs.json": json.dumps(listing, indent=1),
+        "run.json": json.dumps(vars(identity), indent=1, sort_keys=True),
+    }
+    for name, text in contents.items():
+        storage.write_bytes(storage.join(output, name), text.encode())
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in IDENTITY_PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

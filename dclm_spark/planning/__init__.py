@@ -1,0 +1,1 @@
+"""Plans before a run: a crawl's records and cost, dedup's shuffles, a training's memory."""

@@ -1,1 +1,0 @@
-"""The quality classifier: training it, scoring with it, turning a fraction into a threshold."""

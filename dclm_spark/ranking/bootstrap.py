@@ -1,0 +1,226 @@
+"""Recipes compared by paired resampling of items, with the noise between seeds on top."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dclm_spark.errors import InputError
+from dclm_spark.evaluate.bits_per_byte import bits_per_byte
+from dclm_spark.evaluate.suite import Run, suite_metrics, task_metrics
+from dclm_spark.evaluate.tasks import EXTENDED
+from dclm_spark.evaluate.uncertainty import Metric
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeRun:
+    """A run and everything needed to do it again.
+
+    `control` is empty for a real recipe, else what it controls for (such as `shuffled scores`).
+    `tasks` are item records by label, `heldout` the records of texts by name.
+    """
+
+    recipe: str
+    seed: int
+    recipe_hash: str
+    corpus_fingerprint: str
+    model_configuration: Mapping[str, Any]
+    commit: str
+    command: str
+    control: str = ""
+    tasks: Run = field(default_factory=dict)
+    heldout: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
+
+
+def metrics_of(
+    runs: Sequence[RecipeRun], data_baselines: Mapping[str, float] | None = None
+) -> list[Metric]:
+    """Return every metric that all runs have: held-out bits per byte, aggregates, tasks."""
+    names = [name for name in runs[0].heldout if all(name in run.heldout for run in runs)]
+    found = [bits_per_byte(name, [list(run.heldout[name]) for run in runs]) for name in names]
+    records = [run.tasks for run in runs]
+    if any(records):
+        found.extend(suite_metrics(records, data_baselines).values())
+    for label in EXTENDED:
+        if all(run.get(label) for run in records):
+            found.extend(task_metrics(label, records).values())
+    return found
+
+
+Floats = NDArray[np.float64]
+
+CONFIDENCE = 0.95
+POWER = 0.8
+DRAWS = 4000
+NOT_DISTINGUISHABLE = "not distinguishable"
+ONE_SEED = "no verdict: one seed each"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeScore:
+    """The mean over a recipe's seeds; the interval covers items and, if known, seeds.
+
+    `seed_deviation` is the standard deviation of one training run, pooled over all recipes; it
+    is None when no recipe has two seeds.
+    """
+
+    recipe: str
+    mean: float
+    low: float
+    high: float
+    standard_error: float
+    seeds: int
+    values: tuple[float, ...]
+    seed_deviation: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Whether `first` differs from `second`; positive `difference` means first is higher.
+
+    The interval holds for all pairs of the metric at once (Bonferroni). A true difference of
+    `minimum_detectable` would be found with probability `POWER`.
+    """
+
+    first: str
+    second: str
+    difference: float
+    low: float
+    high: float
+    minimum_detectable: float
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All recipes on one metric, best first, and every pair of them."""
+
+    metric: str
+    higher_is_better: bool
+    items: int
+    scores: tuple[RecipeScore, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+def compare(
+    metric: Metric, recipes: Sequence[str], draws: int = DRAWS, seed: int = 0
+) -> Comparison:
+    """Compare recipes on a metric whose columns are runs; `recipes` names each run's recipe.
+
+    Items are resampled together for all runs, so luck with items cancels in differences. The
+    noise of training is taken as equal for all recipes and estimated from their seeds; it
+    enters as a t distribution, since a bootstrap of two or three seeds is too narrow.
+    """
+    values = metric.values()
+    if len(recipes) != len(values):
+        raise InputError(f"{metric.name}: {len(recipes)} recipe names for {len(values)} runs")
+    names = list(dict.fromkeys(recipes))
+    share = np.array([[float(of == name) for name in names] for of in recipes])
+    counts = share.sum(axis=0)
+    share /= counts
+    means = values @ share
+    deviation, freedom = _seed_deviation(values, recipes)
+    noise = metric.resampled(draws, seed) @ share - means
+    if deviation is not None:
+        noise += _training_noise(deviation, freedom, counts, draws, seed)
+    scores = [
+        _score(name, recipes, values, means[place], noise[:, place], deviation)
+        for place, name in enumerate(names)
+    ]
+    pairs = list(combinations(range(len(names)), 2))
+    confidence = 1 - (1 - CONFIDENCE) / max(1, len(pairs))
+    verdicts = [
+        _verdict(
+            (names[one], names[other]),
+            float(means[one] - means[other]),
+            noise[:, one] - noise[:, other],
+            confidence,
+            better="higher" if metric.higher_is_better else "lower",
+            has_seeds=deviation is not None,
+        )
+        for one, other in pairs
+    ]
+    order = sorted(scores, key=lambda score: score.mean, reverse=metric.higher_is_better)
+    return Comparison(
+        metric=metric.name,
+        higher_is_better=metric.higher_is_better,
+        items=metric.num_items,
+        scores=tuple(order),
+        verdicts=tuple(verdicts),
+    )
+
+
+def _seed_deviation(values: Floats, recipes: Sequence[str]) -> tuple[float | None, int]:
+    """Return the pooled standard deviation of one run within its recipe, and its freedom."""
+    squares, freedom = 0.0, 0
+    for name in dict.fromkeys(recipes):
+        of_recipe = values[[recipe == name for recipe in recipes]]
+        squares += float(((of_recipe - of_recipe.mean()) ** 2).sum())
+        freedom += len(of_recipe) - 1
+    return (float(np.sqrt(squares / freedom)) if freedom else None), freedom
+
+
+def _training_noise(
+    deviation: float, freedom: int, counts: Floats, draws: int, seed: int
+) -> Floats:
+    """Return [draws, recipes]; the common chi-square makes every difference t-distributed."""
+    generator = np.random.default_rng((seed, 1))
+    normal = generator.standard_normal((draws, len(counts)))
+    spread = np.sqrt(freedom / generator.chisquare(freedom, (draws, 1)))
+    return np.asarray(normal * spread * deviation / np.sqrt(counts), dtype=np.float64)
+
+
+def _score(
+    name: str,
+    recipes: Sequence[str],
+    values: Floats,
+    mean: float,
+    noise: Floats,
+    deviation: float | None,
+) -> RecipeScore:
+    low, high = np.quantile(noise, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    own = tuple(float(v) for v, recipe in zip(values, recipes, strict=True) if recipe == name)
+    return RecipeScore(
+        recipe=name,
+        mean=float(mean),
+        low=float(mean + low),
+        high=float(mean + high),
+        standard_error=float(noise.std(ddof=1)),
+        seeds=len(own),
+        values=own,
+        seed_deviation=deviation,
+    )
+
+
+def _verdict(
+    names: tuple[str, str],
+    difference: float,
+    noise: Floats,
+    confidence: float,
+    *,
+    better: str,
+    has_seeds: bool,
+) -> Verdict:
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(noise, [tail, 1 - tail]) + difference
+    detectable = np.quantile(np.abs(noise), confidence) + np.quantile(noise, POWER)
+    is_clear = bool(low > 0 or high < 0)
+    winner = names[0] if (difference > 0) == (better == "higher") else names[1]
+    return Verdict(
+        first=names[0],
+        second=names[1],
+        difference=difference,
+        low=float(low),
+        high=float(high),
+        minimum_detectable=float(detectable),
+        verdict=(
+            ONE_SEED
+            if not has_seeds
+            else f"{winner} is better"
+            if is_clear
+            else NOT_DISTINGUISHABLE
+        ),
+    )

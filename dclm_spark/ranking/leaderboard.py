@@ -1,0 +1,296 @@
+"""The ranking of recipes as JSON and as one self-contained page."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from dclm_spark.errors import InputError
+from dclm_spark.evaluate.aggregate import dclm_aggregates
+from dclm_spark.evaluate.page import bullet_list, page, table
+from dclm_spark.evaluate.runner import read_heldout, read_run, write_atomically
+from dclm_spark.ranking.bootstrap import (
+    NOT_DISTINGUISHABLE,
+    ONE_SEED,
+    RecipeRun,
+    compare,
+    metrics_of,
+)
+from dclm_spark.ranking.records import (
+    DatasetRecord,
+    EvaluationRecord,
+    ModelRecord,
+    Record,
+    check_links,
+    from_dclm,
+    read_records,
+    write_record,
+)
+
+
+def recorded_runs(
+    folders: Sequence[str | Path], evaluations: Collection[str] | None = None
+) -> list[RecipeRun]:
+    """Return the runs that the records below `folders` describe, in the order of their names.
+
+    With `evaluations`, only those uuids. An evaluation whose items lie elsewhere, such as one of
+    DCLM's database, cannot be compared with an interval and is left out. Raises InputError for a
+    broken link, and for two runs of one recipe and seed.
+    """
+    found: dict[tuple[str, int], RecipeRun] = {}
+    for folder in map(Path, folders):
+        check_links(folder)
+        datasets = {record.uuid: record for record in read_records(DatasetRecord, folder)}
+        models = {record.uuid: record for record in read_records(ModelRecord, folder)}
+        for evaluation in read_records(EvaluationRecord, folder):
+            items = items_of(evaluation, folder)
+            if items is None or (evaluations is not None and evaluation.uuid not in evaluations):
+                continue
+            model = models[evaluation.model_uuid]
+            run = _run(datasets[model.dataset_uuid], model, items)
+            if (run.recipe, run.seed) in found:
+                raise InputError(
+                    f"{folder}: recipe {run.recipe}, seed {run.seed} is on record twice; give "
+                    "folders of records that belong to one ranking, or remove the older one"
+                )
+            found[run.recipe, run.seed] = run
+    return list(found.values())
+
+
+def items_of(evaluation: EvaluationRecord, folder: Path) -> Path | None:
+    """Return the folder of an evaluation's items, None where they are not at hand."""
+    if not evaluation.results_url or "://" in evaluation.results_url:
+        return None
+    items = (folder / evaluation.results_url).parent
+    return items if (items / "tasks").is_dir() or (items / "heldout").is_dir() else None
+
+
+def _run(dataset: DatasetRecord, model: ModelRecord, items: Path) -> RecipeRun:
+    facts: dict[str, Any] = dict(model.extra)
+    return RecipeRun(
+        recipe=dataset.name,
+        seed=int(facts.get("seed", 0)),
+        recipe_hash=dataset.recipe_hash,
+        corpus_fingerprint=dataset.corpus_fingerprint[:16],
+        model_configuration=dict(facts.get("model_configuration", {})),
+        commit=str(facts.get("commit", "")),
+        command=str(facts.get("command", "")),
+        control=str(dataset.extra.get("control", "")),
+        tasks=read_run(items),
+        heldout=read_heldout(items),
+    )
+
+
+# Shown first; the per-task metrics follow.
+_PER_TASK = ("accuracy/", "gold_bits_per_byte/", "gold_probability/")
+
+
+def build_leaderboard(
+    runs: Sequence[RecipeRun], data_baselines: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    """Return rows (what was run, and how to run it again) and a comparison for each metric."""
+    runs = sorted(runs, key=lambda run: (run.recipe, run.seed))
+    names = [run.recipe for run in runs]
+    comparisons = [asdict(compare(metric, names)) for metric in metrics_of(runs, data_baselines)]
+    return {
+        "rows": [
+            {
+                "recipe": run.recipe,
+                "control": run.control,
+                "seed": run.seed,
+                "recipe_hash": run.recipe_hash,
+                "corpus_fingerprint": run.corpus_fingerprint,
+                "model_configuration": dict(run.model_configuration),
+                "commit": run.commit,
+                "command": run.command,
+            }
+            for run in runs
+        ],
+        "comparisons": comparisons,
+        "conclusions": [_conclusion(one) for one in comparisons if _is_aggregate(one)],
+    }
+
+
+def write_leaderboard(leaderboard: Mapping[str, Any], folder: str | Path) -> None:
+    """Write `leaderboard.json` and `leaderboard.html`."""
+    folder = Path(folder)
+    write_atomically(folder / "leaderboard.json", json.dumps(leaderboard, indent=1))
+    write_atomically(folder / "leaderboard.html", leaderboard_page(leaderboard))
+
+
+def leaderboard_page(leaderboard: Mapping[str, Any]) -> str:
+    """Return the page; everything that comes from data is escaped."""
+    controls = {row["recipe"]: row["control"] for row in leaderboard["rows"]}
+    comparisons = leaderboard["comparisons"]
+    first = [one for one in comparisons if _is_aggregate(one)]
+    rest = [one for one in comparisons if not _is_aggregate(one)]
+    return page(
+        "Which recipe is better",
+        "<h2>Conclusions</h2>",
+        bullet_list(leaderboard["conclusions"]),
+        *(part for one in first for part in _comparison_parts(one, controls)),
+        "<details><summary>Single tasks</summary>",
+        *(part for one in rest for part in _comparison_parts(one, controls)),
+        "</details><h2>Runs</h2>",
+        _runs_table(leaderboard["rows"]),
+        *_accuracy_only_parts(leaderboard.get("accuracy_only", ())),
+    )
+
+
+def _conclusion(comparison: Mapping[str, Any]) -> str:
+    """Say in a sentence what the metric tells and what it does not."""
+    verdicts = [verdict["verdict"] for verdict in comparison["verdicts"]]
+    metric = comparison["metric"]
+    if not verdicts:
+        return f"{metric}: only one recipe, nothing to compare."
+    if all(verdict == ONE_SEED for verdict in verdicts):
+        return f"{metric}: one seed each, so no difference can be told from training noise."
+    best = comparison["scores"][0]["recipe"]
+    beaten = verdicts.count(f"{best} is better")
+    open_pairs = verdicts.count(NOT_DISTINGUISHABLE)
+    smallest = min(verdict["minimum_detectable"] for verdict in comparison["verdicts"])
+    return (
+        f"{metric}: {best} leads and is better than {beaten} of "
+        f"{len(comparison['scores']) - 1} others; {open_pairs} of {len(verdicts)} pairs are "
+        f"{NOT_DISTINGUISHABLE}. Differences below {smallest:.4f} would be missed."
+    )
+
+
+def _is_aggregate(comparison: Mapping[str, Any]) -> bool:
+    return not comparison["metric"].startswith(_PER_TASK)
+
+
+def _comparison_parts(comparison: Mapping[str, Any], controls: Mapping[str, str]) -> Iterable[str]:
+    direction = "higher" if comparison["higher_is_better"] else "lower"
+    yield (
+        f"<h2>{escape(comparison['metric'])}</h2>"
+        f"<p>{direction} is better; {comparison['items']} items.</p>"
+    )
+    yield table(
+        ("recipe", "control", "mean", "95 % interval", "seeds", "runs"),
+        [
+            (
+                score["recipe"],
+                controls[score["recipe"]],
+                f"{score['mean']:.4f}",
+                f"{score['low']:.4f} to {score['high']:.4f}",
+                str(score["seeds"]),
+                " ".join(f"{value:.4f}" for value in score["values"]),
+            )
+            for score in comparison["scores"]
+        ],
+    )
+    yield table(
+        ("pair", "difference", "interval for all pairs", "detectable", "verdict"),
+        [
+            (
+                f"{verdict['first']} - {verdict['second']}",
+                f"{verdict['difference']:+.4f}",
+                f"{verdict['low']:+.4f} to {verdict['high']:+.4f}",
+                f"{verdict['minimum_detectable']:.4f}",
+                verdict["verdict"],
+            )
+            for verdict in comparison["verdicts"]
+        ],
+    )
+
+
+def _runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    headings = ("recipe", "seed", "recipe hash", "corpus", "model", "commit", "run it again")
+    return table(
+        headings,
+        [
+            (
+                row["recipe"],
+                str(row["seed"]),
+                row["recipe_hash"],
+                row["corpus_fingerprint"],
+                ", ".join(f"{key} {value}" for key, value in row["model_configuration"].items()),
+                row["commit"],
+                row["command"],
+            )
+            for row in rows
+        ],
+    )
+
+
+def _accuracy_only_parts(rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    """List evaluations on record without their items."""
+    if not rows:
+        return
+    names = [name for name in rows[0] if name not in ("model", "evaluation")]
+    yield "<h2>On record without items</h2><p>Accuracies alone: no interval, no comparison.</p>"
+    yield table(
+        ("model", "evaluation", *names),
+        [(row["model"], row["evaluation"], *(_shown(row[name]) for name in names)) for row in rows],
+    )
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4f}"
+
+
+_KINDS: tuple[type[Record], ...] = (DatasetRecord, ModelRecord, EvaluationRecord)
+_DCLM_FOLDERS: dict[type[Record], str] = {
+    DatasetRecord: "datasets",
+    ModelRecord: "models",
+    EvaluationRecord: "evals",
+}
+
+
+def every_record(folder: str | Path) -> list[Record]:
+    """Return all records below `folder`, datasets first."""
+    return [record for kind in _KINDS for record in read_records(kind, folder)]  # type: ignore[type-var]
+
+
+def import_from_dclm(source: str | Path, folder: str | Path) -> int:
+    """Write the records of DCLM's `exp_data` at `source` below `folder`; return their number.
+
+    Raises InputError for a file that is no record, and where there is none at all.
+    """
+    count = 0
+    for kind, place in _DCLM_FOLDERS.items():
+        for file in sorted((Path(source) / place).rglob("*.json")):
+            try:
+                record = from_dclm(kind, json.loads(file.read_text()))  # type: ignore[type-var]
+            except (ValueError, KeyError, TypeError) as error:
+                raise InputError(f"{file}: no {kind.__name__} of DCLM's layout ({error})") from None
+            write_record(record, folder)
+            count += 1
+    if not count:
+        raise InputError(
+            f"{source}: no record in it; expected DCLM's exp_data with datasets/, models/, evals/"
+        )
+    return count
+
+
+def leaderboard_of_records(folders: Sequence[str], output: str) -> dict[str, Any]:
+    """Compare the runs on record, write the leaderboard to `output` and return it.
+
+    Evaluations whose items are not at hand, such as those of DCLM's database, are listed under
+    `accuracy_only` with their aggregates: one number for each, no interval.
+    """
+    runs = recorded_runs(folders)
+    listed = [row for folder in folders for row in _accuracy_only(Path(folder))]
+    if not runs and not listed:
+        raise InputError(f"--records {', '.join(folders)}: there is no evaluation on record")
+    empty: dict[str, Any] = {"rows": [], "comparisons": [], "conclusions": []}
+    leaderboard = build_leaderboard(runs) if runs else empty
+    leaderboard["accuracy_only"] = sorted(listed, key=lambda row: str(row["model"]))
+    write_leaderboard(leaderboard, output)
+    return leaderboard
+
+
+def _accuracy_only(folder: Path) -> list[dict[str, Any]]:
+    rows = []
+    for evaluation in read_records(EvaluationRecord, folder):
+        if items_of(evaluation, folder) is not None:
+            continue
+        row: dict[str, Any] = {"model": evaluation.model_name, "evaluation": evaluation.name}
+        for version in ("v1", "v2"):
+            found = dclm_aggregates(evaluation.accuracies, version)
+            row |= {name: found[name] for name in (f"Core_{version}", f"Extended_{version}")}
+        rows.append(row)
+    return rows

@@ -1,0 +1,289 @@
+"""From committed manifests to the summary that the report is written from."""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.run_record import RunIdentity
+from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.report.summary import (
+    DedupPrecision,
+    DedupSummary,
+    DomainCount,
+    DuplicatePair,
+    FunnelStep,
+    Histogram,
+    LanguageCount,
+    RuleCount,
+    RunSummary,
+    SamplePage,
+    ShardSummary,
+    StageSummary,
+)
+from dclm_spark.settings import to_yaml
+from dclm_spark.stages.decontaminate import documents_by_task
+from udfs.rules.families import RULES_OF
+from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes, merge
+
+if TYPE_CHECKING:
+    from dclm_spark.pipeline import RunOutput
+
+TOP_DOMAINS = 50
+_STEP_OF_STAGE = {
+    "deduplicate": "deduplication",
+    "decontaminate": "decontamination",
+    "encode": "quality",
+}
+# Signals whose threshold is an upper bound: kept documents lie below it.
+_KEPT_BELOW = {"word_removal_fraction", "contained_ngram_fraction"}
+_RULE_OF_SIGNAL = {
+    "language_score": "language",
+    "num_words": "page_length",
+    "word_removal_fraction": "word_removal",
+    "contained_ngram_fraction": "contained_ngrams",
+    "quality_score": "quality_score",
+}
+
+
+def summarize(
+    run: "RunOutput", recipe: Recipe, identity: RunIdentity, started: float
+) -> RunSummary:
+    """Return the summary of a run, from its committed manifests alone."""
+    facts = {stage.stage: merge(stage.facts()) for stage in run.judging}
+    fates = [documents_by_fate(stage_facts) for stage_facts in facts.values()]
+    return RunSummary(
+        title="Curation run",
+        recipe_name=recipe.name,
+        recipe_hash=identity.recipe_hash,
+        recipe_yaml=to_yaml(recipe),
+        versions=identity.versions,
+        commit=identity.commit,
+        started=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(started)),
+        seconds=time.time() - started,
+        documents_in=sum(fates[0].values()),
+        kept=fates[-1].get("kept", 0),
+        dropped=sum(stage.get("dropped", 0) for stage in fates),
+        quarantined=sum(stage.get("quarantined", 0) for stage in fates),
+        stages=tuple(_stage_summaries(run, facts)),
+        funnel=tuple(_funnel(run, facts, RULES_OF[recipe.heuristics.rules])),
+        rules=tuple(_rules(facts)),
+        languages=tuple(_languages(facts["documents"])),
+        domains=tuple(
+            DomainCount(domain=name, documents=seen, kept=kept, text_bytes_kept=size)
+            for name, seen, kept, size in facts["documents"]["domains"][:TOP_DOMAINS]
+        ),
+        histograms=tuple(_histograms(facts, run)),
+        samples=tuple(_samples(facts)),
+        duplicates=tuple(_duplicates(run)),
+        deduplication=_deduplication(run, recipe, facts),
+        record_types=_record_types(run.documents),
+        shards=_shards(run),
+        facts=_evaluation_data(run),
+    )
+
+
+def _evaluation_data(run: "RunOutput") -> dict[str, str]:
+    """Return the line that says how many documents quote which evaluation set."""
+    if run.decontaminated is None:
+        return {}
+    by_task = documents_by_task(run.decontaminated)
+    found = ", ".join(f"{task} {count:,}" for task, count in by_task.items())
+    return {"Documents that quote evaluation sets": found or "none"}
+
+
+def _stage_summaries(run: "RunOutput", facts: Mapping[str, Any]) -> list[StageSummary]:
+    summaries = []
+    for stage in run.judging:
+        fates = documents_by_fate(facts[stage.stage])
+        rules = {
+            entry["rule"]: entry["documents"]
+            for entry in facts[stage.stage]["counts"]
+            if entry["rule"]
+        }
+        summaries.append(
+            StageSummary(
+                name=stage.stage,
+                documents_in=sum(fates.values()),
+                kept=fates.get("kept", 0),
+                dropped=fates.get("dropped", 0),
+                quarantined=fates.get("quarantined", 0),
+                text_bytes_kept=kept_text_bytes(facts[stage.stage]),
+                seconds=stage.total("seconds"),
+                cpu_seconds=stage.total("cpu_seconds"),
+                bytes_in=_bytes_in(stage, run),
+                rules=rules,
+            )
+        )
+    return summaries
+
+
+def _bytes_in(stage: StageOutput, run: "RunOutput") -> int | None:
+    """Return the text bytes that a stage read; the documents stage reads HTML instead."""
+    place = run.judging.index(stage)
+    return kept_text_bytes(merge(run.judging[place - 1].facts())) if place else None
+
+
+def _funnel(run: "RunOutput", facts: Mapping[str, Any], rules: Sequence[str]) -> list[FunnelStep]:
+    """Return what is left after each step, in the order in which the recipe applies them."""
+    counts = facts["documents"]["counts"]
+    left = sum(entry["documents"] for entry in counts)
+    size = sum(entry["text_bytes"] for entry in counts)
+    steps = [FunnelStep(label="records read", documents=left, text_bytes=size)]
+    grouped: dict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0])
+    for entry in counts:
+        if entry["fate"] == "kept":
+            continue
+        step = rules.index(entry["rule"]) if entry["rule"] in rules else -1
+        label = entry["rule"] if step >= 0 else "reading and extraction"
+        grouped[step, label][0] += entry["documents"]
+        grouped[step, label][1] += entry["text_bytes"]
+    for (_, label), (documents, text_bytes) in sorted(grouped.items()):
+        left, size = left - documents, size - text_bytes
+        steps.append(FunnelStep(label=label, documents=left, text_bytes=size))
+    for stage in run.judging[1:]:
+        stage_facts = facts[stage.stage]
+        steps.append(
+            FunnelStep(
+                label=_STEP_OF_STAGE[stage.stage],
+                documents=documents_by_fate(stage_facts).get("kept", 0),
+                text_bytes=kept_text_bytes(stage_facts),
+            )
+        )
+    manifest = run.shard_manifest
+    tokens = manifest["num_tokens"] - manifest["num_padding_tokens"]
+    last = steps[-1]
+    steps[-1] = FunnelStep(
+        label=last.label, documents=last.documents, text_bytes=last.text_bytes, tokens=tokens
+    )
+    return steps
+
+
+def _rules(facts: Mapping[str, Any]) -> list[RuleCount]:
+    return [
+        RuleCount(
+            stage=entry["stage"],
+            rule=entry["rule"],
+            documents=entry["documents"],
+            threshold=stage_facts["thresholds"].get(entry["rule"]),
+            fate=entry["fate"],
+        )
+        for stage_facts in facts.values()
+        for entry in stage_facts["counts"]
+        if entry["rule"]
+    ]
+
+
+def _languages(facts: Mapping[str, Any]) -> list[LanguageCount]:
+    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for language, kept, count in facts["languages"]:
+        totals[language][0] += count
+        totals[language][1] += count if kept else 0
+    return [
+        LanguageCount(language=language, documents=documents, kept=kept)
+        for language, (documents, kept) in sorted(totals.items(), key=lambda item: -item[1][0])
+    ]
+
+
+def _histograms(facts: Mapping[str, Any], run: "RunOutput") -> list[Histogram]:
+    histograms = []
+    for stage_facts in facts.values():
+        for name, counts in stage_facts["histograms"].items():
+            threshold = stage_facts["thresholds"].get(_RULE_OF_SIGNAL.get(name, ""))
+            if name == "quality_score":
+                threshold = run.threshold
+            side = "below" if name in _KEPT_BELOW else "above"
+            histograms.append(
+                Histogram(
+                    name=name,
+                    edges=tuple(float(edge) for edge in HISTOGRAM_EDGES[name]),
+                    counts=tuple(counts),
+                    threshold=threshold,
+                    kept_side=side if threshold is not None else "",
+                )
+            )
+    return histograms
+
+
+def _samples(facts: Mapping[str, Any]) -> list[SamplePage]:
+    return [
+        SamplePage(
+            rule=sample["rule"],
+            url=sample["url"] or "",
+            value=sample["value"],
+            threshold=sample["threshold"],
+            text=sample["text"],
+            error=sample["error"] or "",
+            stage=sample["stage"] or "",
+        )
+        for stage_facts in facts.values()
+        for sample in stage_facts["samples"]
+        if sample["fate"] != "kept" or stage_facts is facts["encode"]
+    ]
+
+
+def _duplicates(run: "RunOutput") -> list[DuplicatePair]:
+    return [
+        DuplicatePair(
+            kind=f"{pair['rule']}, value {pair['value']:.3g} against {pair['threshold']:.3g}",
+            similarity=pair["containment" if pair["rule"] == "contained_ngrams" else "jaccard"],
+            left_url=pair["partner_url"],
+            left_text=pair["partner_text"],
+            right_url=pair["url"],
+            right_text=pair["text"],
+        )
+        for pair in run.dedup_evidence["pairs"]
+    ]
+
+
+def _deduplication(run: "RunOutput", recipe: Recipe, facts: Mapping[str, Any]) -> DedupSummary:
+    found = run.dedup_evidence
+    stage = facts["deduplicate"]
+    domains = [
+        DomainCount(domain=name, documents=documents, kept=kept)
+        for name, documents, kept, _ in stage["domains"]
+        if kept < documents
+    ]
+    domains.sort(key=lambda one: (one.kept - one.documents, one.domain))
+    dropped = [entry for entry in stage["counts"] if entry["fate"] == "dropped"]
+    size = sum(entry["text_bytes"] for entry in dropped)
+    if recipe.deduplication.mode == "remove":
+        size += found["paragraphs"]["text_bytes"]
+    tokens = run.shard_manifest["num_tokens"] - run.shard_manifest["num_padding_tokens"]
+    return DedupSummary(
+        method=recipe.deduplication.method,
+        mode=recipe.deduplication.mode,
+        documents_removed=sum(entry["documents"] for entry in dropped),
+        documents_shortened=found["paragraphs"]["documents"],
+        paragraphs_removed=found["paragraphs"]["paragraphs"],
+        text_bytes_removed=size,
+        tokens_removed=round(size * tokens / max(kept_text_bytes(facts["encode"]), 1)),
+        tokens_new=tokens,
+        earlier=recipe.deduplication.earlier,
+        precision=tuple(DedupPrecision(**entry) for entry in found["precision"]),
+        clusters=tuple((rule, size, clusters) for rule, size, clusters in found["clusters"]),
+        domains=tuple(domains[:TOP_DOMAINS]),
+    )
+
+
+def _record_types(documents: StageOutput) -> dict[str, int]:
+    totals: dict[str, int] = defaultdict(int)
+    for unit in documents.facts():
+        for name, count in unit["records"].items():
+            totals[name] += count
+    return {name: count for name, count in totals.items() if count}
+
+
+def _shards(run: "RunOutput") -> ShardSummary:
+    manifest = run.shard_manifest
+    return ShardSummary(
+        shards=len(manifest["shards"]),
+        sequences=manifest["num_sequences"],
+        sequence_length=manifest["sequence_length"],
+        tokens=manifest["num_tokens"] - manifest["num_padding_tokens"],
+        padding_tokens=manifest["num_padding_tokens"],
+        bytes=sum(shard["size_bytes"] for shard in manifest["shards"]),
+        tokenizer=manifest["tokenizer_sha256"][:16],
+        fingerprint=manifest["fingerprint"][:16],
+    )

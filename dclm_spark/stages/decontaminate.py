@@ -1,0 +1,214 @@
+"""The decontamination stage: documents that share word n-grams with the evaluation sets in use."""
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
+
+from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
+from dclm_spark.engine.stage import check_balance, commit_each, run_units
+from dclm_spark.errors import SettingError
+from dclm_spark.evaluate.datasets import Row, load_task
+from dclm_spark.evaluate.tasks import Task, select_tasks
+from dclm_spark.recipes.recipe import EvaluationDataSettings
+from udfs import storage
+from udfs.dedup.contamination import (
+    NGRAM_WORDS,
+    ContaminationIndex,
+    build_index,
+    load_index,
+)
+from udfs.documents.schema import FATE_FIELDS
+from udfs.storage.cache import fetch
+from udfs.storage.files import read_table
+from udfs.units.commit import UnitClock, commit
+from udfs.units.fates import FateOutputs, with_fate
+
+STAGE = "decontaminate"
+RULE = "evaluation_ngrams"
+MODES = ("remove", "annotate")
+
+CONTAMINATION_FIELDS = (
+    # N-grams of the document that an evaluation set has too, and the tasks of those.
+    pa.field(RULE, pa.int64()),
+    pa.field("evaluation_tasks", pa.list_(pa.string())),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecontaminationSettings:
+    """The index of the evaluation data (see `write_index`) and what to do with a match.
+
+    `tasks` are the names that went into the index, in their order. `min_ngrams` shared n-grams
+    make a document contaminated; `mode` "annotate" keeps it.
+    """
+
+    index: str
+    sha256: str | None = None
+    tasks: tuple[str, ...] = field(default_factory=tuple)
+    ngram_words: int = NGRAM_WORDS
+    min_ngrams: int = 1
+    mode: str = "remove"
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise SettingError(f"mode = {self.mode!r}: expected one of {', '.join(MODES)}")
+        if self.min_ngrams < 1:
+            raise SettingError(f"min_ngrams = {self.min_ngrams}: expected 1 or more")
+
+
+def task_texts(tasks: Sequence[Task], data: str) -> dict[str, list[str]]:
+    """Return by label all texts of the tasks' rows: question, every choice, and right answers.
+
+    Raises MissingDataError for a task without data: what is not there cannot be guarded against.
+    """
+    return {
+        task.label: [text for row in load_task(task, data).rows for text in row_texts(row)]
+        for task in tasks
+    }
+
+
+def row_texts(row: Row) -> Iterator[str]:
+    """Yield the texts of a row: each string, and question and right answer joined."""
+    question = str(row.get("context") or row.get("query") or "")
+    for value in row.values():
+        values = value if isinstance(value, list) else [value]
+        yield from (one for one in values if isinstance(one, str))
+    if "choices" in row:
+        yield f"{question} {row['choices'][row['gold']]}"
+    for name in ("answer", "continuation"):
+        if isinstance(row.get(name), str):
+            yield f"{question} {row[name]}"
+    for context in row.get("context_options", ()):
+        yield f"{context} {row.get('continuation', '')}"
+
+
+def write_index(
+    texts_by_task: Mapping[str, Sequence[str]], uri: str, ngram_words: int = NGRAM_WORDS
+) -> DecontaminationSettings:
+    """Write the n-grams of evaluation texts to `uri` (.npy); return settings that name it."""
+    buffer = io.BytesIO()
+    np.save(buffer, build_index(texts_by_task, ngram_words))
+    storage.write_bytes(uri, buffer.getvalue())
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+    return DecontaminationSettings(
+        index=uri, sha256=digest, tasks=tuple(texts_by_task), ngram_words=ngram_words
+    )
+
+
+def without_evaluation_data(
+    spark: SparkSession,
+    documents: StageOutput,
+    schema: pa.Schema,
+    wanted: EvaluationDataSettings,
+    directory: str,
+) -> StageOutput | None:
+    """Index the evaluation sets that a recipe names and judge `documents`; None without any.
+
+    The index lies beside the stage's output.
+    """
+    if wanted.data is None:
+        return None
+    texts = task_texts(select_tasks(wanted.tasks), wanted.data)
+    settings = write_index(texts, storage.join(directory, "index.npy"), wanted.ngram_words)
+    settings = replace(settings, min_ngrams=wanted.min_ngrams, mode=wanted.mode)
+    return decontaminate(spark, documents, schema, settings, directory)
+
+
+def decontaminated_schema(documents: pa.Schema) -> pa.Schema:
+    """Return the schema of the stage's rows: the documents', the overlap, and the new fate."""
+    fates = {field.name for field in FATE_FIELDS}
+    rest = [field for field in documents if field.name not in fates]
+    return pa.schema([*rest, *CONTAMINATION_FIELDS, *FATE_FIELDS])
+
+
+def decontaminate(
+    spark: SparkSession,
+    documents: StageOutput,
+    schema: pa.Schema,
+    settings: DecontaminationSettings,
+    directory: str,
+) -> StageOutput:
+    """Judge the kept documents of each file of `documents`; no shuffle.
+
+    Each host fetches the index once and its workers map it. The units' facts have
+    `contaminated_documents` by task; see `documents_by_task`.
+    """
+    files = {file["unit"]: file for file in documents.files("kept/")}
+    units = [
+        Unit(name=name, key=unit_key(STAGE, file["sha256"], settings))
+        for name, file in files.items()
+    ]
+
+    def execute(pending: list[Unit]) -> DataFrame:
+        rows = [{"unit": u.name, "key": u.key, "uri": files[u.name]["uri"]} for u in pending]
+
+        return commit_each(spark, rows, lambda row: _judge_file(row, schema, settings, directory))
+
+    output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
+    check_balance(STAGE, sum(file["rows"] for file in files.values()), output)
+    return output
+
+
+def documents_by_task(output: StageOutput) -> dict[str, int]:
+    """Return how many documents share enough n-grams with each task; one may count for many."""
+    total: Counter[str] = Counter()
+    for facts in output.facts():
+        total.update(facts.get("contaminated_documents", {}))
+    return dict(sorted(total.items()))
+
+
+def _judge_file(
+    row: dict[str, Any], schema: pa.Schema, settings: DecontaminationSettings, directory: str
+) -> pa.RecordBatch:
+    clock = UnitClock()
+    result = decontaminated_schema(schema)
+    added = {field.name for field in (*CONTAMINATION_FIELDS, *FATE_FIELDS)}
+    columns = [name for name in result.names if name not in added]
+    index = load_index(fetch(settings.index, settings.sha256), settings.ngram_words)
+    outputs = FateOutputs(directory, row["unit"], result)
+    by_task: Counter[str] = Counter()
+    for batch in read_table(row["uri"], columns):
+        judged = judge(batch, index, settings)
+        found = pc.greater_equal(judged.column(RULE), settings.min_ngrams)
+        by_task.update(pc.list_flatten(judged.column("evaluation_tasks").filter(found)).to_pylist())
+        outputs.write(judged)
+    files, facts = outputs.close()
+    facts["contaminated_documents"] = dict(sorted(by_task.items()))
+    return commit(directory, row["unit"], row["key"], files, facts, clock)
+
+
+def judge(
+    batch: pa.RecordBatch, index: ContaminationIndex, settings: DecontaminationSettings
+) -> pa.RecordBatch:
+    """Return documents with their overlap and a fate; the count of n-grams is the rule's value."""
+    overlap = index.overlap(batch.column("text"))
+    shared = pa.array(overlap.shared_ngrams)
+    names = [_names(int(bits), settings.tasks) for bits in overlap.tasks]
+    batch = batch.append_column(CONTAMINATION_FIELDS[0], shared)
+    batch = batch.append_column(
+        CONTAMINATION_FIELDS[1], pa.array(names, CONTAMINATION_FIELDS[1].type)
+    )
+    for one in FATE_FIELDS:
+        batch = batch.append_column(one, pa.nulls(batch.num_rows, one.type))
+    dropped = pc.greater_equal(shared, settings.min_ngrams)
+    if settings.mode == "annotate":
+        dropped = pa.array([False] * batch.num_rows)
+    return with_fate(
+        batch,
+        stage=STAGE,
+        rule=pc.if_else(dropped, RULE, pa.scalar(None, pa.string())),
+        value=shared,
+        threshold=pa.array([float(settings.min_ngrams)] * batch.num_rows),
+    )
+
+
+def _names(bits: int, tasks: Sequence[str]) -> list[str]:
+    return [name for place, name in enumerate(tasks) if bits >> place & 1]

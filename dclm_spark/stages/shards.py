@@ -1,0 +1,268 @@
+"""The shard stage: a keyed global shuffle of documents, then of sequences, into exact shards."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
+from dclm_spark.engine.stage import run_units
+from dclm_spark.engine.tables import read_files, spark_schema
+from dclm_spark.errors import InputError
+from dclm_spark.recipes.recipe import TokenSettings
+from udfs import storage
+from udfs.tokens.order import permuted_positions
+from udfs.tokens.packing import PROVENANCE, Packer, Sequence, num_sequences
+from udfs.units.commit import COMMITTED, FileEntry, ParquetOutput, UnitClock, commit, group_by_unit
+
+STAGE = "shards"
+FORMAT = "dclm-spark-shards"
+BatchFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+ROW_GROUP_SEQUENCES = 256
+BATCH_SEQUENCES = 256
+
+_ENCODED = pa.schema(
+    [
+        pa.field("doc_id", pa.binary()),
+        pa.field("domain", pa.string()),
+        pa.field("cell", pa.int32()),
+        pa.field("order_key", pa.int64()),
+        pa.field("tokens", pa.binary()),
+    ]
+)
+_PACKED = pa.schema(
+    [
+        pa.field("unit", pa.string()),
+        pa.field("row", pa.int32()),
+        pa.field("tokens", pa.binary()),
+        pa.field("documents", PROVENANCE),
+        pa.field("num_padding_tokens", pa.int32()),
+    ]
+)
+_TOKENS = pa.schema([pa.field("tokens", pa.binary())])
+_PROVENANCE = pa.schema(
+    [
+        pa.field("row", pa.int32()),
+        pa.field("doc_id", pa.binary()),
+        pa.field("domain", pa.string()),
+        pa.field("start", pa.int32()),
+        pa.field("num_tokens", pa.int32()),
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardLayout:
+    """Where every sequence goes, known from the encode stage's counts before anything moves."""
+
+    tokens_per_row: int
+    sequences_per_shard: int
+    # First sequence number of each cell; one entry more than there are cells.
+    cell_starts: tuple[int, ...]
+
+    @property
+    def num_sequences(self) -> int:
+        """All sequences of the corpus."""
+        return self.cell_starts[-1]
+
+    @property
+    def num_shards(self) -> int:
+        """Shards, the remainder included."""
+        return num_sequences(self.num_sequences, self.sequences_per_shard)
+
+    def rows_of(self, shard: int) -> int:
+        """Return how many sequences `shard` holds: all the same, only a last remainder fewer."""
+        start = shard * self.sequences_per_shard
+        return min(self.sequences_per_shard, self.num_sequences - start)
+
+
+def shard_layout(encoded: StageOutput, settings: TokenSettings) -> ShardLayout:
+    """Return the layout of the shards of `encoded` documents."""
+    cells = np.sum([unit["tokens_by_cell"] for unit in encoded.facts()], axis=0, dtype=np.int64)
+    tokens_per_row = settings.sequence_length + 1
+    counts = [num_sequences(int(tokens), tokens_per_row) for tokens in np.atleast_1d(cells)]
+    starts = tuple(int(start) for start in np.concatenate([[0], np.cumsum(counts)]))
+    # A corpus smaller than one shard is one whole shard, not a remainder.
+    return ShardLayout(
+        tokens_per_row=tokens_per_row,
+        sequences_per_shard=max(1, min(settings.sequences_per_shard, starts[-1])),
+        cell_starts=starts,
+    )
+
+
+def write_shards(
+    spark: SparkSession, encoded: StageOutput, settings: TokenSettings, directory: str
+) -> StageOutput:
+    """Write the token shards and their provenance; two shuffles (by cell, by shard) of the ids.
+
+    Raises InputError when no document was kept.
+    """
+    layout = shard_layout(encoded, settings)
+    if layout.num_sequences == 0:
+        raise InputError(
+            "no document is left to write token shards from: see the report for the rules that "
+            "dropped them, and the thresholds of the recipe"
+        )
+    key = unit_key(STAGE, encoded.fingerprint, settings)
+    units = [Unit(name=_unit(shard), key=key) for shard in range(layout.num_shards)]
+    uris = [file["uri"] for file in encoded.files("kept/")]
+
+    def execute(pending: list[Unit]) -> DataFrame:
+        names = {unit.name for unit in pending}
+        documents = read_files(spark, uris, _ENCODED)
+        cells = len(layout.cell_starts) - 1
+        packed = (
+            documents.repartition(cells, "cell")
+            .sortWithinPartitions("cell", "order_key", "doc_id")
+            .mapInArrow(_packing(settings, layout, names), spark_schema(_PACKED))
+        )
+        placed = packed.repartition(len(pending), "unit").sortWithinPartitions("unit", "row")
+        return placed.mapInArrow(_committing(directory, key), spark_schema(COMMITTED))
+
+    output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
+    _check_rows(output, layout)
+    return output
+
+
+def _unit(shard: int) -> str:
+    return f"shard-{shard:05d}"
+
+
+def _check_rows(output: StageOutput, layout: ShardLayout) -> None:
+    for shard, unit in enumerate(output.manifests):
+        assert unit["facts"]["num_sequences"] == layout.rows_of(shard), unit["unit"]
+
+
+def _packing(settings: TokenSettings, layout: ShardLayout, names: set[str]) -> BatchFunction:
+    def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for cell, rows in group_by_unit(batches, "cell"):
+            placed = _placed(_sequences(rows, settings), int(cell), settings, layout)
+            waiting = []
+            for row in placed:
+                if row["unit"] in names:
+                    waiting.append(row)
+                if len(waiting) == BATCH_SEQUENCES:
+                    yield pa.RecordBatch.from_pylist(waiting, _PACKED)
+                    waiting = []
+            yield pa.RecordBatch.from_pylist(waiting, _PACKED)
+
+    return pack
+
+
+def _sequences(rows: Iterator[pa.RecordBatch], settings: TokenSettings) -> Iterator[Sequence]:
+    packer = Packer(
+        tokens_per_row=settings.sequence_length + 1,
+        end_of_text_id=settings.end_of_text_id,
+        padding_id=settings.padding_id,
+    )
+    for batch in rows:
+        for doc_id, domain, tokens in zip(
+            batch.column("doc_id"), batch.column("domain"), batch.column("tokens"), strict=True
+        ):
+            ids = np.frombuffer(tokens.as_py(), "<u2")
+            yield from packer.add(doc_id.as_py(), domain.as_py(), ids)
+    yield from packer.finish()
+
+
+def _placed(
+    sequences: Iterator[Sequence], cell: int, settings: TokenSettings, layout: ShardLayout
+) -> Iterator[dict[str, Any]]:
+    """Give each sequence of a cell its shard and row in the keyed order of the whole corpus."""
+    start, stop = layout.cell_starts[cell], layout.cell_starts[cell + 1]
+    positions = permuted_positions(start, stop, layout.num_sequences, settings.seed)
+    for sequence, position in zip(sequences, positions.tolist(), strict=True):
+        shard, row = divmod(position, layout.sequences_per_shard)
+        yield {
+            "unit": _unit(shard),
+            "row": row,
+            "tokens": sequence.tokens.astype("<u2").tobytes(),
+            "documents": sequence.documents,
+            "num_padding_tokens": sequence.num_padding_tokens,
+        }
+
+
+def _committing(directory: str, key: str) -> BatchFunction:
+    def commit_shards(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for unit, rows in group_by_unit(batches, "unit"):
+            clock = UnitClock()
+            tokens = ParquetOutput(
+                directory, f"{unit}.parquet", _TOKENS, row_group_rows=ROW_GROUP_SEQUENCES
+            )
+            provenance = ParquetOutput(directory, f"{unit}.provenance.parquet", _PROVENANCE)
+            count = padding = 0
+            for batch in rows:
+                tokens.write(batch.select(["tokens"]))
+                provenance.write(_provenance_rows(batch))
+                count += batch.num_rows
+                padding += sum(batch.column("num_padding_tokens").to_pylist())
+            facts = {"num_sequences": count, "num_padding_tokens": padding}
+            files = [tokens.close(), provenance.close()]
+            yield commit(directory, unit, key, files, facts, clock)
+
+    return commit_shards
+
+
+def _provenance_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
+    rows = [
+        {"row": row, **document}
+        for row, documents in zip(
+            batch.column("row").to_pylist(), batch.column("documents").to_pylist(), strict=True
+        )
+        for document in documents
+    ]
+    return pa.RecordBatch.from_pylist(rows, _PROVENANCE)
+
+
+def write_manifest(
+    output: StageOutput,
+    settings: TokenSettings,
+    *,
+    vocabulary_size: int,
+    tokenizer_sha256: str,
+    recipe_hash: str,
+) -> dict[str, Any]:
+    """Write `manifest.json`, the trainer's contract, beside the shards, and return it."""
+    whole = max(unit["facts"]["num_sequences"] for unit in output.manifests)
+    shards = [_shard_entry(unit, whole) for unit in output.manifests]
+    tokens_per_row = settings.sequence_length + 1
+    sequences = sum(int(shard["num_sequences"]) for shard in shards)
+    padding = sum(unit["facts"]["num_padding_tokens"] for unit in output.manifests)
+    fingerprint = hashlib.sha256(json.dumps(shards, sort_keys=True).encode()).hexdigest()
+    manifest = {
+        "format": FORMAT,
+        "version": 1,
+        "sequence_length": settings.sequence_length,
+        "tokens_per_row": tokens_per_row,
+        "dtype": "uint16",
+        "vocabulary_size": vocabulary_size,
+        "tokenizer_sha256": tokenizer_sha256,
+        "end_of_text_id": settings.end_of_text_id,
+        "padding_id": settings.padding_id,
+        "num_sequences": sequences,
+        "num_tokens": sequences * tokens_per_row,
+        "num_padding_tokens": padding,
+        "sequences_per_shard": whole,
+        "seed": settings.seed,
+        "recipe_hash": recipe_hash,
+        "fingerprint": fingerprint,
+        "shards": shards,
+    }
+    text = json.dumps(manifest, indent=1)
+    storage.write_bytes(storage.join(output.directory, "manifest.json"), text.encode())
+    return manifest
+
+
+def _shard_entry(unit: dict[str, Any], whole: int) -> dict[str, Any]:
+    entry = FileEntry(**unit["files"][0])
+    return {
+        "path": entry.path,
+        "num_sequences": unit["facts"]["num_sequences"],
+        "size_bytes": entry.size_bytes,
+        "sha256": entry.sha256,
+        "role": "train" if unit["facts"]["num_sequences"] == whole else "remainder",
+    }

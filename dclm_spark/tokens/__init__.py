@@ -1,1 +1,0 @@
-"""From kept documents to exact, shuffled token shards."""

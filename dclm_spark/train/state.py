@@ -1,0 +1,59 @@
+"""The live parts of a training run, which preparing makes and every step passes on."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dclm_spark.shard_format import Manifest
+from dclm_spark.train.batches import Loader
+from dclm_spark.train.checkpoint import Checkpointer
+from dclm_spark.train.distributed import Ranks
+from dclm_spark.train.heldout import Heldout, Provenance
+from dclm_spark.train.logs import RunLog
+from dclm_spark.train.network import OpenLM
+from dclm_spark.train.optimizer import AveragedWeights, StepJudge
+from dclm_spark.train.scales import TrainSettings
+
+
+@dataclass(kw_only=True)
+class Interval:
+    """What happened since the last log line."""
+
+    started: float = field(default_factory=time.perf_counter)
+    num_steps: int = 0
+    wait_seconds: float = 0.0
+    # On the device: losses, squared normalizers, gradient norms; then losses and counts by source.
+    sums: Tensor | None = None
+
+
+@dataclass(kw_only=True)
+class Run:
+    """The live parts of a training run."""
+
+    settings: TrainSettings
+    manifests: Sequence[Manifest]
+    output: Path
+    ranks: Ranks
+    loader: Loader
+    model: OpenLM
+    optimizer: torch.optim.AdamW
+    judge: StepJudge
+    average: AveragedWeights | None
+    checkpointer: Checkpointer
+    heldout: Heldout | None
+    provenance: Provenance | None
+    log: RunLog
+    step: int = 0
+    interval: Interval = field(default_factory=Interval)
+
+    def extra(self) -> dict[str, Any]:
+        """Return the tensors that a checkpoint holds beside weights and moments."""
+        extra: dict[str, Any] = {"judge": self.judge.state()}
+        if self.average is not None:
+            extra["average"] = self.average.weights
+        return extra

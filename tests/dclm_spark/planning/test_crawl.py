@@ -1,0 +1,226 @@
+"""Plans that a person can check by hand, and predictions beside what happened."""
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dclm_spark.crawl.index import IndexCounts
+from dclm_spark.crawl.listing import InputFile
+from dclm_spark.errors import InputError, SettingError
+from dclm_spark.planning.crawl import (
+    ClusterSettings,
+    PlanSettings,
+    Workload,
+    compare,
+    plan_crawl,
+    propose,
+    render,
+    render_comparison,
+    workload_of_files,
+    workload_of_index,
+)
+from dclm_spark.settings import override
+from udfs.dedup.ngrams import NgramDedupSettings, shard_memory_bytes
+
+ROOT = Path(__file__).parents[3]
+DEFAULTS = PlanSettings()
+WORK = Workload(
+    source="listing", num_files=1000, sized_files=0, size_bytes=10**12,
+    streamed_pages=36_000_000, parsed_pages=36_000_000, kept_pages=7_000_000,
+)  # fmt: skip
+
+
+def files(*sizes, folder=None):
+    """WARCs of these sizes on disk; without a folder, remote ones."""
+    found = []
+    for number, size in enumerate(sizes):
+        uri = f"s3://b/{number}.warc.gz"
+        if folder is not None:
+            uri = str(folder / f"{number}.warc.gz")
+            Path(uri).write_bytes(b"\0" * size)
+        found.append(InputFile(crawl="c", path=f"{number}.warc.gz", uri=uri, kind="warc"))
+    return found
+
+
+def test_a_million_pages_take_the_floor_times_the_chain():
+    plan = plan_crawl(WORK, DEFAULTS)
+    assert plan.cpu_hours == pytest.approx(36e6 * 0.0036 * 1.25 / 3600)
+    assert plan.core_hours == pytest.approx(plan.cpu_hours / 0.8)
+
+
+def test_a_page_that_is_only_streamed_past_costs_its_reading():
+    work = replace(WORK, parsed_pages=0, kept_pages=0)
+    assert plan_crawl(work, DEFAULTS).cpu_hours == pytest.approx(36e6 * 0.00027 / 3600)
+
+
+def test_one_request_reads_one_warc():
+    assert plan_crawl(WORK, DEFAULTS).requests_read == 1000
+
+
+def test_dollars_of_each_platform_follow_its_price_table():
+    settings = override(DEFAULTS, ["prices.thousand_reads=0", "prices.thousand_writes=0"])
+    plan = plan_crawl(WORK, settings)
+    per_hour = {name: value / plan.core_hours for name, value in plan.dollars.items()}
+    assert per_hour == pytest.approx(
+        {
+            "emr": 0.25 * 0.0408 + 0.75 * 0.0163 + 0.0102,
+            "emr-serverless": 0.042094 + 4 * 0.004628,
+            "dataproc": 0.25 * 0.0655 + 0.75 * 0.0262 + 0.010,
+            "dataproc-serverless": (0.6 + 0.4) * 0.06,
+        }
+    )
+
+
+def test_local_warcs_are_measured_and_remote_ones_assumed(tmp_path):
+    rates = override(DEFAULTS.throughput, ["warc_size_bytes=1000", "pages_per_warc=40"])
+    local = workload_of_files(files(500, 1500, folder=tmp_path), rates)
+    assert (local.size_bytes, local.sized_files, local.parsed_pages) == (2000, 2, 80)
+    remote = workload_of_files(files(1, 1, 1), rates)
+    assert (remote.size_bytes, remote.sized_files, remote.parsed_pages) == (3000, 0, 120)
+
+
+def test_documents_without_warcs_cannot_be_planned():
+    file = InputFile(crawl="c", path="a.jsonl", uri="s3://b/a.jsonl", kind="preextracted")
+    with pytest.raises(InputError, match="no WARC"):
+        workload_of_files([file], DEFAULTS.throughput)
+
+
+def test_an_index_of_one_language_keeps_a_larger_share():
+    counts = IndexCounts(
+        num_warcs=2, streamed_records=1000, streamed_size_bytes=9, matching_records=400,
+        matching_size_bytes=4,
+    )  # fmt: skip
+    work = workload_of_index(counts, DEFAULTS.throughput, one_language=True)
+    assert (work.streamed_pages, work.parsed_pages, work.kept_pages) == (1000, 400, 180)
+    assert workload_of_index(counts, DEFAULTS.throughput, one_language=False).kept_pages == 80
+
+
+def test_there_are_never_more_cores_than_warcs():
+    assert propose(3, 1e6, 10**9, DEFAULTS).cores == 3
+
+
+def test_cores_are_enough_to_end_in_time():
+    proposal = propose(10**6, 2400.0, 10**9, DEFAULTS)
+    assert proposal.cores == 100
+    assert proposal.hours <= 24.0
+
+
+@pytest.mark.parametrize("text_size_bytes", [0, 10**9, 7 * 10**11, 3 * 10**13])
+def test_the_proposed_shards_fit_the_memory_that_is_left_for_a_filter(text_size_bytes):
+    proposal = propose(1000, 1000.0, text_size_bytes, DEFAULTS)
+    ngrams = math.ceil(text_size_bytes / 5.5 / proposal.deduplication_shards)
+    needed = shard_memory_bytes(max(1, ngrams), NgramDedupSettings()) / 2**30
+    free = proposal.overhead_gib / 4 - ClusterSettings().worker_gib
+    assert needed <= free
+    assert needed == pytest.approx(proposal.filter_gib, rel=0.01, abs=1e-6)
+
+
+def test_one_shard_fewer_would_not_fit():
+    proposal = propose(1000, 1000.0, 7 * 10**11, DEFAULTS)
+    ngrams = math.ceil(7e11 / 5.5 / (proposal.deduplication_shards - 1))
+    free = proposal.overhead_gib / 4 - ClusterSettings().worker_gib
+    settings = NgramDedupSettings(max_memory_bytes=2**50)
+    assert shard_memory_bytes(ngrams, settings) / 2**30 > free
+
+
+def test_heap_and_overhead_fit_the_machine():
+    proposal = propose(1000, 1000.0, 10**9, DEFAULTS)
+    assert proposal.executor_memory_gib + proposal.overhead_gib <= 4 * 4.0 * 0.9 + 1e-9
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "cluster.hours=0",
+        "throughput.utilization=0",
+        "prices.on_demand_share=2",
+        "cluster.memory_gib_per_core=1",
+    ],
+)
+def test_a_constant_that_makes_no_sense_is_named(assignment):
+    with pytest.raises(SettingError, match=assignment.split("=")[0]):
+        plan_crawl(WORK, override(DEFAULTS, [assignment]))
+
+
+@pytest.fixture
+def output(tmp_path):
+    """A run of two WARCs: 30 pages, 20 kept before dedup; 90 core-seconds in all."""
+
+    def unit(stage, name, counts, seconds):
+        folder = tmp_path / ("shards" if stage == "shards" else f"stages/{stage}") / "manifests"
+        folder.mkdir(parents=True, exist_ok=True)
+        facts = {"counts": [dict(zip(("fate", "documents", "text_bytes"), c, strict=True))
+                            for c in counts]}  # fmt: skip
+        text = json.dumps({"files": [{}], "facts": facts, "timing": {"seconds": seconds}})
+        (folder / f"{name}.json").write_text(text)
+
+    unit("documents", "a", [("kept", 12, 700), ("dropped", 3, 99)], 30.0)
+    unit("documents", "b", [("kept", 8, 300), ("quarantined", 7, 99)], 40.0)
+    unit("deduplicated", "shard-00000", [("kept", 20, 1000)], 15.0)
+    unit("shards", "shard-00000", [], 5.0)
+    return str(tmp_path)
+
+
+def test_a_finished_run_stands_beside_its_prediction(output):
+    rows = {row.figure: row for row in compare(plan_crawl(WORK, DEFAULTS), output)}
+    assert rows["input files"].actual == 2
+    assert rows["pages parsed"].actual == 30
+    assert rows["pages kept by heuristics"].actual == 20
+    assert rows["text before dedup, bytes"].actual == 1000
+    assert rows["files written"].actual == 8
+    assert rows["core-hours"].actual == pytest.approx(90 / 3600)
+    assert rows["milliseconds a page"].actual == pytest.approx(3000)
+    assert rows["milliseconds a page"].predicted == pytest.approx(3.6 * 1.25 / 0.8)
+    assert rows["core-hours of documents"].actual == pytest.approx(70 / 3600)
+
+
+def test_a_folder_without_a_run_cannot_be_compared(tmp_path):
+    with pytest.raises(InputError, match="--actual"):
+        compare(plan_crawl(WORK, DEFAULTS), str(tmp_path))
+
+
+def test_the_text_names_the_settings_to_pass_on():
+    text = render(plan_crawl(WORK, DEFAULTS))
+    for setting in ("spark.executor.cores=", "memoryOverhead=", "deduplication.shards="):
+        assert setting in text
+
+
+def test_the_table_gives_a_ratio_where_there_is_a_prediction(output):
+    table = render_comparison(compare(plan_crawl(WORK, DEFAULTS), output))
+    assert "| input files | 1,000 | 2 | 0.00 |" in table
+    assert "| core-hours of shards |  |" in table
+
+
+def job(*arguments):
+    command = [sys.executable, str(ROOT / "jobs" / "plan_crawl.py"), *arguments]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+def test_the_job_plans_a_listing_and_compares(tmp_path, output):
+    listing = tmp_path / "warc.paths"
+    listing.write_text("crawl-data/CC-MAIN-2026-04/segments/1/warc/a.warc.gz\n")
+    done = job("--input", str(listing), "--base", "s3://commoncrawl", "--actual", output)
+    assert done.returncode == 0, done.stderr
+    assert "pages parsed     39,082" in done.stdout
+    assert "| pages parsed |" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "--index"),
+        (("--offsets", "o"), "--index"),
+        (("--input", "x.warc.gz", "--set", "prices.emr=1"), "prices.emr"),
+    ],
+)
+def test_a_mistake_in_the_command_ends_with_what_to_do(arguments, message):
+    done = job(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,82 @@
+from dataclasses import replace
+
+import pytest
+
+from dclm_spark.dedup.minhash import NearDuplicateSettings
+from dclm_spark.errors import SettingError
+from dclm_spark.planning.dedup import (
+    DedupRates,
+    plan_global_ngrams,
+    plan_minhash,
+    plan_sharded_ngrams,
+    render,
+)
+from udfs.dedup.global_ngrams import GlobalNgramSettings
+from udfs.dedup.minhash import PRESETS
+from udfs.dedup.ngrams import NgramDedupSettings
+
+TEN_BILLION = 10**10
+
+
+def test_work_is_linear_and_memory_per_task_constant() -> None:
+    small, large = (plan_minhash(n, 3000, NearDuplicateSettings()) for n in (10**7, 10**9))
+    assert large.core_hours == pytest.approx(100 * small.core_hours)
+    assert large.shuffle_size_bytes == pytest.approx(100 * small.shuffle_size_bytes, rel=1e-6)
+    assert large.memory_per_task_bytes == small.memory_per_task_bytes
+    assert large.tasks == pytest.approx(100 * small.tasks, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("preset", "core_seconds", "shuffle_size_bytes"),
+    [("datatrove", 99.85, 3_288_355_169), ("dclm", 254.33, 9_514_077_720)],
+)
+def test_the_plan_of_the_largest_measured_runs_is_what_they_took(
+    preset: str, core_seconds: float, shuffle_size_bytes: int
+) -> None:
+    settings = NearDuplicateSettings(signatures=PRESETS[preset])
+    # Random letters do not compress.
+    rates = DedupRates(shuffled_text_ratio=1.0)
+    plan = plan_minhash(10**6, 560, settings, duplicate_share=0.1, rates=rates)
+    # The fixed cost of the plans, 13 to 18 s, is no part of a plan for more documents.
+    assert plan.core_hours * 3600 == pytest.approx(core_seconds - 15, rel=0.1)
+    assert plan.shuffle_size_bytes == pytest.approx(shuffle_size_bytes, rel=0.02)
+
+
+def test_a_plan_names_bytes_tasks_memory_hours_and_dollars() -> None:
+    text = render(plan_minhash(TEN_BILLION, 3000, NearDuplicateSettings()))
+    for word in ("10,000,000,000 documents", "TB in", "tasks", "MiB", "core-hours", "dollars"):
+        assert word in text
+
+
+def test_fewer_bands_and_no_texts_cost_less() -> None:
+    default = NearDuplicateSettings()
+    cheap = replace(default, signatures=PRESETS["datatrove"], verification="sketch")
+    assert (
+        plan_minhash(TEN_BILLION, 3000, cheap).dollars
+        < 0.5 * plan_minhash(TEN_BILLION, 3000, default).dollars
+    )
+
+
+def test_a_sample_of_ngrams_cuts_the_shuffle() -> None:
+    whole, tenth = (
+        plan_global_ngrams(TEN_BILLION, 3000, GlobalNgramSettings(sample_one_in=k)) for k in (1, 10)
+    )
+    assert tenth.shuffle_size_bytes < 0.4 * whole.shuffle_size_bytes
+
+
+def test_the_filter_of_a_shard_is_counted_and_refused_when_too_large() -> None:
+    settings = NgramDedupSettings(max_memory_bytes=16 * 1024**3)
+    plan = plan_sharded_ngrams(TEN_BILLION, 3000, 1000, settings)
+    assert plan.tasks == 1000
+    assert 6.5e9 < plan.memory_per_task_bytes < 8.5e9
+    with pytest.raises(ValueError, match="times as many shards"):
+        plan_sharded_ngrams(TEN_BILLION, 3000, 100, settings)
+
+
+def test_impossible_numbers_are_refused() -> None:
+    with pytest.raises(SettingError, match="num_documents = -1"):
+        plan_minhash(-1, 3000, NearDuplicateSettings())
+    with pytest.raises(SettingError, match="duplicate_share"):
+        plan_minhash(1, 3000, NearDuplicateSettings(), duplicate_share=2.0)
+    with pytest.raises(SettingError, match="shards = 0"):
+        plan_sharded_ngrams(1, 3000, 0, NgramDedupSettings())

@@ -1,0 +1,129 @@
+"""A leaderboard from records, of this project and of DCLM's database."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dclm_spark.errors import InputError
+from dclm_spark.evaluate.tasks import EXTENDED
+from dclm_spark.ranking.leaderboard import (
+    every_record,
+    import_from_dclm,
+    leaderboard_of_records,
+    recorded_runs,
+)
+from dclm_spark.ranking.records import (
+    DatasetRecord,
+    EvaluationRecord,
+    ModelRecord,
+    export_to_dclm,
+    record_uuid,
+    write_record,
+)
+
+BITS = {"raw": 1.5, "filtered": 1.2}
+
+
+def record_run(output: Path, recipe: str, seed: int, folder: str = "") -> None:
+    """Write what a ranking leaves of one run: items, and the three records that lead to them."""
+    folder = folder or f"{recipe}-{seed}"
+    items = output / "runs" / folder / "evaluation"
+    (items / "heldout").mkdir(parents=True)
+    texts = [
+        {"row": row, "nats": 500 * BITS[recipe] + seed + row % 3, "bytes": 700, "tokens": 9}
+        for row in range(30)
+    ]
+    (items / "heldout" / "news.json").write_text(json.dumps({"records": texts}))
+    dataset = DatasetRecord(uuid=record_uuid("dataset", recipe), name=recipe, recipe_hash="h")
+    model = ModelRecord(
+        uuid=record_uuid("model", recipe, folder),
+        name=folder,
+        dataset_uuid=dataset.uuid,
+        extra={"seed": seed, "commit": "abc", "command": f"again {recipe}/{seed}"},
+    )
+    evaluation = EvaluationRecord(
+        uuid=record_uuid("evaluation", model.uuid),
+        name="rank",
+        model_uuid=model.uuid,
+        model_name=model.name,
+        results_url=f"../runs/{folder}/evaluation/results.json",
+    )
+    for record in (dataset, model, evaluation):
+        write_record(record, output / "records")
+
+
+def ranking(output: Path, recipes: tuple[str, ...] = ("raw", "filtered")) -> str:
+    for recipe in recipes:
+        for seed in (1, 2, 3):
+            record_run(output, recipe, seed)
+    return str(output / "records")
+
+
+def verdict(leaderboard: dict[str, Any]) -> str:
+    return str(leaderboard["comparisons"][0]["verdicts"][0]["verdict"])
+
+
+def test_rankings_of_two_machines_make_one_leaderboard(tmp_path: Path) -> None:
+    folders = [
+        ranking(tmp_path / "here", ("raw",)),
+        ranking(tmp_path / "there", ("filtered",)),
+    ]
+    leaderboard = leaderboard_of_records(folders, str(tmp_path / "board"))
+    assert verdict(leaderboard) == "filtered is better"
+    assert {row["command"] for row in leaderboard["rows"]} >= {"again raw/1", "again filtered/3"}
+    assert (tmp_path / "board" / "leaderboard.html").is_file()
+
+
+def test_a_ranking_that_was_moved_still_has_its_items(tmp_path: Path) -> None:
+    ranking(tmp_path / "a")
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert len(recorded_runs([tmp_path / "b" / "records"])) == 6
+
+
+def test_two_runs_of_one_recipe_and_seed_are_refused_unless_one_is_chosen(tmp_path: Path) -> None:
+    folder = ranking(tmp_path)
+    record_run(tmp_path, "raw", 1, "raw-1-with-more-tokens")
+    with pytest.raises(InputError, match="raw, seed 1 is on record twice"):
+        recorded_runs([folder])
+    older = record_uuid("evaluation", record_uuid("model", "raw", "raw-1"))
+    (chosen,) = recorded_runs([folder], [older])
+    assert (chosen.recipe, chosen.seed) == ("raw", 1)
+
+
+def test_records_go_to_the_layout_of_dclm_and_back(tmp_path: Path) -> None:
+    folder = ranking(tmp_path / "ours")
+    export_to_dclm(every_record(folder), tmp_path / "exp_data")
+    assert import_from_dclm(tmp_path / "exp_data", tmp_path / "again") == 2 + 6 + 6
+    assert every_record(tmp_path / "again") == every_record(folder)
+
+
+def test_an_evaluation_without_items_is_listed_with_its_aggregates(tmp_path: Path) -> None:
+    folder = ranking(tmp_path / "ours")
+    dataset = DatasetRecord(uuid="d", name="baseline", is_tokenized=True)
+    model = ModelRecord(uuid="m", name="7b", dataset_uuid="d")
+    known = EvaluationRecord(
+        uuid="e", name="heavy", model_uuid="m", model_name="7b",
+        accuracies=dict.fromkeys(EXTENDED, 0.75),
+    )  # fmt: skip
+    export_to_dclm([dataset, model, replace(known, results_url="s3://b/r.json")], tmp_path / "exp")
+    import_from_dclm(tmp_path / "exp", folder)
+    leaderboard = leaderboard_of_records([folder], str(tmp_path))
+    (row,) = leaderboard["accuracy_only"]
+    assert row["model"] == "7b"
+    assert row["Core_v2"] == pytest.approx(0.62, abs=0.05)
+    assert f"{row['Core_v2']:.4f}" in (tmp_path / "leaderboard.html").read_text()
+    assert verdict(leaderboard) == "filtered is better"
+
+
+def test_what_is_no_record_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no record in it"):
+        import_from_dclm(tmp_path, tmp_path / "records")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "x.json").write_text('{"uuid": "u"}')
+    with pytest.raises(InputError, match=r"x\.json: no ModelRecord"):
+        import_from_dclm(tmp_path, tmp_path / "records")
+    with pytest.raises(InputError, match="no evaluation on record"):
+        leaderboard_of_records([str(tmp_path / "none")], str(tmp_path))

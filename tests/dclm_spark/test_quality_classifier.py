@@ -1,0 +1,86 @@
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from dclm_spark.errors import InputError, SettingError
+from dclm_spark.quality_classifier import QualityTrainingSettings, train_quality
+
+SMALL = QualityTrainingSettings(dim=8, bucket=1000, epochs=10, learning_rate=0.05)
+
+
+def texts(words, count, seed):
+    rng = random.Random(seed)
+    return [" ".join(rng.choices(words, k=20)) for _ in range(count)]
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.fixture
+def files(tmp_path):
+    good = texts(["explains", "because", "theory", "energy", "the"], 200, 1)
+    bad = texts(["buy", "cheap", "click", "login", "the"], 200, 2)
+    return write(tmp_path / "good.jsonl", good), write(tmp_path / "bad.jsonl", bad)
+
+
+def test_the_report_shows_that_the_classes_are_told_apart(files, tmp_path):
+    report = train_quality(
+        positives=files[0], negatives=files[1], output=str(tmp_path / "m.bin"), settings=SMALL
+    )
+    assert report["heldout_auc"] > 0.99
+    assert report["heldout_texts"]["hq"] > 5
+    assert json.loads((tmp_path / "m.bin.report.json").read_text()) == report
+
+
+def test_training_twice_gives_the_same_model(files, tmp_path):
+    for name in ("a.bin", "b.bin"):
+        train_quality(
+            positives=files[0], negatives=files[1], output=str(tmp_path / name), settings=SMALL
+        )
+    assert (tmp_path / "a.bin").read_bytes() == (tmp_path / "b.bin").read_bytes()
+
+
+def test_a_class_without_texts_is_an_error(files, tmp_path):
+    empty = write(tmp_path / "empty.jsonl", [])
+    with pytest.raises(InputError, match="'cc' has no texts"):
+        train_quality(positives=files[0], negatives=empty, output="x", settings=SMALL)
+
+
+def test_a_line_without_text_is_named(files, tmp_path):
+    (tmp_path / "broken.jsonl").write_text('{"text": "a"}\n{"body": "b"}\n')
+    with pytest.raises(InputError, match="line 2"):
+        train_quality(
+            positives=str(tmp_path / "broken.jsonl"), negatives=files[1], output="x", settings=SMALL
+        )
+
+
+def test_labels_of_an_annotator_train_the_same_model_as_the_classes_that_they_mean(files, tmp_path):
+    rows = [
+        {"text": json.loads(line)["text"], "label": label}
+        for name, labels in zip(files, ((3, 5), (0, 2.5)), strict=True)
+        for line, label in zip(Path(name).read_text().splitlines(), labels * 100, strict=True)
+    ]
+    labelled = tmp_path / "labelled.jsonl"
+    labelled.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    by_label, by_class = str(tmp_path / "label.bin"), str(tmp_path / "class.bin")
+    train_quality(labelled=str(labelled), positive_from=3, output=by_label, settings=SMALL)
+    train_quality(positives=files[0], negatives=files[1], output=by_class, settings=SMALL)
+    assert Path(by_label).read_bytes() == Path(by_class).read_bytes()
+    with pytest.raises(InputError, match="'hq' has no texts"):
+        train_quality(labelled=str(labelled), positive_from=9, output="x", settings=SMALL)
+
+
+@pytest.mark.parametrize("line", ['{"text": "a"}', '{"text": "a", "label": "good"}', "no JSON"])
+def test_a_line_without_a_number_as_label_is_named(tmp_path, line):
+    (tmp_path / "broken.jsonl").write_text(f"{line}\n")
+    with pytest.raises(InputError, match="line 1"):
+        train_quality(labelled=str(tmp_path / "broken.jsonl"), output="x", settings=SMALL)
+
+
+def test_a_held_out_fraction_of_all_is_refused():
+    with pytest.raises(SettingError, match="heldout"):
+        QualityTrainingSettings(heldout=1.0)

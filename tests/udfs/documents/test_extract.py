@@ -1,0 +1,163 @@
+import gzip
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from tests.fault_server import end_after, reset_after, serve, status
+from udfs.documents.extract import ExtractionSettings, RecordCounts, extract_documents
+from udfs.documents.schema import EXTRACTED, document_id
+from udfs.html.parser import SupervisedParser
+from udfs.storage.files import ReadSettings
+from udfs.warc.selection import OFFSETS
+
+PAGES = (
+    (b"<main><p>A plain page of text.</p></main>", "text/html", 200),
+    ("<p>caf\xe9</p>".encode("latin-1"), "text/html; charset=latin1", 200),
+    (b"", "text/html", 200),
+    (b'{"a": 1}', "application/json", 200),
+    (b"<p>not found</p>", "text/html", 404),
+)
+
+
+def warc(pages=PAGES) -> bytes:
+    members = [
+        gzip.compress(b"WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 0\r\n\r\n\r\n\r\n")
+    ]
+    for number, (body, content_type, code) in enumerate(pages):
+        block = f"HTTP/1.1 {code} X\r\nContent-Type: {content_type}\r\n\r\n".encode() + body
+        head = f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a.example/{number}\r\n"
+        head += f"Content-Length: {len(block)}\r\n\r\n"
+        members.append(gzip.compress(head.encode() + block + b"\r\n\r\n"))
+    return b"".join(members)
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "a.warc.gz").write_bytes(warc())
+    return str(tmp_path / "a.warc.gz")
+
+
+def extract(path, **settings):
+    names = ("skip_url", "counts", "parser")
+    options = {name: settings.pop(name) for name in names if name in settings}
+    resolved = ExtractionSettings(**settings)
+    batches = extract_documents("C", path, "seg/a.warc.gz", resolved, **options)
+    return pa.Table.from_batches(batches, EXTRACTED)
+
+
+def test_every_response_record_gets_a_row(path):
+    counts = RecordCounts()
+    table = extract(path, counts=counts)
+    assert table["rule"].to_pylist() == [None, "not_utf8", None, None, None]
+    assert table["text"].to_pylist()[0] == "A plain page of text."
+    assert table["text"].to_pylist()[2] == ""
+    assert (counts.response, counts.warcinfo) == (5, 1)
+    first = table.to_pylist()[0]
+    assert first["doc_id"] == document_id("C", "seg/a.warc.gz", first["warc_offset"])
+    assert first["extractor"].startswith("resiliparse")
+
+
+def test_records_that_the_index_did_not_select_are_dropped_unparsed(path, tmp_path):
+    class Parser(SupervisedParser):
+        pages = 0
+
+        def parse_all(self, pages):
+            self.pages += len(pages)
+            return super().parse_all(pages)
+
+    offsets = extract(path)["warc_offset"].to_pylist()
+    selection = pa.table(
+        [["seg/0.warc.gz", "seg/a.warc.gz"], [offsets[:3], [offsets[0], offsets[4]]]],
+        schema=OFFSETS,
+    )
+    location = str(tmp_path / "selected.parquet")
+    pq.write_table(selection, location, row_group_size=1)
+    with Parser(30) as parser:
+        table = extract(path, selected_records=location, parser=parser)
+    none = "not_selected"
+    assert table["rule"].to_pylist() == [None, none, none, none, None]
+    assert table["fate"].to_pylist()[1:4] == ["dropped"] * 3
+    assert parser.pages == 2
+
+
+def test_a_file_that_names_no_records_is_refused_as_a_selection(path, tmp_path):
+    location = str(tmp_path / "other.parquet")
+    pq.write_table(pa.table({"a": [1]}), location)
+    with pytest.raises(ValueError, match=r"selected_records = .*other\.parquet: expected"):
+        extract(path, selected_records=location)
+
+
+def test_other_charsets_are_read_without_the_reference_s_quirk(path):
+    row = extract(path, quirks="none").to_pylist()[1]
+    assert (row["text"], row["charset"], row["charset_source"]) == ("café", "cp1252", "http-header")
+
+
+def test_status_type_and_size_policies_say_what_they_dropped(path):
+    table = extract(
+        path, http_statuses=(200,), mime_types=("text/html",), max_html_size_bytes=20, quirks="none"
+    )
+    assert table["rule"].to_pylist() == ["html_too_large", None, None, "mime_type", "http_status"]
+    assert table["fate"].to_pylist() == ["quarantined", None, None, "dropped", "dropped"]
+    assert table["value"].to_pylist() == [41.0, None, None, None, 404.0]
+
+
+def test_pages_named_by_their_url_are_not_parsed(path):
+    parsed = []
+
+    def skip(urls):
+        rule = pa.array(["banned" if url.endswith("/0") else None for url in urls.to_pylist()])
+        return rule, pa.nulls(len(urls), pa.float64()), pa.nulls(len(urls), pa.float64())
+
+    def parser(html):
+        parsed.append(html)
+        return html
+
+    table = extract(path, skip_url=skip, parser=SupervisedParser(5, parser))
+    assert table["rule"].to_pylist()[0] == "banned"
+    assert table["fate"].to_pylist()[0] == "dropped"
+    assert table["text"].to_pylist()[0] is None
+
+
+def test_a_page_that_kills_the_parser_is_quarantined_and_the_job_goes_on(path):
+    def parser(html):
+        return html if "plain" not in html else __import__("os")._exit(3)
+
+    table = extract(path, parser=SupervisedParser(5, parser))
+    assert table["rule"].to_pylist()[0] == "parser_crash"
+    assert table["fate"].to_pylist()[0] == "quarantined"
+    assert table["text"].to_pylist()[3] == '{"a": 1}'
+
+
+def test_batches_are_cut_by_bytes_and_rows_without_changing_the_documents(path):
+    whole = extract(path)
+    assert extract(path, batch_rows=2).equals(whole)
+    assert extract(path, batch_size_bytes=1).equals(whole)
+    pieces = list(extract_documents("C", path, "p", ExtractionSettings(batch_rows=2)))
+    assert [piece.num_rows for piece in pieces] == [2, 2, 1]
+
+
+def test_a_broken_record_is_a_quarantined_row(tmp_path):
+    data = bytearray(warc())
+    data[len(data) // 2] ^= 0xFF
+    (tmp_path / "b.warc.gz").write_bytes(bytes(data))
+    table = extract(str(tmp_path / "b.warc.gz"))
+    broken = table.filter(pc.equal(table["fate"], "quarantined"))
+    assert broken["rule"].to_pylist() == ["damaged_file"]
+    assert table.num_rows == 5
+
+
+def test_a_broken_connection_changes_nothing(path):
+    local = extract(path)
+    quick = ReadSettings(min_wait_seconds=0.001, max_wait_seconds=0.005)
+    with open(path, "rb") as file, serve(file.read()) as server:  # noqa: PTH123
+        assert extract(server.url, reading=quick).equals(local)
+        assert len(server.gets) == 1
+        server.faults += [status(503), end_after(200), reset_after(100)]
+        assert extract(server.url, reading=quick).equals(local)
+
+
+def test_an_unknown_charset_policy_names_the_known_ones():
+    with pytest.raises(ValueError, match="strict-utf-8"):
+        ExtractionSettings(charset_policy="guess")

@@ -1,0 +1,302 @@
+import csv
+import gzip
+import io
+import json
+import tracemalloc
+import zlib
+from collections import Counter
+
+import pytest
+import zstandard
+
+from tests.shared_data import SHARED, needs_shared
+from udfs.warc.reader import BrokenRecord, RecordCounts, WarcRecord, WarcSettings, read_records
+
+HTTP = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
+
+
+def record(number: int, body: bytes = b"<p>text", kind: str = "response", **extra: str) -> bytes:
+    block = HTTP + body if kind == "response" else body
+    fields = {
+        "WARC-Type": kind,
+        "WARC-Target-URI": f"http://a.example/{number}",
+        "WARC-Date": "2026-11-23T10:00:00Z",
+        "WARC-Record-ID": f"<urn:uuid:{number}>",
+        "Content-Type": "application/http; msgtype=response",
+        "Content-Length": str(len(block)),
+    } | {name.replace("_", "-"): value for name, value in extra.items()}
+    head = "WARC/1.0\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return head.encode() + b"\r\n" + block + b"\r\n\r\n"
+
+
+def read(data: bytes, **limits: int) -> list[WarcRecord | BrokenRecord]:
+    return list(read_records(io.BytesIO(data), WarcSettings(**limits)))
+
+
+def urls(records: list[WarcRecord | BrokenRecord]) -> list[str]:
+    return [str(found.url)[-1] for found in records if isinstance(found, WarcRecord)]
+
+
+def rules(records: list[WarcRecord | BrokenRecord]) -> list[str]:
+    return [found.rule for found in records if isinstance(found, BrokenRecord)]
+
+
+def members(count: int = 4) -> list[bytes]:
+    noise = [zlib.crc32(bytes([n])).to_bytes(4, "big").hex().encode() * 300 for n in range(count)]
+    return [gzip.compress(record(n, noise[n])) for n in range(count)]
+
+
+def test_a_record_of_a_gzip_file_has_the_offset_of_its_member():
+    parts = members()
+    found = read(b"".join(parts))
+    assert urls(found) == ["0", "1", "2", "3"]
+    assert [entry.offset for entry in found] == [
+        sum(map(len, parts[:number])) for number in range(4)
+    ]
+
+
+def test_a_response_carries_its_http_facts():
+    (found,) = read(record(7, b"<p>hi", WARC_Truncated="length"))
+    assert isinstance(found, WarcRecord)
+    assert (found.http_status, found.http_content_type) == (200, "text/html; charset=utf-8")
+    assert (found.payload, found.truncated, found.offset) == (b"<p>hi", "length", 0)
+    assert found.fetch_time is not None
+    assert found.fetch_time.isoformat() == "2026-11-23T10:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        b"".join(record(n) for n in range(4)),
+        gzip.compress(b"".join(record(n) for n in range(4))),
+        b"".join(zstandard.compress(record(n)) for n in range(4)),
+        zstandard.ZstdCompressor(write_content_size=False).compress(
+            b"".join(record(n) for n in range(4))
+        ),
+    ],
+    ids=["plain", "one gzip member", "zstd frames", "one zstd frame of unknown size"],
+)
+def test_every_container_gives_the_same_records_at_distinct_offsets(packed):
+    found = read(packed)
+    assert urls(found) == ["0", "1", "2", "3"]
+    assert len({entry.offset for entry in found}) == 4
+
+
+def test_members_that_do_not_end_with_records_are_joined():
+    whole = b"".join(record(n) for n in range(4))
+    cut = b"".join(gzip.compress(whole[at : at + 333]) for at in range(0, len(whole), 333))
+    assert urls(read(cut)) == ["0", "1", "2", "3"]
+
+
+def test_reads_of_any_size_give_the_same_records():
+    class Trickle(io.BytesIO):
+        def read(self, size=-1):
+            return super().read(min(size, 37) if size >= 0 else -1)
+
+    data = b"".join(members(20))
+    assert list(read_records(Trickle(data))) == read(data)
+
+
+@pytest.mark.parametrize("at", [15, 60, 150, -6])
+def test_a_damaged_member_costs_its_record_only(at):
+    parts = members()
+    damaged = bytearray(parts[1])
+    damaged[at] ^= 0xFF
+    found = read(parts[0] + bytes(damaged) + parts[2] + parts[3])
+    assert urls(found) == ["0", "2", "3"]
+    assert rules(found) == ["damaged_file"]
+    assert len({entry.offset for entry in found}) == 4
+
+
+def test_a_member_cut_short_costs_its_record_only():
+    parts = members()
+    found = read(parts[0] + parts[1][: len(parts[1]) // 2] + parts[2])
+    assert urls(found) == ["0", "2"]
+    assert len(rules(found)) == 1
+
+
+def test_damage_behind_a_whole_record_has_an_offset_of_its_own():
+    found = read(gzip.compress(record(0) + record(1))[:-2])
+    assert (urls(found), rules(found)) == (["0", "1"], ["damaged_file"])
+    assert len({entry.offset for entry in found}) == 3
+
+
+def test_a_file_that_ends_in_the_middle_of_a_record_says_so():
+    parts = members()
+    found = read(parts[0] + parts[1][:-30])
+    assert urls(found) == ["0"]
+    assert "cut off by the file's end" in found[-1].reason
+    found = read(record(0) + record(1)[:-20])
+    assert (urls(found), rules(found)) == (["0"], ["truncated_record"])
+
+
+def test_bytes_between_members_cost_nothing_else():
+    parts = members()
+    found = read(parts[0] + b"garbage" + parts[1] + b"\0" * 500 + parts[2])
+    assert (urls(found), rules(found)) == (["0", "1", "2"], ["damaged_file"])
+
+
+@pytest.mark.parametrize("length", ["0", "3", "99999", "-1", "many", "9" * 30, str(2 << 30)])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_wrong_content_length_costs_its_record_only(length, packed):
+    parts = [record(0), record(1, Content_Length=length), record(2), record(3)]
+    found = read(b"".join(map(gzip.compress, parts)) if packed else b"".join(parts))
+    assert [url for url in urls(found) if url != "1"] == ["0", "2", "3"]
+    assert len(rules(found)) == 1
+
+
+def test_a_member_that_ends_with_its_header_takes_nothing_from_the_next():
+    head = record(1, Content_Length="500").partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    found = read(b"".join(map(gzip.compress, (record(0), head, record(2)))))
+    assert (urls(found), rules(found)) == (["0", "2"], ["truncated_record"])
+
+
+def test_other_records_are_counted():
+    kinds = ("warcinfo", "request", "response", "metadata", "revisit", "Response", "odd")
+    counts = RecordCounts()
+    data = b"".join(record(n, kind=kind) for n, kind in enumerate(kinds))
+    assert len(list(read_records(io.BytesIO(data), counts=counts))) == 2
+    assert (counts.warcinfo, counts.request, counts.response, counts.other) == (1, 1, 2, 1)
+
+
+def test_the_crawler_s_charset_is_taken_from_the_metadata_record():
+    about = {"WARC_Concurrent_To": "<urn:uuid:1>"}
+    fields = b"fetchTimeMs: 12\r\ncharset-detected: Shift_JIS\r\n"
+    data = record(1) + record(2, fields, "metadata", **about) + record(3)
+    first, second = read(data)
+    assert isinstance(first, WarcRecord)
+    assert isinstance(second, WarcRecord)
+    assert (first.detected_charset, second.detected_charset) == ("Shift_JIS", None)
+
+
+def with_http(head: bytes, body: bytes) -> bytes:
+    block = b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + body
+    return record(0, block, kind="response", Content_Length=str(len(block))).replace(HTTP, b"")
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (b"Transfer-Encoding: chunked\r\n", b"4\r\n<p>t\r\n3;x=y\r\next\r\n0\r\n\r\n"),
+        (b"Transfer-Encoding: chunked\r\n", b"<p>text"),
+        (b"Content-Encoding: gzip\r\n", gzip.compress(b"<p>text", mtime=0)),
+        (b"Content-Encoding: gzip\r\n", b"<p>text"),
+        (b"Content-Encoding: deflate\r\n", zlib.compress(b"<p>text")),
+        (b"Content-Encoding: zstd\r\n", zstandard.compress(b"<p>text")),
+        (b"Content-Encoding: br\r\n", bytes.fromhex("0b03803c703e7465787403")),
+        (b"Content-Encoding: br\r\n", b"<p>text"),
+    ],
+)
+def test_bodies_are_read_as_sent_or_as_stored(head, body):
+    (found,) = read(with_http(head, body))
+    assert isinstance(found, WarcRecord)
+    assert found.payload == b"<p>text"
+
+
+def test_arc_and_other_files_say_what_they_are():
+    (found,) = read(b"filedesc://IA-001.arc 0.0.0.0 20080430 text/plain 76\n1 0 Alexa\n\n")
+    assert isinstance(found, BrokenRecord)
+    assert (found.rule, "convert it to WARC" in found.reason) == ("arc_format", True)
+    assert rules(read(gzip.compress(b"filedesc://IA-001.arc 0.0.0.0\n", mtime=0))) == ["arc_format"]
+    assert rules(read(b"")) == ["empty_file"]
+    assert rules(read(b"\x89PNG\r\n\x1a\n" + b"x" * 5000)) == ["not_a_record"]
+    assert rules(read(gzip.compress(b'{"text": "x"}\n' * 500))) == ["not_a_record"]
+
+
+def bomb(prefix: bytes, size: int) -> bytes:
+    deflate = zlib.compressobj(9, zlib.DEFLATED, 31)
+    zeros = bytes(1 << 20)
+    parts = [deflate.compress(prefix)]
+    parts += [deflate.compress(zeros) for _ in range(size >> 20)]
+    return b"".join([*parts, deflate.flush()])
+
+
+@pytest.mark.parametrize("prefix", [b"", record(1, Content_Length=str(1 << 30)).split(b"<p>")[0]])
+def test_a_bomb_of_zeros_costs_one_record_and_little_memory(prefix):
+    parts = members()
+    data = parts[0] + bomb(prefix, 1 << 28) + parts[2]
+    tracemalloc.start()
+    found = read(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert urls(found) == ["0", "2"]
+    assert len(rules(found)) == 1
+    assert peak < 64 << 20
+
+
+def test_a_body_that_inflates_without_end_costs_one_record():
+    data = with_http(b"Content-Encoding: gzip\r\n", bomb(b"", 1 << 26)) + record(1)
+    found = read(data, max_record_size_bytes=8 << 20)
+    assert (urls(found), rules(found)) == (["1"], ["http_too_large"])
+
+
+def test_a_million_headers_cost_one_record():
+    many = b"".join(b"X-%d: y\r\n" % number for number in range(1_000_000))
+    warc = b"WARC/1.0\r\n" + many + b"\r\n" + record(1)
+    assert (urls(read(warc)), rules(read(warc))) == (["1"], ["header_too_large"])
+    assert urls(read(gzip.compress(warc) + gzip.compress(record(2)))) == ["1", "2"]
+    found = read(with_http(many, b"body") + record(1))
+    assert (urls(found), rules(found)) == (["1"], ["http_too_large"])
+
+
+# What we do not count as read: the file ends within the record, or the header is not WARC's.
+UNREADABLE = {
+    "netarchivesuite_solrwayback__Evil-Warc-Headers.warc": 1,
+    "netarchivesuite_solrwayback__transfer_compression_none_truncated.warc.gz": 1,
+    "oduwsdl_ipwb__redirect.warc": 1,
+}
+
+
+def manifest() -> list[dict[str, str]]:
+    if not SHARED.is_dir():
+        return []
+    with (SHARED / "warc" / "manifest.tsv").open() as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def counted(path) -> tuple[RecordCounts, list[WarcRecord | BrokenRecord]]:
+    counts = RecordCounts()
+    with path.open("rb") as file:
+        return counts, list(read_records(file, counts=counts))
+
+
+@needs_shared
+@pytest.mark.parametrize("row", manifest(), ids=lambda row: row["file"].rpartition("/")[2])
+def test_real_files_give_every_record_that_other_readers_read(row):
+    path = SHARED / "warc" / row["file"]
+    counts, found = counted(path)
+    assert len({entry.offset for entry in found}) == len(found)
+    if ".arc" in path.name:
+        assert rules(found) == ["arc_format"]
+        return
+    if not row["file"].startswith("genuine/"):
+        assert found or vars(counts)
+        return
+    others = max(by_warcio(row), by_fastwarc(path), key=Counter.total)
+    missing = UNREADABLE.get(path.name, 0)
+    for kind, number in others.items():
+        have = getattr(counts, kind, counts.other)
+        assert have >= number - missing, (kind, counts)
+    assert counts.broken >= missing
+
+
+def by_warcio(row: dict[str, str]) -> "Counter[str]":
+    numbers: Counter[str] = Counter()
+    for kind, number in json.loads(row["records_read_by_warcio"]).items():
+        numbers[kind.lower()] += number
+    del numbers["records"]
+    return numbers
+
+
+def by_fastwarc(path) -> "Counter[str]":
+    from fastwarc.warc import ArchiveIterator
+
+    numbers: Counter[str] = Counter()
+    with path.open("rb") as file:
+        try:
+            for entry in ArchiveIterator(file, parse_http=False):
+                numbers[entry.record_type.name] += 1
+                entry.reader.read()
+        except Exception:
+            numbers["stopped"] = 0
+    return +numbers

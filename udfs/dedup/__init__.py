@@ -1,0 +1,1 @@
+"""Deduplication and contamination kernels: n-grams, Bloom filter, shingles, MinHash, lines."""

@@ -1,0 +1,203 @@
+"""N-gram dedup without a filter: occurrences out, counts of seen n-grams in, text out.
+
+The n-grams of all documents meet in a shuffle; the first window of each, in the declared order,
+owns it. An occurrence outside of the owner is seen. Windows and documents are then judged as
+`old-both` judges them (spec 3.1.3), except that a window's n-grams count although the window goes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from numba import njit
+
+from udfs.dedup.ngrams import DedupResult, dedup_result
+from udfs.dedup.windows import (
+    CONTAINED,
+    KEPT,
+    NGRAMS_END,
+    WINDOW_COLUMNS,
+    Counts,
+    cut_document,
+    largest_document,
+    window_bounds,
+    write_document,
+)
+from udfs.text.byte_masks import readable_blocks
+from udfs.text.columns import Bytes, Offsets, read_only, utf8_buffers
+from udfs.text.word_breaks import WordTable, word_table
+
+Numbers = npt.NDArray[np.int32]
+
+# Changes whenever the same text would give other n-gram hashes.
+NGRAM_VERSION = 1
+_SEED = np.uint64(0x5DEECE66D)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalNgramSettings:
+    """Parameters of global n-gram dedup; raises ValueError for values that cannot be used.
+
+    With `sample_one_in` = k only n-grams whose hash is a multiple of k are compared: a k-th of the
+    shuffle, and a share measured with standard error sqrt(p (1 - p) (k - 1) / n) over n n-grams.
+    """
+
+    min_ngram: int = 13
+    max_ngram: int = 13
+    threshold: float = 0.8
+    sample_one_in: int = 1
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        if not 1 <= self.min_ngram <= self.max_ngram:
+            raise ValueError(
+                f"min_ngram = {self.min_ngram}, max_ngram = {self.max_ngram}: must satisfy "
+                "1 <= min_ngram <= max_ngram; DCLM used 13 and 13"
+            )
+        if not 0.0 <= self.threshold <= 1.0:
+            raise ValueError(
+                f"threshold = {self.threshold}: must be a share from 0 to 1; DCLM used 0.8"
+            )
+        if self.sample_one_in < 1:
+            raise ValueError(
+                f"sample_one_in = {self.sample_one_in}: must be at least 1, which takes all n-grams"
+            )
+
+
+def ngram_occurrences(
+    texts: pa.Array | pa.ChunkedArray, settings: GlobalNgramSettings
+) -> tuple[Counts, Counts, Numbers]:
+    """Return (n-gram hash, row of the text, number of the window) of every sampled n-gram."""
+    data, offsets = utf8_buffers(texts)
+    return _occurrences(  # type: ignore[no-any-return]
+        readable_blocks(data),
+        read_only(offsets),
+        word_table(),
+        settings.min_ngram,
+        settings.max_ngram,
+        settings.sample_one_in,
+    )
+
+
+def remove_seen(
+    texts: pa.Array | pa.ChunkedArray,
+    seen_offsets: Offsets,
+    seen_windows: Numbers,
+    seen_counts: Counts,
+    settings: GlobalNgramSettings,
+) -> DedupResult:
+    """Judge the windows and documents of a batch.
+
+    The windows of text i that hold seen n-grams are seen_windows[seen_offsets[i]:...], with
+    seen_counts of them each. Counts in the result are of sampled n-grams.
+    """
+    data, offsets = utf8_buffers(texts)
+    found = _remove_seen(
+        readable_blocks(data),
+        read_only(offsets),
+        word_table(),
+        settings.min_ngram,
+        settings.max_ngram,
+        settings.sample_one_in,
+        settings.threshold,
+        read_only(seen_offsets),
+        read_only(seen_windows),
+        read_only(seen_counts),
+    )
+    return dedup_result(offsets, *found)
+
+
+@njit(cache=True, nogil=True)
+def _occurrences(
+    data: Bytes,
+    offsets: Offsets,
+    table: WordTable,
+    min_ngram: int,
+    max_ngram: int,
+    sample_one_in: int,
+) -> tuple[Counts, Counts, Numbers]:
+    most_tokens = largest_document(offsets)
+    _, most_windows = window_bounds(data, offsets)
+    tokens = np.empty(most_tokens, np.uint64)
+    ngrams = np.empty(most_tokens, np.uint64)
+    windows = np.empty((most_windows, WINDOW_COLUMNS), np.int64)
+    # Every n-gram has a byte of its own; unused pages are never touched.
+    size = offsets[-1] - offsets[0]
+    hashes = np.empty(size, np.int64)
+    rows = np.empty(size, np.int64)
+    numbers = np.empty(size, np.int32)
+    count = 0
+    for document in range(len(offsets) - 1):
+        num_windows = cut_document(
+            data, offsets[document], offsets[document + 1], table, _SEED, min_ngram, max_ngram,
+            tokens, ngrams, windows,
+        )  # fmt: skip
+        first = 0
+        for window in range(num_windows):
+            for index in range(first, windows[window, NGRAMS_END]):
+                if ngrams[index] % np.uint64(sample_one_in) == np.uint64(0):
+                    hashes[count] = np.int64(ngrams[index])
+                    rows[count] = document
+                    numbers[count] = window
+                    count += 1
+            first = windows[window, NGRAMS_END]
+    return hashes[:count].copy(), rows[:count].copy(), numbers[:count].copy()
+
+
+@njit(cache=True, nogil=True)
+def _remove_seen(
+    data: Bytes,
+    offsets: Offsets,
+    table: WordTable,
+    min_ngram: int,
+    max_ngram: int,
+    sample_one_in: int,
+    threshold: float,
+    seen_offsets: Offsets,
+    seen_windows: Numbers,
+    seen_counts: Counts,
+) -> tuple[Bytes, Offsets, Counts, Counts, Counts]:
+    num_documents = len(offsets) - 1
+    most_tokens = largest_document(offsets)
+    all_windows, most_windows = window_bounds(data, offsets)
+    tokens = np.empty(most_tokens, np.uint64)
+    ngrams = np.empty(most_tokens, np.uint64)
+    windows = np.empty((most_windows, WINDOW_COLUMNS), np.int64)
+    text = np.empty(offsets[num_documents] - offsets[0], np.uint8)
+    text_offsets = np.zeros(num_documents + 1, np.int64)
+    counts = np.zeros((5, num_documents), np.int64)
+    spans = np.empty((all_windows, 2), np.int64)
+    span_offsets = np.zeros(num_documents + 1, np.int64)
+    length = num_spans = 0
+    for document in range(num_documents):
+        start = offsets[document]
+        num_windows = cut_document(
+            data, start, offsets[document + 1], table, _SEED, min_ngram, max_ngram,
+            tokens, ngrams, windows,
+        )  # fmt: skip
+        windows[:num_windows, CONTAINED] = 0
+        for index in range(seen_offsets[document], seen_offsets[document + 1]):
+            windows[seen_windows[index], CONTAINED] = seen_counts[index]
+        contained = total = first = 0
+        for window in range(num_windows):
+            sampled = 0
+            for index in range(first, windows[window, NGRAMS_END]):
+                sampled += ngrams[index] % np.uint64(sample_one_in) == np.uint64(0)
+            first = windows[window, NGRAMS_END]
+            seen = windows[window, CONTAINED]
+            windows[window, KEPT] = sampled == 0 or seen / sampled <= threshold
+            contained += seen
+            total += sampled
+        removed = total > 0 and contained / total > threshold
+        length, num_spans, kept_tokens = write_document(
+            data, start, windows, num_windows, removed, text, length, spans, num_spans
+        )
+        text_offsets[document + 1] = length
+        span_offsets[document + 1] = num_spans
+        counts[0, document] = contained
+        counts[1, document] = total
+        counts[2, document] = num_windows
+        counts[3, document] = num_spans - span_offsets[document]
+        counts[4, document] = kept_tokens == 0
+    return text[:length], text_offsets, counts, spans[:num_spans], span_offsets

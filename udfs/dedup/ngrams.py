@@ -1,0 +1,324 @@
+"""Paragraph and document dedup by n-grams: BFF's `old-both` (spec 3.1.3) over one Bloom filter.
+
+A document is cut at newlines into windows, a newline belonging to the window that follows it. A
+window goes when more than `threshold` of its n-grams were seen before, in earlier documents or in
+earlier windows of its own document; the n-grams of the other windows are inserted. A document goes
+when more than `threshold` of all its n-grams were seen.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from numba import njit
+
+from udfs.dedup.bloom import Words as FilterWords
+from udfs.dedup.bloom import block_start, contains, empty_filter, filter_size_bytes, insert
+from udfs.dedup.windows import (
+    CONTAINED,
+    KEPT,
+    NGRAMS_END,
+    WINDOW_COLUMNS,
+    Counts,
+    count_window_ngrams,
+    cut_document,
+    largest_document,
+    window_bounds,
+    write_document,
+)
+from udfs.quirks import follows_reference
+from udfs.text.byte_masks import readable_blocks
+from udfs.text.columns import Bytes, Offsets, read_only, string_column, utf8_buffers
+from udfs.text.hashing import Hashes
+from udfs.text.word_breaks import WordTable, word_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class NgramDedupSettings:
+    """Parameters of `old-both`; the defaults are those of DCLM-BASELINE (spec 3.1).
+
+    `threshold` is a share of n-grams that must be exceeded. Under quirks "dclm-2024" the n-grams of
+    windows that a removed document would have kept stay in the filter (spec 12, no. 8); under
+    "none" they do not. Raises ValueError for values outside of what each comment allows.
+    """
+
+    # Tokens of the shortest window that is tested, as one n-gram (1 <= min <= max).
+    min_ngram: int = 13
+    max_ngram: int = 13
+    threshold: float = 0.8
+    false_positive_rate: float = 0.01
+    quirks: str = "dclm-2024"
+    # Largest Bloom filter that one shard may allocate.
+    max_memory_bytes: int = 4 * 1024**3
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        if not 1 <= self.min_ngram <= self.max_ngram:
+            raise ValueError(
+                f"min_ngram = {self.min_ngram}, max_ngram = {self.max_ngram}: must satisfy "
+                "1 <= min_ngram <= max_ngram; DCLM used 13 and 13"
+            )
+        if not 0.0 <= self.threshold <= 1.0:
+            raise ValueError(
+                f"threshold = {self.threshold}: must be a share from 0 to 1; DCLM used 0.8"
+            )
+        follows_reference(self.quirks)
+        if self.max_memory_bytes <= 0:
+            raise ValueError(
+                f"max_memory_bytes = {self.max_memory_bytes}: must be positive, such as 4294967296"
+            )
+        filter_size_bytes(0, self.false_positive_rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DedupResult:
+    """What became of each document of a batch; every column has one row per document.
+
+    `removed_spans` holds the removed windows as byte positions in the input text. `dropped` marks
+    documents without a word left: too many n-grams seen (contained / total > threshold), or
+    nothing but white space from the start.
+    """
+
+    text: pa.LargeStringArray
+    contained: Counts
+    total: Counts
+    windows: Counts
+    removed_windows: Counts
+    removed_size_bytes: Counts
+    dropped: npt.NDArray[np.bool_]
+    removed_spans: pa.LargeListArray
+
+
+def count_ngrams(texts: pa.Array | pa.ChunkedArray, settings: NgramDedupSettings) -> Counts:
+    """Return how many n-grams each document has: the number that sizes a shard's filter."""
+    data, offsets = utf8_buffers(texts)
+    return np.asarray(
+        count_window_ngrams(
+            readable_blocks(data),
+            read_only(offsets),
+            word_table(),
+            settings.min_ngram,
+            settings.max_ngram,
+        )
+    )
+
+
+def shard_memory_bytes(num_ngrams: int, settings: NgramDedupSettings) -> int:
+    """Return the size of the filter for a shard of `num_ngrams` n-grams.
+
+    Raises ValueError, with the number of shards that would do, when it passes max_memory_bytes.
+    """
+    size_bytes = filter_size_bytes(num_ngrams, settings.false_positive_rate)
+    if size_bytes > settings.max_memory_bytes:
+        factor = -(-size_bytes // settings.max_memory_bytes)
+        raise ValueError(
+            f"max_memory_bytes = {settings.max_memory_bytes}: the filter of this shard needs "
+            f"{size_bytes} bytes for {num_ngrams} n-grams at false_positive_rate = "
+            f"{settings.false_positive_rate}; use {factor} times as many shards, raise "
+            "max_memory_bytes to what the task has, or use the global method"
+        )
+    return size_bytes
+
+
+class ShardDeduplicator:
+    """One shard's filter; the result depends on the order of documents, not on the batches."""
+
+    def __init__(self, num_ngrams: int, settings: NgramDedupSettings, seed: int = 0) -> None:
+        """Allocate the filter for at most `num_ngrams` n-grams; `seed` chooses the hash function.
+
+        Raises ValueError when it would take more than `settings.max_memory_bytes`.
+        """
+        shard_memory_bytes(num_ngrams, settings)
+        self._settings = settings
+        self._filter = empty_filter(num_ngrams, settings.false_positive_rate)
+        self._seed = np.uint64(seed % 2**64)
+
+    @property
+    def filter_size_bytes(self) -> int:
+        """Return the memory of the filter."""
+        return self._filter.size_bytes
+
+    def deduplicate(self, texts: pa.Array | pa.ChunkedArray) -> DedupResult:
+        """Test and insert the documents of a batch, which follow those of earlier calls."""
+        data, offsets = utf8_buffers(texts)
+        settings = self._settings
+        text, text_offsets, counts, spans, span_offsets = _deduplicate(
+            readable_blocks(data),
+            read_only(offsets),
+            word_table(),
+            self._filter.words,
+            self._filter.num_hashes,
+            self._seed,
+            settings.min_ngram,
+            settings.max_ngram,
+            settings.threshold,
+            follows_reference(settings.quirks),
+        )
+        return dedup_result(offsets, text, text_offsets, counts, spans, span_offsets)
+
+
+def dedup_result(
+    offsets: Offsets,
+    text: Bytes,
+    text_offsets: Offsets,
+    counts: Counts,
+    spans: Counts,
+    span_offsets: Offsets,
+) -> DedupResult:
+    """Turn what a kernel wrote into columns; `offsets` are those of the input text."""
+    return DedupResult(
+        text=string_column(text, text_offsets),
+        contained=counts[0],
+        total=counts[1],
+        windows=counts[2],
+        removed_windows=counts[3],
+        removed_size_bytes=np.diff(offsets) - np.diff(text_offsets),
+        dropped=counts[4].astype(np.bool_),
+        removed_spans=_span_column(spans, span_offsets),
+    )
+
+
+def _span_column(spans: Counts, offsets: Counts) -> pa.LargeListArray:
+    pairs = pa.StructArray.from_arrays(
+        [np.ascontiguousarray(spans[:, 0]), np.ascontiguousarray(spans[:, 1])], ["start", "end"]
+    )
+    return pa.LargeListArray.from_arrays(offsets, pairs)
+
+
+@njit(cache=True, nogil=True)
+def _touch(words: FilterWords, ngrams: Hashes, num_ngrams: int) -> np.uint64:
+    """Load the blocks of all n-grams; independent loads overlap, those of the tests do not."""
+    seen = np.uint64(0)
+    for index in range(num_ngrams):
+        seen |= words[block_start(words, ngrams[index])]
+    return seen
+
+
+@njit(cache=True, nogil=True)
+def _set_contains(table: Hashes, item: np.uint64) -> bool:
+    slot = np.int64(item) & (len(table) - 1)
+    while table[slot] != np.uint64(0):
+        if table[slot] == item:
+            return True
+        slot = (slot + 1) & (len(table) - 1)
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _set_insert(table: Hashes, item: np.uint64) -> None:
+    slot = np.int64(item) & (len(table) - 1)
+    while table[slot] != np.uint64(0) and table[slot] != item:
+        slot = (slot + 1) & (len(table) - 1)
+    table[slot] = item
+
+
+@njit(cache=True, nogil=True)
+def _decide_windows(
+    ngrams: Hashes,
+    windows: Counts,
+    num_windows: int,
+    words: FilterWords,
+    num_hashes: int,
+    threshold: float,
+    insert_at_once: bool,
+    own: Hashes,
+) -> int:
+    """Set the seen n-grams of each window and whether it is kept; return the sum of the former.
+
+    The n-grams of kept windows go into the filter, or into the document's `own` set.
+    """
+    all_contained = 0
+    first = 0
+    for window in range(num_windows):
+        last = windows[window, NGRAMS_END]
+        contained = 0
+        for index in range(first, last):
+            item = ngrams[index]
+            if contains(words, num_hashes, item) or (
+                not insert_at_once and _set_contains(own, item)
+            ):
+                contained += 1
+        kept = last == first or contained / (last - first) <= threshold
+        if kept:
+            for index in range(first, last):
+                if insert_at_once:
+                    insert(words, num_hashes, ngrams[index])
+                else:
+                    _set_insert(own, ngrams[index])
+        windows[window, CONTAINED] = contained
+        windows[window, KEPT] = kept
+        all_contained += contained
+        first = last
+    return all_contained
+
+
+@njit(cache=True, nogil=True)
+def _insert_kept(
+    ngrams: Hashes, windows: Counts, num_windows: int, words: FilterWords, num_hashes: int
+) -> None:
+    first = 0
+    for window in range(num_windows):
+        last = windows[window, NGRAMS_END]
+        if windows[window, KEPT]:
+            for index in range(first, last):
+                insert(words, num_hashes, ngrams[index])
+        first = last
+
+
+@njit(cache=True, nogil=True)
+def _deduplicate(
+    data: Bytes,
+    offsets: Offsets,
+    table: WordTable,
+    words: FilterWords,
+    num_hashes: int,
+    seed: np.uint64,
+    min_ngram: int,
+    max_ngram: int,
+    threshold: float,
+    insert_at_once: bool,
+) -> tuple[Bytes, Offsets, Counts, Counts, Counts]:
+    """Run old-both over a batch: (text, text offsets, counts, removed spans, span offsets)."""
+    num_documents = len(offsets) - 1
+    # Pages of these arrays that no token reaches are never touched, so they take no memory.
+    most_tokens = largest_document(offsets)
+    all_windows, most_windows = window_bounds(data, offsets)
+    tokens = np.empty(most_tokens, np.uint64)
+    ngrams = np.empty(most_tokens, np.uint64)
+    windows = np.empty((most_windows, WINDOW_COLUMNS), np.int64)
+    text = np.empty(offsets[num_documents] - offsets[0], np.uint8)
+    text_offsets = np.zeros(num_documents + 1, np.int64)
+    counts = np.zeros((5, num_documents), np.int64)
+    spans = np.empty((all_windows, 2), np.int64)
+    span_offsets = np.zeros(num_documents + 1, np.int64)
+    own = np.zeros(1, np.uint64)
+    length = num_spans = 0
+    for document in range(num_documents):
+        start = offsets[document]
+        num_windows = cut_document(
+            data, start, offsets[document + 1], table, seed, min_ngram, max_ngram,
+            tokens, ngrams, windows,
+        )  # fmt: skip
+        total = windows[num_windows - 1, NGRAMS_END] if num_windows else 0
+        if not insert_at_once:
+            own = np.zeros(1 << int(np.ceil(np.log2(2 * total + 2))), np.uint64)
+        # The result must be used, or the compiler drops the loads.
+        counts[4, document] = np.int64(_touch(words, ngrams, total) & np.uint64(0))
+        contained = _decide_windows(
+            ngrams, windows, num_windows, words, num_hashes, threshold, insert_at_once, own
+        )
+        removed = total > 0 and contained / total > threshold
+        if not insert_at_once and not removed:
+            _insert_kept(ngrams, windows, num_windows, words, num_hashes)
+        length, num_spans, kept_tokens = write_document(
+            data, start, windows, num_windows, removed, text, length, spans, num_spans
+        )
+        text_offsets[document + 1] = length
+        span_offsets[document + 1] = num_spans
+        counts[0, document] = contained
+        counts[1, document] = total
+        counts[2, document] = num_windows
+        counts[3, document] = num_spans - span_offsets[document]
+        counts[4, document] = kept_tokens == 0
+    return text[:length], text_offsets, counts, spans[:num_spans], span_offsets

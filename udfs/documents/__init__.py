@@ -1,0 +1,1 @@
+"""The documents table: its columns, and rows made of WARC records or given texts."""

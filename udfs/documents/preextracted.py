@@ -1,0 +1,149 @@
+"""Documents that were extracted elsewhere: JSON Lines (plain, .gz, .zst) and Parquet.
+
+Keys are `text` and `url`, or those of DCLM-Pool (spec 1.3): `metadata` with `WARC-Target-URI`.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from udfs import storage
+from udfs.documents.extract import ExtractionSettings
+from udfs.documents.schema import EXTRACTED, QUARANTINED, document_id
+from udfs.warc.compression import pieces
+from udfs.warc.reader import RecordCounts
+
+STAGE = "read"
+Row = dict[str, Any]
+
+
+def read_documents(
+    uri: str,
+    crawl: str,
+    path: str,
+    settings: ExtractionSettings,
+    counts: RecordCounts | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the documents of a file (schema EXTRACTED), in its order, cut by bytes and rows.
+
+    A document's position is its line (JSON Lines) or row (Parquet), from 0. A line that is not
+    such a document is quarantined.
+    """
+    counts = RecordCounts() if counts is None else counts
+    rows = _parquet_rows(uri, settings) if path.endswith(".parquet") else _json_rows(uri, settings)
+    group: list[Row] = []
+    size = 0
+    for number, row in enumerate(rows):
+        identity = {
+            "doc_id": document_id(crawl, path, number),
+            "crawl": crawl,
+            "warc_path": path,
+            "warc_offset": number,
+        }
+        group.append(row | identity)
+        counts.count("broken" if row.get("fate") else "response")
+        size += len(row.get("text") or "")
+        if size >= settings.batch_size_bytes or len(group) >= settings.batch_rows:
+            yield pa.RecordBatch.from_pylist(group, EXTRACTED)
+            group, size = [], 0
+    if group:
+        yield pa.RecordBatch.from_pylist(group, EXTRACTED)
+
+
+def _json_rows(uri: str, settings: ExtractionSettings) -> Iterator[Row]:
+    limit = settings.warc.max_record_size_bytes
+    with storage.open_stream(uri, settings=settings.reading) as stream:
+        for line in _lines(stream, limit):
+            if isinstance(line, _Unreadable):
+                yield _quarantined(line.rule, line.reason)
+            elif line.strip():
+                yield _json_row(line)
+            else:
+                yield _quarantined("empty_line", "the line is empty")
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    rule: str
+    reason: str
+
+
+def _lines(stream: storage.Stream, limit: int) -> Iterator[bytes | _Unreadable]:
+    """Yield the lines of a file of any compression, each of at most `limit` bytes."""
+    begun: list[bytes] = []
+    size = 0
+    for piece in pieces(stream)[0]:
+        *complete, rest = piece.data.split(b"\n")
+        for end in complete:
+            yield _line([*begun, end], size + len(end), limit)
+            begun, size = [], 0
+        size += len(rest)
+        if rest and size <= limit:
+            begun.append(rest)
+        if piece.error is not None:
+            yield _Unreadable("damaged_file", piece.error)
+            return
+    if size:
+        yield _line(begun, size, limit)
+
+
+def _line(parts: list[bytes], size: int, limit: int) -> bytes | _Unreadable:
+    if size > limit:
+        return _Unreadable("line_too_large", f"a line of {size} bytes, the limit is {limit}")
+    return b"".join(parts)
+
+
+def _json_row(line: bytes) -> Row:
+    try:
+        document = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return _quarantined("bad_json", f"not JSON: {error}")
+    if not isinstance(document, dict):
+        return _quarantined("bad_json", "the line is not a JSON object")
+    return _document(document)
+
+
+def _document(document: Row) -> Row:
+    text = document.get("text")
+    metadata = document.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    url = document.get("url") or metadata.get("WARC-Target-URI")
+    if not isinstance(text, str):
+        return _quarantined("missing_text", "the document has no `text`") | {"url": _text(url)}
+    return {
+        "url": _text(url),
+        "text": _text(text),
+        "fetch_time": _time(metadata.get("WARC-Date")),
+        "extractor": "preextracted",
+    }
+
+
+def _parquet_rows(uri: str, settings: ExtractionSettings) -> Iterator[Row]:
+    with storage.open_seekable(uri, settings.reading) as source:
+        file = pq.ParquetFile(source)
+        known = [name for name in ("text", "url", "metadata") if name in file.schema_arrow.names]
+        for batch in file.iter_batches(256, columns=known):
+            for row in batch.to_pylist():
+                yield _document(row)
+
+
+def _quarantined(rule: str, error: str) -> Row:
+    return {"fate": QUARANTINED, "stage": STAGE, "rule": rule, "error": error}
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    return str(value).encode("utf-8", "replace").decode("utf-8")
+
+
+def _time(value: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

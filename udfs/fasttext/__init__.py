@@ -1,0 +1,1 @@
+"""fastText models: the file, the columnar kernels, language and quality labels."""

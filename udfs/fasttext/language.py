@@ -1,0 +1,42 @@
+"""Language of a page: the top label of a fastText model over the whole text (spec 2.5)."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from udfs.fasttext.model import byte_classes, load
+from udfs.quirks import follows_reference
+from udfs.text.columns import utf8_buffers
+
+
+class LanguageIdentifier:
+    """Names the language of each text with the fastText model at `path` (lid.176.bin or .ftz).
+
+    `quirks="dclm-2024"` deletes newlines, which glues the last word of a line to the first of
+    the next, as the reference does; `"none"` reads a newline as a space.
+    """
+
+    def __init__(self, path: str | Path, quirks: str = "dclm-2024") -> None:
+        glued = follows_reference(quirks)
+        self._model = load(path)
+        self._languages = pa.array(self._model.labels, pa.string())
+        self._byte_class = byte_classes(delete=b"\n" if glued else b"")
+
+    def __call__(
+        self, texts: pa.Array | pa.ChunkedArray
+    ) -> tuple[pa.StringArray, npt.NDArray[np.float64]]:
+        """Return (language, probability) of each text: ISO codes as the model names them.
+
+        A text of nothing but ASCII punctuation and white space has a null language and
+        probability 0.
+        """
+        from udfs.text.unicode import has_letters
+
+        data, offsets = utf8_buffers(texts)
+        starts, ends = np.array(offsets[:-1]), np.array(offsets[1:])
+        indices, probabilities = self._model.predict_spans(data, starts, ends, self._byte_class)
+        unknown = ~has_letters(data, starts, ends) | (indices < 0)
+        probabilities[unknown] = 0.0
+        return self._languages.take(pa.array(indices, mask=unknown)), probabilities

@@ -1,0 +1,41 @@
+"""Storage: files by URI, read as resuming streams, and a cache of models and lists per host."""
+
+from udfs.storage.files import (
+    MissingObjectError,
+    ReadSettings,
+    StorageError,
+    Stream,
+    absolute,
+    delete,
+    exists,
+    is_local,
+    join,
+    list_files,
+    local_path,
+    open_seekable,
+    open_stream,
+    read_bytes,
+    size_bytes,
+    upload,
+    write_bytes,
+)
+
+__all__ = [
+    "MissingObjectError",
+    "ReadSettings",
+    "StorageError",
+    "Stream",
+    "absolute",
+    "delete",
+    "exists",
+    "is_local",
+    "join",
+    "list_files",
+    "local_path",
+    "open_seekable",
+    "open_stream",
+    "read_bytes",
+    "size_bytes",
+    "upload",
+    "write_bytes",
+]

@@ -1,0 +1,1 @@
+"""Text as flat UTF-8 buffers: bytes, code points, hashes, lines, words, sentences."""

@@ -1,0 +1,1 @@
+"""Token ids: the tokenizer, packing into sequences, the keyed order of documents."""

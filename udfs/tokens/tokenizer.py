@@ -1,0 +1,243 @@
+"""Token ids of texts: `tokenizers` is the reference, a faster exact engine does the work.
+
+Special tokens that stand literally in a page (`<|endoftext|>`) are encoded as ordinary text, never
+as the special id.
+"""
+
+import json
+import logging
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from udfs.storage.cache import fetch
+
+LOGGER = logging.getLogger(__name__)
+
+ENGINES = ("auto", "tokenizers", "gigatoken")
+NUM_PROBES = 200
+_LONGEST_SPACE_RUN = 24
+Ids = npt.NDArray[np.uint32]
+Offsets = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerSettings:
+    """Which tokenizer.json to use, and what runs it.
+
+    `engine` "auto" takes gigatoken when it is installed and gives the ids of `tokenizers` on the
+    start-up probe, and `tokenizers` otherwise; the ids are the same with either.
+    """
+
+    uri: str = "hf://EleutherAI/gpt-neox-20b/tokenizer.json"
+    sha256: str | None = None
+    engine: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise ValueError(
+                f"tokens.tokenizer.engine = {self.engine!r}: expected one of {', '.join(ENGINES)}"
+            )
+
+
+class Engine(Protocol):
+    """Something that turns UTF-8 texts into ids, special tokens in the text included."""
+
+    def encode(self, texts: list[bytes]) -> tuple[Ids, Offsets]:
+        """Return all ids, and where each text's begin (one offset more than texts)."""
+        ...
+
+
+class _Tokenizers:
+    def __init__(self, path: Path) -> None:
+        from tokenizers import Tokenizer
+
+        self.tokenizer: Any = Tokenizer.from_file(str(path))
+        self.tokenizer.encode_special_tokens = True
+
+    def encode(self, texts: list[bytes]) -> tuple[Ids, Offsets]:
+        found = self.tokenizer.encode_batch_fast(
+            [text.decode() for text in texts], add_special_tokens=False
+        )
+        ids = [np.array(encoding.ids, np.uint32) for encoding in found]
+        offsets = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum([len(part) for part in ids], out=offsets[1:])
+        return np.concatenate(ids) if ids else np.zeros(0, np.uint32), offsets
+
+
+class _Gigatoken:
+    def __init__(self, path: Path) -> None:
+        import gigatoken
+
+        self._tokenizer: Any = gigatoken.Tokenizer(str(path))
+
+    def encode(self, texts: list[bytes]) -> tuple[Ids, Offsets]:
+        layout = self._tokenizer.encode_batch(texts, parallel=False).layout
+        offsets = np.asarray(layout.offsets.data, np.int64)
+        ids = np.asarray(layout.content.data, np.uint32)
+        return ids[offsets[0] : offsets[-1]], offsets - offsets[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """A loaded tokenizer; build it once per process with `load_encoder`."""
+
+    reference: _Tokenizers
+    fast: Engine | None
+    special_tokens: tuple[str, ...]
+    vocabulary_size: int
+
+
+def load_encoder(settings: TokenizerSettings) -> Encoder:
+    """Return this process's encoder for a tokenizer, made on the first call.
+
+    Raises ValueError when `engine` demands gigatoken but it is missing or gives other ids.
+    """
+    return _load(settings)
+
+
+@cache
+def _load(settings: TokenizerSettings) -> Encoder:
+    path = fetch(settings.uri, settings.sha256)
+    reference = _Tokenizers(path)
+    added = reference.tokenizer.get_added_tokens_decoder().values()
+    special = tuple(sorted(token.content for token in added if token.special))
+    return Encoder(
+        reference=reference,
+        fast=None if settings.engine == "tokenizers" else _fast(path, reference, settings.engine),
+        special_tokens=special,
+        vocabulary_size=reference.tokenizer.get_vocab_size(with_added_tokens=True),
+    )
+
+
+def _fast(path: Path, reference: _Tokenizers, engine: str) -> Engine | None:
+    """Return gigatoken when it proves itself equal on the probe, None (with a warning) if not."""
+    reason = ""
+    try:
+        fast = _Gigatoken(path)
+        probe = [text.encode() for text in probe_texts()]
+        ids, offsets = fast.encode(probe)
+        expected, expected_offsets = reference.encode(probe)
+        if np.array_equal(ids, expected) and np.array_equal(offsets, expected_offsets):
+            return fast
+        reason = "it gives other ids than tokenizers"
+    except ImportError:
+        reason = "it is not installed"
+    except Exception as error:  # a young engine may refuse a tokenizer in any way it likes
+        reason = f"it cannot load this tokenizer ({error})"
+    if engine == "gigatoken":
+        raise ValueError(
+            f"tokens.tokenizer.engine = 'gigatoken': {reason}; use 'auto' or 'tokenizers'"
+        )
+    LOGGER.warning("gigatoken is not used, tokenization will be slow: %s", reason)
+    return None
+
+
+def encode(texts: pa.Array | pa.ChunkedArray, encoder: Encoder) -> tuple[Ids, Offsets]:
+    """Return (ids, offsets): text i has ids[offsets[i]:offsets[i + 1]]; no special id among them.
+
+    Null texts have no ids.
+    """
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks()
+    texts = pc.fill_null(texts, "")
+    data = texts.cast(pa.large_binary()).to_pylist()
+    if encoder.fast is None:
+        return encoder.reference.encode(data)
+    literal = _has_special(texts, encoder.special_tokens)
+    if not literal.any():
+        return encoder.fast.encode(data)
+    return _encode_mixed(data, literal, encoder)
+
+
+def count_special_literals(texts: pa.Array, encoder: Encoder) -> int:
+    """Return how often special tokens stand literally in the texts (they are neutralised)."""
+    counts = [
+        pc.sum(pc.count_substring(texts, token)).as_py() or 0 for token in encoder.special_tokens
+    ]
+    return int(sum(counts))
+
+
+def _has_special(texts: pa.Array, special_tokens: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    found = np.zeros(len(texts), np.bool_)
+    for token in special_tokens:
+        found |= pc.match_substring(texts, token).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _encode_mixed(
+    data: list[bytes], literal: npt.NDArray[np.bool_], encoder: Encoder
+) -> tuple[Ids, Offsets]:
+    """Encode texts with literal special tokens by the reference, which can treat them as text."""
+    assert encoder.fast is not None
+    parts: list[Ids] = [np.zeros(0, np.uint32)] * len(data)
+    for engine, wanted in ((encoder.fast, False), (encoder.reference, True)):
+        rows = np.flatnonzero(literal == wanted)
+        ids, offsets = engine.encode([data[row] for row in rows])
+        for number, row in enumerate(rows):
+            parts[row] = ids[offsets[number] : offsets[number + 1]]
+    offsets = np.zeros(len(data) + 1, np.int64)
+    np.cumsum([len(part) for part in parts], out=offsets[1:])
+    return np.concatenate(parts), offsets
+
+
+def probe_texts() -> list[str]:
+    """Return the strings on which a fast engine must equal the reference, always the same ones."""
+    rng = random.Random(20)
+    pieces = [
+        "The quick brown fox", " jumps", "\n", "\r\n", "\t", "\u00a0", "  ", " " * 7, " " * 30,
+        "e\u0301", "\u1e9b\u0323", "\u00df", "don't", "I'LL", "3.14159", "1,000", "\u0967\u0968",
+        "\u4f60\u597d", "\u3053\u3093", "\ud55c\uad6d", "\u0440\u0443\u0441", "\u05e9\u05dc",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f1e9\U0001f1ea", "\u200b", "\ufeff",
+        "https://a.example/b?c=d&e", "{x: [1, 2]}", "#hash", "...", "\u2026", "'s", "`", "\\n",
+    ]  # fmt: skip
+    texts = ["", " ", "\n\n", *pieces]
+    while len(texts) < NUM_PROBES:
+        texts.append("".join(rng.choices(pieces, k=rng.randint(2, 24))))
+    return texts
+
+
+def tokenizer_fingerprint(settings: TokenizerSettings) -> str:
+    """Return the SHA-256 of the tokenizer.json."""
+    import hashlib
+
+    return hashlib.sha256(fetch(settings.uri, settings.sha256).read_bytes()).hexdigest()
+
+
+def train_tokenizer(texts: Iterator[str], vocabulary_size: int) -> str:
+    """Return the JSON of a byte-level BPE built like GPT-NeoX's (NFC, runs of spaces as tokens).
+
+    Id 0 is `<|endoftext|>`, id 1 `<|padding|>`. The same texts give the same tokenizer.
+    """
+    from tokenizers import (
+        AddedToken,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+        trainers,
+    )
+
+    tokenizer: Any = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    runs = [" " * length for length in range(_LONGEST_SPACE_RUN, 1, -1)]
+    trainer: Any = trainers.BpeTrainer(
+        vocab_size=vocabulary_size - len(runs),
+        special_tokens=["<|endoftext|>", "<|padding|>"],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_tokens([AddedToken(run, normalized=True) for run in runs])
+    return json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False)

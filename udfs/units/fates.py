@@ -1,0 +1,77 @@
+"""Splitting documents by fate into the files of a unit: kept with text, the ledger without."""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from udfs.documents.schema import FATES, KEPT
+from udfs.units.commit import FileEntry, ParquetOutput
+from udfs.units.statistics import Tally
+
+
+class FateOutputs:
+    """The up to three files of a unit, `<fate>/<unit>.parquet`, and the tally of its rows.
+
+    Kept documents keep their text; a dropped or quarantined one is a ledger row whose text can be
+    brought back from its WARC position.
+    """
+
+    def __init__(self, directory: str, unit: str, schema: pa.Schema) -> None:
+        self._directory = directory
+        self._unit = unit
+        self._schema = schema
+        self._outputs: dict[str, ParquetOutput] = {}
+        self._tally = Tally()
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append documents, each of which must have a fate."""
+        self._tally.add(batch)
+        for fate in FATES:
+            rows = batch.filter(pc.equal(batch.column("fate"), fate))
+            if rows.num_rows == 0:
+                continue
+            if fate != KEPT:
+                rows = _without_text(rows)
+            self._output(fate).write(rows)
+
+    def _output(self, fate: str) -> ParquetOutput:
+        if fate not in self._outputs:
+            path = f"{fate}/{self._unit}.parquet"
+            self._outputs[fate] = ParquetOutput(self._directory, path, self._schema)
+        return self._outputs[fate]
+
+    def close(self) -> tuple[list[FileEntry], dict[str, Any]]:
+        """Publish the files; return their entries and the facts for the manifest."""
+        files = [self._outputs[fate].close() for fate in FATES if fate in self._outputs]
+        return files, self._tally.facts()
+
+
+def _without_text(batch: pa.RecordBatch) -> pa.RecordBatch:
+    position = batch.schema.get_field_index("text")
+    kind = batch.schema.field(position).type
+    return batch.set_column(position, "text", pa.nulls(batch.num_rows, kind))
+
+
+def with_fate(
+    batch: pa.RecordBatch,
+    *,
+    stage: str,
+    rule: pa.Array,
+    value: pa.Array,
+    threshold: pa.Array,
+    dropped_fate: str = "dropped",
+) -> pa.RecordBatch:
+    """Give every row that has no fate yet one: dropped where `rule` is set, kept elsewhere."""
+    open_rows = pc.is_null(batch.column("fate"))
+    failed = pc.and_(open_rows, pc.is_valid(rule))
+    updates = {
+        "fate": pc.if_else(failed, dropped_fate, pc.if_else(open_rows, KEPT, batch.column("fate"))),
+        "stage": pc.if_else(failed, stage, batch.column("stage")),
+        "rule": pc.if_else(failed, rule.cast(pa.string()), batch.column("rule")),
+        "value": pc.if_else(failed, value.cast(pa.float64()), batch.column("value")),
+        "threshold": pc.if_else(failed, threshold.cast(pa.float64()), batch.column("threshold")),
+    }
+    for name, column in updates.items():
+        batch = batch.set_column(batch.schema.get_field_index(name), name, column)
+    return batch

@@ -1,0 +1,210 @@
+"""What a unit's manifest says of its documents: counts by fate and rule, languages, samples.
+
+Everything is a function of the rows, so a re-run unit gives the same facts. Tallies of units add
+up with `merge`.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from udfs.documents.schema import KEPT
+from udfs.rules.urls import hosts
+
+SAMPLES_PER_RULE = 3
+SAMPLE_CHARACTERS = 600
+DOMAINS_PER_UNIT = 1000
+
+# Bin edges of the signals that the report draws; values outside fall into the end bins.
+HISTOGRAM_EDGES: dict[str, tuple[float, ...]] = {
+    "language_score": tuple(round(0.05 * edge, 2) for edge in range(21)),
+    "num_words": (0, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000),
+    "mean_word_length": tuple(0.5 * edge for edge in range(4, 25)),
+    "word_removal_fraction": tuple(round(0.005 * edge, 3) for edge in range(21)),
+    "contained_ngram_fraction": tuple(round(0.05 * edge, 2) for edge in range(21)),
+    "quality_score": (0, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 1),
+}
+
+
+class Tally:
+    """Running facts of the documents of one unit; rows must have their fate and their text."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+        self._text_bytes: Counter[tuple[str, str, str]] = Counter()
+        self._thresholds: dict[str, float] = {}
+        self._languages: Counter[tuple[str, bool]] = Counter()
+        self._domains: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+        self._histograms: dict[str, np.ndarray[Any, Any]] = {}
+        self._samples: dict[tuple[str, str], list[tuple[bytes, dict[str, Any]]]] = {}
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count the rows of a documents batch (`udfs.documents.schema` and any signals)."""
+        if batch.num_rows == 0:
+            return
+        sizes = pc.fill_null(pc.binary_length(batch.column("text")).cast(pa.int64()), 0).to_pylist()
+        fates = batch.column("fate").to_pylist()
+        stages = batch.column("stage").to_pylist()
+        rules = batch.column("rule").to_pylist()
+        for key, size in zip(
+            zip(fates, [s or "" for s in stages], [r or "" for r in rules], strict=True),
+            sizes,
+            strict=True,
+        ):
+            self._counts[key] += 1
+            self._text_bytes[key] += size
+        self._add_thresholds(batch)
+        self._add_languages(batch, fates)
+        self._add_domains(batch, fates, sizes)
+        self._add_histograms(batch)
+        self._add_samples(batch, fates, rules)
+
+    def _add_thresholds(self, batch: pa.RecordBatch) -> None:
+        known = batch.filter(pc.is_valid(batch.column("threshold")))
+        pairs = zip(
+            known.column("rule").to_pylist(), known.column("threshold").to_pylist(), strict=True
+        )
+        self._thresholds.update(pairs)
+
+    def _add_languages(self, batch: pa.RecordBatch, fates: list[str]) -> None:
+        if "language" not in batch.schema.names:
+            return
+        for language, fate in zip(batch.column("language").to_pylist(), fates, strict=True):
+            if language is not None:
+                self._languages[language, fate == KEPT] += 1
+
+    def _add_domains(self, batch: pa.RecordBatch, fates: list[str], sizes: list[int]) -> None:
+        names = hosts(batch.column("url")).to_pylist()
+        for name, fate, size in zip(names, fates, sizes, strict=True):
+            entry = self._domains[name or ""]
+            entry[0] += 1
+            if fate == KEPT:
+                entry[1] += 1
+                entry[2] += size
+
+    def _add_histograms(self, batch: pa.RecordBatch) -> None:
+        for name, edges in HISTOGRAM_EDGES.items():
+            if name not in batch.schema.names:
+                continue
+            values = pc.drop_null(batch.column(name)).to_numpy(zero_copy_only=False)
+            clipped = np.clip(values.astype(np.float64), edges[0], edges[-1])
+            counts, _ = np.histogram(clipped, np.asarray(edges))
+            self._histograms[name] = self._histograms.get(name, 0) + counts
+
+    def _add_samples(
+        self, batch: pa.RecordBatch, fates: list[str], rules: list[str | None]
+    ) -> None:
+        ids = batch.column("doc_id").to_pylist()
+        for row, (fate, rule) in enumerate(zip(fates, rules, strict=True)):
+            key = (fate, rule or KEPT)
+            kept = self._samples.setdefault(key, [])
+            # The ids are hashes, so the smallest ones are a random sample of fixed choice.
+            if len(kept) < SAMPLES_PER_RULE or ids[row] < kept[-1][0]:
+                kept.append((ids[row], _sample(batch, row, fate, rule or KEPT)))
+                kept.sort(key=lambda item: item[0])
+                del kept[SAMPLES_PER_RULE:]
+
+    def facts(self) -> dict[str, Any]:
+        """Return the facts as plain JSON data; `merge` adds up those of several units."""
+        domains = sorted(self._domains.items(), key=lambda item: (-item[1][0], item[0]))
+        return {
+            "counts": [
+                {
+                    "fate": fate,
+                    "stage": stage,
+                    "rule": rule,
+                    "documents": documents,
+                    "text_bytes": self._text_bytes[fate, stage, rule],
+                }
+                for (fate, stage, rule), documents in sorted(self._counts.items())
+            ],
+            "thresholds": dict(sorted(self._thresholds.items())),
+            "languages": [
+                [language, kept, count]
+                for (language, kept), count in sorted(self._languages.items())
+            ],
+            "domains": [[name, *numbers] for name, numbers in domains[:DOMAINS_PER_UNIT]],
+            "histograms": {
+                name: [int(count) for count in counts]
+                for name, counts in sorted(self._histograms.items())
+            },
+            "samples": [
+                {"doc_id": doc_id.hex(), **sample}
+                for _, kept in sorted(self._samples.items())
+                for doc_id, sample in kept
+            ],
+        }
+
+
+def _sample(batch: pa.RecordBatch, row: int, fate: str, rule: str) -> dict[str, Any]:
+    text = batch.column("text")[row].as_py() or ""
+    return {
+        "fate": fate,
+        "stage": batch.column("stage")[row].as_py(),
+        "rule": rule,
+        "url": batch.column("url")[row].as_py(),
+        "value": batch.column("value")[row].as_py(),
+        "threshold": batch.column("threshold")[row].as_py(),
+        "error": batch.column("error")[row].as_py(),
+        "text": text[:SAMPLE_CHARACTERS],
+    }
+
+
+def merge(facts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Add up the facts of several units (the result has the shape of `Tally.facts`)."""
+    counts: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
+    thresholds: dict[str, float] = {}
+    languages: Counter[tuple[str, bool]] = Counter()
+    domains: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    histograms: dict[str, list[int]] = {}
+    samples: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for unit in facts:
+        for entry in unit.get("counts", ()):
+            pair = counts[entry["fate"], entry["stage"], entry["rule"]]
+            pair[0] += entry["documents"]
+            pair[1] += entry["text_bytes"]
+        thresholds.update(unit.get("thresholds", {}))
+        for language, kept, count in unit.get("languages", ()):
+            languages[language, kept] += count
+        for name, *numbers in unit.get("domains", ()):
+            domains[name] = [a + b for a, b in zip(domains[name], numbers, strict=True)]
+        for name, bins in unit.get("histograms", {}).items():
+            known = histograms.setdefault(name, [0] * len(bins))
+            histograms[name] = [a + b for a, b in zip(known, bins, strict=True)]
+        for sample in unit.get("samples", ()):
+            samples[sample["fate"], sample["rule"]].append(sample)
+    return {
+        "counts": [
+            {"fate": f, "stage": s, "rule": r, "documents": documents, "text_bytes": size}
+            for (f, s, r), (documents, size) in sorted(counts.items())
+        ],
+        "thresholds": dict(sorted(thresholds.items())),
+        "languages": [[name, kept, count] for (name, kept), count in sorted(languages.items())],
+        "domains": [
+            [name, *numbers]
+            for name, numbers in sorted(domains.items(), key=lambda item: (-item[1][0], item[0]))
+        ],
+        "histograms": dict(sorted(histograms.items())),
+        "samples": [
+            sample
+            for _, known in sorted(samples.items())
+            for sample in sorted(known, key=lambda item: item["doc_id"])[:SAMPLES_PER_RULE]
+        ],
+    }
+
+
+def documents_by_fate(facts: Mapping[str, Any]) -> dict[str, int]:
+    """Return the number of documents of each fate in facts of a unit or a whole stage."""
+    totals: Counter[str] = Counter()
+    for entry in facts.get("counts", ()):
+        totals[entry["fate"]] += entry["documents"]
+    return dict(totals)
+
+
+def kept_text_bytes(facts: Mapping[str, Any]) -> int:
+    """Return the UTF-8 bytes of text of the kept documents."""
+    return sum(e["text_bytes"] for e in facts.get("counts", ()) if e["fate"] == KEPT)

@@ -1,0 +1,1 @@
+"""WARC and ARC files: records, their compression, HTTP responses, selected records."""
