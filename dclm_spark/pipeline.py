@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -13,14 +12,15 @@ from dclm_spark.dedup.earlier import earlier_keys
 from dclm_spark.dedup.evidence import dedup_evidence
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.run_record import run_identity, write_run_record
-from dclm_spark.recipes.recipe import QualitySettings, Recipe, recipe_hash
+from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
 from dclm_spark.report.page import write_report
 from dclm_spark.report.summarize import summarize
 from dclm_spark.stages.decontaminate import without_evaluation_data
 from dclm_spark.stages.deduplicate import deduplicate, deduplicated_schema
 from dclm_spark.stages.documents import curate
 from dclm_spark.stages.encode import encode
-from dclm_spark.stages.score import check_model, score, top_threshold
+from dclm_spark.stages.run_output import RunOutput
+from dclm_spark.stages.score import QualitySettings, check_model, score, top_threshold
 from dclm_spark.stages.scored_table import decide
 from dclm_spark.stages.shards import write_manifest, write_shards
 from udfs import storage
@@ -31,39 +31,6 @@ LOGGER = logging.getLogger("dclm_spark")
 # From a stage ("documents", "deduplicated", "decontaminated", "scores", "encoded",
 # "shards") to its folder.
 Place = Callable[[str], str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunOutput:
-    """What a run committed: its stages in order, the quality threshold used, the shard manifest."""
-
-    documents: StageOutput
-    deduplicated: StageOutput
-    decontaminated: StageOutput | None
-    # Sampled pairs, precision and cluster sizes: see `dclm_spark.dedup.evidence`.
-    dedup_evidence: dict[str, Any]
-    scores: StageOutput | None
-    threshold: float | None
-    encoded: StageOutput
-    shards: StageOutput
-    shard_manifest: dict[str, Any]
-
-    @property
-    def candidates(self) -> StageOutput:
-        """The stage whose kept documents the quality filter chooses from."""
-        return self.decontaminated or self.deduplicated
-
-    @property
-    def judging(self) -> list[StageOutput]:
-        """The stages that give fates, in order."""
-        every = (self.documents, self.deduplicated, self.decontaminated, self.encoded)
-        return [stage for stage in every if stage is not None]
-
-    @property
-    def stages(self) -> list[StageOutput]:
-        """The stages that ran, in order."""
-        *before, encoded = self.judging
-        return [*before, *([self.scores] if self.scores else []), encoded, self.shards]
 
 
 def build_baseline(
@@ -88,13 +55,14 @@ def build_baseline(
     earlier_keys(recipe.deduplication)
     check_model(recipe.quality)
     files = list_inputs(inputs, base)
-    identity = run_identity(recipe, files)
+    identity = run_identity(recipe_hash(recipe), files)
     write_run_record(output, recipe, files, identity)
     place = place or stages_below(output)
+    settings = curation_settings(recipe)
     if scored is None:
-        documents = curate(spark, files, recipe, place("documents"))
+        documents = curate(spark, files, settings, place("documents"))
     else:
-        documents = decide(spark, files, recipe, place("documents"), storage.absolute(scored))
+        documents = decide(spark, files, settings, place("documents"), storage.absolute(scored))
     run = _run_stages(spark, documents, recipe, place)
     summary = summarize(run, recipe, identity, started)
     write_report(summary, storage.join(output, "report.html"))

@@ -17,6 +17,14 @@ from udfs.storage.stream import without_secrets
 Settings = TypeVar("Settings")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FileReference:
+    """A model or list by URI (local, s3://, gs://, https://, hf://, package://) and checksum."""
+
+    uri: str
+    sha256: str | None = None
+
+
 def to_dict(settings: Any) -> dict[str, Any]:
     """Return the tree as plain dicts, lists and scalars, ready for YAML or JSON.
 

@@ -22,11 +22,13 @@ def main() -> None:
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
     given = parser.parse_args()
     from dclm_spark.recipes import load_recipe
+    from dclm_spark.recipes.recipe import curation_settings
     from dclm_spark.stages.scored_table import build_table
 
     recipes = [load_recipe(name, given.set) for name in given.recipes]
+    settings = {recipe.name: curation_settings(recipe) for recipe in recipes}
     spark = spark_session("annotate", given.master)
-    lines = build_table(spark, recipes, inputs=given.input, base=given.base, table=given.output)
+    lines = build_table(spark, settings, inputs=given.input, base=given.base, table=given.output)
     print("\n".join(lines))
 
 

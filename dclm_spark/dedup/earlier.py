@@ -8,10 +8,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from dclm_spark.dedup.global_ngrams import ngram_table
 from dclm_spark.dedup.minhash import signature_table
+from dclm_spark.dedup.settings import TABLE_METHODS, DeduplicationSettings
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.tables import checkpoint, open_table, read_files
 from dclm_spark.errors import SettingError
-from dclm_spark.recipes.recipe import TABLE_METHODS, DeduplicationSettings
 from dclm_spark.settings import settings_hash
 from udfs import storage
 from udfs.dedup.global_ngrams import NGRAM_VERSION

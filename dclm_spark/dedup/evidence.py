@@ -14,9 +14,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dclm_spark.dedup.method import VERDICTS
+from dclm_spark.dedup.settings import DeduplicationSettings
 from dclm_spark.engine.manifests import StageOutput, unit_key
 from dclm_spark.engine.tables import read_files
-from dclm_spark.recipes.recipe import DeduplicationSettings
 from udfs import storage
 from udfs.dedup.shingles import shingle_hashes
 

@@ -6,10 +6,10 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.engine.manifests import code_version
-from dclm_spark.recipes.recipe import Recipe, recipe_hash
 from dclm_spark.settings import to_yaml
 from dclm_spark.source_commit import source_commit
 from udfs import storage
@@ -40,11 +40,11 @@ class RunIdentity:
     versions: dict[str, str]
 
 
-def run_identity(recipe: Recipe, files: Sequence[InputFile]) -> RunIdentity:
-    """Return the identity of running `recipe` on `files` with the code and packages at hand."""
+def run_identity(recipe_hash: str, files: Sequence[InputFile]) -> RunIdentity:
+    """Return the identity of running a recipe on `files` with the code and packages at hand."""
     listing = json.dumps([[file.crawl, file.path] for file in files])
     return RunIdentity(
-        recipe_hash=recipe_hash(recipe),
+        recipe_hash=recipe_hash,
         input_hash=hashlib.sha256(listing.encode()).hexdigest()[:16],
         code_version=code_version(),
         commit=source_commit(),
@@ -53,7 +53,7 @@ def run_identity(recipe: Recipe, files: Sequence[InputFile]) -> RunIdentity:
 
 
 def write_run_record(
-    output: str, recipe: Recipe, files: Sequence[InputFile], identity: RunIdentity
+    output: str, recipe: Any, files: Sequence[InputFile], identity: RunIdentity
 ) -> None:
     """Write recipe.yaml, inputs.json and run.json below `output`; secrets in URIs stay out."""
     listing = [

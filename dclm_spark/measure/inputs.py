@@ -8,8 +8,8 @@ from typing import Any
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.errors import InputError
 from dclm_spark.recipes import load_recipe
-from dclm_spark.recipes.recipe import FileReference, Recipe, UrlListReferences
-from dclm_spark.stages.documents import curation_settings
+from dclm_spark.recipes.recipe import Recipe, UrlListReferences, curation_settings
+from dclm_spark.settings import FileReference
 from udfs import storage
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.fasttext.quality import QualityModel

@@ -12,7 +12,6 @@ from pyspark.sql import SparkSession
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.measure.clock import Timing, seconds_of, tree_cpu_seconds
 from dclm_spark.measure.inputs import Models
-from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.session import spark_session
 from dclm_spark.stages.documents import curate
 from udfs.units.curate import CurationSettings, InputUnit, curate_file
@@ -43,8 +42,8 @@ def measure_spark(
                 half = len(inputs) // 2
                 bare += _bare_seconds(inputs[:half], models.curation, below / "first", processes)
                 # Workers that were idle for a minute have ended.
-                curate(spark, files, models.recipe, str(below / "warm-up"))
-                in_spark += _spark_seconds(spark, inputs, models.recipe, below / "spark")
+                curate(spark, files, models.curation, str(below / "warm-up"))
+                in_spark += _spark_seconds(spark, inputs, models.curation, below / "spark")
                 bare += _bare_seconds(inputs[half:], models.curation, below / "last", processes)
             timing = partial(Timing, documents=documents * copies, size_bytes=0)
             found.append(
@@ -60,10 +59,10 @@ def measure_spark(
 
 
 def _spark_seconds(
-    spark: SparkSession, files: Sequence[InputFile], recipe: Recipe, folder: Path
+    spark: SparkSession, files: Sequence[InputFile], settings: CurationSettings, folder: Path
 ) -> float:
     start = tree_cpu_seconds()
-    curate(spark, files, recipe, str(folder))
+    curate(spark, files, settings, str(folder))
     return tree_cpu_seconds() - start
 
 

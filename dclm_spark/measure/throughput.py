@@ -35,6 +35,7 @@ from dclm_spark.measure.peers import (
     missing_packages,
     time_ours,
 )
+from dclm_spark.recipes.recipe import recipe_hash
 from udfs.html.parser import kept_parser
 
 CURATED = "chain: pages to judged texts"
@@ -172,7 +173,7 @@ def _measure_pages(
         )
         for name, spent in steps
     ]
-    identity = run_identity(models.recipe, files)
+    identity = run_identity(recipe_hash(models.recipe), files)
     measured = Measured(identity=identity, floor=timings[:3], chain=timings[3:], counts=counts)
     return measured, [page for run in passes for page in run.pages]
 

@@ -20,13 +20,14 @@ from dclm_spark.engine.tables import read_files
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.bits_per_byte import read_texts
 from dclm_spark.evaluate.runner import heldout_name, write_atomically
-from dclm_spark.pipeline import Place, RunOutput, build_baseline, stages_below, write_corpus
+from dclm_spark.pipeline import Place, build_baseline, stages_below, write_corpus
 from dclm_spark.ranking.prepared import CleanTexts, Corpus, keep_tokenizer
-from dclm_spark.recipes.recipe import QualitySettings, Recipe, recipe_hash
+from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
 from dclm_spark.settings import settings_hash
 from dclm_spark.stages.decontaminate import DecontaminationSettings, write_index
-from dclm_spark.stages.documents import curation_settings, key_settings
-from dclm_spark.stages.score import SCORES
+from dclm_spark.stages.documents import key_settings
+from dclm_spark.stages.run_output import RunOutput
+from dclm_spark.stages.score import SCORES, QualitySettings
 from udfs import storage
 from udfs.dedup.contamination import NGRAM_WORDS, full_ngrams, load_index
 from udfs.dedup.shingles import shingle_hashes

@@ -35,10 +35,11 @@ from dclm_spark.ranking.train_models import (
     rank_models,
 )
 from dclm_spark.recipes import load_recipe
-from dclm_spark.recipes.recipe import QualitySettings, Recipe
+from dclm_spark.recipes.recipe import Recipe, curation_settings
 from dclm_spark.sample.crawl import SampleCrawl, generate_crawl
 from dclm_spark.sample.facts import Fact
 from dclm_spark.sample.run import SEED, sample_recipe
+from dclm_spark.stages.score import QualitySettings
 from dclm_spark.stages.scored_table import add_to_table
 from udfs import storage
 
@@ -176,7 +177,7 @@ def _clean_heldout(
     files = list_inputs(source.inputs, source.base)
     pool = {}
     for recipe in source.recipes:
-        texts, _ = add_to_table(spark, files, recipe, settings.table)
+        texts, _ = add_to_table(spark, files, curation_settings(recipe), settings.table)
         pool[texts.directory] = texts
     folder = Path(settings.output) / "heldout"
     return clean_heldout(spark, list(pool.values()), source.heldout, folder)

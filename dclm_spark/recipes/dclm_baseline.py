@@ -1,11 +1,9 @@
 """DCLM-BASELINE (paper section 4, spec 2 to 5): the reference recipe."""
 
-from dclm_spark.recipes.recipe import (
-    DeduplicationSettings,
-    FileReference,
-    QualitySettings,
-    Recipe,
-)
+from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.settings import FileReference
+from dclm_spark.stages.score import QualitySettings
 
 # Published model of the paper (spec 4.1); downloaded by the user's run, never shipped.
 QUALITY_MODEL = (

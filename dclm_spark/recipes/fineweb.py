@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 from dclm_spark.dedup.minhash import NearDuplicateSettings
+from dclm_spark.dedup.settings import DeduplicationSettings
 from dclm_spark.recipes.dclm_baseline import dclm_baseline
-from dclm_spark.recipes.recipe import DeduplicationSettings, QualitySettings, Recipe
+from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.stages.score import QualitySettings
 from udfs.dedup.minhash import PRESETS
 
 # FineWeb-Edu keeps 3 and more of 5 for educational value, about 8 % of FineWeb's tokens.

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from dclm_spark.recipes.dclm_baseline import dclm_baseline
-from dclm_spark.recipes.recipe import QualitySettings, Recipe
+from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.stages.score import QualitySettings
 
 
 def refinedweb() -> Recipe:

@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+from dclm_spark.dedup.settings import DeduplicationSettings
 from dclm_spark.recipes.dclm_baseline import dclm_baseline
-from dclm_spark.recipes.recipe import DeduplicationSettings, QualitySettings, Recipe, TokenSettings
+from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.stages.encode import TokenSettings
+from dclm_spark.stages.score import QualitySettings
 
 
 def sample() -> Recipe:

@@ -3,7 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.run_record import RunIdentity
@@ -24,11 +24,9 @@ from dclm_spark.report.summary import (
 )
 from dclm_spark.settings import to_yaml
 from dclm_spark.stages.decontaminate import documents_by_task
+from dclm_spark.stages.run_output import RunOutput
 from udfs.rules.families import RULES_OF
 from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes, merge
-
-if TYPE_CHECKING:
-    from dclm_spark.pipeline import RunOutput
 
 TOP_DOMAINS = 50
 _STEP_OF_STAGE = {
@@ -47,9 +45,7 @@ _RULE_OF_SIGNAL = {
 }
 
 
-def summarize(
-    run: "RunOutput", recipe: Recipe, identity: RunIdentity, started: float
-) -> RunSummary:
+def summarize(run: RunOutput, recipe: Recipe, identity: RunIdentity, started: float) -> RunSummary:
     """Return the summary of a run, from its committed manifests alone."""
     facts = {stage.stage: merge(stage.facts()) for stage in run.judging}
     fates = [documents_by_fate(stage_facts) for stage_facts in facts.values()]
@@ -84,7 +80,7 @@ def summarize(
     )
 
 
-def _evaluation_data(run: "RunOutput") -> dict[str, str]:
+def _evaluation_data(run: RunOutput) -> dict[str, str]:
     """Return the line that says how many documents quote which evaluation set."""
     if run.decontaminated is None:
         return {}
@@ -93,7 +89,7 @@ def _evaluation_data(run: "RunOutput") -> dict[str, str]:
     return {"Documents that quote evaluation sets": found or "none"}
 
 
-def _stage_summaries(run: "RunOutput", facts: Mapping[str, Any]) -> list[StageSummary]:
+def _stage_summaries(run: RunOutput, facts: Mapping[str, Any]) -> list[StageSummary]:
     summaries = []
     for stage in run.judging:
         fates = documents_by_fate(facts[stage.stage])
@@ -119,13 +115,13 @@ def _stage_summaries(run: "RunOutput", facts: Mapping[str, Any]) -> list[StageSu
     return summaries
 
 
-def _bytes_in(stage: StageOutput, run: "RunOutput") -> int | None:
+def _bytes_in(stage: StageOutput, run: RunOutput) -> int | None:
     """Return the text bytes that a stage read; the documents stage reads HTML instead."""
     place = run.judging.index(stage)
     return kept_text_bytes(merge(run.judging[place - 1].facts())) if place else None
 
 
-def _funnel(run: "RunOutput", facts: Mapping[str, Any], rules: Sequence[str]) -> list[FunnelStep]:
+def _funnel(run: RunOutput, facts: Mapping[str, Any], rules: Sequence[str]) -> list[FunnelStep]:
     """Return what is left after each step, in the order in which the recipe applies them."""
     counts = facts["documents"]["counts"]
     left = sum(entry["documents"] for entry in counts)
@@ -186,7 +182,7 @@ def _languages(facts: Mapping[str, Any]) -> list[LanguageCount]:
     ]
 
 
-def _histograms(facts: Mapping[str, Any], run: "RunOutput") -> list[Histogram]:
+def _histograms(facts: Mapping[str, Any], run: RunOutput) -> list[Histogram]:
     histograms = []
     for stage_facts in facts.values():
         for name, counts in stage_facts["histograms"].items():
@@ -223,7 +219,7 @@ def _samples(facts: Mapping[str, Any]) -> list[SamplePage]:
     ]
 
 
-def _duplicates(run: "RunOutput") -> list[DuplicatePair]:
+def _duplicates(run: RunOutput) -> list[DuplicatePair]:
     return [
         DuplicatePair(
             kind=f"{pair['rule']}, value {pair['value']:.3g} against {pair['threshold']:.3g}",
@@ -237,7 +233,7 @@ def _duplicates(run: "RunOutput") -> list[DuplicatePair]:
     ]
 
 
-def _deduplication(run: "RunOutput", recipe: Recipe, facts: Mapping[str, Any]) -> DedupSummary:
+def _deduplication(run: RunOutput, recipe: Recipe, facts: Mapping[str, Any]) -> DedupSummary:
     found = run.dedup_evidence
     stage = facts["deduplicate"]
     domains = [
@@ -275,7 +271,7 @@ def _record_types(documents: StageOutput) -> dict[str, int]:
     return {name: count for name, count in totals.items() if count}
 
 
-def _shards(run: "RunOutput") -> ShardSummary:
+def _shards(run: RunOutput) -> ShardSummary:
     manifest = run.shard_manifest
     return ShardSummary(
         shards=len(manifest["shards"]),

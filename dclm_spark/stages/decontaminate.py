@@ -17,7 +17,6 @@ from dclm_spark.engine.stage import check_balance, commit_each, run_units
 from dclm_spark.errors import SettingError
 from dclm_spark.evaluate.datasets import Row, load_task
 from dclm_spark.evaluate.tasks import Task, select_tasks
-from dclm_spark.recipes.recipe import EvaluationDataSettings
 from udfs import storage
 from udfs.dedup.contamination import (
     NGRAM_WORDS,
@@ -62,6 +61,31 @@ class DecontaminationSettings:
             raise SettingError(f"mode = {self.mode!r}: expected one of {', '.join(MODES)}")
         if self.min_ngrams < 1:
             raise SettingError(f"min_ngrams = {self.min_ngrams}: expected 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationDataSettings:
+    """Evaluation sets that the corpus must not quote; without `data`, nothing is looked for."""
+
+    # Folder or URI with the tasks' files, as for `jobs/evaluate_model.py --data`.
+    data: str | None = None
+    # core, extended, mmlu, or labels: a,b.
+    tasks: str = "core"
+    ngram_words: int = 13
+    # N-grams in common from which a document counts as contaminated.
+    min_ngrams: int = 1
+    # "remove", or "annotate": keep the document, record what it shares.
+    mode: str = "remove"
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise SettingError(
+                f"decontamination.mode = {self.mode!r}: expected one of {', '.join(MODES)}"
+            )
+        if self.min_ngrams < 1:
+            raise SettingError(
+                f"decontamination.min_ngrams = {self.min_ngrams}: expected at least 1"
+            )
 
 
 def task_texts(tasks: Sequence[Task], data: str) -> dict[str, list[str]]:

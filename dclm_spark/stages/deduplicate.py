@@ -13,10 +13,10 @@ from dclm_spark.dedup.exact import ORDER, exact_verdicts
 from dclm_spark.dedup.global_ngrams import remove_seen_windows, seen_windows
 from dclm_spark.dedup.lines import remove_seen_lines, seen_lines
 from dclm_spark.dedup.minhash import near_duplicate_verdicts
+from dclm_spark.dedup.settings import DeduplicationSettings
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import check_balance, run_units
 from dclm_spark.engine.tables import read_files, spark_schema
-from dclm_spark.recipes.recipe import DeduplicationSettings
 from udfs.dedup.ngrams import DedupResult, ShardDeduplicator, count_ngrams, shard_memory_bytes
 from udfs.documents.schema import FATE_FIELDS
 from udfs.text.columns import utf8_buffers

@@ -1,7 +1,6 @@
 """The documents stage: one unit and one task per input file, text never crosses into the JVM."""
 
 import hashlib
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,14 +13,12 @@ from dclm_spark.crawl.listing import InputFile
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import commit_each, run_units
 from dclm_spark.errors import BalanceError, SettingError
-from dclm_spark.recipes.recipe import FileReference, Recipe
 from dclm_spark.settings import to_dict
 from udfs.storage.stream import ReadSettings
 from udfs.units.commit import report_of
 from udfs.units.curate import CurationSettings, InputUnit, curate_file
 from udfs.units.statistics import documents_by_fate
 
-LOGGER = logging.getLogger("dclm_spark")
 STAGE = "documents"
 # Common Crawl's web server, unlike its bucket, is not made for hundreds of connections.
 HTTP_READERS = 10
@@ -30,13 +27,12 @@ CommitFile = Callable[..., pa.RecordBatch]
 
 
 def curate(
-    spark: SparkSession, inputs: Sequence[InputFile], recipe: Recipe, directory: str
+    spark: SparkSession, inputs: Sequence[InputFile], settings: CurationSettings, directory: str
 ) -> StageOutput:
     """Read, extract and judge every document of `inputs`; commit one unit per input file.
 
     Raises BalanceError when a file's rows differ from the response records that were read.
     """
-    settings = curation_settings(recipe)
     keyed = key_settings(settings)
     return read_inputs(spark, inputs, settings, directory, STAGE, keyed, curate_file)
 
@@ -105,27 +101,6 @@ def _read_by(settings: CurationSettings, readers: int | None) -> CurationSetting
 def _retried() -> bool:
     context = TaskContext.get()
     return context is not None and context.attemptNumber() > 0
-
-
-def curation_settings(recipe: Recipe) -> CurationSettings:
-    """Return the part of a recipe that the documents stage depends on."""
-    if recipe.heuristics.rules == "c4" and recipe.banned_words is None:
-        LOGGER.warning("banned_words is not set: C4's step on banned words passes every page")
-    lists = recipe.url_lists
-    named: tuple[tuple[str, FileReference | None], ...] = (
-        ("domains", lists.domains),
-        ("strict", lists.strict_words),
-        ("hard", lists.hard_words),
-        ("soft", lists.soft_words),
-        ("top_level_domains", lists.top_level_domains),
-        ("banned_words", recipe.banned_words),
-    )
-    return CurationSettings(
-        extraction=recipe.extraction,
-        heuristics=recipe.heuristics,
-        language_model=(recipe.language_model.uri, recipe.language_model.sha256),
-        url_lists=tuple((name, file.uri, file.sha256) for name, file in named if file is not None),
-    )
 
 
 def key_settings(settings: CurationSettings) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,12 @@ from pyspark.sql import DataFrame, SparkSession
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import check_balance, commit_each, run_units
 from dclm_spark.errors import SettingError
-from dclm_spark.recipes.recipe import TokenSettings
 from udfs.documents.schema import FATE_FIELDS
 from udfs.rules.urls import hosts
 from udfs.storage.files import read_table
 from udfs.tokens.order import buckets, document_keys
+from udfs.tokens.tokenizer import TokenizerSettings, load_encoder
 from udfs.tokens.tokenizer import encode as encode_texts
-from udfs.tokens.tokenizer import load_encoder
 from udfs.units.commit import UnitClock, commit
 from udfs.units.fates import FateOutputs, with_fate
 from udfs.units.statistics import kept_text_bytes, merge
@@ -44,6 +44,28 @@ ENCODED = pa.schema(
         *FATE_FIELDS,
     ]
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenSettings:
+    """The tokenizer, and how documents become shards of fixed-length sequences (spec 5.1)."""
+
+    tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
+    # Sequences hold one token more than the model sees, for the targets.
+    sequence_length: int = 2048
+    sequences_per_shard: int = 8192
+    seed: int = 1234
+    end_of_text_id: int = 0
+    # The reference pads with the token for 22 spaces and does not mask it [Q].
+    padding_id: int = 50256
+    # Documents are shuffled within cells of this much text; each cell pads one sequence.
+    cell_size_bytes: int = 256 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        for name in ("sequence_length", "sequences_per_shard"):
+            value = getattr(self, name)
+            if value < 1:
+                raise SettingError(f"tokens.{name} = {value!r}: expected at least 1")
 
 
 def num_cells(documents: StageOutput, settings: TokenSettings) -> int:
@@ -145,8 +167,8 @@ def _with_scores(documents_uri: str, scores_uri: str) -> Iterator[pa.RecordBatch
 
 
 def _decided(batch: pa.RecordBatch, threshold: float) -> pa.RecordBatch:
-    for field in FATE_FIELDS:
-        batch = batch.append_column(field, pa.nulls(batch.num_rows, field.type))
+    for fate in FATE_FIELDS:
+        batch = batch.append_column(fate, pa.nulls(batch.num_rows, fate.type))
     score = batch.column("quality_score")
     below = pc.fill_null(pc.less(score, threshold), False)
     return with_fate(

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import commit_each, run_units
 from dclm_spark.errors import InputError, SettingError
-from dclm_spark.recipes.recipe import QualitySettings
+from dclm_spark.settings import FileReference
 from udfs.fasttext.quality import QualityModel
 from udfs.storage.cache import fetch
 from udfs.storage.files import read_table
@@ -20,6 +21,21 @@ from udfs.units.commit import ParquetOutput, UnitClock, commit
 
 # Buckets of the upper 20 bits of a score as a 32-bit float: 0.05 % wide, and ordered like scores.
 _DROPPED_BITS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualitySettings:
+    """The classifier and the score from which a document is kept (spec 4.1).
+
+    `top` (a fraction of the documents) replaces the absolute `threshold` when it is given.
+    """
+
+    enabled: bool = True
+    model: FileReference | None = None
+    positive_label: str = "hq"
+    negative_label: str = "cc"
+    threshold: float = 0.018112
+    top: float | None = None
 
 
 def score_buckets(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

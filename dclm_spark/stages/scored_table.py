@@ -7,7 +7,7 @@ needs and the table lacks is added; limits (`udfs.rules.families.measured_by`) a
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import pyarrow as pa
@@ -16,9 +16,8 @@ from pyspark.sql import DataFrame, SparkSession
 from dclm_spark.crawl.listing import InputFile, list_inputs
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import check_balance, commit_each, run_units
-from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.settings import settings_hash
-from dclm_spark.stages.documents import STAGE, curation_settings, key_settings, read_inputs
+from dclm_spark.stages.documents import STAGE, key_settings, read_inputs
 from udfs import storage
 from udfs.units.curate import CurationSettings
 from udfs.units.scored_table import ScoredFile, decide_file, extract_file, measured_by, sign_file
@@ -28,29 +27,33 @@ TEXTS, SIGNALS = "texts", "signals"
 
 
 def build_table(
-    spark: SparkSession, recipes: Sequence[Recipe], *, inputs: str, base: str | None, table: str
+    spark: SparkSession,
+    recipes: Mapping[str, CurationSettings],
+    *,
+    inputs: str,
+    base: str | None,
+    table: str,
 ) -> list[str]:
-    """Fill `table` with what `recipes` need; return a line for each: where texts and signals are.
+    """Fill `table` with what recipes (by name) need; return a line for each: where it lies.
 
     Raises InputError for inputs that name no file.
     """
     files = list_inputs(inputs, base)
     lines = []
-    for recipe in recipes:
-        texts, signals = add_to_table(spark, files, recipe, storage.absolute(table))
+    for name, settings in recipes.items():
+        texts, signals = add_to_table(spark, files, settings, storage.absolute(table))
         parts = [texts.directory, *([signals.directory] if signals else [])]
-        lines.append(f"{recipe.name}: {', '.join(parts)}")
+        lines.append(f"{name}: {', '.join(parts)}")
     return lines
 
 
 def add_to_table(
-    spark: SparkSession, inputs: Sequence[InputFile], recipe: Recipe, table: str
+    spark: SparkSession, inputs: Sequence[InputFile], settings: CurationSettings, table: str
 ) -> tuple[StageOutput, StageOutput | None]:
-    """Extract and measure what `recipe` needs and `table` lacks; return texts and signals.
+    """Extract and measure what `settings` need and `table` lacks; return texts and signals.
 
-    A recipe whose rules are off needs no signals.
+    Settings whose rules are off need no signals.
     """
-    settings = curation_settings(recipe)
     extraction = key_settings(settings)["extraction"]
     name = f"{TEXTS}-{settings_hash(extraction)[:12]}"
     texts = read_inputs(
@@ -86,17 +89,16 @@ def _measure(
 def decide(
     spark: SparkSession,
     inputs: Sequence[InputFile],
-    recipe: Recipe,
+    settings: CurationSettings,
     directory: str,
     table: str,
 ) -> StageOutput:
-    """Give every document of `inputs` the fate that `recipe` gives it, from the scored table.
+    """Give every document of `inputs` the fate that `settings` give it, from the scored table.
 
     The kept documents are those of `dclm_spark.stages.documents.curate`, byte for byte; the ledger
     of the others has all their signals. Raises BalanceError unless each document has one fate.
     """
-    texts, signals = add_to_table(spark, inputs, recipe, table)
-    settings = curation_settings(recipe)
+    texts, signals = add_to_table(spark, inputs, settings, table)
     sources = _scored_files(texts, signals)
     digests = _digests(texts, signals)
     units = [

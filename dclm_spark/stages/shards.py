@@ -14,7 +14,7 @@ from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import run_units
 from dclm_spark.engine.tables import read_files, spark_schema
 from dclm_spark.errors import InputError
-from dclm_spark.recipes.recipe import TokenSettings
+from dclm_spark.stages.encode import TokenSettings
 from udfs import storage
 from udfs.tokens.order import permuted_positions
 from udfs.tokens.packing import PROVENANCE, Packer, Sequence, num_sequences

@@ -10,6 +10,7 @@ from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.errors import InputError
 from dclm_spark.ranking.corpora import clean_heldout
 from dclm_spark.recipes import load_recipe
+from dclm_spark.recipes.recipe import curation_settings
 from dclm_spark.stages.scored_table import add_to_table
 
 pytestmark = pytest.mark.spark
@@ -32,7 +33,9 @@ def pool(spark, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pool")
     write(folder / "pool.jsonl", [f"Menu\n{prose(number)}\nImprint" for number in range(20)])
     files = list_inputs(str(folder / "pool.jsonl"))
-    texts, signals = add_to_table(spark, files, load_recipe("raw"), str(folder / "table"))
+    texts, signals = add_to_table(
+        spark, files, curation_settings(load_recipe("raw")), str(folder / "table")
+    )
     assert signals is None
     return [texts]
 

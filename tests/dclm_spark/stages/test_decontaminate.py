@@ -18,11 +18,11 @@ from dclm_spark.evaluate.tasks import TASK_BY_LABEL, select_tasks
 from dclm_spark.explain import explain
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
-from dclm_spark.recipes.recipe import EvaluationDataSettings
 from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.sample.run import sample_recipe
 from dclm_spark.stages.decontaminate import (
     DecontaminationSettings,
+    EvaluationDataSettings,
     decontaminate,
     documents_by_task,
     judge,

@@ -11,9 +11,10 @@ import pytest
 
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.dedup.evidence import dedup_evidence
+from dclm_spark.dedup.settings import DeduplicationSettings
 from dclm_spark.errors import SettingError
 from dclm_spark.recipes import load_recipe
-from dclm_spark.recipes.recipe import DeduplicationSettings
+from dclm_spark.recipes.recipe import curation_settings
 from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.stages.deduplicate import deduplicate
 from dclm_spark.stages.documents import curate
@@ -38,7 +39,7 @@ def documents(spark, tmp_path_factory):
     folder = tmp_path_factory.mktemp("sample")
     crawl = generate_crawl(folder, seed=11, num_pages=200)
     files = list_inputs(str(crawl.listing), str(crawl.base))
-    return curate(spark, files, load_recipe("raw"), str(folder / "documents"))
+    return curate(spark, files, curation_settings(load_recipe("raw")), str(folder / "documents"))
 
 
 def run(spark, documents, settings, directory):

@@ -11,7 +11,7 @@ from dclm_spark.crawl.listing import InputFile
 from dclm_spark.engine.run_record import run_identity, write_run_record
 from dclm_spark.errors import SettingError
 from dclm_spark.recipes import load_recipe
-from dclm_spark.recipes.recipe import recipe_hash
+from dclm_spark.recipes.recipe import curation_settings, recipe_hash
 from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.settings import from_dict, to_dict
 from dclm_spark.stages.documents import HTTP_READERS, curate, max_readers
@@ -40,12 +40,18 @@ def contents(folder) -> bytes:
 
 def test_a_signature_is_never_written_and_signing_anew_repeats_nothing(spark, warc, tmp_path):
     recipe = load_recipe("raw", [])
+    settings, stage = curation_settings(recipe), str(tmp_path / "stages" / "documents")
     with serve(warc) as server:
         files = [signed(server.url, SECRET)]
-        curate(spark, files, recipe, str(tmp_path / "stages" / "documents"))
-        write_run_record(str(tmp_path), recipe, files, run_identity(recipe, files))
+        curate(spark, files, settings, stage)
+        write_run_record(str(tmp_path), recipe, files, run_identity(recipe_hash(recipe), files))
         first = len(server.gets)
-        curate(spark, [signed(server.url, "new")], recipe, str(tmp_path / "stages" / "documents"))
+        curate(
+            spark,
+            [signed(server.url, "new")],
+            curation_settings(recipe),
+            str(tmp_path / "stages" / "documents"),
+        )
         assert len(server.gets) == first
     written = contents(tmp_path)
     assert SECRET.encode() not in written
@@ -100,7 +106,7 @@ def test_no_more_files_are_read_at_a_time_and_a_second_than_allowed(spark, warc,
     readers = Readers()
     with serve(warc, *[readers.fault] * 4) as server:
         files = [replace(signed(server.url, "a"), path=f"{number}.warc.gz") for number in range(4)]
-        curate(spark, files, recipe, str(tmp_path))
+        curate(spark, files, curation_settings(recipe), str(tmp_path))
     assert readers.most == 1
     assert min(after - before for before, after in pairwise(readers.began)) > 0.49
 
@@ -114,7 +120,7 @@ def test_a_retried_task_reads_no_committed_file_again(spark, warc, tmp_path):
 
     with serve(warc, whole, status(403)) as server:
         files = [replace(signed(server.url, "a"), path=f"{number}.warc.gz") for number in range(2)]
-        curate(spark, files, recipe, str(tmp_path))
+        curate(spark, files, curation_settings(recipe), str(tmp_path))
         assert len(server.gets) == 3
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.recipes import load_recipe
+from dclm_spark.recipes.recipe import curation_settings
 from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.sample.run import sample_recipe
 from dclm_spark.stages.documents import curate
@@ -51,8 +52,10 @@ def written(table):
 def test_a_recipe_keeps_from_the_table_what_it_keeps_from_the_crawl(
     spark, files, recipes, table, tmp_path, name
 ):
-    read = curate(spark, files, recipes[name], str(tmp_path / "read"))
-    decided = decide(spark, files, recipes[name], str(tmp_path / "decided"), table)
+    read = curate(spark, files, curation_settings(recipes[name]), str(tmp_path / "read"))
+    decided = decide(
+        spark, files, curation_settings(recipes[name]), str(tmp_path / "decided"), table
+    )
     assert contents(read, "kept") == contents(decided, "kept") != {}
     counts = [
         [(e["fate"], e["stage"], e["rule"], e["documents"]) for e in merge(stage.facts())["counts"]]
@@ -71,12 +74,12 @@ def test_other_limits_measure_nothing(spark, files, recipes, table, tmp_path):
     before = written(table)
     refined = recipes["refinedweb"]
     longer = replace(refined, heuristics=replace(refined.heuristics, min_words=400))
-    few = decide(spark, files, longer, str(tmp_path / "few"), table)
-    many = decide(spark, files, refined, str(tmp_path / "many"), table)
+    few = decide(spark, files, curation_settings(longer), str(tmp_path / "few"), table)
+    many = decide(spark, files, curation_settings(refined), str(tmp_path / "many"), table)
     assert written(table) == before
     kept = [sum(file["rows"] for file in stage.files("kept/")) for stage in (few, many)]
     assert kept[0] < kept[1]
-    read = curate(spark, files, longer, str(tmp_path / "read"))
+    read = curate(spark, files, curation_settings(longer), str(tmp_path / "read"))
     assert contents(read, "kept") == contents(few, "kept")
 
 
@@ -87,11 +90,17 @@ def test_another_way_of_measuring_adds_to_the_table_and_one_of_extracting_reads_
     corrected = load_recipe("refinedweb", ["heuristics.quirks=none"])
     heuristics = replace(recipes["refinedweb"].heuristics, stop_words=("the", "of"))
     other = replace(recipes["refinedweb"], heuristics=heuristics)
-    decide(spark, files, other, str(tmp_path / "other"), table)
+    decide(spark, files, curation_settings(other), str(tmp_path / "other"), table)
     added = set(written(table)) - set(before)
     assert {path.parts[-3].rsplit("-", 1)[0] for path in added} == {"signals-refinedweb"}
     strict = replace(corrected.extraction, charset_policy="declared")
-    decide(spark, files, replace(recipes["raw"], extraction=strict), str(tmp_path / "raw"), table)
+    decide(
+        spark,
+        files,
+        curation_settings(replace(recipes["raw"], extraction=strict)),
+        str(tmp_path / "raw"),
+        table,
+    )
     new = set(written(table)) - set(before) - added
     assert {path.parts[-3].rsplit("-", 1)[0] for path in new} == {"texts"}
 
@@ -99,7 +108,7 @@ def test_another_way_of_measuring_adds_to_the_table_and_one_of_extracting_reads_
 def test_a_table_that_stands_is_not_built_again(spark, crawl, recipes, tmp_path):
     table = str(tmp_path)
     arguments = {"inputs": str(crawl.listing), "base": str(crawl.base), "table": table}
-    few = [recipes["raw"], recipes["refinedweb"]]
+    few = {name: curation_settings(recipes[name]) for name in ("raw", "refinedweb")}
     lines = build_table(spark, few, **arguments)
     assert [line.split(":")[0] for line in lines] == ["raw", "refinedweb"]
     before = written(table)
