@@ -1,104 +1,149 @@
-"""Run a job on EMR (EC2 or Serverless). --dry-run prints the requests and sends nothing.
+"""Run a job on EMR: a cluster on EC2 that ends with the job, or EMR Serverless.
 
-Needs an AWS account unless --dry-run is given.
+--dry-run prints uploads and requests and sends nothing. Without it, an AWS account is needed.
 """
 
 import argparse
-import hashlib
-import json
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
-# Spark 4.0, Python 3.11 to 3.13, Java 17; the first EMR release line with Spark 4.
-RELEASE_LABEL = "emr-spark-8.0.0"
-# Python workers live outside the JVM heap: models, Arrow batches and Bloom filters need room.
-MEMORY_OVERHEAD_FACTOR = "0.5"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from submission.command import Call, add_job_arguments, carry_out, prepare, run
+from submission.errors import SubmissionError
+from submission.job import Job, as_options, spark_properties, token
+from submission.platforms import EMR, INSTANCE_TYPES, instance_types
+from submission.values import matching
+
+# AmazonEMRServicePolicy_v2, the policy of EMR_DefaultRole_V2, allows nothing without this tag.
+MANAGED_POLICY_TAG = {"for-use-with-amazon-emr-managed-policies": "true"}
+_IDLE_TIMEOUT_SECONDS = 600
+_KMS_KEY = r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/.+"
+# EMR Serverless' workers by their cores: memory in GiB, heap and overhead together.
+_SERVERLESS_GIB = {1: (2, 8), 2: (4, 16), 4: (8, 30), 8: (16, 60), 16: (32, 120)}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """What to run: the job's script and arguments, the packed environment, where logs go."""
+class Cluster:
+    """An EMR cluster on EC2, and the names of the account that it needs."""
 
-    name: str
-    script: str
-    arguments: tuple[str, ...]
-    environment: str
+    subnets: Sequence[str]
     logs: str
+    service_role: str = "EMR_DefaultRole_V2"
+    instance_profile: str = "EMR_EC2_DefaultRole"
+    architecture: str = "arm64"
+    instance_types: Sequence[str] = ()
     core_instances: int = 8
-    instance_types: tuple[str, ...] = ("m7g.4xlarge", "m6g.4xlarge", "r7g.4xlarge")
     on_demand_fraction: float = 0.25
-    idle_timeout_seconds: int = 600
-    execution_timeout_minutes: int = 720
+    disk_gib: int = 512
+    # EMR makes its own security groups unless both are named; they need the tag, too.
+    primary_security_group: str = ""
+    core_security_group: str = ""
+    service_security_group: str = ""
+    # Encryption at rest and in transit; the logs' own key.
+    security_configuration: str = ""
+    log_kms_key: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise SubmissionError for what EMR would refuse."""
+        if not self.subnets:
+            raise SubmissionError("subnets: must name at least one subnet of your network")
+        for subnet in self.subnets:
+            matching("subnets", subnet, r"subnet-[0-9a-z]+", "the id of a subnet, subnet-...")
+        if not 1 <= self.core_instances <= 2000:
+            raise SubmissionError(f"core_instances = {self.core_instances}: must be 1 to 2000")
+        if not 0.0 <= self.on_demand_fraction <= 1.0:
+            raise SubmissionError(
+                f"on_demand_fraction = {self.on_demand_fraction}: must be from 0 to 1"
+            )
+        if not 10 <= self.disk_gib <= 16384:
+            raise SubmissionError(f"disk_gib = {self.disk_gib}: must be from 10 to 16384")
+        groups = (self.primary_security_group, self.core_security_group)
+        if bool(groups[0]) != bool(groups[1]):
+            raise SubmissionError(
+                f"primary_security_group = {groups[0]!r}, core_security_group = {groups[1]!r}: "
+                "EMR takes both or none"
+            )
+        for group in (*filter(None, groups), *filter(None, [self.service_security_group])):
+            matching("security group", group, r"sg-[0-9a-z]+", "the id of a group, sg-...")
+        if self.log_kms_key:
+            matching("log_kms_key", self.log_kms_key, _KMS_KEY, "the ARN of a KMS key")
+        instance_types(self.architecture, self.instance_types)
 
 
-def spark_properties() -> dict[str, str]:
-    """Return the Spark settings that every platform gets, with the packed environment."""
-    return {
-        "spark.pyspark.python": "./environment/bin/python",
-        "spark.executor.memoryOverheadFactor": MEMORY_OVERHEAD_FACTOR,
-        "spark.task.maxFailures": "8",
-        # Spot nodes leave with notice: hand their shuffle blocks on instead of losing them.
-        "spark.decommission.enabled": "true",
-        "spark.storage.decommission.enabled": "true",
-        "spark.storage.decommission.shuffleBlocks.enabled": "true",
-        "spark.speculation": "true",
-        "spark.sql.execution.arrow.maxBytesPerBatch": "16m",
-    }
-
-
-def job_flow_request(job: Job, *, subnets: list[str], service_role: str, profile: str) -> dict:
+def job_flow_request(job: Job, cluster: Cluster) -> dict[str, Any]:
     """Return the RunJobFlow request of a cluster that runs the job once and terminates."""
-    conf = [part for k, v in spark_properties().items() for part in ("--conf", f"{k}={v}")]
-    step = [
+    request: dict[str, Any] = {
+        "Name": job.name,
+        "ReleaseLabel": EMR.release,
+        "LogUri": cluster.logs,
+        "Applications": [{"Name": "Spark"}],
+        "ServiceRole": cluster.service_role,
+        "JobFlowRole": cluster.instance_profile,
+        "Instances": {
+            "Ec2SubnetIds": list(cluster.subnets),
+            "KeepJobFlowAliveWhenNoSteps": False,
+            "TerminationProtected": False,
+            "InstanceFleets": [_primary_fleet(cluster), _core_fleet(cluster)],
+        },
+        "AutoTerminationPolicy": {"IdleTimeout": _IDLE_TIMEOUT_SECONDS},
+        "Steps": [_step(job)],
+        "Tags": [
+            {"Key": key, "Value": value} for key, value in (MANAGED_POLICY_TAG | job.labels).items()
+        ],
+    }
+    if cluster.primary_security_group:
+        request["Instances"] |= {
+            "EmrManagedMasterSecurityGroup": cluster.primary_security_group,
+            "EmrManagedSlaveSecurityGroup": cluster.core_security_group,
+        }
+    if cluster.service_security_group:
+        request["Instances"]["ServiceAccessSecurityGroup"] = cluster.service_security_group
+    if cluster.security_configuration:
+        request["SecurityConfiguration"] = cluster.security_configuration
+    if cluster.log_kms_key:
+        request["LogEncryptionKmsKeyId"] = cluster.log_kms_key
+    return request
+
+
+def _step(job: Job) -> dict[str, Any]:
+    properties = spark_properties(job) | {
+        "spark.yarn.appMasterEnv.PYSPARK_PYTHON": job.python,
+        # A step is tried again by us, with what is committed; not by YARN, beside a live driver.
+        "spark.yarn.maxAppAttempts": "1",
+    }
+    arguments = [
         "spark-submit", "--deploy-mode", "cluster",
         "--archives", f"{job.environment}#environment",
-        "--conf", "spark.yarn.appMasterEnv.PYSPARK_PYTHON=./environment/bin/python",
-        *conf, job.script, *job.arguments,
+        *as_options(properties), job.script, *job.arguments,
     ]  # fmt: skip
     return {
         "Name": job.name,
-        "ReleaseLabel": RELEASE_LABEL,
-        "LogUri": job.logs,
-        "Applications": [{"Name": "Spark"}],
-        "ServiceRole": service_role,
-        "JobFlowRole": profile,
-        "Instances": {
-            "Ec2SubnetIds": subnets,
-            "KeepJobFlowAliveWhenNoSteps": False,
-            "TerminationProtected": False,
-            "InstanceFleets": [_primary_fleet(job), _core_fleet(job)],
-        },
-        "AutoTerminationPolicy": {"IdleTimeout": job.idle_timeout_seconds},
-        "Steps": [
-            {
-                "Name": job.name,
-                "ActionOnFailure": "TERMINATE_CLUSTER",
-                "HadoopJarStep": {"Jar": "command-runner.jar", "Args": step},
-            }
-        ],
-        "Tags": [{"Key": "project", "Value": "dclm-spark"}],
+        "ActionOnFailure": "TERMINATE_CLUSTER",
+        "HadoopJarStep": {"Jar": "command-runner.jar", "Args": arguments},
     }
 
 
-def _primary_fleet(job: Job) -> dict:
+def _primary_fleet(cluster: Cluster) -> dict[str, Any]:
     return {
         "Name": "primary",
         "InstanceFleetType": "MASTER",
         "TargetOnDemandCapacity": 1,
-        "InstanceTypeConfigs": [{"InstanceType": kind} for kind in job.instance_types],
+        "InstanceTypeConfigs": _type_configs(cluster),
     }
 
 
-def _core_fleet(job: Job) -> dict:
-    on_demand = max(1, round(job.core_instances * job.on_demand_fraction))
+def _core_fleet(cluster: Cluster) -> dict[str, Any]:
+    on_demand = max(1, round(cluster.core_instances * cluster.on_demand_fraction))
     return {
         "Name": "core",
         "InstanceFleetType": "CORE",
         "TargetOnDemandCapacity": on_demand,
-        "TargetSpotCapacity": job.core_instances - on_demand,
-        "InstanceTypeConfigs": [
-            {"InstanceType": kind, "WeightedCapacity": 1} for kind in job.instance_types
-        ],
+        "TargetSpotCapacity": cluster.core_instances - on_demand,
+        "InstanceTypeConfigs": _type_configs(cluster),
         "LaunchSpecifications": {
             "SpotSpecification": {
                 "TimeoutDurationMinutes": 20,
@@ -109,77 +154,182 @@ def _core_fleet(job: Job) -> dict:
     }
 
 
-def serverless_request(job: Job, *, application: str, role: str) -> dict:
+def _type_configs(cluster: Cluster) -> list[dict[str, Any]]:
+    # Shuffle and temporary files: the types have no disks of their own.
+    volume = {"VolumeType": "gp3", "SizeInGB": cluster.disk_gib}
+    disks = {"EbsBlockDeviceConfigs": [{"VolumeSpecification": volume, "VolumesPerInstance": 1}]}
+    return [
+        {"InstanceType": kind, "WeightedCapacity": 1, "EbsConfiguration": disks}
+        for kind in instance_types(cluster.architecture, cluster.instance_types)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serverless:
+    """An EMR Serverless application, the role of its jobs, and where logs go.
+
+    The application has release, architecture, network and image; a job cannot change them.
+    """
+
+    application: str
+    role: str
+    logs: str
+    architecture: str = "arm64"
+    log_kms_key: str = ""
+    disk_kms_key: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise SubmissionError for what EMR Serverless would refuse."""
+        matching("application", self.application, r"[0-9a-z]+", "the id of an application")
+        matching("role", self.role, r"arn:aws[a-z-]*:iam::\d{12}:role/.+", "the ARN of a role")
+        instance_types(self.architecture)
+        for name in ("log_kms_key", "disk_kms_key"):
+            if getattr(self, name):
+                matching(name, getattr(self, name), _KMS_KEY, "the ARN of a KMS key")
+
+
+def serverless_request(job: Job, target: Serverless) -> dict[str, Any]:
     """Return the StartJobRun request of EMR Serverless; equal jobs give the same token."""
-    properties = spark_properties() | {
-        "spark.archives": f"{job.environment}#environment",
-        "spark.emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON": "./environment/bin/python",
-        "spark.emr-serverless.driverEnv.PYSPARK_PYTHON": "./environment/bin/python",
-        "spark.executorEnv.PYSPARK_PYTHON": "./environment/bin/python",
+    properties = spark_properties(job, decommission=False) | {
+        "spark.emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON": job.python,
+        "spark.emr-serverless.driverEnv.PYSPARK_PYTHON": job.python,
+        "spark.executorEnv.PYSPARK_PYTHON": job.python,
     }
-    conf = " ".join(f"--conf {key}={value}" for key, value in properties.items())
-    identity = json.dumps([job.name, job.script, job.arguments, application])
+    if job.environment:
+        properties["spark.archives"] = f"{job.environment}#environment"
+    _check_workers(properties)
+    logging: dict[str, str] = {"logUri": target.logs}
+    overrides: dict[str, Any] = {"monitoringConfiguration": {"s3MonitoringConfiguration": logging}}
+    if target.log_kms_key:
+        logging["encryptionKeyArn"] = target.log_kms_key
+    if target.disk_kms_key:
+        overrides["diskEncryptionConfiguration"] = {"encryptionKeyArn": target.disk_kms_key}
     return {
-        "applicationId": application,
-        "clientToken": hashlib.sha256(identity.encode()).hexdigest()[:64],
-        "executionRoleArn": role,
+        "applicationId": target.application,
+        "clientToken": token(job, target.application),
+        "executionRoleArn": target.role,
         "name": job.name,
-        "executionTimeoutMinutes": job.execution_timeout_minutes,
+        "executionTimeoutMinutes": round(job.hours * 60),
         "jobDriver": {
             "sparkSubmit": {
                 "entryPoint": job.script,
                 "entryPointArguments": list(job.arguments),
-                "sparkSubmitParameters": conf,
+                "sparkSubmitParameters": _quoted(as_options(properties)),
             }
         },
-        "configurationOverrides": {
-            "monitoringConfiguration": {"s3MonitoringConfiguration": {"logUri": job.logs}}
-        },
-        "tags": {"project": "dclm-spark"},
+        "configurationOverrides": overrides,
+        "tags": job.labels,
     }
 
 
-def main() -> None:
-    """Build the request, print it, and send it unless --dry-run is given."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--target", choices=("ec2", "serverless"), default="ec2")
-    parser.add_argument("--name", default="dclm-spark")
-    parser.add_argument("--bucket", default="s3://my-bucket", help="where code and logs lie")
-    parser.add_argument("--subnet", action="append", default=[])
-    parser.add_argument("--service-role", default="EMR_DefaultRole_V2")
-    parser.add_argument("--instance-profile", default="EMR_EC2_DefaultRole")
-    parser.add_argument("--application", default="00example", help="EMR Serverless application")
-    parser.add_argument("--role", default="arn:aws:iam::123456789012:role/dclm-spark")
-    parser.add_argument("--core-instances", type=int, default=8)
-    parser.add_argument("--dry-run", action="store_true")
-    parser.add_argument("arguments", nargs="*", help="arguments of build_baseline.py, after --")
-    options = parser.parse_args()
-    job = Job(
-        name=options.name,
-        script=f"{options.bucket}/code/build_baseline.py",
-        arguments=tuple(options.arguments),
-        environment=f"{options.bucket}/code/environment.tar.gz",
-        logs=f"{options.bucket}/logs/",
-        core_instances=options.core_instances,
-    )
-    if options.target == "ec2":
-        service, call = "emr", "run_job_flow"
-        request = job_flow_request(
-            job,
-            subnets=options.subnet or ["subnet-00000000"],
-            service_role=options.service_role,
-            profile=options.instance_profile,
-        )
-    else:
-        service, call = "emr-serverless", "start_job_run"
-        request = serverless_request(job, application=options.application, role=options.role)
-    print(json.dumps({"service": service, "call": call, "request": request}, indent=2))
-    if not options.dry_run:
-        import boto3
+def _quoted(options: Sequence[str]) -> str:
+    """Return one string that the service splits at spaces again."""
+    return " ".join(f'"{part}"' if " " in part else part for part in options)
 
-        response = getattr(boto3.client(service), call)(**request)
-        print(response.get("JobFlowId") or response.get("jobRunId"), file=sys.stderr)
+
+def _check_workers(properties: Mapping[str, str]) -> None:
+    for kind in ("driver", "executor"):
+        cores = int(properties.get(f"spark.{kind}.cores", "4"))
+        sizes = [properties[f"spark.{kind}.{name}"] for name in ("memory", "memoryOverhead")]
+        total = sum(gib(size) for size in sizes)
+        if cores not in _SERVERLESS_GIB:
+            known = ", ".join(map(str, _SERVERLESS_GIB))
+            raise SubmissionError(f"spark.{kind}.cores = {cores}: EMR Serverless has {known}")
+        least, most = _SERVERLESS_GIB[cores]
+        if not least <= total <= most:
+            raise SubmissionError(
+                f"spark.{kind}.memory + memoryOverhead = {total:.1f} GiB: EMR Serverless gives a "
+                f"worker of {cores} cores {least} to {most}; change --conf spark.{kind}.memory, "
+                f".memoryOverhead or .cores"
+            )
+
+
+def gib(size: str) -> float:
+    """Return a JVM size such as 3072m or 4g in GiB; a bare number is MiB, as Spark takes it."""
+    matching("memory size", size, r"\d+([kmgt]b?)?", "a number and k, m, g or t")
+    unit = size.rstrip("b")[-1]
+    number = float(size.rstrip("kmgtb"))
+    return number * {"k": 2**-20, "m": 2**-10, "g": 1.0, "t": 2.0**10}.get(unit, 2**-10)
+
+
+def main() -> None:
+    """Build the request, print it, and unless --dry-run is given, upload and send."""
+    options = _parser().parse_args()
+    options.logs = options.logs or f"{options.bucket.rstrip('/')}/logs/"
+    if options.target == "ec2" and options.image:
+        raise SubmissionError("--image: only EMR Serverless runs from an image; give --archive")
+    submission = prepare(options, EMR, options.architecture, image=options.image)
+    if options.target == "ec2":
+        request = job_flow_request(submission.job, Cluster(**_fields(Cluster, options)))
+        call = Call(service="emr", call="run_job_flow", request=request)
+    else:
+        target = Serverless(**_fields(Serverless, options))
+        request = serverless_request(submission.job, target)
+        call = Call(service="emr-serverless", call="start_job_run", request=request)
+    region = matching("--region", options.region, r"[a-z]{2}(-[a-z]+)+-\d", "as us-east-1")
+    if "s3://commoncrawl/" in " ".join(submission.job.arguments) and region != "us-east-1":
+        print(f"{region} pays for each byte read: Common Crawl is in us-east-1", file=sys.stderr)
+    carry_out(submission, [call], dry_run=options.dry_run, send=lambda call: _send(call, options))
+
+
+def _fields(kind: type, options: argparse.Namespace) -> dict[str, Any]:
+    return {field.name: getattr(options, field.name) for field in fields(kind)}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_job_arguments(parser, "s3://a-bucket")
+    add = parser.add_argument
+    add("--target", choices=("ec2", "serverless"), default="ec2")
+    add("--region", default="us-east-1", help="of cluster and bucket; Common Crawl is in us-east-1")
+    add("--architecture", choices=tuple(INSTANCE_TYPES), default=Cluster.architecture,
+        help="processor of cluster, application and archive")  # fmt: skip
+    add("--logs", default="", help="where logs go; default: BUCKET/logs/")
+    add("--log-kms-key", default="", metavar="ARN", help="key of the logs")
+    cluster = parser.add_argument_group("a cluster on EC2").add_argument
+    cluster("--subnet", dest="subnets", action="append", default=[], help="(repeatable)")
+    cluster("--service-role", default=Cluster.service_role)
+    cluster("--instance-profile", default=Cluster.instance_profile)
+    cluster("--instance-type", dest="instance_types", action="append", default=[])
+    cluster("--core-instances", type=int, default=Cluster.core_instances)
+    cluster("--on-demand-fraction", type=float, default=Cluster.on_demand_fraction)
+    cluster("--disk-gib", type=int, default=Cluster.disk_gib, help="of each machine")
+    cluster("--primary-security-group", default="")
+    cluster("--core-security-group", default="")
+    cluster("--service-security-group", default="", help="in private subnets")
+    cluster("--security-configuration", default="", help="name of one: encryption")
+    serverless = parser.add_argument_group("EMR Serverless").add_argument
+    serverless("--application", default="", help="id of the application")
+    serverless("--role", default="", help="ARN of the role that jobs run with")
+    serverless("--disk-kms-key", default="", metavar="ARN", help="key of the workers' disks")
+    serverless("--image", action="store_true",
+               help="the application's image has everything (infra/docker)")  # fmt: skip
+    return parser
+
+
+def _send(call: Call, options: argparse.Namespace) -> str:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client = boto3.client(call.service, region_name=options.region)
+    try:
+        if call.service == "emr-serverless":
+            _check_application(client, options)
+        response = getattr(client, call.call)(**call.request)
+    except (BotoCoreError, ClientError) as error:
+        raise SubmissionError(f"{call.service} in {options.region} answers: {error}") from error
+    return str(response.get("JobFlowId") or response.get("jobRunId"))
+
+
+def _check_application(client: Any, options: argparse.Namespace) -> None:
+    found = client.get_application(applicationId=options.application)["application"]
+    built = found.get("architecture", "X86_64").lower()
+    if built != options.architecture:
+        raise SubmissionError(
+            f"--architecture {options.architecture}: the application {options.application} is "
+            f"{built}; take --architecture {built} and an archive packed for it"
+        )
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
