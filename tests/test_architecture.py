@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 # Lower floors first; a module imports from its own package and from floors below it.
 FLOORS = {
     "dclm_spark": (
-        {"errors", "source_commit", "html_page"},
+        {"errors", "source_commit", "html_pages"},
         {"settings", "session", "command", "crawl", "shard_format"},
         {"train"},
         {"evaluate"},
