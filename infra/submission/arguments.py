@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from submission.errors import SubmissionError
+from submission.values import refuse_too_few_shards
 
 ROOT = Path(__file__).resolve().parents[2]
 JOBS = ROOT / "jobs"
 # Jobs that are Spark's work, end to end.
 SUBMITTED = ("build_baseline", "annotate", "rank_recipes")
-PLANNED_SHARDS = "spark.dclm_spark.deduplication.shards"
 _REMOTE = ("s3://", "gs://", "http://", "https://", "hf://")
 
 
@@ -106,13 +106,8 @@ def _check_recipe(name: str, assignments: Sequence[str], planned_shards: int | N
                 f"{setting} = {uri!r}: no executor sees this machine's disk; copy it to a bucket, "
                 "and its address into the recipe"
             )
-    shards = recipe.deduplication.shards
-    if planned_shards and recipe.deduplication.method == "sharded" and shards < planned_shards:
-        raise SubmissionError(
-            f"deduplication.shards = {shards}: the plan of this crawl needs at least "
-            f"{planned_shards}, or a filter does not fit its task; add after -- "
-            f"--set deduplication.shards={planned_shards}"
-        )
+    if recipe.deduplication.method == "sharded":
+        refuse_too_few_shards(recipe.deduplication.shards, planned_shards)
 
 
 def _uris(value: Any, place: str) -> Iterator[tuple[str, str]]:

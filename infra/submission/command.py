@@ -8,12 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from submission.arguments import JOBS, PLANNED_SHARDS, SUBMITTED, check_arguments
+from submission.arguments import JOBS, SUBMITTED, check_arguments
 from submission.errors import SubmissionError
 from submission.job import Job
 from submission.platforms import Platform
 from submission.upload import Upload, check_archive
-from submission.values import matching, pairs, placeholders, refuse_placeholders, spark_settings
+from submission.values import (
+    matching,
+    pairs,
+    placeholders,
+    refuse_placeholders,
+    spark_settings,
+    take_planned_shards,
+)
 
 EXIT_USER_ERROR = 2
 
@@ -77,7 +84,7 @@ def prepare(
         options.arguments,
         code=code,
         schemes=platform.schemes,
-        planned_shards=_planned_shards(conf),
+        planned_shards=take_planned_shards(conf),
     )
     environment = "" if image else f"{code}/environment-{architecture}.tar.gz"
     uploads = [Upload(source=path, uri=uri) for uri, path in checked.recipes.items()]
@@ -101,11 +108,6 @@ def prepare(
         attempt=options.attempt,
     )
     return Submission(job=job, uploads=tuple(uploads))
-
-
-def _planned_shards(conf: dict[str, str]) -> int | None:
-    text = conf.pop(PLANNED_SHARDS, "")
-    return int(matching(PLANNED_SHARDS, text, r"[1-9]\d*", "a whole number")) if text else None
 
 
 def carry_out(

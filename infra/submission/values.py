@@ -17,7 +17,9 @@ _PLACEHOLDERS = (
     r"<[^<>]+>",
 )
 _PLACEHOLDER = re.compile("|".join(_PLACEHOLDERS), re.IGNORECASE)
-# Those that only one of them can decide, and those that would undo what the platform sets.
+# In a plan's Spark settings, though it is the recipe's: jobs/plan_crawl.py --spark-conf.
+PLANNED_SHARDS = "spark.dclm_spark.deduplication.shards"
+# Settings that the platform decides.
 _RESERVED = ("spark.master", "spark.submit.deployMode", "spark.app.id")
 
 
@@ -103,6 +105,21 @@ def read_properties(name: str) -> dict[str, str]:
             raise SubmissionError(f"--conf-file {name}, line {number}: {text!r} has no value")
         found[parts[0]] = parts[1]
     return found
+
+
+def take_planned_shards(conf: dict[str, str]) -> int | None:
+    """Take the number of dedup shards that a plan asks for out of its Spark settings."""
+    text = conf.pop(PLANNED_SHARDS, "")
+    return int(matching(PLANNED_SHARDS, text, r"[1-9]\d*", "a whole number")) if text else None
+
+
+def refuse_too_few_shards(shards: int, planned: int | None) -> None:
+    """Raise SubmissionError when the plan of a crawl needs more shards than a recipe has."""
+    if planned and shards < planned:
+        raise SubmissionError(
+            f"deduplication.shards = {shards}: the plan of this crawl needs at least {planned}, or "
+            f"a filter does not fit its task; give --set deduplication.shards={planned}"
+        )
 
 
 def matching(setting: str, value: str, pattern: str, allowed: str) -> str:
