@@ -7,10 +7,12 @@ A cloud's DAG is there when its environment variable is: JSON of the keys of `pl
 import json
 import os
 import subprocess
+from pathlib import Path
 
 from airflow.sdk import dag, task
-from dclm_spark_dag import INFRA, asset_of, baseline_dag
+from dclm_spark_dag import asset_of, baseline_dag
 
+ROOT = Path(__file__).resolve().parents[2]
 PYTHON = os.environ.get("DCLM_SPARK_PYTHON", "python3")
 LOCAL_OUTPUT = os.environ.get("DCLM_SPARK_LOCAL_OUTPUT", "/tmp/dclm_spark/baseline")
 LISTING = os.environ.get(
@@ -59,9 +61,9 @@ def train_on_new_shards():
     @task(inlets=[NEW_SHARDS])
     def train(*, inlet_events=None) -> None:
         latest = inlet_events[NEW_SHARDS][-1].extra
-        command = [PYTHON, str(INFRA.parent / "jobs" / "train_model.py"), "--scale", "test"]
+        command = [PYTHON, str(ROOT / "jobs" / "train_model.py"), "--scale", "test"]
         command += ["--shards", latest["manifest"], "--output", f"{latest['output']}/trained"]
-        subprocess.run(command, check=True, cwd=INFRA.parent)
+        subprocess.run(command, check=True, cwd=ROOT)
 
     train()
 

@@ -14,7 +14,6 @@ from tests.infra.submit_scripts import (
     confs,
     dry_run,
     refusal,
-    script,
     submit,
 )
 from tests.s3_store import CREDENTIALS
@@ -98,7 +97,8 @@ def test_types_disk_and_archive_follow_the_one_choice_of_architecture():
     ],
 )  # fmt: skip
 def test_the_architecture_of_a_machine_type_is_read_from_its_name(kind, architecture):
-    platforms = __import__("submission.platforms", fromlist=["platforms"])
+    from submission import platforms
+
     if architecture:
         assert platforms.architecture_of(kind) == architecture
     else:
@@ -284,5 +284,7 @@ def test_the_policy_allows_what_a_run_does_and_no_more():
 
 
 def test_quoted_settings_come_back_as_one_argument():
-    quoted = script("emr/submit")._quoted(["--conf", "spark.driver.extraJavaOptions=-Xss4m -Da=b"])
+    from submission.emr import _quoted
+
+    quoted = _quoted(["--conf", "spark.driver.extraJavaOptions=-Xss4m -Da=b"])
     assert shlex.split(quoted) == ["--conf", "spark.driver.extraJavaOptions=-Xss4m -Da=b"]
