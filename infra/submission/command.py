@@ -74,9 +74,11 @@ def prepare(
     `image`: the environment comes with an image; `script`: the job's script, too, and is there.
     """
     bucket = matching(
-        "--bucket", options.bucket.rstrip("/"), rf"{platform.schemes[0]}[a-z0-9][a-z0-9._/-]+",
+        "--bucket",
+        options.bucket.rstrip("/"),
+        rf"({'|'.join(platform.schemes)})[a-z0-9][a-z0-9._/-]+",
         f"a bucket or a prefix in one, as {platform.schemes[0]}a-bucket",
-    )  # fmt: skip
+    )
     code = f"{bucket}/code"
     conf = spark_settings(options.conf, options.conf_file)
     checked = check_arguments(
