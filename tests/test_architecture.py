@@ -37,7 +37,9 @@ FILES_OF_A_FOLDER = 15
 # Training has the network, its parallel forms and its loop in one room.
 FILES_OF = {"dclm_spark/train": 20}
 # A job's main and a table of published numbers take one argument for each of their facts.
-MORE_PARAMETERS: dict[str, str] = {}
+MORE_PARAMETERS = {
+    "dclm_spark/sample/pages.py:html_page": "each says one thing of a generated page",
+}
 MORE_LINES: dict[str, str] = {}
 LONGER_FILES: dict[str, str] = {}
 
