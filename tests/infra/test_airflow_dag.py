@@ -261,4 +261,4 @@ def test_the_local_dag_builds_the_embedded_sample(home, tmp_path):
     manifest = Path(finished["events"][0]["extra"]["manifest"])
     assert manifest.parent.parent.name.startswith("sample-")
     assert json.loads(manifest.read_text())["num_sequences"] > 0
-    assert (output / "report.html").exists()
+    assert (manifest.parents[1] / "report.html").exists()
