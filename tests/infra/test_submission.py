@@ -93,8 +93,8 @@ def test_fewer_dedup_shards_than_the_plan_needs_are_refused(tmp_path):
 def packed(path, machine, python="3.11", borrowed=False):
     """Write an archive as infra/pack_environment.sh lays one out, with an ELF header alone."""
     header = b"\x7fELF" + bytes(14) + struct.pack("<H", machine) + bytes(44)
-    files = {f"bin/python{python}": header, f"lib/python{python}/os.py": b"# stdlib"}
-    files |= {"pyvenv.cfg": b"home = /usr/bin\n"} if borrowed else {}
+    files = {f"bin/python{python}": header, f"lib/python{python}/site-packages/a.py": b""}
+    files |= {} if borrowed else {f"lib/python{python}/os.py": b"# standard library"}
     with tarfile.open(path, "w:gz") as archive:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
