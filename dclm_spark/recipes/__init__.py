@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import yaml
 
@@ -14,6 +13,7 @@ from dclm_spark.recipes.recipe import Recipe, with_quirks
 from dclm_spark.recipes.refinedweb import raw, refinedweb
 from dclm_spark.recipes.sample import sample
 from dclm_spark.settings import override
+from udfs import storage
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "dclm_baseline": dclm_baseline,
@@ -27,12 +27,12 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 
 
 def load_recipe(name: str, assignments: Sequence[str] = ()) -> Recipe:
-    """Return the recipe called `name`, or the one in the YAML file `name`, with overrides applied.
+    """Return the recipe called `name`, or of the YAML file (or URI) `name`, with overrides applied.
 
     A YAML file holds the keys that it changes; its `base` names the recipe that it starts from
     (dclm_baseline unless given). Raises SettingError for unknown names, keys or values.
     """
-    recipe = _from_file(Path(name)) if name.endswith((".yaml", ".yml")) else _by_name(name)
+    recipe = _from_file(name) if name.endswith((".yaml", ".yml")) else _by_name(name)
     return with_quirks(override(recipe, assignments))
 
 
@@ -46,12 +46,12 @@ def _by_name(name: str) -> Recipe:
     return RECIPES[name]()
 
 
-def _from_file(path: Path) -> Recipe:
-    if not path.exists():
-        raise SettingError(f"--recipe {path}: there is no such file")
-    values = yaml.safe_load(path.read_text())
+def _from_file(uri: str) -> Recipe:
+    if not storage.exists(uri):
+        raise SettingError(f"--recipe {uri}: there is no such file")
+    values = yaml.safe_load(storage.read_bytes(uri))
     if not isinstance(values, dict):
-        raise SettingError(f"--recipe {path}: expected a mapping of recipe keys to values")
+        raise SettingError(f"--recipe {uri}: expected a mapping of recipe keys to values")
     base = _by_name(values.pop("base", "dclm_baseline"))
     return override(base, [f"{key}={_inline(value)}" for key, value in _leaves(values)])
 
