@@ -83,8 +83,6 @@ def _check(recipe: Recipe) -> None:
 
 def curation_settings(recipe: Recipe) -> CurationSettings:
     """Return the part of a recipe that the documents stage depends on."""
-    if recipe.heuristics.rules == "c4" and recipe.banned_words is None:
-        LOGGER.warning("banned_words is not set: C4's step on banned words passes every page")
     lists = recipe.url_lists
     named: tuple[tuple[str, FileReference | None], ...] = (
         ("domains", lists.domains),
@@ -94,6 +92,10 @@ def curation_settings(recipe: Recipe) -> CurationSettings:
         ("top_level_domains", lists.top_level_domains),
         ("banned_words", recipe.banned_words),
     )
+    given = {name for name, file in named if file is not None}
+    for name, meaning in recipe.heuristics.lists.items():
+        if recipe.heuristics.enabled and name not in given:
+            LOGGER.warning("%s is not set: %s", name, meaning)
     return CurationSettings(
         extraction=recipe.extraction,
         heuristics=recipe.heuristics,
