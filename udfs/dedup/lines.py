@@ -13,7 +13,6 @@ from numba import njit
 from udfs.dedup.ngrams import DedupResult, dedup_result
 from udfs.dedup.shingles import lower_case_table
 from udfs.dedup.windows import Counts, window_bounds
-from udfs.rules.c4_kernels import line_end_after
 from udfs.text.byte_masks import readable_blocks
 from udfs.text.columns import Offsets, read_only, utf8_buffers
 from udfs.text.hashing import mix

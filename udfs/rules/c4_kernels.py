@@ -15,7 +15,7 @@ from numba import njit
 from udfs.rules.cleaning.line_kernels import move_to_front
 from udfs.rules.cleaning.line_patterns import spellings_before_lower
 from udfs.text.columns import Bytes, Offsets, read_only
-from udfs.text.lines import strip
+from udfs.text.lines import line_end_after, strip
 from udfs.text.sentences import abbreviations, count_sentences
 from udfs.text.tries import Trie, build_trie
 from udfs.text.unicode import (
@@ -42,7 +42,7 @@ _PHRASES = ("javascript", "lorem ipsum", *_POLICIES)
 _IS_JAVASCRIPT, _IS_LOREM_IPSUM, _IS_POLICY, _IS_BRACKET = 1, 2, 4, 8
 
 _MARKS = ("[edit]", "[citation needed]")
-_NEWLINE, _RETURN, _OPEN, _CLOSE, _BRACE, _DOT = 10, 13, 91, 93, 123, 46
+_NEWLINE, _OPEN, _CLOSE, _BRACE, _DOT = 10, 91, 93, 123, 46
 _TERMINAL = (46, 33, 63, 34)  # . ! ? "
 
 
@@ -131,27 +131,6 @@ def _phrases() -> Trie:
 @cache
 def _marks() -> Trie:
     return build_trie(_MARKS)
-
-
-@njit(cache=True, nogil=True)
-def line_end_after(data, position, end, like_python):
-    """Return (end of the line, start of the next); `like_python` breaks as str.splitlines does."""
-    while position < end:
-        byte = data[position]
-        if byte == _NEWLINE:
-            return position, position + 1
-        if like_python:
-            if byte == _RETURN:
-                paired = position + 1 < end and data[position + 1] == _NEWLINE
-                return position, position + 1 + paired
-            if byte == 0x0B or byte == 0x0C or 0x1C <= byte <= 0x1E:
-                return position, position + 1
-            if byte == 0xC2 and data[position + 1] == 0x85:
-                return position, position + 2
-            if byte == 0xE2 and data[position + 1] == 0x80 and data[position + 2] & 0xFE == 0xA8:
-                return position, position + 3
-        position += 1
-    return end, end + 1
 
 
 @njit(cache=True, nogil=True)

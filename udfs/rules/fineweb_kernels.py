@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from udfs.rules.c4_kernels import line_end_after
 from udfs.text.byte_masks import readable_blocks
 from udfs.text.columns import Bytes, Offsets, read_only
 from udfs.text.hashing import count_hash, largest_step, table_size, token_hash
-from udfs.text.lines import strip
+from udfs.text.lines import line_end_after, strip
 from udfs.text.unicode import TABLE_SIZE, character_properties, code_point_at, code_points
 from udfs.text.words import word_spans
 

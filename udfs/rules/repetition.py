@@ -167,13 +167,8 @@ def repetition_fractions(
     a fraction of 0. Raises ValueError for unknown `quirks`.
     """
     first_counts = follows_reference(quirks)
-    return _repetition_fractions(  # type: ignore[no-any-return]
-        readable_blocks(data),
-        read_only(offsets),
-        word_table(),
-        character_properties(),
-        first_counts,
-    )
+    blocks, tables = readable_blocks(data), (word_table(), character_properties())
+    return _repetition_fractions(blocks, read_only(offsets), *tables, first_counts)  # type: ignore[no-any-return]
 
 
 @njit(cache=True, nogil=True)
@@ -257,9 +252,9 @@ def _repeated_ngrams(work, num_words, first_counts, fractions):
         return
     num_places = _find_pairs(work, num_words)
     for n in range(2, _LARGEST_NGRAM + 1):
-        if num_places < 2 or not find_firsts(
-            work.keys, num_places, work.table, work.firsts, work.counts
-        ):
+        if num_places < 2:
+            return
+        if not find_firsts(work.keys, num_places, work.table, work.firsts, work.counts):
             return
         if n <= _LARGEST_TOP_NGRAM:
             characters = _top_ngram_characters(n, work, num_places)
