@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
+from udfs.checks import at_least, check
 from udfs.dedup.ngrams import DedupResult, dedup_result
 from udfs.dedup.shingles import lower_case_table
 from udfs.dedup.windows import Counts, window_bounds
@@ -30,6 +31,10 @@ class LineDedupSettings:
     """Dedup by lines: pages that are left with fewer sentences are dropped (spec 2.9: 3)."""
 
     min_sentences: int = 3
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        check(self, min_sentences=at_least(0))
 
 
 def line_keys(texts: pa.Array | pa.ChunkedArray) -> tuple[Counts, Counts, Numbers]:

@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
+from udfs.checks import at_least, check
 from udfs.rules.batch import (
     IdentifyLanguage,
     JudgedBatch,
@@ -76,6 +77,11 @@ class C4Settings:
     # Between white space.
     min_words_per_line: int = 5
     min_sentences: int = 3
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        check(self, max_characters=at_least(1), max_word_length=at_least(1))
+        check(self, min_words_per_line=at_least(0), min_sentences=at_least(0))
 
 
 def steps(

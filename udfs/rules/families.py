@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from udfs.quirks import follows_reference
+from udfs.checks import FRACTION, at_least, check, check_order, one_of
+from udfs.quirks import QUIRKS
 from udfs.rules import c4, fineweb, refinedweb
 from udfs.rules.batch import (
     Floats,
@@ -25,6 +26,7 @@ from udfs.rules.batch import (
 from udfs.rules.c4 import C4Settings
 from udfs.rules.cleaning.steps import CleaningSettings
 from udfs.rules.fineweb import FineWebSettings
+from udfs.rules.repetition import FRACTIONS
 from udfs.rules.url_lists import UrlLists
 from udfs.rules.urls import UrlSettings, judge
 from udfs.text.columns import string_column, utf8_buffers
@@ -71,6 +73,10 @@ class RepetitionLimits:
     repeated_9_grams: float = 0.11
     repeated_10_grams: float = 0.10
 
+    def __post_init__(self) -> None:
+        """Check every value."""
+        check(self, **dict.fromkeys(FRACTIONS, FRACTION))
+
 
 @dataclass(frozen=True, kw_only=True)
 class HeuristicSettings:
@@ -114,15 +120,19 @@ class HeuristicSettings:
 
     def __post_init__(self) -> None:
         """Refuse unknown switches."""
-        follows_reference(self.quirks)
-        if self.rules not in RULES_OF:
+        check(self, quirks=one_of(QUIRKS), rules=one_of(tuple(RULES_OF)), annotate=one_of(ANNOTATE))
+        count, length = at_least(0), at_least(0.0)
+        check(self, min_soft_url_words=at_least(1), min_words=count, max_words=count)
+        check(self, min_mean_word_length=length, max_mean_word_length=length)
+        check(self, max_symbol_ratio=length, min_stop_words=count, min_language_score=FRACTION)
+        check(self, max_bullet_line_fraction=FRACTION, max_ellipsis_line_fraction=FRACTION)
+        check(self, max_non_alphabetic_word_fraction=FRACTION, max_word_removal_fraction=FRACTION)
+        check_order(self, "min_words", "max_words")
+        check_order(self, "min_mean_word_length", "max_mean_word_length")
+        if self.min_stop_words > len(self.stop_words):
             raise ValueError(
-                f"rules: {self.rules!r} is not known; write one of {', '.join(map(repr, RULES_OF))}"
-            )
-        if self.annotate not in ANNOTATE:
-            raise ValueError(
-                f"annotate: {self.annotate!r} is not known; write one of "
-                f"{', '.join(map(repr, ANNOTATE))}"
+                f"min_stop_words = {self.min_stop_words}: expected at most as many as stop_words "
+                f"has, which are {len(self.stop_words)}"
             )
 
     @property

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from udfs.checks import FRACTION, at_least, check
 from udfs.rules.batch import (
     IdentifyLanguage,
     JudgedBatch,
@@ -100,6 +101,14 @@ class FineWebSettings:
     max_short_line_fraction: float = 0.67
     max_duplicate_line_character_fraction: float = 0.01
     max_newlines_per_word: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        check(self, max_word_length=at_least(1), min_words_per_line=at_least(0))
+        check(self, min_sentences=at_least(0), short_line_characters=at_least(0))
+        check(self, min_terminated_line_fraction=FRACTION, max_short_line_fraction=FRACTION)
+        check(self, max_duplicate_line_character_fraction=FRACTION)
+        check(self, max_newlines_per_word=at_least(0.0))
 
 
 def steps(limits: "HeuristicSettings", identify_language: IdentifyLanguage) -> tuple[Step, ...]:
