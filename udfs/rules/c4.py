@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
+from udfs.checks import at_least
 from udfs.rules.batch import JudgedBatch, ratio
 from udfs.rules.c4_kernels import (
     BRACKET,
@@ -35,7 +36,7 @@ from udfs.rules.c4_kernels import (
     clean_c4_lines,
 )
 from udfs.rules.family import LANGUAGE_SIGNALS, RuleFamily, Step, Tools
-from udfs.rules.settings import check_ranges, in_range, limit
+from udfs.rules.settings import check_fields, limit, measured
 from udfs.rules.url_lists import UrlLists
 from udfs.text.columns import Bytes, Offsets, read_only, string_column
 from udfs.text.tries import Trie, build_trie
@@ -67,14 +68,14 @@ class C4Settings:
     """
 
     # In code points.
-    max_characters: int = limit(190_000, 0)
-    max_word_length: int = in_range(1000, 1)
+    max_characters: int = limit(190_000, at_least(1))
+    max_word_length: int = measured(1000, at_least(1))
     # Between white space.
-    min_words_per_line: int = in_range(5, 0)
-    min_sentences: int = limit(3, 0)
+    min_words_per_line: int = measured(5, at_least(0))
+    min_sentences: int = limit(3, at_least(0))
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_fields(self)
 
     @property
     def lines(self) -> LineSettings:

@@ -6,11 +6,12 @@ family's order, names the document's fate.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
+from udfs.checks import check, one_of
 from udfs.rules.batch import IdentifyLanguage, JudgedBatch, JudgedTexts
 from udfs.rules.c4 import C4, C4Settings
 from udfs.rules.family import RuleFamily, Tools
@@ -70,11 +71,8 @@ class HeuristicSettings(SharedSettings):
 
     def __post_init__(self) -> None:
         """Refuse a family that is not known, and what SharedSettings refuse."""
+        check(self, rules=one_of(tuple(FAMILIES)))
         super().__post_init__()
-        if self.rules not in FAMILIES:
-            raise ValueError(
-                f"rules: {self.rules!r} is not known; write one of {', '.join(map(repr, FAMILIES))}"
-            )
 
     @property
     def family(self) -> RuleFamily[Any]:
@@ -136,8 +134,10 @@ def measuring(settings: HeuristicSettings) -> HeuristicSettings:
     """
     family, kept = FAMILIES[settings.rules], without_limits(settings)
     unread = {*family.unread, *(name for name in FAMILIES if name != settings.rules)}
-    changes = {one.name: default_of(one) for one in fields(kept) if one.name in unread}
-    return replace(kept, **changes)
+    for one in fields(kept):
+        if one.name in unread:
+            object.__setattr__(kept, one.name, default_of(one))
+    return kept
 
 
 def signals_of(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from udfs.checks import FRACTION, at_least
 from udfs.rules.batch import JudgedBatch, ratio
 from udfs.rules.c4 import LINE_SIGNALS, LINE_STATISTICS, limit_lines, store_lines
 from udfs.rules.c4_kernels import LineSettings, clean_fineweb_lines
@@ -46,7 +47,7 @@ from udfs.rules.fineweb_repetition_kernels import (
     repetitions,
 )
 from udfs.rules.repetition import FRACTIONS
-from udfs.rules.settings import check_ranges, fraction_limit, in_range, limit
+from udfs.rules.settings import check_fields, limit, measured
 from udfs.rules.url_lists import UrlLists
 from udfs.text.columns import Bytes, Offsets
 
@@ -64,18 +65,18 @@ class FineWebSettings:
     A maximum drops what is strictly greater, a minimum what is strictly less.
     """
 
-    max_word_length: int = in_range(1000, 1)
-    min_words_per_line: int = in_range(3, 0)
-    min_sentences: int = limit(5, 0)
-    min_terminated_line_fraction: float = fraction_limit(0.12)
+    max_word_length: int = measured(1000, at_least(1))
+    min_words_per_line: int = measured(3, at_least(0))
+    min_sentences: int = limit(5, at_least(0))
+    min_terminated_line_fraction: float = limit(0.12, FRACTION)
     # In code points; longer lines are not short.
-    short_line_characters: int = in_range(30, 0)
-    max_short_line_fraction: float = fraction_limit(0.67)
-    max_duplicate_line_character_fraction: float = fraction_limit(0.01)
-    max_newlines_per_word: float = limit(0.3, 0.0)
+    short_line_characters: int = measured(30, at_least(0))
+    max_short_line_fraction: float = limit(0.67, FRACTION)
+    max_duplicate_line_character_fraction: float = limit(0.01, FRACTION)
+    max_newlines_per_word: float = limit(0.3, at_least(0.0))
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_fields(self)
 
     @property
     def lines(self) -> LineSettings:

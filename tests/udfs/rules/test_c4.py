@@ -132,7 +132,7 @@ def test_addresses_are_not_judged():
 
 
 def test_an_unknown_family_is_refused():
-    with pytest.raises(ValueError, match="rules: 'c5' is not known; write one of 'refinedweb'"):
+    with pytest.raises(ValueError, match="rules = 'c5': expected one of refinedweb"):
         HeuristicSettings(rules="c5")
 
 

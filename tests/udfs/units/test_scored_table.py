@@ -147,7 +147,7 @@ def test_what_changes_a_signal_is_part_of_what_is_measured():
     refined, c4, fineweb = STRICT.values()
     different = (
         replace(refined, quirks="none"),
-        replace(refined, stop_words=("the",)),
+        replace(refined, stop_words=("the",), min_stop_words=1),
         replace(refined, cleaning=replace(refined.cleaning, min_words_per_line=None)),
         replace(c4, c4=C4Settings(min_words_per_line=9)),
         replace(fineweb, fineweb=FineWebSettings(short_line_characters=9)),

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from udfs.quirks import follows_reference
+from udfs.checks import FRACTION, at_least, check, one_of
+from udfs.quirks import QUIRKS, follows_reference
 from udfs.rules.cleaning.line_kernels import LineRules, clean_texts
 from udfs.rules.cleaning.line_patterns import (
     ANYWHERE,
@@ -60,7 +61,9 @@ class CleaningSettings:
 
     def __post_init__(self) -> None:
         """Refuse unknown quirks and phrases that the kernels cannot look for."""
-        follows_reference(self.quirks)
+        check(self, quirks=one_of(QUIRKS), max_consecutive_newlines=at_least(1))
+        check(self, max_uppercase_fraction=FRACTION, max_numeric_fraction=FRACTION)
+        check(self, min_words_per_line=at_least(0), max_words_around_phrase=at_least(0))
         for name in _PHRASE_STEPS:
             phrase = getattr(self, name)
             if phrase is not None and not (phrase.isascii() and phrase.isprintable() and phrase):
