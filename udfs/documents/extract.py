@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from udfs.checks import above, at_least, check, one_of
 from udfs.documents.rows import DocumentRows
 from udfs.documents.schema import DROPPED, QUARANTINED
 from udfs.html.charset import DECLARED, POLICIES, STRICT_UTF_8, Decoded, decode, strict
@@ -16,7 +17,7 @@ from udfs.html.parser import (
     extractor_version,
     kept_parser,
 )
-from udfs.quirks import follows_reference
+from udfs.quirks import QUIRKS, follows_reference
 from udfs.storage.files import ReadSettings, open_stream
 from udfs.warc.reader import RecordCounts, WarcRecord, groups, read_records
 from udfs.warc.scanner import IN_MEMBER_OFFSET, BrokenRecord, WarcSettings
@@ -63,11 +64,18 @@ class ExtractionSettings:
     reading: ReadSettings = field(default_factory=ReadSettings)
 
     def __post_init__(self) -> None:
-        if self.charset_policy not in ("", *POLICIES):
-            raise ValueError(
-                f"charset_policy: {self.charset_policy!r} is not known; write one of "
-                f"{', '.join(map(repr, POLICIES))}, or '' for what quirks implies"
-            )
+        implied = one_of(("", *POLICIES)).but("'' takes what quirks implies")
+        check(self, quirks=one_of(QUIRKS), charset_policy=implied)
+        check(self, max_html_size_bytes=at_least(1), max_parser_memory_bytes=at_least(1))
+        check(
+            self, timeout_seconds=above(0.0), batch_size_bytes=at_least(1), batch_rows=at_least(1)
+        )
+        for status in self.http_statuses:
+            if not 100 <= status <= 599:
+                raise ValueError(f"http_statuses: {status} is none; expected numbers 100 to 599")
+        for kind in self.mime_types:
+            if "/" not in kind:
+                raise ValueError(f"mime_types: {kind!r} is none; write for example text/html")
 
     @property
     def effective_charset_policy(self) -> str:
