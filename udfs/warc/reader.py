@@ -81,6 +81,9 @@ class WarcRecord:
     truncated: str | None
     record_id: str | None
     payload: bytes
+    # HTTP headers about the use of the page, as in `HttpMessage`.
+    x_robots_tag: str = ""
+    tdm_reservation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +139,14 @@ def _response(raw: _Raw, settings: WarcSettings) -> WarcRecord | BrokenRecord:
     fields = raw.fields
     url = fields.get("warc-target-uri", "").strip("<>") or None
     status, content_type, payload = None, fields.get("content-type"), raw.block
+    x_robots_tag = tdm_reservation = ""
     if raw.block.startswith(b"HTTP/"):
         try:
             message = parse_response(raw.block, settings.max_record_size_bytes)
         except BrokenMessageError as error:
             return BrokenRecord(raw.offset, "http_too_large", str(error), url)
         status, content_type, payload = message.status, message.content_type, message.body
+        x_robots_tag, tdm_reservation = message.x_robots_tag, message.tdm_reservation
     return WarcRecord(
         offset=raw.offset,
         url=url,
@@ -153,6 +158,8 @@ def _response(raw: _Raw, settings: WarcSettings) -> WarcRecord | BrokenRecord:
         truncated=fields.get("warc-truncated"),
         record_id=fields.get("warc-record-id"),
         payload=payload,
+        x_robots_tag=x_robots_tag,
+        tdm_reservation=tdm_reservation,
     )
 
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.shared_data import SHARED, needs_shared
-from udfs.rules.url_lists import UrlLists, domain_set, load_url_lists
+from udfs.rules.banned_domains import BannedDomains
+from udfs.rules.url_lists import UrlLists, load_url_lists
 from udfs.rules.urls import (
     RULES,
     UNREADABLE,
@@ -21,7 +22,7 @@ from udfs.rules.urls import (
 )
 
 LISTS = UrlLists(
-    domains=domain_set(b"bad.com\n.dotted.org\n\n b\xc3\xa4d.de \r\n"),
+    domains=BannedDomains(b"bad.com\n.dotted.org\n\n b\xc3\xa4d.de \r\n"),
     strict=("stricttest", "g-spot"),
     hard=("foo", "foobar", "foo-bar-x"),
     soft=("ab", "abc", "s&m", "xyz"),
@@ -129,10 +130,10 @@ def test_lists_that_cannot_be_used_are_named(tmp_path: Path) -> None:
 
 def test_a_large_domain_set_finds_its_entries_and_no_others() -> None:
     names = [f"site{number}.com" for number in range(50_000)]
-    domains = domain_set("\n".join(names).encode())
+    domains = BannedDomains("\n".join(names).encode())
     assert len(domains) == 50_000
-    assert all(name in domains for name in names[::97])
-    assert not any(f"x{name}" in domains for name in names[::97])
+    assert all(domains.as_written.has(name) for name in names[::97])
+    assert not any(domains.as_meant.domains.has(f"x{name}") for name in names[::97])
 
 
 @needs_shared
