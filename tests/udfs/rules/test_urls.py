@@ -16,13 +16,16 @@ from udfs.rules.urls import (
     UNREADABLE,
     UrlSettings,
     hosts,
+    is_missed,
     normalized_urls,
     outcomes,
     url_outcome,
 )
 
 LISTS = UrlLists(
-    domains=BannedDomains(b"bad.com\n.dotted.org\n\n b\xc3\xa4d.de \r\n"),
+    domains=BannedDomains(
+        b"bad.com\n.dotted.org\n\n b\xc3\xa4d.de \r\npath.org/foo\n*.zz\nwww.com\n"
+    ),
     strict=("stricttest", "g-spot"),
     hard=("foo", "foobar", "foo-bar-x"),
     soft=("ab", "abc", "s&m", "xyz"),
@@ -45,7 +48,7 @@ def test_the_reference_misses_hosts_with_www_and_ports_but_not_dotted_entries() 
         assert rule_of(url) is None
         assert rule_of(url, quirks="none") == "url_domain"
     assert rule_of("http://www.dotted.org/") == "url_domain"
-    assert rule_of("http://www.dotted.org/", quirks="none") is None
+    assert rule_of("http://www.dotted.org/", quirks="none") == "url_domain"
 
 
 def test_strict_words_count_anywhere_once_dashes_and_dots_are_gone() -> None:
@@ -75,7 +78,7 @@ def test_an_address_that_cannot_be_split_is_an_error_and_not_a_crash() -> None:
 
 
 parts = st.sampled_from(
-    ["http://", "https:", "//", "/", "www.", "www", "bad.com", ".dotted.org", ":80", "@", "?", "#",
+    ["http://", "https:", "//", "/", "www.", "www", "bad.com", ".dotted.org", "path.org", ".zz", ":80", "@", "?", "#",
      "foo", "FOObar", "foo-bar-x", "ab", "abc", "xyz", "s&m", "strict", "test", "-", ".", "_", "é",
      "ſ", " ", "[", "]", "1"]
 )  # fmt: skip
@@ -94,6 +97,7 @@ def test_the_kernel_agrees_with_urllib_and_regular_expressions(url: str, quirks:
     rule = outcome.rules[0].as_py()
     found = None if rule is None else RULES.index(rule)
     assert (found, outcome.values[0].as_py()) == expected
+    assert outcome.missed[0].as_py() == is_missed(url, LISTS, chosen)
 
 
 def test_hosts_are_lower_case_without_user_and_port() -> None:
