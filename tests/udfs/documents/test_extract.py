@@ -108,8 +108,8 @@ HEADERS = "text/html\r\nX-Robots-Tag: googlebot: noindex\r\nX-Robots-Tag: noai"
 OPINIONS = (
     (b"<main><p>A plain page of text.</p></main>", "text/html", 200),
     (b"<p>By header</p>", HEADERS, 200),
-    (b'<meta name=robots content=noindex><a rel=license href="//creativecommons.org/licenses/by/4.0">'
-     b"<p>By meta</p>", "text/html", 200),
+    (b"<meta name=robots content=noindex><p>By meta</p>"
+     b'<a rel=license href="//creativecommons.org/licenses/by/4.0">', "text/html", 200),
     (b"<p>Reserved</p>", "text/html\r\nTDM-Reservation: 1", 200),
 )  # fmt: skip
 

@@ -80,7 +80,7 @@ def test_columns_say_false_where_a_page_was_read() -> None:
 
 
 def test_a_rule_that_is_not_known_is_refused() -> None:
-    with pytest.raises(ValueError, match="drop = .*expected a list of robots_noindex"):
+    with pytest.raises(ValueError, match=r"drop = .*expected a list of robots_noindex"):
         PagePolicySettings(drop=("noai",))
     assert PagePolicySettings(drop=("robots_noai",)).is_read
     assert not PagePolicySettings().is_read
