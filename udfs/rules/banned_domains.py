@@ -24,7 +24,8 @@ _OWN_NAMES = {
 }  # fmt: skip
 _IP_ADDRESS = re.compile(r"[0-9]+(?:\.[0-9]+){3}|[0-9a-f]*:[0-9a-f:.]*(?:%\w+)?")
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
-_COMMENT = re.compile(r"\s[#!].*|^[#!\[].*")
+# The last is the heading of a list of filter rules, "[Adblock Plus 2.0]".
+_COMMENT = re.compile(r"\s[#!].*|^[#!].*|^\[[^\]:]*\]$")
 _FILTER_RULE = re.compile(r"\|\|([^\^$|]+)(?:[\^$|].*)?")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
 
@@ -159,6 +160,8 @@ def to_punycode(host: str) -> str:
 def names_of(location: str, rest: str, has_paths: bool) -> list[str]:
     """Return all entries that ban an address, given in lower case as location and what follows."""
     host = to_punycode(host_of(location))
+    if not host:
+        return []
     starts = [0, *(place + 1 for place, letter in enumerate(host) if letter == ".")]
     names = []
     for start in starts:

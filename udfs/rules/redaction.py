@@ -24,10 +24,11 @@ from udfs.text.columns import read_only, utf8_buffers
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)"
-_EMAIL = re.compile(
-    rf"\b{_ATOM}(?:\.{_ATOM})*@(?:(?:{_LABEL}\.)+{_LABEL}"
-    rf"|\[(?:{_OCTET}\.){{3}}(?:{_OCTET}|[A-Za-z0-9-]*[A-Za-z0-9]:)])"
+_DOMAIN = re.compile(
+    rf"(?:{_LABEL}\.)+{_LABEL}"
+    rf"|\[(?:{_OCTET}\.){{3}}(?:{_OCTET}|[A-Za-z0-9-]*[A-Za-z0-9]:)]"
 )
+_EMAIL = re.compile(rf"\b{_ATOM}(?:\.{_ATOM})*@(?:{_DOMAIN.pattern})")
 _IP = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
 _PHONE = re.compile(
     r"(?<![\w+])(?:\+[1-9][0-9]{0,2}(?:[ .-]?\(?[0-9]{1,5}\)?){2,5}"
@@ -40,9 +41,8 @@ _IPS = (
     "18.104.22.168",
 )  # fmt: skip
 _PHONES = ("(555) 555-0100", "(555) 555-0199")
-# What may stand before and behind "@" in a match.
+# What may stand before "@" in a match.
 _BEFORE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+/=?^_`{|}~-."
-_AFTER = re.compile(r"[A-Za-z0-9.\[\]:-]*")
 _NUMERALS = re.compile(r"[0-9.]{7,}")
 _AT_SIGN, _DIGIT_0, _DOT = 64, 48, 46
 _HAS_AT, _HAS_DOTTED, _HAS_SEVEN = 1, 2, 4
@@ -102,22 +102,31 @@ def _with(texts: pa.LargeStringArray, changed: dict[int, str]) -> pa.LargeString
 
 
 def _without_emails(text: str) -> tuple[str, int]:
-    """Look around each "@" only: the expression is slow on words."""
+    """Look around each "@" only, and where its domain is one: the expression is slow on words."""
     parts: list[str] = []
     copied = first = 0
     place = text.find("@")
     while place >= 0:
-        start = first + len(text[first:place].rstrip(_BEFORE))
-        first = place + 1
-        if start < place:
-            behind = _AFTER.match(text, first)
-            assert behind is not None
-            found = _EMAIL.search(text, start, behind.end())
-            if found is not None:
-                parts += (text[copied : found.start()], _EMAILS[len(parts) // 2 % len(_EMAILS)])
-                copied = first = found.end()
+        start, first = _local_part(text, first, place), place + 1
+        domain = _DOMAIN.match(text, first) if start < place else None
+        found = domain and _EMAIL.search(text, start, domain.end())
+        if found:
+            parts += (text[copied : found.start()], _EMAILS[len(parts) // 2 % len(_EMAILS)])
+            copied = first = found.end()
         place = text.find("@", first)
     return "".join([*parts, text[copied:]]), len(parts) // 2
+
+
+def _local_part(text: str, first: int, place: int) -> int:
+    """Return where the atoms that end at text[place] start, `place` if there are none.
+
+    Between first and last character no two dots meet, so that every search there ends at once.
+    """
+    if text[place - 1 : place] == ".":
+        return place
+    start = first + len(text[first:place].rstrip(_BEFORE))
+    dots = text.rfind("..", start, place)
+    return start if dots < 0 else dots + 2
 
 
 def _without_ips(text: str) -> tuple[str, int]:

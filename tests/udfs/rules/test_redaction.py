@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import time
 
 import pyarrow as pa
 import pytest
@@ -89,6 +90,20 @@ def test_nothing_is_done_or_counted_unless_asked_for() -> None:
     assert redacted(text, RedactionSettings(phones=True))[1] == [1]
 
 
-def test_many_signs_take_time_in_proportion_to_the_text() -> None:
-    text = "a@" * 200_000 + "!" * 200_000 + "@b.org"
-    assert redacted(text)[1][0] == 1
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("a@" * 200_000 + "a" * 200_000 + "@b.org", 1),
+        ("a." * 200_000 + "@b.org", 0),
+        ("a." * 200_000 + "a@b", 0),
+        ("a." * 200_000 + ".a@b.org", 1),
+        ("!" * 200_000 + "@b.org", 0),
+        ("a@" + "b-" * 200_000 + ".org", 0),
+        ("1.1." * 100_000, 0),
+        ("+1 " + "2 " * 200_000, 0),
+    ],
+)
+def test_hostile_texts_take_no_time(text: str, count: int) -> None:
+    started = time.process_time()
+    assert redacted(text)[1][0] == count
+    assert time.process_time() - started < 5
