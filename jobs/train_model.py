@@ -6,9 +6,9 @@ import json
 import logging
 import sys
 
+from dclm_spark.settings import override
 from dclm_spark.train.metrics import LossNotFinite
 from dclm_spark.train.scales import SCALES, scale
-from dclm_spark.train.settings import override
 from dclm_spark.train.signals import REQUEUE_EXIT_CODE, Preempted
 from dclm_spark.train.trainer import train
 

@@ -39,10 +39,7 @@ def render(plans: PlanRange, settings: PlanSettings) -> str:
         f"requests         {plan.requests_read:,} reads, {plan.requests_written:,} writes",
         _line("CPU hours busy", plans, lambda plan: plan.cpu_hours),
         _line("core-hours", plans, lambda plan: plan.core_hours),
-        *(
-            _line(f"dollars {name}", plans, lambda plan, name=name: plan.dollars[name], width=28)
-            for name in plan.dollars
-        ),
+        *(_dollars_line(name, plans) for name in plan.dollars),
         _line("dollars storage, a month", plans, lambda p: p.storage_dollars_a_month, width=28),
         f"cluster          {proposal.executors} executors, {proposal.cores} cores, "
         f"{proposal.hours:,.1f} hours, {proposal.disk_gib} GiB of disk a machine",
@@ -62,6 +59,10 @@ def render(plans: PlanRange, settings: PlanSettings) -> str:
 
 def _gigabytes(plan: CrawlPlan) -> float:
     return plan.kept_text_size_bytes / 1e9
+
+
+def _dollars_line(name: str, plans: PlanRange) -> str:
+    return _line(f"dollars {name}", plans, lambda plan: plan.dollars[name], width=28)
 
 
 def _line(

@@ -12,7 +12,7 @@ from dclm_spark.errors import InputError
 from dclm_spark.evaluate.aggregate import dclm_aggregates
 from dclm_spark.evaluate.runner import write_atomically
 from dclm_spark.ranking.model_runs import RankedRun, model_configuration, run_facts
-from dclm_spark.train.settings import to_mapping
+from dclm_spark.settings import to_dict
 
 _NAMESPACE = uuid.UUID("5a0c7c3e-6f0e-5a55-9d5b-3a3d6f1f7a10")
 
@@ -236,7 +236,7 @@ def _write(run: RankedRun, folder: Path, command: str) -> str:
         name=run.name.replace("/", "-seed-"),
         dataset_uuid=dataset.uuid,
         dataset_name=dataset.name,
-        hyperparameters=to_mapping(run.settings),
+        hyperparameters=to_dict(run.settings),
         checkpoint_url=str(run.folder / "model"),
         extra={
             "seed": run.seed,

@@ -22,6 +22,8 @@ from torch.utils.checkpoint import (
     create_selective_checkpoint_contexts,
 )
 
+from udfs.checks import at_least, check, one_of
+
 QUIRKS = ("dclm-2024", "none")
 RECOMPUTE = ("none", "selective", "full")
 
@@ -42,13 +44,14 @@ class ModelSettings:
     quirks: str = "dclm-2024"
 
     def __post_init__(self) -> None:
+        whole = at_least(1)
+        check(self, width=whole, num_layers=whole, num_heads=whole, sequence_length=whole)
         if self.width % (2 * self.num_heads):
             raise ValueError(
-                f"model.width = {self.width}: must be a multiple of twice model.num_heads "
+                f"width = {self.width}: must be a multiple of twice num_heads "
                 f"({self.num_heads}); change either"
             )
-        if self.quirks not in QUIRKS:
-            raise ValueError(f"model.quirks = {self.quirks!r}: must be one of {QUIRKS}")
+        check(self, quirks=one_of(QUIRKS))
 
     @property
     def head_width(self) -> int:

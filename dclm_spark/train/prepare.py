@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dclm_spark import settings as settings_tree
 from dclm_spark.shard_format import Manifest, fingerprints, read_manifest
 from dclm_spark.train import checkpoint
-from dclm_spark.train import settings as settings_tree
 from dclm_spark.train.batches import Loader, check_fit, check_unseen, open_reader
 from dclm_spark.train.checkpoint import Checkpointer, CheckpointError
 from dclm_spark.train.distributed import Ranks, spread
@@ -48,9 +48,11 @@ def resumable(
     checkpoint.check_same_corpus(found, facts, fingerprints(manifests))
     checkpoint.check_same_heldout(found, facts, heldout.fingerprint if heldout else None)
     before = settings_tree.read(TrainSettings, found / checkpoint.SETTINGS)
-    for key in settings_tree.keys(settings):
+    # As they are on record, which no signature of an address is.
+    now = settings_tree.from_dict(TrainSettings, settings_tree.to_dict(settings))
+    for key in settings_tree.keys(now):
         first, _, rest = key.partition(".")
-        old, new = _value(before, key), _value(settings, key)
+        old, new = _value(before, key), _value(now, key)
         if old != new and first not in _FREE and (first != "data" or rest not in _FREE_DATA):
             raise CheckpointError(
                 f"{found}: {key} was {old!r} and is {new!r} now; a run continues with its own "

@@ -10,6 +10,7 @@ from dclm_spark.train.checkpoint import CheckpointSettings
 from dclm_spark.train.logs import ObserveSettings
 from dclm_spark.train.network import RECOMPUTE, ModelSettings
 from dclm_spark.train.optimizer import OptimizerSettings, ScheduleSettings
+from udfs.checks import at_least, check, one_of
 
 PRECISIONS = ("fp32", "bf16-mixed", "bf16")
 
@@ -46,12 +47,8 @@ class TrainSettings:
     initial_weights: str | None = None
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (
-            ("precision", self.precision, PRECISIONS),
-            ("recompute", self.recompute, RECOMPUTE),
-        ):
-            if value not in allowed:
-                raise ValueError(f"{name} = {value!r}: must be one of {allowed}")
+        check(self, precision=one_of(PRECISIONS), recompute=one_of(RECOMPUTE))
+        check(self, batch_sequences=at_least(1), micro_batch_sequences=at_least(1))
         if self.num_steps < 1:
             raise ValueError(
                 f"tokens = {self.tokens}: less than one step of {self.tokens_per_step} tokens; "

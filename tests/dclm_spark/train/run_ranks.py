@@ -4,10 +4,10 @@ import os
 import signal
 import sys
 
+from dclm_spark.settings import override
 from dclm_spark.train import trainer
 from dclm_spark.train import trainer as stepping
 from dclm_spark.train.scales import scale
-from dclm_spark.train.settings import override
 from dclm_spark.train.state import Run
 
 KILLED_AT_STEP = int(os.environ.get("KILLED_AT_STEP", "-1"))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from dclm_spark.settings import override
 from dclm_spark.shard_format import ShardError
 from dclm_spark.train import trainer
 from dclm_spark.train.checkpoint import CheckpointError, resolve
@@ -18,7 +19,6 @@ from dclm_spark.train.metrics import LossNotFinite
 from dclm_spark.train.model import load
 from dclm_spark.train.optimizer import OptimizerSettings, ScheduleSettings, StepJudge, learning_rate
 from dclm_spark.train.scales import TrainSettings, scale
-from dclm_spark.train.settings import override
 from dclm_spark.train.state import Run
 from dclm_spark.train.trainer import train
 from tests.dclm_spark.train.shards import counting_rows, write_shards
