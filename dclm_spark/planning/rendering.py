@@ -39,7 +39,7 @@ def render(plans: PlanRange, settings: PlanSettings) -> str:
         f"requests         {plan.requests_read:,} reads, {plan.requests_written:,} writes",
         _line("CPU hours busy", plans, lambda plan: plan.cpu_hours),
         _line("core-hours", plans, lambda plan: plan.core_hours),
-        *(_line(f"dollars {name}", plans, _dollars_of(name), width=28) for name in plan.dollars),
+        *(_dollars_line(name, plans) for name in plan.dollars),
         _line("dollars storage, a month", plans, lambda p: p.storage_dollars_a_month, width=28),
         f"cluster          {proposal.executors} executors, {proposal.cores} cores, "
         f"{proposal.hours:,.1f} hours, {proposal.disk_gib} GiB of disk a machine",
@@ -55,10 +55,6 @@ def render(plans: PlanRange, settings: PlanSettings) -> str:
             "plan parts of the listing"
         )
     return "\n".join(lines)
-
-
-def _dollars_of(platform: str) -> Callable[[CrawlPlan], float]:
-    return lambda plan: plan.dollars[platform]
 
 
 def _gigabytes(plan: CrawlPlan) -> float:

@@ -25,7 +25,7 @@ IN, OUT = JOB[2:4], JOB[4:6]
         (("--recipe", "c4", *OUT), ["--input: must be given", "make baseline"]),
         ((*JOB, "--base", "/data"), ["--base /data"]),
         ((*JOB, "--recipe", "c5"), ["--recipe 'c5'", "known: dclm_baseline"]),
-        ((*JOB, "--set", "deduplication.shard=3"), ["'deduplication.shard'", "did you mean"]),
+        ((*JOB, "--set", "deduplication.shard=3"), ["deduplication.shard", "did you mean"]),
         ((*JOB, "--set", "url_lists.domains.uri=banned.txt"), ["'banned.txt'", "copy it"]),
     ],
     ids=lambda value: " ".join(value[-2:]) if value and value[-1] != "s3://" else "",
