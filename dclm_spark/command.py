@@ -13,6 +13,14 @@ from dclm_spark.errors import BalanceError, StageError
 _PACKAGES = {"dclm_spark", "udfs"}
 EXIT_USER_ERROR = 2
 EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+
+def positive(text: str) -> int:
+    """Return a whole number from 1 on, as argparse converts an argument."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 1 on")
+    return int(text)
 
 
 def add_recipe_arguments(parser: argparse.ArgumentParser, default: str = "dclm_baseline") -> None:
@@ -63,6 +71,9 @@ def run_command(main: Callable[[], None]) -> None:
     except (BalanceError, StageError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from what is committed", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def _raised_by_us(error: ValueError) -> bool:

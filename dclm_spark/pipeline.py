@@ -7,20 +7,19 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from dclm_spark.crawl.listing import list_inputs
-from dclm_spark.dedup.earlier import earlier_keys
 from dclm_spark.dedup.evidence import dedup_evidence
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.run_record import run_identity, write_run_record
+from dclm_spark.preflight import check_run, describe
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
 from dclm_spark.report.page import write_report
 from dclm_spark.report.summarize import summarize
 from dclm_spark.stages.decontaminate import without_evaluation_data
 from dclm_spark.stages.deduplicate import deduplicate, deduplicated_schema
 from dclm_spark.stages.documents import curate
-from dclm_spark.stages.encode import encode
+from dclm_spark.stages.encode import encode, with_special_ids
 from dclm_spark.stages.run_output import RunOutput
-from dclm_spark.stages.score import QualitySettings, check_model, score, top_threshold
+from dclm_spark.stages.score import QualitySettings, score, top_threshold
 from dclm_spark.stages.scored_table import decide
 from dclm_spark.stages.shards import write_manifest, write_shards
 from udfs import storage
@@ -42,19 +41,21 @@ def build_baseline(
     base: str | None = None,
     place: Place | None = None,
     scored: str | None = None,
+    limit: int | None = None,
 ) -> RunOutput:
     """Turn the files that `inputs` names into token shards below `output`, and write the report.
 
     `place` puts stages elsewhere than below `output`, where runs may share them; `scored` is a
     scored table (`dclm_spark.stages.scored_table`) to decide from instead of reading the files
-    again. What is committed already, from the same input, settings and code, is not done again;
-    the result is the same bytes whichever way it came about.
+    again; `limit` reads only so many of the files. What is committed already, from the same input,
+    settings and code, is not done again; the result is the same bytes whichever way it came about.
     """
     output = storage.absolute(output)
     started = time.time()
-    earlier_keys(recipe.deduplication)
-    check_model(recipe.quality)
-    files = list_inputs(inputs, base)
+    checked = check_run(recipe, inputs, output, base=base, limit=limit)
+    files = checked.inputs.files
+    for line in describe(recipe, checked):
+        LOGGER.info("%s", line)
     identity = run_identity(recipe_hash(recipe), files)
     write_run_record(output, recipe, files, identity)
     place = place or stages_below(output)
@@ -124,7 +125,7 @@ def write_corpus(
     place: Place,
 ) -> tuple[StageOutput, StageOutput, dict[str, Any]]:
     """Encode the documents that score enough, write their shards; return both and the manifest."""
-    tokens = recipe.tokens
+    tokens = with_special_ids(recipe.tokens, recipe.quirks)
     encoded = encode(spark, candidates, scores, threshold, tokens, place("encoded"))
     shards = write_shards(spark, encoded, tokens, place("shards"))
     manifest = write_manifest(

