@@ -6,7 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from dclm_spark.crawl.listing import InputFile, Inputs, describe_skipped, find_inputs
@@ -15,12 +15,14 @@ from dclm_spark.errors import InputError, SettingError
 from dclm_spark.evaluate.datasets import load_task
 from dclm_spark.evaluate.tasks import select_tasks
 from dclm_spark.html_pages.quantities import bytes_text, count_text
+from dclm_spark.limits import MISSING_TEXT
 from dclm_spark.planning.run import ExpectedSizes, expected_sizes
 from dclm_spark.recipes.recipe import Recipe, curation_settings, left_out, recipe_hash
 from dclm_spark.settings import FileReference
 from dclm_spark.stages.encode import with_special_ids
 from dclm_spark.stages.score import check_model
 from udfs import storage
+from udfs.documents.preextracted import read_documents
 from udfs.fasttext.model import labels_of
 from udfs.storage import hub
 from udfs.storage.cache import ChecksumError, fetch
@@ -29,6 +31,7 @@ from udfs.units.curate import url_lists
 
 LOGGER = logging.getLogger("dclm_spark")
 _READERS = 16
+_FIRST_RECORDS = 100
 # An estimate of the output may be twice too large; beyond that a full disk is certain.
 _CERTAIN_SHARE = 0.5
 # Sizes are asked for of so many files, spread over the input; the others are taken for alike.
@@ -52,6 +55,7 @@ def check_run(
     found = find_inputs(inputs, base, limit)
     size = size_of(found.files)
     _check_readable(found.files[0])
+    _check_texts(recipe, found.files)
     expected = None if size is None else expected_sizes(found.files, size)
     check_writable(output)
     _check_space(output, expected)
@@ -205,6 +209,18 @@ def _check_readable(file: InputFile) -> None:
         raise InputError(f"--input {shown(file.uri)}: {error}") from error
     if not first:
         LOGGER.warning("--input %s: the first file is empty", shown(file.uri))
+
+
+def _check_texts(recipe: Recipe, files: Sequence[InputFile]) -> None:
+    """Raise InputError where the first records of pre-extracted input all lack a text."""
+    first = next((file for file in files if file.kind == "preextracted"), None)
+    if first is None:
+        return
+    few = replace(recipe.extraction, batch_rows=_FIRST_RECORDS)
+    batches = read_documents(first.uri, first.crawl, first.path, few, columns=recipe.input)
+    batch = next(batches, None)
+    if batch is not None and set(batch.column("rule").to_pylist()) == {MISSING_TEXT}:
+        raise InputError(f"--input {shown(first.uri)}: {batch.column('error')[0]}")
 
 
 def check_writable(output: str) -> None:

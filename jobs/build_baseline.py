@@ -27,7 +27,7 @@ def main() -> None:
     add("--master", help="Spark master when not started by spark-submit")
     add_recipe_arguments(parser)
     given = parser.parse_args()
-    recipe = load_recipe(given.recipe, given.set)
+    recipe = load_recipe(given.recipe, given.set, given.options)
     if given.print_recipe:
         return print(to_yaml(recipe), end="")
     if not given.output or (given.check and not given.input):

@@ -4,12 +4,14 @@ from dataclasses import dataclass, field, replace
 
 from dclm_spark.dedup.settings import DeduplicationSettings
 from dclm_spark.errors import SettingError
+from dclm_spark.limits import LimitSettings
 from dclm_spark.settings import FileReference, settings_hash
 from dclm_spark.stages.decontaminate import EvaluationDataSettings
 from dclm_spark.stages.encode import TokenSettings
 from dclm_spark.stages.score import QualitySettings
 from udfs.checks import check, one_of
 from udfs.documents.extract import ExtractionSettings
+from udfs.documents.preextracted import InputSettings
 from udfs.quirks import QUIRKS, REFERENCE
 from udfs.rules.families import HeuristicSettings
 from udfs.storage.stream import ReadSettings
@@ -39,6 +41,7 @@ class Recipe:
 
     name: str
     quirks: str = "dclm-2024"
+    input: InputSettings = field(default_factory=InputSettings)
     extraction: ExtractionSettings = field(default_factory=ExtractionSettings)
     url_lists: UrlListReferences = field(default_factory=UrlListReferences)
     # C4: words that no page may hold, one entry a line (spec 2.9: LDNOOBW); not ours to ship.
@@ -49,6 +52,7 @@ class Recipe:
     decontamination: EvaluationDataSettings = field(default_factory=EvaluationDataSettings)
     quality: QualitySettings = field(default_factory=QualitySettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
 
     def __post_init__(self) -> None:
         """Check what no part can check alone."""
@@ -56,9 +60,12 @@ class Recipe:
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """Return 16 hex digits that identify a recipe; how patiently files are read is no part."""
+    """Return 16 hex digits that identify what a recipe makes.
+
+    How patiently files are read, and when a run gives up, is no part of it.
+    """
     extraction = replace(recipe.extraction, reading=ReadSettings())
-    return settings_hash(replace(recipe, extraction=extraction))
+    return settings_hash(replace(recipe, extraction=extraction, limits=LimitSettings()))
 
 
 def with_quirks(recipe: Recipe) -> Recipe:
@@ -129,6 +136,7 @@ def curation_settings(recipe: Recipe) -> CurationSettings:
         ("banned_words", recipe.banned_words),
     )
     return CurationSettings(
+        input=recipe.input,
         extraction=recipe.extraction,
         heuristics=recipe.heuristics,
         language_model=(recipe.language_model.uri, recipe.language_model.sha256),

@@ -15,10 +15,10 @@ from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import check_balance, commit_each, run_units
 from dclm_spark.errors import SettingError
 from udfs.checks import at_least, check
-from udfs.documents.schema import FATE_FIELDS
+from udfs.documents.schema import FATE_FIELDS, OWN_COLUMNS
 from udfs.quirks import follows_reference
 from udfs.rules.urls import hosts
-from udfs.storage.files import read_table
+from udfs.storage.files import column_names, read_table
 from udfs.tokens.order import buckets, document_keys
 from udfs.tokens.special_ids import special_ids
 from udfs.tokens.tokenizer import TokenizerSettings, gpt_neox, load_encoder
@@ -49,6 +49,11 @@ ENCODED = pa.schema(
         *FATE_FIELDS,
     ]
 )
+
+
+def encoded_schema(own_columns: bool) -> pa.Schema:
+    """Return the schema of encoded documents: ENCODED, with own columns where there are some."""
+    return ENCODED.append(OWN_COLUMNS) if own_columns else ENCODED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +100,7 @@ def with_special_ids(settings: TokenSettings, quirks: str) -> TokenSettings:
         )
     except ValueError as error:
         raise SettingError(f"tokens.{error}") from None
-    LOGGER.info(
+    LOGGER.debug(
         "tokens: %s (%d) ends every document, %r (%d) pads",
         found.end_of_text, found.end_of_text_id, found.padding, found.padding_id,
     )  # fmt: skip
@@ -117,7 +122,8 @@ def encode(
 ) -> StageOutput:
     """Drop documents that score below `threshold` and tokenize the others, file by file.
 
-    Without `scores` every document stays.
+    Without `scores` every document stays. Own columns of the documents go along; the units' facts
+    have `own_columns` then.
     """
     files = {file["unit"]: file for file in documents.files("kept/")}
     scored = {file["unit"]: file for file in scores.files("scores/")} if scores else {}
@@ -158,13 +164,19 @@ def encode(
 
 
 def _encode_file(
-    row: dict[str, Any], threshold: float, settings: TokenSettings, cells: int, directory: str
+    row: dict[str, Any],
+    threshold: float,
+    settings: TokenSettings,
+    cells: int,
+    directory: str,
 ) -> pa.RecordBatch:
     clock = UnitClock()
     encoder = load_encoder(settings.tokenizer)
-    outputs = FateOutputs(directory, row["unit"], ENCODED)
+    own = OWN_COLUMNS.name in column_names(row["documents_uri"])
+    outputs = FateOutputs(directory, row["unit"], encoded_schema(own))
     tokens_by_cell = np.zeros(cells, np.int64)
-    for batch in _with_scores(row["documents_uri"], row["scores_uri"]):
+    read = [*_READ, OWN_COLUMNS.name] if own else _READ
+    for batch in _with_scores(row["documents_uri"], row["scores_uri"], read):
         encoded = _encoded(_decided(batch, threshold), encoder, settings, cells)
         kept = encoded.filter(pc.equal(encoded.column("fate"), "kept"))
         # One more per document: its end-of-text token.
@@ -173,16 +185,20 @@ def _encode_file(
         outputs.write(encoded)
     files, facts = outputs.close()
     facts["tokens_by_cell"] = tokens_by_cell.tolist()
+    if own:
+        facts["own_columns"] = True
     return commit(directory, row["unit"], row["key"], files, facts, clock)
 
 
-def _with_scores(documents_uri: str, scores_uri: str) -> Iterator[pa.RecordBatch]:
+def _with_scores(
+    documents_uri: str, scores_uri: str, columns: list[str]
+) -> Iterator[pa.RecordBatch]:
     """Yield documents with their score (null without a score file), which has the same order."""
     scores = read_table(scores_uri, ["doc_id", "quality_score"]) if scores_uri else None
     ahead = pa.table(
         {"doc_id": pa.array([], pa.binary()), "quality_score": pa.array([], pa.float64())}
     )
-    for batch in read_table(documents_uri, _READ):
+    for batch in read_table(documents_uri, columns):
         if scores is None:
             yield batch.append_column("quality_score", pa.nulls(batch.num_rows, pa.float64()))
             continue

@@ -119,6 +119,15 @@ def test_a_mistake_is_one_line_and_exit_2(typed, files, arguments, message):
     assert message in errors(printed)[0]
 
 
+def test_input_without_texts_names_its_keys(typed, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"content": "x", "id": 1}\n{"content": "y"}')
+    code, _, printed = typed(inputs=str(tmp_path / "in.jsonl"))
+    assert code == 2
+    assert "no text in `text`; the keys are content, id" in errors(printed)[0]
+    with pytest.raises(SparkStarted):
+        typed("--set", "input.text_column=content", inputs=str(tmp_path / "in.jsonl"))
+
+
 def quality(files, *more):
     return ("--set", f"quality.model.uri={files / 'quality.bin'}", *more)
 

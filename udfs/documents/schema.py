@@ -35,6 +35,10 @@ FATE_FIELDS = (
 # What reading and extraction produce; later stages put their signals between text and fate.
 EXTRACTED = pa.schema([*SOURCE_FIELDS, pa.field("text", pa.string()), *FATE_FIELDS])
 
+# Columns of the user's own, from pre-extracted input: one JSON object for each document. It is a
+# column of the tables only where `input.columns` names some.
+OWN_COLUMNS = pa.field("own_columns", pa.string())
+
 
 def document_id(crawl: str, warc_path: str, warc_offset: int) -> bytes:
     """Return the 128-bit identity of the record at `warc_offset` of `warc_path` in `crawl`."""

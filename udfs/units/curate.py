@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from typing import Any
 
@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
-from udfs.documents.preextracted import read_documents
-from udfs.documents.schema import FATE_FIELDS, KEPT, SOURCE_FIELDS
+from udfs.documents.preextracted import InputSettings, read_documents
+from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS, SOURCE_FIELDS
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
@@ -56,6 +56,12 @@ class CurationSettings:
     language_model: tuple[str, str | None]
     # Keyword arguments of `udfs.rules.url_lists.load_url_lists` as (name, URI, SHA-256).
     url_lists: tuple[tuple[str, str, str | None], ...]
+    input: InputSettings = field(default_factory=InputSettings)
+
+
+def documents_schema(columns: InputSettings) -> pa.Schema:
+    """Return the schema of the documents stage: DOCUMENTS, with own columns where some are kept."""
+    return DOCUMENTS.append(OWN_COLUMNS) if columns.columns else DOCUMENTS
 
 
 def curate_file(
@@ -64,7 +70,7 @@ def curate_file(
     """Commit the documents of one input file, each with its fate, and return the row to report."""
     clock = UnitClock()
     counts = RecordCounts()
-    outputs = FateOutputs(directory, unit, DOCUMENTS)
+    outputs = FateOutputs(directory, unit, documents_schema(settings.input))
     for batch in curated(source, settings, counts):
         outputs.write(batch)
     files, facts = outputs.close()
@@ -86,20 +92,28 @@ def curated(
     # Pages whose URL fails need no parsing, unless every signal is wanted.
     every_signal = settings.heuristics.annotate == "all"
     rules = partial(_url_rules, settings=settings.heuristics, lists=lists)
-    for batch in extracted(source, settings.extraction, counts, None if every_signal else rules):
+    for batch in extracted(source, settings, counts, None if every_signal else rules):
         yield judge(batch, settings.heuristics, lists, identify)
 
 
 def extracted(
     source: InputUnit,
-    settings: ExtractionSettings,
+    settings: CurationSettings,
     counts: RecordCounts,
     skip_url: SkipUrl | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the documents of one input file, no fate where there is a text (schema EXTRACTED)."""
-    if source.kind == "warc":
-        return extract_documents(source.crawl, source.uri, source.path, settings, skip_url, counts)
-    return read_documents(source.uri, source.crawl, source.path, settings, counts)
+    """Yield the documents of one input file, no fate where there is a text (schema EXTRACTED).
+
+    Own columns, where some are kept, are null for pages of a WARC.
+    """
+    crawl, uri, path, extraction = source.crawl, source.uri, source.path, settings.extraction
+    if source.kind != "warc":
+        yield from read_documents(uri, crawl, path, extraction, counts, settings.input)
+        return
+    for batch in extract_documents(crawl, uri, path, extraction, skip_url, counts):
+        if settings.input.columns:
+            batch = batch.append_column(OWN_COLUMNS, pa.nulls(batch.num_rows, OWN_COLUMNS.type))
+        yield batch
 
 
 def judge(
@@ -122,21 +136,22 @@ def judge(
         result = families.apply(texts, urls, settings, lists, identify)
         parts.append(_in_order(judged(candidates, result)))
     table = pa.concat_tables([pa.Table.from_batches([part]) for part in parts])
-    table = table.sort_by("row").select(DOCUMENTS.names).combine_chunks()
-    return table.to_batches()[0] if table.num_rows else _closed(batch).select(DOCUMENTS.names)
+    names = _names(batch)
+    table = table.sort_by("row").select(names).combine_chunks()
+    return table.to_batches()[0] if table.num_rows else _closed(batch).select(names)
 
 
 def without_signals(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Give documents that no rule was asked about the columns of DOCUMENTS that they lack."""
-    for field in (*families.SIGNALS, DOCUMENTS.field("text_hash")):
-        batch = batch.append_column(field, pa.nulls(batch.num_rows, field.type))
+    for one in (*families.SIGNALS, DOCUMENTS.field("text_hash")):
+        batch = batch.append_column(one, pa.nulls(batch.num_rows, one.type))
     return _replaced(batch, "text", batch.column("text").cast(pa.large_string()))
 
 
 def judged(batch: pa.RecordBatch, result: JudgedTexts) -> pa.RecordBatch:
     """Give documents without a fate the signals, the text and the fate of `result`."""
-    for field in families.SIGNALS:
-        batch = batch.append_column(field, result.signals[field.name].cast(field.type))
+    for one in families.SIGNALS:
+        batch = batch.append_column(one, result.signals[one.name].cast(one.type))
     batch = _replaced(batch, "text", result.text.cast(pa.large_string()))
     batch = with_fate(
         batch, stage=STAGE, rule=result.rule, value=result.value, threshold=result.threshold
@@ -162,7 +177,12 @@ def _replaced(batch: pa.RecordBatch, name: str, column: pa.Array) -> pa.RecordBa
 
 
 def _in_order(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch.select([*DOCUMENTS.names, "row"])
+    return batch.select([*_names(batch), "row"])
+
+
+def _names(batch: pa.RecordBatch) -> list[str]:
+    own = [OWN_COLUMNS.name] if OWN_COLUMNS.name in batch.schema.names else []
+    return [*DOCUMENTS.names, *own]
 
 
 def _url_rules(urls: pa.Array, *, settings: HeuristicSettings, lists: UrlLists) -> Any:
