@@ -147,9 +147,7 @@ def test_a_recipe_without_its_classifier_says_how_to_get_one(typed):
     assert "quality.model is not set" in errors(printed)[0]
 
 
-def test_without_a_network_the_files_to_fetch_and_the_settings_are_named(
-    typed, monkeypatch, tmp_path
-):
+def test_without_a_network_the_files_and_settings_are_named(typed, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("DCLM_SPARK_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("HF_HOME", raising=False)
