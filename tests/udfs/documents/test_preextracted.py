@@ -1,5 +1,7 @@
+import bz2
 import gzip
 import json
+import lzma
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -35,7 +37,16 @@ def rows(path, counts=None, **settings):
 
 @pytest.mark.parametrize(
     ("suffix", "pack"),
-    [(".jsonl", bytes), (".jsonl.gz", gzip.compress), (".jsonl.zst", zstandard.compress)],
+    [
+        (".jsonl", bytes),
+        (".jsonl.gz", gzip.compress),
+        (".jsonl.zst", zstandard.compress),
+        (".jsonl.bz2", bz2.compress),
+        (".jsonl.xz", lzma.compress),
+        # Two streams in a file, as parallel packers write, and padding after each.
+        (".ndjson.bz2", lambda data: bz2.compress(data[:50]) + bz2.compress(data[50:])),
+        (".json.xz", lambda data: lzma.compress(data[:50]) + b"\0" * 8 + lzma.compress(data[50:])),
+    ],
 )
 def test_lines_of_json_become_documents_and_malformed_ones_are_quarantined(tmp_path, suffix, pack):
     path = tmp_path / f"pool{suffix}"
@@ -102,3 +113,18 @@ def test_text_and_address_may_have_any_name_and_own_columns_travel(tmp_path, suf
     every = own(path, text_column="body", url_column="link", columns=("*",))[0]
     assert json.loads(every["own_columns"]) == {"id": 7, "license": "CC0"}
     assert "own_columns" not in own(path, text_column="body")[0]
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
+def test_a_long_file_is_read_in_pieces_and_a_cut_one_keeps_what_it_has(tmp_path, pack):
+    lines = [json.dumps({"text": f"{number} " + "word " * 200}) for number in range(5000)]
+    whole = pack("\n".join(lines).encode())
+    path = tmp_path / "pool.jsonl"
+    path.write_bytes(whole)
+    assert [row["text"].split()[0] for row in rows(path)] == [str(n) for n in range(5000)]
+    path.write_bytes(whole[: -len(whole) // 2])
+    found = rows(path)
+    assert found[-1]["rule"] == "damaged_file"
+    assert "cut off" in found[-1]["error"]
+    path.write_bytes(whole[:20] + b"\xff" * 40 + whole[60:])
+    assert [row["rule"] for row in rows(path)][-1] == "damaged_file"
