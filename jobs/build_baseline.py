@@ -13,8 +13,8 @@ from dclm_spark.session import spark_session
 from dclm_spark.settings import to_yaml
 
 
-def main() -> None:
-    """Parse the command line and run the pipeline."""
+def argument_parser() -> argparse.ArgumentParser:
+    """Return the parser, by which infra/submission looks at arguments, too."""
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--input", help="*.paths.gz listing, glob, directory or files (comma)")
@@ -26,7 +26,12 @@ def main() -> None:
     add("--scored", help="decide from this scored table of jobs/annotate.py")
     add("--master", help="Spark master when not started by spark-submit")
     add_recipe_arguments(parser)
-    given = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Parse the command line and run the pipeline."""
+    given = (parser := argument_parser()).parse_args()
     recipe = load_recipe(given.recipe, given.set, given.options)
     if given.print_recipe:
         return print(to_yaml(recipe), end="")

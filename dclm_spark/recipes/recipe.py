@@ -1,6 +1,6 @@
 """What a recipe is: every choice between a WARC and a token shard, as one frozen tree."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from dclm_spark.dedup.settings import DeduplicationSettings
 from dclm_spark.errors import SettingError
@@ -100,15 +100,18 @@ def with_quirks(recipe: Recipe) -> Recipe:
 def left_out(recipe: Recipe) -> dict[str, str]:
     """Return the keys of lists and models that are not set, each with what that means."""
     lists, heuristics = recipe.url_lists, recipe.heuristics
-    missing: dict[str, str] = {}
-    if heuristics.enabled and heuristics.rules != "c4":
-        for name, meaning in _WITHOUT_LIST.items():
-            if getattr(lists, name) is None:
-                missing[f"url_lists.{name}"] = meaning
-    if heuristics.enabled and heuristics.rules == "refinedweb" and lists.top_level_domains is None:
-        missing["url_lists.top_level_domains"] = "addresses in texts stay, but for IPv4 ones"
-    if heuristics.enabled and heuristics.rules == "c4" and recipe.banned_words is None:
-        missing["banned_words"] = "C4's step on banned words passes every page"
+    meanings: dict[str, str] = {}
+    if heuristics.enabled:
+        meanings |= _WITHOUT_LIST if heuristics.family.judges_addresses else {}
+        meanings |= heuristics.lists
+    files = {"banned_words": recipe.banned_words} | {
+        one.name: getattr(lists, one.name) for one in fields(lists)
+    }
+    missing = {
+        name if name == "banned_words" else f"url_lists.{name}": meaning
+        for name, meaning in meanings.items()
+        if files[name] is None
+    }
     if not recipe.quality.enabled:
         missing["quality"] = "no classifier judges the texts"
     if recipe.decontamination.data is None:

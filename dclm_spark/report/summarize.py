@@ -26,7 +26,7 @@ from dclm_spark.report.summary import (
 from dclm_spark.settings import to_yaml
 from dclm_spark.stages.decontaminate import documents_by_task
 from dclm_spark.stages.run_output import RunProgress
-from udfs.rules.families import RULES_OF
+from udfs.rules.families import rules_of
 from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes, merge
 
 TOP_DOMAINS = 50
@@ -69,7 +69,7 @@ def summarize(
         dropped=sum(stage.get("dropped", 0) for stage in fates),
         quarantined=sum(stage.get("quarantined", 0) for stage in fates),
         stages=tuple(_stage_summaries(run, facts)),
-        funnel=tuple(_funnel(run, facts, RULES_OF[recipe.heuristics.rules])),
+        funnel=tuple(_funnel(run, facts, rules_of(recipe.heuristics.rules))),
         rules=tuple(_rules(facts)),
         languages=tuple(_languages(facts["documents"])) if fates else (),
         domains=tuple(

@@ -14,11 +14,10 @@ from udfs.checks import at_least, check
 from udfs.dedup.ngrams import DedupResult, dedup_result
 from udfs.dedup.shingles import lower_case_table
 from udfs.dedup.windows import Counts, window_bounds
-from udfs.rules.c4_kernels import line_end_after
 from udfs.text.byte_masks import readable_blocks
 from udfs.text.columns import Offsets, read_only, utf8_buffers
 from udfs.text.hashing import mix
-from udfs.text.lines import strip
+from udfs.text.lines import line_end_after, strip
 from udfs.text.unicode import character_properties, code_point_at
 
 Numbers = npt.NDArray[np.int32]

@@ -22,8 +22,11 @@ from udfs.text.columns import read_only, utf8_buffers
 from udfs.text.tries import Trie, build_trie
 from udfs.text.unicode import case_variants, character_properties
 
-# In the order of steps 2 to 5; the outcome of a batch refers to them by index.
-RULES = ("url_banned_domain", "url_strict_words", "url_hard_words", "url_soft_words")
+# In the order of steps 2 to 5.
+RULES = ("url_domain", "url_strict_word", "url_hard_word", "url_soft_words")
+# The reference fails on an address that cannot be split, and drops the page.
+UNREADABLE = "url_unreadable"
+ADDRESS_RULES = (UNREADABLE, *RULES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +54,17 @@ class UrlSettings:
 class UrlOutcomes:
     """What the rules say of each address of a batch."""
 
-    # Index into RULES of the first rule that drops the page, null where none does.
-    rules: pa.Int8Array
-    # How many entries of the rule's list were found, and how many it takes; null with the rule.
+    # The first of ADDRESS_RULES that drops the page, null where none does.
+    rules: pa.StringArray
+    # How many entries of the rule's list were found, and how many it takes; null with the rule,
+    # and for an address that cannot be read.
     values: pa.DoubleArray
     thresholds: pa.DoubleArray
-    # Why an address could not be read (the reference drops such pages), mostly null.
+    # Why an address could not be read, mostly null.
     errors: pa.StringArray
 
 
-def judge(urls: pa.Array, lists: UrlLists, settings: UrlSettings) -> UrlOutcomes:
+def outcomes(urls: pa.Array, lists: UrlLists, settings: UrlSettings) -> UrlOutcomes:
     """Apply the four rules, in order, to a column of addresses; null is the empty address."""
     data, offsets = utf8_buffers(urls)
     rules = np.empty(len(urls), np.int8)
@@ -84,18 +88,20 @@ def judge(urls: pa.Array, lists: UrlLists, settings: UrlSettings) -> UrlOutcomes
             continue
         if outcome is not None:
             rules[row], values[row] = outcome
-    dropped = rules >= 0
+    dropped, unreadable = rules >= 0, np.array([error is not None for error in errors], bool)
+    rules[unreadable] = len(RULES)
+    names = np.array([*RULES, UNREADABLE], object)
     needed = np.array([1, 1, 1, settings.min_soft_words], np.float64)
     return UrlOutcomes(
-        rules=pa.array(rules, mask=~dropped),
+        rules=pa.array(names[rules], pa.string(), mask=~dropped & ~unreadable),
         values=pa.array(values, mask=~dropped),
-        thresholds=pa.array(needed[np.maximum(rules, 0)], mask=~dropped),
+        thresholds=pa.array(needed[np.where(dropped, rules, 0)], mask=~dropped),
         errors=pa.array(errors, pa.string()),
     )
 
 
 def url_outcome(url: str, lists: UrlLists, settings: UrlSettings) -> tuple[int, float] | None:
-    """Return (index of the rule, entries found) of the first rule that drops `url`, or None.
+    """Return (index in RULES, entries found) of the first rule that drops `url`, or None.
 
     Raises ValueError for an address that `urllib` cannot split, such as "http://[".
     """

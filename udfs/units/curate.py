@@ -1,7 +1,7 @@
 """From one input file to judged documents: reading, extraction, families, in one pass."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -14,7 +14,7 @@ from udfs.documents.preextracted import InputSettings, read_documents
 from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS, SOURCE_FIELDS
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.rules import families
-from udfs.rules.batch import JudgedTexts
+from udfs.rules.batch import IdentifyLanguage, JudgedTexts
 from udfs.rules.families import HeuristicSettings
 from udfs.rules.url_lists import UrlLists, load_url_lists
 from udfs.storage.cache import fetch
@@ -90,10 +90,11 @@ def curated(
     lists = url_lists(settings)
     identify = language_identifier(settings)
     # Pages whose URL fails need no parsing, unless every signal is wanted.
-    every_signal = settings.heuristics.annotate == "all"
-    rules = partial(_url_rules, settings=settings.heuristics, lists=lists)
-    for batch in extracted(source, settings, counts, None if every_signal else rules):
-        yield judge(batch, settings.heuristics, lists, identify)
+    skip = None
+    if settings.heuristics.annotate != "all" and source.kind == "warc":
+        skip = partial(families.url_outcomes, settings=settings.heuristics, lists=lists)
+    for batch in extracted(source, settings, counts, skip):
+        yield judge(batch, settings.heuristics, lists, identify, passed_by_address=skip is not None)
 
 
 def extracted(
@@ -120,11 +121,13 @@ def judge(
     batch: pa.RecordBatch,
     settings: HeuristicSettings,
     lists: UrlLists,
-    identify: Callable[[pa.Array], Any],
+    identify: IdentifyLanguage,
+    passed_by_address: bool = False,
 ) -> pa.RecordBatch:
     """Add signals, cleaned text and fate to extracted documents (schema DOCUMENTS).
 
-    Documents that reading or extraction gave a fate pass through without signals.
+    Documents that reading or extraction gave a fate pass through without signals. Rules on
+    addresses are not asked again where documents without a fate have passed them.
     """
     batch = batch.append_column("row", pa.array(range(batch.num_rows), pa.int64()))
     open_rows = pc.is_null(batch.column("fate"))
@@ -132,7 +135,8 @@ def judge(
     # A filter copies the texts.
     candidates = batch.filter(open_rows) if pc.any(pc.invert(open_rows)).as_py() else batch
     if candidates.num_rows:
-        texts, urls = candidates.column("text"), candidates.column("url")
+        texts = candidates.column("text")
+        urls = None if passed_by_address else candidates.column("url")
         result = families.apply(texts, urls, settings, lists, identify)
         parts.append(_in_order(judged(candidates, result)))
     table = pa.concat_tables([pa.Table.from_batches([part]) for part in parts])
@@ -183,10 +187,6 @@ def _in_order(batch: pa.RecordBatch) -> pa.RecordBatch:
 def _names(batch: pa.RecordBatch) -> list[str]:
     own = [OWN_COLUMNS.name] if OWN_COLUMNS.name in batch.schema.names else []
     return [*DOCUMENTS.names, *own]
-
-
-def _url_rules(urls: pa.Array, *, settings: HeuristicSettings, lists: UrlLists) -> Any:
-    return families.url_outcomes(urls, settings, lists)
 
 
 def url_lists(settings: CurationSettings) -> UrlLists:

@@ -33,18 +33,17 @@ from udfs.units.curate import (
 )
 from udfs.units.fates import FateOutputs, with_fate
 
-SIGNAL_TABLE = pa.schema([pa.field("doc_id", pa.binary()), *families.SIGNALS, *families.FACTS])
-# The lists that a family measures by; the others belong to rules on addresses.
-_LISTS_OF = {"refinedweb": ("top_level_domains",), "c4": ("banned_words",), "fineweb": ()}
+SIGNAL_TABLE = pa.schema([pa.field("doc_id", pa.binary()), *families.SIGNALS, *families.STATISTICS])
 
 
-def measured_by(settings: CurationSettings) -> CurationSettings:
+def measuring(settings: CurationSettings) -> CurationSettings:
     """Return the settings that decide what the signals of a text are, the rest at its defaults."""
-    names = _LISTS_OF[settings.heuristics.rules]
+    # The lists of rules on addresses decide, and measure nothing.
+    names = settings.heuristics.lists
     return replace(
         settings,
         extraction=ExtractionSettings(),
-        heuristics=families.measured_by(settings.heuristics),
+        heuristics=families.measuring(settings.heuristics),
         url_lists=tuple(one for one in settings.url_lists if one[0] in names),
     )
 
@@ -159,7 +158,7 @@ def _cleaned(
 ) -> pa.LargeStringArray:
     """Return the texts of kept documents as the recipe leaves them, the others as they came."""
     texts = texts.cast(pa.large_string())
-    left = families.cleaned(texts.filter(kept), settings.heuristics, lists)
+    left = families.clean(texts.filter(kept), settings.heuristics, lists)
     return pc.replace_with_mask(texts, kept, left)
 
 

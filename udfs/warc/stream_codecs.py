@@ -49,9 +49,8 @@ def decoded(
             waiting = b""
             while data:
                 yield data, None
-                data = (
-                    b"" if decoder.needs_input or decoder.eof else _more(decoder, piece_size_bytes)
-                )
+                at_end = decoder.needs_input or decoder.eof
+                data = b"" if at_end else decoder.decompress(b"", piece_size_bytes)
         except codec.errors as error:
             yield b"", f"damaged {codec.name} data: {error}"
             return

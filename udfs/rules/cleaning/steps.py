@@ -11,7 +11,7 @@ from numba import njit
 
 from udfs.checks import FRACTION, at_least, check, one_of
 from udfs.quirks import QUIRKS, follows_reference
-from udfs.rules.cleaning.line_kernels import clean_texts
+from udfs.rules.cleaning.line_kernels import LineRules, clean_texts
 from udfs.rules.cleaning.line_patterns import (
     ANYWHERE,
     COUNTER,
@@ -152,12 +152,15 @@ def clean_lines(
     new_data = np.empty(max(int(offsets[-1] - offsets[0]), BLOCK), np.uint8)
     new_offsets = np.zeros(len(offsets), np.int64)
     emptied_at = np.zeros(len(offsets) - 1, np.uint8)
-    counted = counted_things()
-    size = clean_texts(
-        readable_blocks(data), read_only(offsets), new_data, new_offsets, emptied_at,
-        _enabled_steps(settings), _limits(settings), _folded_phrases(settings),
-        counted.columns, counted.children, counted.word_at, character_properties(),
-    )  # fmt: skip
+    rules = LineRules(
+        enabled=_enabled_steps(settings),
+        limits=_limits(settings),
+        phrases=_folded_phrases(settings),
+        counted=counted_things(),
+        properties=character_properties(),
+    )
+    blocks, offsets = readable_blocks(data), read_only(offsets)
+    size = clean_texts(blocks, offsets, new_data, new_offsets, emptied_at, rules)
     return new_data[:size], new_offsets, emptied_at
 
 
