@@ -23,7 +23,7 @@ from dclm_spark.ranking.planted import ANSWERS, score_facts
 from dclm_spark.ranking.prepared import Corpus, part_of
 from dclm_spark.sample.facts import Fact
 from dclm_spark.settings import settings_hash
-from dclm_spark.shard_format import Manifest, read_manifest
+from dclm_spark.shard_format import ShardManifest, read_manifest
 from dclm_spark.source_commit import source_commit
 from dclm_spark.train.scales import TrainSettings
 from dclm_spark.train.settings import to_mapping
@@ -101,7 +101,7 @@ def ranked_run(
     )
 
 
-def _passes(manifest: Manifest, settings: TrainSettings) -> float:
+def _passes(manifest: ShardManifest, settings: TrainSettings) -> float:
     """Return how often the corpus is read to spend the budget; 1.0 if it is large enough."""
     wanted = settings.last_step * settings.batch_sequences
     return max(1.0, math.ceil(100 * wanted / manifest.num_sequences) / 100)

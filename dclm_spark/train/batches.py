@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dclm_spark.shard_format import ROWS_PER_GROUP, Manifest, ShardError
+from dclm_spark.shard_format import ROWS_PER_GROUP, ShardError, ShardManifest
 from dclm_spark.train.order import MIXTURE_PERIOD, Mixture, SourceOrder
 from dclm_spark.train.shard_reader import ShardCache, ShardReader
 
@@ -58,7 +58,7 @@ class Batch:
     rows: NDArray[np.int64]
 
 
-def check_sources(manifests: Sequence[Manifest], *, sequence_length: int) -> None:
+def check_sources(manifests: Sequence[ShardManifest], *, sequence_length: int) -> None:
     """Raise ShardError unless all manifests can be trained on, together and by the model."""
     check_fit(manifests, sequence_length=sequence_length)
     for manifest in manifests:
@@ -69,7 +69,7 @@ def check_sources(manifests: Sequence[Manifest], *, sequence_length: int) -> Non
             )
 
 
-def check_fit(manifests: Sequence[Manifest], *, sequence_length: int) -> None:
+def check_fit(manifests: Sequence[ShardManifest], *, sequence_length: int) -> None:
     """Raise ShardError unless all manifests have the model's length and one tokenizer."""
     first = manifests[0]
     for manifest in manifests:
@@ -87,7 +87,7 @@ def check_fit(manifests: Sequence[Manifest], *, sequence_length: int) -> None:
                 )
 
 
-def check_unseen(heldout: Manifest, manifests: Sequence[Manifest]) -> None:
+def check_unseen(heldout: ShardManifest, manifests: Sequence[ShardManifest]) -> None:
     """Raise ShardError when a held-out shard is trained on."""
     trained = {shard.sha256 for manifest in manifests for shard in manifest.train_shards}
     for shard in heldout.shards:
@@ -98,7 +98,7 @@ def check_unseen(heldout: Manifest, manifests: Sequence[Manifest]) -> None:
             )
 
 
-def source_weights(settings: DataSettings, manifests: Sequence[Manifest]) -> tuple[float, ...]:
+def source_weights(settings: DataSettings, manifests: Sequence[ShardManifest]) -> tuple[float, ...]:
     """Return one mixing weight for each source."""
     if settings.weights is None:
         return tuple(float(manifest.num_sequences) for manifest in manifests)
@@ -113,7 +113,7 @@ class Loader:
     """Serves the batches of one rank; `batch(step)` depends on nothing but its arguments."""
 
     def __init__(
-        self, settings: DataSettings, manifests: Sequence[Manifest], *, seed: int,
+        self, settings: DataSettings, manifests: Sequence[ShardManifest], *, seed: int,
         batch_sequences: int, rank: int = 0, num_ranks: int = 1,
     ) -> None:  # fmt: skip
         if batch_sequences % num_ranks:
@@ -242,7 +242,7 @@ def open_cache(
 
 
 def open_reader(
-    settings: DataSettings, manifest: Manifest, cache: ShardCache | None = None
+    settings: DataSettings, manifest: ShardManifest, cache: ShardCache | None = None
 ) -> ShardReader:
     """Return a reader of the manifest's shards."""
     return ShardReader(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dclm_spark.shard_format import Manifest, fingerprints, read_manifest
+from dclm_spark.shard_format import ShardManifest, fingerprints, read_manifest
 from dclm_spark.train import checkpoint
 from dclm_spark.train import settings as settings_tree
 from dclm_spark.train.batches import Loader, check_fit, check_unseen, open_reader
@@ -35,7 +35,7 @@ _FREE_DATA = (
 
 
 def resumable(
-    output: Path, settings: TrainSettings, manifests: Sequence[Manifest],
+    output: Path, settings: TrainSettings, manifests: Sequence[ShardManifest],
     heldout: Heldout | None, resume: bool,
 ) -> Path | None:  # fmt: skip
     """Return the checkpoint to go on from, after checking that it belongs to this run."""
@@ -81,7 +81,11 @@ log = logging.getLogger(__name__)
 
 
 def prepare(
-    settings: TrainSettings, manifests: Sequence[Manifest], output: Path, ranks: Ranks, resume: bool
+    settings: TrainSettings,
+    manifests: Sequence[ShardManifest],
+    output: Path,
+    ranks: Ranks,
+    resume: bool,
 ) -> Run:
     """Check data and settings, and build all that steps need; ValueError says what does not fit."""
     _check_heldout_weights(settings)
@@ -141,7 +145,7 @@ def _check_micro_batches(settings: TrainSettings, share: int) -> None:
 
 
 def _heldout(
-    settings: TrainSettings, manifests: Sequence[Manifest], ranks: Ranks
+    settings: TrainSettings, manifests: Sequence[ShardManifest], ranks: Ranks
 ) -> Heldout | None:
     if settings.data.heldout is not None:
         own = read_manifest(settings.data.heldout)
@@ -200,7 +204,7 @@ def _check_heldout_weights(settings: TrainSettings) -> None:
 
 
 def _write_facts(
-    output: Path, settings: TrainSettings, manifests: Sequence[Manifest], ranks: Ranks
+    output: Path, settings: TrainSettings, manifests: Sequence[ShardManifest], ranks: Ranks
 ) -> None:
     settings_tree.save(settings, output / "settings.yaml")
     facts = {

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dclm_spark.shard_format import Manifest
+from dclm_spark.shard_format import ShardManifest
 from dclm_spark.train.batches import Loader
 from dclm_spark.train.checkpoint import Checkpointer
 from dclm_spark.train.distributed import Ranks
@@ -36,7 +36,7 @@ class Run:
     """The live parts of a training run."""
 
     settings: TrainSettings
-    manifests: Sequence[Manifest]
+    manifests: Sequence[ShardManifest]
     output: Path
     ranks: Ranks
     loader: Loader
