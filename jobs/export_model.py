@@ -1,9 +1,9 @@
 """Export a trained model, or the mean of several: a Hugging Face folder or OpenLM's file."""
 
 import argparse
-import sys
 from pathlib import Path
 
+from dclm_spark.command import run_command
 from dclm_spark.train.export import average_models, write_folder
 from dclm_spark.train.model import WEIGHTS
 from dclm_spark.train.openlm import write_model
@@ -25,25 +25,20 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
-    """Write the export; 0 when done, 1 for models that cannot be read or averaged."""
+def main() -> None:
+    """Write the export and say where it is."""
     options = arguments()
     count = len(options.model)
     output = Path(options.output)
-    try:
-        shares = options.shares or [1 / count] * count
-        model = average_models(options.model, shares, weights=options.weights)
-        if output.suffix == ".pt":
-            write_model(model, output)
-        else:
-            tokenizer = Path(options.tokenizer) if options.tokenizer else None
-            write_folder(model, output, tokenizer=tokenizer, end_of_text_id=options.end_of_text_id)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    shares = options.shares or [1 / count] * count
+    model = average_models(options.model, shares, weights=options.weights)
+    if output.suffix == ".pt":
+        write_model(model, output)
+    else:
+        tokenizer = Path(options.tokenizer) if options.tokenizer else None
+        write_folder(model, output, tokenizer=tokenizer, end_of_text_id=options.end_of_text_id)
     print(f"{output}: {count} model{'s averaged' if count > 1 else ''}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

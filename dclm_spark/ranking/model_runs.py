@@ -16,7 +16,6 @@ from dclm_spark.evaluate.runner import (
     evaluate,
     heldout_name,
     read_heldout,
-    write_atomically,
 )
 from dclm_spark.evaluate.tasks import Task
 from dclm_spark.ranking.planted import ANSWERS, score_facts
@@ -28,6 +27,7 @@ from dclm_spark.source_commit import source_commit
 from dclm_spark.train.scales import TrainSettings
 from dclm_spark.train.settings import to_mapping
 from dclm_spark.train.trainer import train
+from udfs import storage
 from udfs.storage.cache import fetch
 
 LOGGER = logging.getLogger("dclm_spark")
@@ -137,7 +137,7 @@ def train_and_measure(run: RankedRun, measurement: Measurement, *, again: bool =
         "num_tokens": result.num_tokens,
         "commit": source_commit(),
     }
-    write_atomically(run.folder / FINISHED, json.dumps(facts, indent=1))
+    storage.write_bytes(str(run.folder / FINISHED), json.dumps(facts, indent=1).encode())
     LOGGER.info("%s: final loss %.3f, %s", run.name, result.final_loss, run.folder)
 
 
@@ -155,10 +155,9 @@ def measure(run: RankedRun, measurement: Measurement) -> dict[str, Any]:
     summary = evaluate(model, measurement.tasks, folder, settings)
     if measurement.facts:
         records = score_facts(model, measurement.facts)
-        write_atomically(
-            folder / "heldout" / f"{ANSWERS}.json",
-            json.dumps({"key": "", "uri": "the sample's facts", "records": records}),
-        )
+        place = folder / "heldout" / f"{ANSWERS}.json"
+        answers = {"key": "", "uri": "the sample's facts", "records": records}
+        storage.write_bytes(str(place), json.dumps(answers).encode())
     return summary
 
 

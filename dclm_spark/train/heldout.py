@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dclm_spark.shard_format import ROWS_PER_GROUP, Rows, ShardError, ShardManifest
-from dclm_spark.train.batches import Batch, DataSettings, loss_weights
+from dclm_spark.train.data.batches import Batch, DataSettings, loss_weights
+from dclm_spark.train.data.shard_reader import ShardReader
 from dclm_spark.train.distributed import Ranks
 from dclm_spark.train.network import OpenLM
-from dclm_spark.train.shard_reader import ShardReader
 from udfs import storage
 
 # Domain -> (summed cross entropy in nats, tokens).

@@ -10,9 +10,9 @@ from dclm_spark.errors import InputError
 from dclm_spark.evaluate.models import load_model
 from dclm_spark.evaluate.prompts import Candidate
 from dclm_spark.train.export import write_folder
-from dclm_spark.train.model import materialize
 from dclm_spark.train.network import ModelSettings
 from tests.dclm_spark.evaluate.fakes import write_small_suite
+from tests.dclm_spark.train.models import fresh_model
 
 ONE = Candidate((5, 6, 7, 8, 9), 2, "x", 2)
 
@@ -36,13 +36,13 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     settings = ModelSettings(width=32, num_layers=2, num_heads=2, vocabulary_size=257)
-    return str(write_folder(materialize(settings, seed=1), tmp_path_factory.mktemp("model")))
+    return str(write_folder(fresh_model(settings, seed=1), tmp_path_factory.mktemp("model")))
 
 
 def test_an_exported_model_is_scored_with_its_own_logits(folder: str, tokenizer: str) -> None:
     settings = ModelSettings(width=32, num_layers=2, num_heads=2, vocabulary_size=257)
     with torch.inference_mode():
-        logits = materialize(settings, seed=1)(torch.tensor([ONE.tokens]))[0]
+        logits = fresh_model(settings, seed=1)(torch.tensor([ONE.tokens]))[0]
     expected = torch.nn.functional.cross_entropy(
         logits[1:4], torch.tensor(ONE.tokens[2:]), reduction="none"
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from dclm_spark.train.checkpoint import read_facts, resolve
+from dclm_spark.train.checkpoints.folder import read_facts, resolve
 from dclm_spark.train.logs import read_log
 from dclm_spark.train.model import load
 from dclm_spark.train.scales import scale

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from dclm_spark.train.export import average_models, write_folder
-from dclm_spark.train.model import load, materialize
+from dclm_spark.train.model import load
 from dclm_spark.train.network import ModelSettings
+from tests.dclm_spark.train.models import fresh_model
 from tests.shared_data import SHARED, needs_shared
 
 ROOT = Path(__file__).parents[3]
@@ -31,7 +32,7 @@ def transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_an_export_loads_in_transformers_with_equal_logits(
     tmp_path: Path, transformers: Any
 ) -> None:
-    model = materialize(SETTINGS, seed=1)
+    model = fresh_model(SETTINGS, seed=1)
     folder = write_folder(model, tmp_path / "export")
     loaded = transformers.AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
     with torch.no_grad():
@@ -41,7 +42,7 @@ def test_an_export_loads_in_transformers_with_equal_logits(
 def test_padding_on_the_right_does_not_change_an_exports_logits(
     tmp_path: Path, transformers: Any
 ) -> None:
-    folder = write_folder(materialize(SETTINGS, seed=1), tmp_path / "export")
+    folder = write_folder(fresh_model(SETTINGS, seed=1), tmp_path / "export")
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
     present = torch.ones_like(TOKENS)
     present[0, 12:] = 0
@@ -54,7 +55,7 @@ def test_padding_on_the_right_does_not_change_an_exports_logits(
 def test_an_export_generates_greedily_what_its_logits_say(
     tmp_path: Path, transformers: Any
 ) -> None:
-    model = materialize(SETTINGS, seed=1)
+    model = fresh_model(SETTINGS, seed=1)
     folder = write_folder(model, tmp_path / "export", end_of_text_id=255)
     loaded = transformers.AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
     text = TOKENS[:1, :4]
@@ -67,21 +68,21 @@ def test_an_export_generates_greedily_what_its_logits_say(
 @needs_shared
 def test_an_export_holds_its_tokenizer(tmp_path: Path, transformers: Any) -> None:
     source = SHARED / "tokenizers/gpt-neox-20b.tokenizer.json"
-    folder = write_folder(materialize(SETTINGS, seed=1), tmp_path / "export", tokenizer=source)
+    folder = write_folder(fresh_model(SETTINGS, seed=1), tmp_path / "export", tokenizer=source)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     assert tokenizer.decode(tokenizer("two words").input_ids) == "two words"
     assert tokenizer.eos_token_id == 0
 
 
 def test_an_export_is_read_back_without_transformers(tmp_path: Path) -> None:
-    model = materialize(SETTINGS, seed=1)
+    model = fresh_model(SETTINGS, seed=1)
     loaded, settings = load(write_folder(model, tmp_path / "export"))
     assert settings.model == SETTINGS
     assert torch.equal(loaded(TOKENS), model(TOKENS))
 
 
 def test_the_mean_of_two_models_is_the_mean_of_their_weights(tmp_path: Path) -> None:
-    first, second = (materialize(SETTINGS, seed=seed) for seed in (1, 2))
+    first, second = (fresh_model(SETTINGS, seed=seed) for seed in (1, 2))
     paths = [write_folder(model, tmp_path / name) for model, name in ((first, "1"), (second, "2"))]
     mean = average_models(paths, (0.2, 0.8))
     expected = 0.2 * first.output.weight + 0.8 * second.output.weight
@@ -104,7 +105,7 @@ def export(*arguments: object) -> "subprocess.CompletedProcess[str]":
 
 
 def test_the_job_averages_cool_downs_and_writes_either_format(tmp_path: Path) -> None:
-    first, second = (materialize(SETTINGS, seed=seed) for seed in (1, 2))
+    first, second = (fresh_model(SETTINGS, seed=seed) for seed in (1, 2))
     paths = [write_folder(model, tmp_path / name) for model, name in ((first, "1"), (second, "2"))]
     expected = (0.2 * first.output.weight + 0.8 * second.output.weight).detach()
     for output in (tmp_path / "folder", tmp_path / "model.pt"):
@@ -115,6 +116,6 @@ def test_the_job_averages_cool_downs_and_writes_either_format(tmp_path: Path) ->
 
 def test_the_job_names_a_model_that_is_none(tmp_path: Path) -> None:
     done = export("--model", tmp_path, "--output", tmp_path / "out")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert str(tmp_path) in done.stderr
     assert "Traceback" not in done.stderr

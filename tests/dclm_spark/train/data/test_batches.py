@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dclm_spark.shard_format import ShardError, read_manifest
-from dclm_spark.train.batches import (
+from dclm_spark.train.data.batches import (
     DataSettings,
     Loader,
     check_sources,
@@ -18,8 +18,8 @@ from dclm_spark.train.batches import (
     loss_weights,
     open_reader,
 )
+from dclm_spark.train.data.order import Mixture, SourceOrder, permutation
 from dclm_spark.train.heldout import heldout_rows
-from dclm_spark.train.order import Mixture, SourceOrder, permutation
 from tests.dclm_spark.train.shards import write_shards
 
 LENGTH = 16
@@ -260,8 +260,8 @@ def test_remote_shards_are_fetched_once_into_the_cache(
         fetched.append(path)
         return (tmp_path / path.removeprefix("s3://")).read_bytes()
 
-    for module in ("cache", "shards"):
-        monkeypatch.setattr(f"dclm_spark.train.{module}.read_bytes", fetch)
+    monkeypatch.setattr("dclm_spark.train.data.shard_reader.read_bytes", fetch)
+    monkeypatch.setattr("udfs.storage.read_bytes", fetch)
     for _ in range(2):
         reader = Loader(
             DataSettings(cache_directory=str(tmp_path / "cache")),

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dclm_spark.shard_format import ROWS_PER_GROUP, ShardError, ShardManifest
-from dclm_spark.train.order import MIXTURE_PERIOD, Mixture, SourceOrder
-from dclm_spark.train.shard_reader import ShardCache, ShardReader
+from dclm_spark.train.data.order import MIXTURE_PERIOD, Mixture, SourceOrder
+from dclm_spark.train.data.shard_reader import ShardCache, ShardReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,10 @@ class DataSettings:
     weights: tuple[float, ...] | None = None
     # How often a source may be read; a budget beyond that is refused before the first step.
     passes: float = 1.0
+    # The step whose batch is the first of these shards, for a branch that goes on with others.
+    start_step: int = 0
+    # Windows of batches that are left out, each [first, stop), counted from the shards' first.
+    skip_steps: tuple[tuple[int, ...], ...] = ()
     # Leave each row's trailing padding out of the loss; the reference does not.
     mask_padding: bool = False
     # Keep attention inside documents; the reference does not.
@@ -43,6 +47,16 @@ class DataSettings:
     heldout: str | None = None
     # tokenizer.json; gives bits per byte, and goes into exports.
     tokenizer: str | None = None
+
+    def __post_init__(self) -> None:
+        end = 0
+        for window in sorted(self.skip_steps):
+            if len(window) != 2 or window[0] < end or window[1] <= window[0]:
+                raise ValueError(
+                    f"data.skip_steps = {[list(one) for one in self.skip_steps]}: must be windows "
+                    "[first, stop) of batches that do not overlap, such as [[1000, 1010]]"
+                )
+            end = window[1]
 
 
 @dataclass(frozen=True)
@@ -109,6 +123,19 @@ def source_weights(settings: DataSettings, manifests: Sequence[ShardManifest]) -
     return settings.weights
 
 
+def data_step(settings: DataSettings, step: int) -> int:
+    """Return which batch of the shards' order serves `step`: later ones move up for skipped ones.
+
+    >>> [data_step(DataSettings(skip_steps=((1, 3),)), step) for step in range(3)]
+    [0, 3, 4]
+    """
+    batch = step - settings.start_step
+    for first, stop in sorted(settings.skip_steps):
+        if batch >= first:
+            batch += stop - first
+    return batch
+
+
 class Loader:
     """Serves the batches of one rank; `batch(step)` depends on nothing but its arguments."""
 
@@ -157,7 +184,8 @@ class Loader:
 
     def check_budget(self, num_steps: int) -> None:
         """Raise ShardError when the sources cannot serve that many steps."""
-        needed = self._mixture.needed(num_steps * self.batch_sequences)
+        last = data_step(self.settings, num_steps - 1) + 1
+        needed = self._mixture.needed(last * self.batch_sequences)
         for manifest, sequences in zip(self.manifests, needed, strict=True):
             if sequences > manifest.num_sequences * self.settings.passes:
                 length = manifest.sequence_length
@@ -177,7 +205,8 @@ class Loader:
 
     def _next_uses(self) -> dict[str, float]:
         """Return how many sequences ahead each shard is read next by the slowest rank."""
-        start = max(0, self._step - self._steps_apart) * self.batch_sequences
+        earlier = max(self.settings.start_step, self._step - self._steps_apart)
+        start = data_step(self.settings, earlier) * self.batch_sequences
         uses: dict[str, float] = {}
         for manifest, order, position, count in zip(
             self.manifests, self._orders, self._mixture.needed(start), self._mixture.counts,
@@ -191,7 +220,7 @@ class Loader:
     def batch(self, step: int) -> Batch:
         """Return this rank's share of `step`."""
         self._step = step
-        start = step * self.batch_sequences + self.first
+        start = data_step(self.settings, step) * self.batch_sequences + self.first
         sources, positions = self._mixture.assign(start, start + self.share)
         width = self.manifests[0].tokens_per_row
         tokens = np.empty((self.share, width), dtype=np.int32)
