@@ -134,7 +134,7 @@ def load(
     if path.is_file():
         model, settings = openlm.read_model(path)
     elif (path / "config.json").is_file():
-        model, settings = export.read_model(path)
+        model, settings = export.read_folder(path)
     else:
         found = folder.resolve(path)
         model, settings = checkpointer.read_model(found, averaged=weights == "averaged")
