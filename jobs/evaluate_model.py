@@ -48,9 +48,10 @@ def main() -> None:
         trust_remote_code=given.trust_remote_code, special_tokens=not given.no_special_tokens,
     )  # fmt: skip
     summary = evaluate(model, select_tasks(tasks) if tasks else (), given.output, settings)
-    texts = {f"bits_per_byte of {name}": one for name, one in summary["bits_per_byte"].items()}
-    for name, estimate in (summary["aggregates"] | texts).items():
-        print(f"{name:45s} {number(estimate['value'])}")
+    for name, one in summary["aggregates"].items():
+        print(f"{name:45s} {number(one['value'])}")
+    for name, one in summary["bits_per_byte"].items():
+        print(f"{'bits_per_byte of ' + name:45s} {number(one['value'])} ({one['n']} texts)")
     print(f"details: {given.output}/results.html and results.json")
 
 

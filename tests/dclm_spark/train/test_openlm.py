@@ -20,7 +20,8 @@ from dclm_spark.train.optimizer import (
     learning_rate,
     step_unless,
 )
-from tests.shared_data import SHARED, needs_shared
+from tests.shared_data import SHARED
+
 
 @pytest.fixture(scope="module")
 def golden() -> tuple[dict[str, Tensor], dict[str, Any]]:
