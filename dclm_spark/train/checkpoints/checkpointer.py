@@ -63,12 +63,13 @@ class CheckpointSettings:
 
 
 class CheckpointCopier(Protocol):
-    """Takes finished checkpoints elsewhere (`mirror.Mirror`); `busy` is the one on its way."""
-
-    busy: Path | None
+    """Takes finished checkpoints elsewhere (`mirror.Mirror`)."""
 
     def start(self, path: Path) -> None:
         """Begin to copy the checkpoint at `path`."""
+
+    def holds(self, path: Path) -> bool:
+        """Say whether the checkpoint at `path` is still needed."""
 
     def finish(self) -> None:
         """Wait for what was begun."""
@@ -154,9 +155,9 @@ class Checkpointer:
         self._rotate()
 
     def _rotate(self) -> None:
-        busy = None if self.copier is None else self.copier.busy
         for path in steps_below(self.directory)[: -max(1, self.settings.keep)]:
-            if path != busy and not is_permanent(path.name, self.settings.permanent_steps):
+            is_held = self.copier is not None and self.copier.holds(path)
+            if not is_held and not is_permanent(path.name, self.settings.permanent_steps):
                 shutil.rmtree(path)
 
     def _barrier(self) -> None:

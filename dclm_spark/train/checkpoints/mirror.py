@@ -4,6 +4,7 @@ import logging
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 from dclm_spark.train.checkpoints.folder import LATEST, PARTIAL, CheckpointError, is_permanent
 from udfs import storage
@@ -14,30 +15,46 @@ _BLOCK_BYTES = 1 << 24
 
 
 class Mirror:
-    """Uploads checkpoints one at a time; a failed upload is logged, and training goes on."""
+    """Uploads checkpoints one at a time; a failed upload is logged, and training goes on.
+
+    When saving outruns the store, checkpoints between the one on its way and the newest are left
+    out.
+    """
 
     def __init__(self, uri: str, *, keep: int, permanent_steps: int | None) -> None:
         self.uri, self.keep, self.permanent_steps = uri, keep, permanent_steps
-        # What is being uploaded must not be deleted meanwhile.
-        self.busy: Path | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="mirror")
+        self._lock = Lock()
+        self._busy: Path | None = None
+        self._waiting: Path | None = None
         self._pending: Future[None] | None = None
 
     def start(self, path: Path) -> None:
-        """Begin to upload the checkpoint at `path`, unless an earlier one is still on its way."""
-        if self._pending is not None and not self._pending.done():
-            LOGGER.warning(
-                "%s is not mirrored: %s is still on its way to %s; save less often or mirror "
-                "to a faster store", path.name, self.busy, shown(self.uri),
-            )  # fmt: skip
-            return
-        self.busy = path
-        self._pending = self._pool.submit(self._upload, path)
+        """Upload the checkpoint at `path` as soon as an earlier one is done."""
+        with self._lock:
+            if self._waiting is not None:
+                LOGGER.warning("%s is not mirrored: a newer one waits", self._waiting.name)
+            self._waiting = path
+            if self._busy is None:
+                self._busy = path
+                self._pending = self._pool.submit(self._upload_waiting)
+
+    def holds(self, path: Path) -> bool:
+        """Say whether the checkpoint at `path` must stay, for it is not uploaded yet."""
+        return path in (self._busy, self._waiting)
 
     def finish(self) -> None:
-        """Wait for the upload that was begun."""
+        """Wait until the newest checkpoint is uploaded."""
         if self._pending is not None:
             self._pending.result()
+
+    def _upload_waiting(self) -> None:
+        while True:
+            with self._lock:
+                self._busy, self._waiting = self._waiting, None
+                if self._busy is None:
+                    return
+            self._upload(self._busy)
 
     def _upload(self, path: Path) -> None:
         try:
@@ -51,8 +68,6 @@ class Mirror:
             LOGGER.info("%s is mirrored to %s", path.name, shown(self.uri))
         except (OSError, storage.StorageError) as error:
             LOGGER.error("%s is not mirrored to %s: %s", path.name, shown(self.uri), error)
-        finally:
-            self.busy = None
 
     def _rotate(self, newest: str) -> None:
         files = storage.list_files(self.uri)
@@ -63,6 +78,8 @@ class Mirror:
                 for file in files:
                     if file.startswith(f"{self.uri}/{name}/"):
                         storage.delete(file)
+                if storage.is_local(self.uri):
+                    shutil.rmtree(storage.local_path(storage.join(self.uri, name)))
 
 
 def fetch_newest(uri: str, directory: Path) -> Path | None:
