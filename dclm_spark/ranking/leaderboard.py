@@ -118,10 +118,9 @@ def build_leaderboard(
 
 def write_leaderboard(leaderboard: Mapping[str, Any], folder: str | Path) -> None:
     """Write `leaderboard.json` and `leaderboard.html`."""
-    folder = Path(folder)
-    text = json.dumps(leaderboard, indent=1)
-    storage.write_bytes(str(folder / "leaderboard.json"), text.encode())
-    storage.write_bytes(str(folder / "leaderboard.html"), leaderboard_page(leaderboard).encode())
+    texts = {"json": json.dumps(leaderboard, indent=1), "html": leaderboard_page(leaderboard)}
+    for kind, text in texts.items():
+        storage.write_bytes(str(Path(folder) / f"leaderboard.{kind}"), text.encode())
 
 
 def leaderboard_page(leaderboard: Mapping[str, Any]) -> str:

@@ -17,6 +17,8 @@ from dclm_spark.train.network import Block, OpenLM
 from dclm_spark.train.scales import TrainSettings
 
 Answer = TypeVar("Answer")
+# Activations [B, S, D] of one micro-batch, from which on more than one thread is worth it.
+_NUMBERS_WORTH_THREADS = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +86,8 @@ def join(settings: TrainSettings) -> Ranks:
     local = int(os.environ.get("LOCAL_RANK", "0"))
     has_gpu = torch.cuda.is_available()
     device = torch.device("cuda", local) if has_gpu else torch.device("cpu")
+    if not has_gpu and (threads := num_threads(settings)) is not None:
+        torch.set_num_threads(threads)
     if has_gpu:
         torch.cuda.set_device(device)
         torch.set_float32_matmul_precision("high")
@@ -109,6 +113,19 @@ def join(settings: TrainSettings) -> Ranks:
         group=dist.new_group(backend="gloo"),
         checkpoint_group=dist.new_group(backend="gloo"),
     )
+
+
+def num_threads(settings: TrainSettings) -> int | None:
+    """Return the CPU threads that suit the model, or None to leave torch's own choice.
+
+    Threads wait for one another after every operation: with small ones they wait longer than they
+    compute, and on a busy machine many times longer. OMP_NUM_THREADS, when set, decides.
+    """
+    if "OMP_NUM_THREADS" in os.environ:
+        return None
+    model = settings.model
+    numbers = settings.micro_batch_sequences * model.sequence_length * model.width
+    return 1 if numbers < _NUMBERS_WORTH_THREADS else None
 
 
 def _mesh(device: torch.device, num_ranks: int, replicas: int) -> DeviceMesh:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dclm_spark.shard_format import ROWS_PER_GROUP, Rows, ShardError, ShardManifest
-from dclm_spark.train.data.batches import Batch, DataSettings, loss_weights
+from dclm_spark.train.data.batches import Batch, loss_weights
 from dclm_spark.train.data.shard_reader import ShardReader
+from dclm_spark.train.data.sources import DataSettings
 from dclm_spark.train.distributed import Ranks
 from dclm_spark.train.network import OpenLM
 from udfs import storage

@@ -12,7 +12,8 @@ from dclm_spark.train.checkpoints.checkpointer import Checkpointer, restore
 from dclm_spark.train.checkpoints.folder import read_facts
 from dclm_spark.train.checkpoints.mirror import Mirror
 from dclm_spark.train.checkpoints.resume import Request, beginning
-from dclm_spark.train.data.batches import Loader, check_fit, check_unseen, open_reader
+from dclm_spark.train.data.batches import BatchShape, Loader, cut_rows, open_reader
+from dclm_spark.train.data.sources import check_fit, check_unseen
 from dclm_spark.train.distributed import Ranks, spread
 from dclm_spark.train.heldout import Heldout, Provenance, heldout_rows
 from dclm_spark.train.logs import RunLog
@@ -80,12 +81,15 @@ def _loader(settings: TrainSettings, manifests: Sequence[ShardManifest], ranks: 
     loader = Loader(
         settings.data,
         manifests,
-        seed=settings.seed,
-        batch_sequences=settings.batch_sequences,
+        BatchShape(
+            sequences=settings.batch_sequences,
+            sequence_length=settings.model.sequence_length,
+            seed=settings.seed,
+        ),
         rank=ranks.rank,
         num_ranks=ranks.num_ranks,
     )
-    _check_micro_batches(settings, loader.share)
+    _check_micro_batches(settings, loader.share * loader.sequences_per_row)
     loader.check_budget(settings.last_step)
     loader.check_cache()
     return loader
@@ -117,17 +121,29 @@ def _heldout(
         check_unseen(own, manifests)
         manifests = [own]
     readers = [open_reader(settings.data, manifest) for manifest in manifests]
+    _check_domains(settings, manifests[0])
     rows = heldout_rows(settings.data, manifests, readers)
     if rows is None:
         LOGGER.warning("no remainder shard and no data.heldout: no held-out loss will be measured")
         return None
     return Heldout(
-        rows,
+        cut_rows(rows, settings.model.sequence_length),
         manifests[0],
         ranks,
         tokenizer=settings.data.tokenizer,
         micro_batch_sequences=settings.micro_batch_sequences,
     )
+
+
+def _check_domains(settings: TrainSettings, manifest: ShardManifest) -> None:
+    if settings.observe.domain_interval_steps and (
+        manifest.sequence_length != settings.model.sequence_length
+    ):
+        raise ValueError(
+            f"observe.domain_interval_steps = {settings.observe.domain_interval_steps}: domains "
+            f"are known for whole rows of {manifest.sequence_length} tokens only; pass 0, or "
+            f"model.sequence_length={manifest.sequence_length}"
+        )
 
 
 def _build_model(settings: TrainSettings, ranks: Ranks, *, fresh: bool) -> OpenLM:

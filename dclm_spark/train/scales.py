@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dclm_spark.train.checkpoints.checkpointer import CheckpointSettings
-from dclm_spark.train.data.batches import DataSettings
+from dclm_spark.train.data.sources import DataSettings
 from dclm_spark.train.logs import ObserveSettings
 from dclm_spark.train.network import RECOMPUTE, ModelSettings
 from dclm_spark.train.optimizer import OptimizerSettings, ScheduleSettings

@@ -15,7 +15,8 @@ from dclm_spark.train import metrics
 from dclm_spark.train.checkpoints.checkpointer import run_state
 from dclm_spark.train.checkpoints.folder import resolve
 from dclm_spark.train.checkpoints.resume import Request
-from dclm_spark.train.data.batches import Batch, check_sources, document_mask, loss_weights
+from dclm_spark.train.data.batches import Batch, document_mask, loss_weights
+from dclm_spark.train.data.sources import check_sources
 from dclm_spark.train.distributed import join, leave, on_device, reduce_gradients
 from dclm_spark.train.heldout import HeldoutLoss
 from dclm_spark.train.logs import read_log, write_curve

@@ -13,7 +13,7 @@ from dclm_spark.source_commit import source_commit
 from dclm_spark.train import settings as settings_tree
 from dclm_spark.train.checkpoints import folder, mirror
 from dclm_spark.train.checkpoints.folder import CheckpointError
-from dclm_spark.train.data.batches import data_step
+from dclm_spark.train.data.sources import data_step
 from dclm_spark.train.distributed import Ranks
 from dclm_spark.train.heldout import Heldout
 from dclm_spark.train.scales import TrainSettings

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dclm_spark.train.checkpoints.folder import read_facts, resolve
+from dclm_spark.train.distributed import num_threads
 from dclm_spark.train.logs import read_log
 from dclm_spark.train.model import load
 from dclm_spark.train.scales import scale
@@ -94,6 +95,16 @@ def test_ranks_that_cannot_be_replicated_are_refused_on_each(shards: Path, tmp_p
     for code, errors in end(start_ranks(shards, tmp_path, 2, "replicas=3")):
         assert code == 1
         assert "replicas = 3: must divide the number of ranks (2)" in errors
+
+
+def test_a_small_model_takes_one_thread_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert num_threads(scale("tiny")) == 1
+    assert num_threads(scale("80m")) is None
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert num_threads(scale("tiny")) is None
 
 
 def test_torchrun_that_is_told_to_stop_leaves_a_state_to_go_on_from(

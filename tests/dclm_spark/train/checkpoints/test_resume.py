@@ -264,6 +264,15 @@ def test_a_context_is_extended_with_a_larger_rotary_base(
         train(back, shards=shards, output=tmp_path / "back")
 
 
+def test_rows_of_shards_serve_shorter_sequences(shards: Path, tmp_path: Path) -> None:
+    half = settings("model.sequence_length=16", "batch_sequences=8", stop(3))
+    result = train(half, shards=shards, output=tmp_path)
+    assert (result.num_steps, result.num_tokens) == (3, 3 * STEP)
+    assert result.heldout_loss is not None
+    with pytest.raises(ValueError, match=r"model\.sequence_length = 24, which does not divide"):
+        train(settings("model.sequence_length=24"), shards=shards, output=tmp_path / "no")
+
+
 def test_progress_is_said_without_a_terminal(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dclm_spark.shard_format import ShardError, read_manifest
-from dclm_spark.train.data.batches import DataSettings, Loader
+from dclm_spark.train.data.batches import BatchShape, Loader
 from dclm_spark.train.data.order import SourceOrder
 from dclm_spark.train.data.shard_reader import ShardCache
+from dclm_spark.train.data.sources import DataSettings
 from dclm_spark.train.scales import scale
 from dclm_spark.train.settings import override
 from dclm_spark.train.trainer import train
@@ -68,7 +69,9 @@ def loader(
         passes=9.0,
     )
     manifests = [read_manifest(str(shards))]
-    return Loader(chosen, manifests, seed=1, batch_sequences=BATCH, **ranks)
+    length = manifests[0].sequence_length
+    shape = BatchShape(sequences=BATCH, sequence_length=length, seed=1)
+    return Loader(chosen, manifests, shape, **ranks)
 
 
 def size(folder: Path) -> int:
