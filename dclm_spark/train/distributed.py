@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
+from dclm_spark.train.losses import head_losses
 from dclm_spark.train.network import Block, OpenLM
 from dclm_spark.train.scales import TrainSettings
 
@@ -156,6 +157,9 @@ def spread(model: OpenLM, settings: TrainSettings, ranks: Ranks) -> None:
         else MixedPrecisionPolicy()
     )
     model.loss_chunk_tokens = settings.loss_chunk_tokens
+    if settings.compile and settings.loss_chunk_tokens is None:
+        # Fuses the cast to fp32 with what is computed from it: the logits are read in bf16.
+        model.losses = torch.compile(head_losses)
     for layer in model.layers:
         assert isinstance(layer, Block)
         layer.recompute = settings.recompute
