@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from dclm_spark.crawl.listing import list_inputs
@@ -17,7 +18,7 @@ from dclm_spark.report.page import write_report
 from dclm_spark.report.summarize import summarize
 from dclm_spark.stages.decontaminate import without_evaluation_data
 from dclm_spark.stages.deduplicate import deduplicate, deduplicated_schema
-from dclm_spark.stages.documents import curate
+from dclm_spark.stages.documents import curate, warn_of_missed_domains
 from dclm_spark.stages.encode import encode
 from dclm_spark.stages.run_output import RunOutput
 from dclm_spark.stages.score import QualitySettings, check_model, score, top_threshold
@@ -25,7 +26,6 @@ from dclm_spark.stages.scored_table import decide
 from dclm_spark.stages.shards import write_manifest, write_shards
 from udfs import storage
 from udfs.tokens.tokenizer import load_encoder, tokenizer_fingerprint
-from udfs.units.curate import DOCUMENTS
 
 LOGGER = logging.getLogger("dclm_spark")
 # From a stage ("documents", "deduplicated", "decontaminated", "scores", "encoded",
@@ -63,7 +63,8 @@ def build_baseline(
         documents = curate(spark, files, settings, place("documents"))
     else:
         documents = decide(spark, files, settings, place("documents"), storage.absolute(scored))
-    run = _run_stages(spark, documents, recipe, place)
+    warn_of_missed_domains(documents)
+    run = _run_stages(spark, documents, settings.schema, recipe, place)
     summary = summarize(run, recipe, identity, started)
     write_report(summary, storage.join(output, "report.html"))
     LOGGER.info("report: %s", storage.join(output, "report.html"))
@@ -80,15 +81,15 @@ def stages_below(output: str) -> Place:
 
 
 def _run_stages(
-    spark: SparkSession, documents: StageOutput, recipe: Recipe, place: Place
+    spark: SparkSession, documents: StageOutput, schema: pa.Schema, recipe: Recipe, place: Place
 ) -> RunOutput:
     deduplicated = deduplicate(
-        spark, documents, DOCUMENTS, recipe.deduplication, place("deduplicated")
+        spark, documents, schema, recipe.deduplication, place("deduplicated")
     )
     decontaminated = without_evaluation_data(
         spark,
         deduplicated,
-        deduplicated_schema(DOCUMENTS),
+        deduplicated_schema(schema),
         recipe.decontamination,
         place("decontaminated"),
     )

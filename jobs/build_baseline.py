@@ -11,8 +11,8 @@ from dclm_spark.recipes import load_recipe
 from dclm_spark.session import spark_session
 
 
-def main() -> None:
-    """Parse the command line and run the pipeline."""
+def argument_parser() -> argparse.ArgumentParser:
+    """Return the parser, by which infra/submission looks at arguments, too."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", help="*.paths.gz listing, glob, directory or files (comma)")
     parser.add_argument(
@@ -22,7 +22,12 @@ def main() -> None:
     parser.add_argument("--scored", help="decide from this scored table of jobs/annotate.py")
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
     add_recipe_arguments(parser)
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Parse the command line and run the pipeline."""
+    arguments = argument_parser().parse_args()
     recipe = load_recipe(arguments.recipe, arguments.set)
     spark = spark_session("build_baseline", arguments.master)
     if arguments.input is None:

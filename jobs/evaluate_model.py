@@ -7,10 +7,10 @@ import argparse
 
 from dclm_spark.command import run_command
 from dclm_spark.evaluate.models import load_model
-from dclm_spark.evaluate.page import number
 from dclm_spark.evaluate.results import EvaluateSettings
 from dclm_spark.evaluate.runner import evaluate
 from dclm_spark.evaluate.tasks import select_tasks
+from dclm_spark.html_pages.quantities import fixed_text
 
 
 def arguments() -> argparse.Namespace:
@@ -49,9 +49,9 @@ def main() -> None:
     )  # fmt: skip
     summary = evaluate(model, select_tasks(tasks) if tasks else (), given.output, settings)
     for name, one in summary["aggregates"].items():
-        print(f"{name:45s} {number(one['value'])}")
+        print(f"{name:45s} {fixed_text(one['value'])}")
     for name, one in summary["bits_per_byte"].items():
-        print(f"{'bits_per_byte of ' + name:45s} {number(one['value'])} ({one['n']} texts)")
+        print(f"{'bits_per_byte of ' + name:45s} {fixed_text(one['value'])} ({one['n']} texts)")
     print(f"details: {given.output}/results.html and results.json")
 
 

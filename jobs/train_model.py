@@ -11,8 +11,8 @@ import logging
 import sys
 
 from dclm_spark.command import EXIT_FAILED, run_command
+from dclm_spark.settings import override
 from dclm_spark.train.scales import SCALES, scale
-from dclm_spark.train.settings import override
 from dclm_spark.train.signals import REQUEUE_EXIT_CODE, Preempted
 from dclm_spark.train.trainer import LossNotFinite, train
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from dclm_spark.dedup.exact import EXACT_KEYS
 from dclm_spark.dedup.minhash import NearDuplicateSettings
-from dclm_spark.errors import SettingError
+from udfs.checks import between, check, one_of
 from udfs.dedup.global_ngrams import GlobalNgramSettings
 from udfs.dedup.lines import LineDedupSettings
 from udfs.dedup.ngrams import NgramDedupSettings
@@ -41,26 +41,14 @@ class DeduplicationSettings:
     lines: LineDedupSettings = field(default_factory=LineDedupSettings)
 
     def __post_init__(self) -> None:
-        checks = (
-            ("method", self.method, self.method in METHODS, f"one of {', '.join(METHODS)}"),
-            ("mode", self.mode, self.mode in MODES, f"one of {', '.join(MODES)}"),
-            (
-                "exact",
-                list(self.exact),
-                set(self.exact) <= set(EXACT_KEYS),
-                f"any of {', '.join(EXACT_KEYS)}",
-            ),
-            (
-                "earlier",
-                list(self.earlier),
-                not self.earlier or self.method in TABLE_METHODS,
-                f"an empty list unless deduplication.method is one of {', '.join(TABLE_METHODS)}",
-            ),
-            ("shards", self.shards, 1 <= self.shards <= 99_999, "1 to 99999"),
-        )
-        for name, value, valid, allowed in checks:
-            if not valid:
-                raise SettingError(f"deduplication.{name} = {value!r}: expected {allowed}")
+        check(self, method=one_of(METHODS), mode=one_of(MODES), shards=between(1, 99_999))
+        if not set(self.exact) <= set(EXACT_KEYS):
+            raise ValueError(f"exact = {list(self.exact)}: expected any of {', '.join(EXACT_KEYS)}")
+        if self.earlier and self.method not in TABLE_METHODS:
+            raise ValueError(
+                f"earlier = {list(self.earlier)}: expected an empty list unless method is one of "
+                f"{', '.join(TABLE_METHODS)}"
+            )
 
     @property
     def ngram_threshold(self) -> float:

@@ -21,11 +21,10 @@ from dclm_spark.evaluate.tasks import Task
 from dclm_spark.ranking.planted import ANSWERS, score_facts
 from dclm_spark.ranking.prepared import Corpus, part_of
 from dclm_spark.sample.facts import Fact
-from dclm_spark.settings import settings_hash
+from dclm_spark.settings import settings_hash, to_dict
 from dclm_spark.shard_format import ShardManifest, read_manifest
 from dclm_spark.source_commit import source_commit
 from dclm_spark.train.scales import TrainSettings
-from dclm_spark.train.settings import to_mapping
 from dclm_spark.train.trainer import train
 from udfs import storage
 from udfs.storage.cache import fetch
@@ -91,7 +90,7 @@ def ranked_run(
     # Texts count by name and content, so that a ranking which was moved goes on.
     texts = [(heldout_name(uri), _digest(uri)) for uri in measurement.heldout]
     measured = asdict(measurement) | {"heldout": texts}
-    key = settings_hash([facts.fingerprint, facts.tokenizer_sha256, to_mapping(settings), measured])
+    key = settings_hash([facts.fingerprint, facts.tokenizer_sha256, to_dict(settings), measured])
     return RankedRun(
         corpus=replace(corpus, manifest=str(manifest)),
         seed=seed,
@@ -174,7 +173,7 @@ def model_configuration(run: RankedRun) -> dict[str, Any]:
         "sequence_length": model.sequence_length,
         "tokens": settings.num_steps * settings.tokens_per_step,
         "passes over the corpus": settings.data.passes,
-        "settings": settings_hash(to_mapping(common))[:12],
+        "settings": settings_hash(to_dict(common))[:12],
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.aggregate import dclm_aggregates
 from dclm_spark.ranking.model_runs import RankedRun, model_configuration, run_facts
-from dclm_spark.train.settings import to_mapping
+from dclm_spark.settings import to_dict
 from udfs import storage
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -251,7 +251,7 @@ def _write(run: RankedRun, folder: Path, command: str) -> str:
         name=run.name.replace("/", "-seed-"),
         dataset_uuid=dataset.uuid,
         dataset_name=dataset.name,
-        hyperparameters=to_mapping(run.settings),
+        hyperparameters=to_dict(run.settings),
         checkpoint_url=str(run.folder / "model"),
         extra={
             "seed": run.seed,

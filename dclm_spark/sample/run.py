@@ -112,8 +112,8 @@ def _texts(*paths: Path) -> Iterator[str]:
 
 def train_sample(output: str) -> None:
     """Train the smallest scale for some steps on the shards of the run in `output`."""
+    from dclm_spark.settings import override
     from dclm_spark.train.scales import scale
-    from dclm_spark.train.settings import override
     from dclm_spark.train.trainer import train
 
     model = storage.join(output, "model")

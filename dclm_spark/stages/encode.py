@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import check_balance, commit_each, run_units
 from dclm_spark.errors import SettingError
+from udfs.checks import at_least, check
 from udfs.documents.schema import FATE_FIELDS
 from udfs.rules.urls import hosts
 from udfs.storage.files import read_table
@@ -62,10 +63,8 @@ class TokenSettings:
     cell_size_bytes: int = 256 * 1024 * 1024
 
     def __post_init__(self) -> None:
-        for name in ("sequence_length", "sequences_per_shard"):
-            value = getattr(self, name)
-            if value < 1:
-                raise SettingError(f"tokens.{name} = {value!r}: expected at least 1")
+        check(self, sequence_length=at_least(1), sequences_per_shard=at_least(1))
+        check(self, cell_size_bytes=at_least(1))
 
 
 def num_cells(documents: StageOutput, settings: TokenSettings) -> int:

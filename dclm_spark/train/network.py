@@ -44,9 +44,12 @@ class ModelSettings:
     quirks: str = "dclm-2024"
 
     def __post_init__(self) -> None:
+        for name in ("width", "num_layers", "num_heads", "sequence_length"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected at least 1")
         if self.width % (2 * self.num_heads):
             raise ValueError(
-                f"model.width = {self.width}: must be a multiple of twice model.num_heads "
+                f"width = {self.width}: must be a multiple of twice num_heads "
                 f"({self.num_heads}); change either"
             )
 
@@ -90,7 +93,7 @@ class Linear(nn.Linear):
         super().__init__(num_inputs, num_outputs, bias=False)
 
     def reset_parameters(self) -> None:
-        """Leave the weights alone: `initial_deviations` says how they start."""
+        """Leave the weights alone: `model.initialize` draws them."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the last axis of `x`."""
@@ -287,8 +290,7 @@ class OpenLM(nn.Module):
         h_BSD = self.tok_embeddings(tokens_BS)
         h_BSD = h_BSD.to(self.activation_dtype or h_BSD.dtype)
         cosine, sine = self.rotary(positions_BS, h_BSD.dtype)
-        is_causal = cache is None or tokens_BS.shape[1] > 1
-        places = Places(cosine, sine, mask, is_causal, cache)
+        places = Places(cosine, sine, mask, cache is None or tokens_BS.shape[1] > 1, cache)
         for layer in self.layers:
             h_BSD = layer(h_BSD, places)
         return h_BSD  # type: ignore[no-any-return]

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from dclm_spark import settings as settings_tree
 from dclm_spark.shard_format import ShardManifest, fingerprints, read_manifest
-from dclm_spark.train import settings as settings_tree
 from dclm_spark.train.checkpoints.checkpointer import Checkpointer, restore
 from dclm_spark.train.checkpoints.folder import read_facts
 from dclm_spark.train.checkpoints.mirror import Mirror

@@ -10,7 +10,8 @@ from dclm_spark.train.data.sources import DataSettings
 from dclm_spark.train.logs import ObserveSettings
 from dclm_spark.train.network import RECOMPUTE, ModelSettings
 from dclm_spark.train.optimizer import OptimizerSettings, ScheduleSettings
-from udfs.quirks import follows_reference
+from udfs.checks import above, at_least, check, one_of
+from udfs.quirks import QUIRKS
 
 PRECISIONS = ("fp32", "bf16-mixed", "bf16")
 
@@ -53,20 +54,18 @@ class TrainSettings:
     timeout_minutes: float = 30.0
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (
-            ("precision", self.precision, PRECISIONS),
-            ("recompute", self.recompute, RECOMPUTE),
-        ):
-            if value not in allowed:
-                raise ValueError(f"{name} = {value!r}: must be one of {allowed}")
-        follows_reference(self.model.quirks)
+        check(self, precision=one_of(PRECISIONS), recompute=one_of(RECOMPUTE))
+        check(self, batch_sequences=at_least(1), micro_batch_sequences=at_least(1))
+        check(self, replicas=at_least(1), timeout_minutes=above(0.0))
+        if self.model.quirks not in QUIRKS:
+            raise ValueError(
+                f"model.quirks = {self.model.quirks!r}: expected one of {', '.join(QUIRKS)}"
+            )
         if self.initial_weights is not None and self.initial_state is not None:
             raise ValueError(
                 "initial_weights and initial_state are both given: take the weights alone, or "
                 "weights, moments and step"
             )
-        if self.replicas < 1:
-            raise ValueError(f"replicas = {self.replicas}: must be 1 or more")
         if self.num_steps < 1:
             raise ValueError(
                 f"tokens = {self.tokens}: less than one step of {self.tokens_per_step} tokens; "

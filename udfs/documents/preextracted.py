@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from udfs import storage
 from udfs.documents.extract import ExtractionSettings
-from udfs.documents.schema import EXTRACTED, QUARANTINED, document_id
+from udfs.documents.schema import QUARANTINED, document_id
 from udfs.warc.compression import pieces
 from udfs.warc.reader import RecordCounts
 
@@ -29,7 +29,7 @@ def read_documents(
     settings: ExtractionSettings,
     counts: RecordCounts | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the documents of a file (schema EXTRACTED), in its order, cut by bytes and rows.
+    """Yield the documents of a file (`settings.schema`), in its order, cut by bytes and rows.
 
     A document's position is its line (JSON Lines) or row (Parquet), from 0. A line that is not
     such a document is quarantined.
@@ -49,10 +49,10 @@ def read_documents(
         counts.count("broken" if row.get("fate") else "response")
         size += len(row.get("text") or "")
         if size >= settings.batch_size_bytes or len(group) >= settings.batch_rows:
-            yield pa.RecordBatch.from_pylist(group, EXTRACTED)
+            yield pa.RecordBatch.from_pylist(group, settings.schema)
             group, size = [], 0
     if group:
-        yield pa.RecordBatch.from_pylist(group, EXTRACTED)
+        yield pa.RecordBatch.from_pylist(group, settings.schema)
 
 
 def _json_rows(uri: str, settings: ExtractionSettings) -> Iterator[Row]:

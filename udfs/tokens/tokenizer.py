@@ -18,7 +18,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from udfs.checks import check, one_of
 from udfs.storage.cache import fetch
+from udfs.storage.reference import FileReference
 
 LOGGER = logging.getLogger(__name__)
 
@@ -29,23 +31,25 @@ Ids = npt.NDArray[np.uint32]
 Offsets = npt.NDArray[np.int64]
 
 
+# The file at this commit; its ids are those of the reference's tokenizer (spec 5.1).
+GPT_NEOX = "hf://EleutherAI/gpt-neox-20b@c292233c833e336628618a88a648727eb3dff0a7/tokenizer.json"
+GPT_NEOX_SHA256 = "c24618a1b3e6a38167beff1c72cffd126c3a66254347304b50547d12c5f25624"
+
+
 @dataclass(frozen=True, kw_only=True)
-class TokenizerSettings:
+class TokenizerSettings(FileReference):
     """Which tokenizer.json to use, and what runs it.
 
     `engine` "auto" takes gigatoken when it is installed and gives the ids of `tokenizers` on the
     start-up probe, and `tokenizers` otherwise; the ids are the same with either.
     """
 
-    uri: str = "hf://EleutherAI/gpt-neox-20b/tokenizer.json"
-    sha256: str | None = None
+    uri: str = GPT_NEOX
+    sha256: str | None = GPT_NEOX_SHA256
     engine: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            raise ValueError(
-                f"tokens.tokenizer.engine = {self.engine!r}: expected one of {', '.join(ENGINES)}"
-            )
+        check(self, engine=one_of(ENGINES))
 
 
 class Engine(Protocol):

@@ -27,7 +27,7 @@ from torch.distributed.checkpoint.state_dict_loader import load as load_sharded
 from torch.distributed.checkpoint.state_dict_saver import async_save
 from torch.distributed.checkpoint.state_dict_saver import save as save_sharded
 
-from dclm_spark.train import settings as settings_tree
+from dclm_spark import settings as settings_tree
 from dclm_spark.train.checkpoints.folder import (
     FACTS,
     LATEST,

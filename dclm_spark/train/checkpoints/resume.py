@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dclm_spark import settings as settings_tree
 from dclm_spark.shard_format import ShardManifest, fingerprints
 from dclm_spark.source_commit import source_commit
-from dclm_spark.train import settings as settings_tree
 from dclm_spark.train.checkpoints import folder, mirror
 from dclm_spark.train.checkpoints.folder import CheckpointError
 from dclm_spark.train.data.sources import data_step
@@ -153,9 +153,11 @@ def _record(request: Request, found: Path, changed: dict[str, tuple[Any, Any]]) 
 def _changes(
     before: TrainSettings, settings: TrainSettings, free: Sequence[str]
 ) -> dict[str, tuple[Any, Any]]:
+    # As they are on record, which no signature of an address is.
+    now = settings_tree.from_dict(TrainSettings, settings_tree.to_dict(settings))
     pairs = {
-        key: (_value(before, key), _value(settings, key))
-        for key in settings_tree.keys(settings)
+        key: (_value(before, key), _value(now, key))
+        for key in settings_tree.keys(now)
         if not _below(key, free)
     }
     return {key: (old, new) for key, (old, new) in pairs.items() if old != new}

@@ -42,7 +42,7 @@ class DataSettings:
         for window in sorted(self.skip_steps):
             if len(window) != 2 or window[0] < end or window[1] <= window[0]:
                 raise ValueError(
-                    f"data.skip_steps = {[list(one) for one in self.skip_steps]}: must be windows "
+                    f"skip_steps = {[list(one) for one in self.skip_steps]}: must be windows "
                     "[first, stop) of batches that do not overlap, such as [[1000, 1010]]"
                 )
             end = window[1]

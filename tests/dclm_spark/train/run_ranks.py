@@ -6,10 +6,10 @@ import sys
 
 from torch import Tensor
 
+from dclm_spark.settings import override
 from dclm_spark.train import trainer
 from dclm_spark.train.data.batches import Batch
 from dclm_spark.train.scales import scale
-from dclm_spark.train.settings import override
 
 KILLED_AT_STEP = int(os.environ.get("KILLED_AT_STEP", "-1"))
 

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.models import load_model
+from dclm_spark.settings import override
 from dclm_spark.train.checkpoints.folder import CheckpointError
 from dclm_spark.train.logs import read_log
 from dclm_spark.train.model import load
 from dclm_spark.train.scales import TrainSettings, scale
-from dclm_spark.train.settings import override
 from dclm_spark.train.trainer import train
 from tests.dclm_spark.train.models import fresh_model
 from tests.dclm_spark.train.ranks import end, start_ranks

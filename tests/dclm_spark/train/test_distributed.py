@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
+from dclm_spark.settings import override
 from dclm_spark.train.checkpoints.folder import read_facts, resolve
 from dclm_spark.train.distributed import num_threads
 from dclm_spark.train.logs import read_log
 from dclm_spark.train.model import load
 from dclm_spark.train.scales import scale
-from dclm_spark.train.settings import override
 from dclm_spark.train.trainer import train
 from tests.dclm_spark.train.ranks import end, start_ranks
 from tests.dclm_spark.train.shards import counting_rows, write_shards

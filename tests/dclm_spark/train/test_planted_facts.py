@@ -15,10 +15,10 @@ from dclm_spark.evaluate.models import load_model
 from dclm_spark.ranking.planted import score_facts
 from dclm_spark.sample.facts import Fact, make_facts
 from dclm_spark.sample.prose import article
+from dclm_spark.settings import override
 from dclm_spark.train.export import write_folder
 from dclm_spark.train.model import load
 from dclm_spark.train.scales import scale
-from dclm_spark.train.settings import override
 from dclm_spark.train.trainer import train
 from tests.dclm_spark.train.models import fresh_model
 from tests.dclm_spark.train.shards import write_shards

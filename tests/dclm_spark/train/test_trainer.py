@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 
+from dclm_spark.settings import override
 from dclm_spark.shard_format import ShardError
 from dclm_spark.train.checkpoints.folder import CheckpointError, resolve
 from dclm_spark.train.logs import read_log
 from dclm_spark.train.model import load
 from dclm_spark.train.optimizer import OptimizerSettings, ScheduleSettings, StepJudge, learning_rate
 from dclm_spark.train.scales import TrainSettings, scale
-from dclm_spark.train.settings import override
 from dclm_spark.train.trainer import LossNotFinite, Trainer, train
 from tests.dclm_spark.train.shards import counting_rows, write_shards
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from dclm_spark.settings import override
 from dclm_spark.train import logs
 from dclm_spark.train.checkpoints.folder import CheckpointError, damage, resolve, steps_below
 from dclm_spark.train.checkpoints.mirror import Mirror, fetch_newest
@@ -13,7 +14,6 @@ from dclm_spark.train.checkpoints.resume import CHANGES
 from dclm_spark.train.logs import read_log
 from dclm_spark.train.model import load
 from dclm_spark.train.scales import TrainSettings, scale
-from dclm_spark.train.settings import override
 from dclm_spark.train.trainer import train
 from tests.dclm_spark.train.shards import counting_rows, write_shards
 from tests.s3_store import CREDENTIALS, s3_store

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from dclm_spark.settings import override
 from dclm_spark.train.logs import read_log
 from dclm_spark.train.scales import scale
-from dclm_spark.train.settings import override
 from dclm_spark.train.trainer import train
 from tests.dclm_spark.train.shards import counting_rows, write_shards
 from udfs import storage

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dclm_spark.settings import override
 from dclm_spark.shard_format import ShardError, read_manifest
 from dclm_spark.train.data.batches import BatchShape, Loader
 from dclm_spark.train.data.order import SourceOrder
 from dclm_spark.train.data.shard_reader import ShardCache
 from dclm_spark.train.data.sources import DataSettings
 from dclm_spark.train.scales import scale
-from dclm_spark.train.settings import override
 from dclm_spark.train.trainer import train
 from tests.dclm_spark.train.shards import counting_rows, write_shards
 
