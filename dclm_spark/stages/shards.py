@@ -1,7 +1,5 @@
 """The shard stage: a keyed global shuffle of documents, then of sequences, into exact shards."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +8,19 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from dclm_spark import shard_format
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import run_units
 from dclm_spark.engine.tables import read_files, spark_schema
 from dclm_spark.errors import InputError
+from dclm_spark.shard_format import (
+    MANIFEST,
+    REMAINDER,
+    ROWS_PER_GROUP,
+    TRAIN,
+    Shard,
+    ShardManifest,
+)
 from dclm_spark.stages.encode import TokenSettings
 from udfs import storage
 from udfs.documents.schema import OWN_COLUMNS
@@ -22,9 +29,7 @@ from udfs.tokens.packing import Packer, Sequence, num_sequences, provenance_fiel
 from udfs.units.commit import COMMITTED, FileEntry, ParquetOutput, UnitClock, commit, group_by_unit
 
 STAGE = "shards"
-FORMAT = "dclm-spark-shards"
 BatchFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
-ROW_GROUP_SEQUENCES = 256
 BATCH_SEQUENCES = 256
 
 _TOKENS = pa.schema([pa.field("tokens", pa.binary())])
@@ -211,7 +216,7 @@ def _committing(directory: str, key: str, schema: pa.Schema) -> BatchFunction:
         for unit, rows in group_by_unit(batches, "unit"):
             clock = UnitClock()
             tokens = ParquetOutput(
-                directory, f"{unit}.parquet", _TOKENS, row_group_rows=ROW_GROUP_SEQUENCES
+                directory, f"{unit}.parquet", _TOKENS, row_group_rows=ROWS_PER_GROUP
             )
             provenance = ParquetOutput(directory, f"{unit}.provenance.parquet", schema)
             count = padding = 0
@@ -248,41 +253,30 @@ def write_manifest(
 ) -> dict[str, Any]:
     """Write `manifest.json`, the trainer's contract, beside the shards, and return it."""
     whole = max(unit["facts"]["num_sequences"] for unit in output.manifests)
-    shards = [_shard_entry(unit, whole) for unit in output.manifests]
-    tokens_per_row = settings.sequence_length + 1
-    sequences = sum(int(shard["num_sequences"]) for shard in shards)
-    padding = sum(unit["facts"]["num_padding_tokens"] for unit in output.manifests)
-    fingerprint = hashlib.sha256(json.dumps(shards, sort_keys=True).encode()).hexdigest()
-    manifest = {
-        "format": FORMAT,
-        "version": 1,
-        "sequence_length": settings.sequence_length,
-        "tokens_per_row": tokens_per_row,
-        "dtype": "uint16",
-        "vocabulary_size": vocabulary_size,
-        "tokenizer_sha256": tokenizer_sha256,
-        "end_of_text_id": settings.end_of_text_id,
-        "padding_id": settings.padding_id,
-        "num_sequences": sequences,
-        "num_tokens": sequences * tokens_per_row,
-        "num_padding_tokens": padding,
-        "sequences_per_shard": whole,
-        "seed": settings.seed,
-        "recipe_hash": recipe_hash,
-        "fingerprint": fingerprint,
-        "shards": shards,
-    }
-    text = json.dumps(manifest, indent=1)
-    storage.write_bytes(storage.join(output.directory, "manifest.json"), text.encode())
-    return manifest
+    return shard_format.write_manifest(
+        ShardManifest(
+            path=storage.join(output.directory, MANIFEST),
+            sequence_length=settings.sequence_length,
+            tokens_per_row=settings.sequence_length + 1,
+            vocabulary_size=vocabulary_size,
+            tokenizer_sha256=tokenizer_sha256,
+            end_of_text_id=settings.end_of_text_id,
+            padding_id=settings.padding_id,
+            num_padding_tokens=sum(u["facts"]["num_padding_tokens"] for u in output.manifests),
+            sequences_per_shard=whole,
+            seed=settings.seed,
+            recipe_hash=recipe_hash,
+            shards=tuple(_shard(unit, whole) for unit in output.manifests),
+        )
+    )
 
 
-def _shard_entry(unit: dict[str, Any], whole: int) -> dict[str, Any]:
-    entry = FileEntry(**unit["files"][0])
-    return {
-        "path": entry.path,
-        "num_sequences": unit["facts"]["num_sequences"],
-        "size_bytes": entry.size_bytes,
-        "sha256": entry.sha256,
-        "role": "train" if unit["facts"]["num_sequences"] == whole else "remainder",
-    }
+def _shard(unit: dict[str, Any], whole: int) -> Shard:
+    entry, num_sequences = FileEntry(**unit["files"][0]), unit["facts"]["num_sequences"]
+    return Shard(
+        path=entry.path,
+        num_sequences=num_sequences,
+        size_bytes=entry.size_bytes,
+        sha256=entry.sha256,
+        role=TRAIN if num_sequences == whole else REMAINDER,
+    )
