@@ -252,6 +252,9 @@ def write_manifest(
     recipe_hash: str,
 ) -> dict[str, Any]:
     """Write `manifest.json`, the trainer's contract, beside the shards, and return it."""
+    # `with_special_ids` has found both in the tokenizer.
+    assert settings.end_of_text_id is not None
+    assert settings.padding_id is not None
     whole = max(unit["facts"]["num_sequences"] for unit in output.manifests)
     return shard_format.write_manifest(
         ShardManifest(
