@@ -16,7 +16,7 @@ from dclm_spark.evaluate.datasets import load_task
 from dclm_spark.evaluate.tasks import select_tasks
 from dclm_spark.html_pages.quantities import bytes_text, count_text
 from dclm_spark.limits import MISSING_TEXT
-from dclm_spark.planning.run import ExpectedSizes, expected_sizes
+from dclm_spark.planning.output_sizes import ExpectedSizes, expected_sizes
 from dclm_spark.recipes.recipe import Recipe, curation_settings, left_out, recipe_hash
 from dclm_spark.settings import FileReference
 from dclm_spark.stages.encode import with_special_ids

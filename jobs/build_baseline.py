@@ -44,7 +44,7 @@ def main() -> None:
             return print("\n".join(describe(recipe, checked)))
     spark = spark_session("build_baseline", given.master)
     if given.input is None:
-        from dclm_spark.sample.run import run_sample
+        from dclm_spark.sample.sample_run import run_sample
 
         run_sample(spark, recipe, given.output)
         return

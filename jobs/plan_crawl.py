@@ -11,7 +11,7 @@ from dclm_spark.command import run_command
 from dclm_spark.crawl.index import IndexFilter, count_matches, offsets_by_warc
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.planning import actual, crawl, rendering
-from dclm_spark.planning.settings import PlanSettings
+from dclm_spark.planning.rates import PlanSettings
 from dclm_spark.settings import override
 
 

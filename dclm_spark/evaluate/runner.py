@@ -17,9 +17,9 @@ from dclm_spark.errors import InputError, SettingError
 from dclm_spark.evaluate.bits_per_byte import read_texts, score_texts
 from dclm_spark.evaluate.datasets import MissingDataError, TaskData, load_task
 from dclm_spark.evaluate.models import LoadedModel
-from dclm_spark.evaluate.page import results_page
 from dclm_spark.evaluate.prompts import TaskPrompts
 from dclm_spark.evaluate.results import EvaluateSettings, Results, summarize
+from dclm_spark.evaluate.results_page import results_page
 from dclm_spark.evaluate.scoring import WINDOW_ITEMS, score_rows
 from dclm_spark.evaluate.suite import data_baseline
 from dclm_spark.evaluate.tasks import Task

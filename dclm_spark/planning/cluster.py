@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from dclm_spark.errors import SettingError
-from dclm_spark.planning.settings import ClusterSettings, PlanSettings
+from dclm_spark.planning.rates import ClusterSettings, PlanSettings
 from udfs.dedup.bloom import filter_size_bytes
 
 _GIB = 1024**3

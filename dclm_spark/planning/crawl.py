@@ -7,7 +7,7 @@ from dclm_spark.crawl.index import IndexCounts
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.errors import InputError
 from dclm_spark.planning.cluster import Proposal, propose
-from dclm_spark.planning.settings import PlanSettings, ThroughputSettings, check_settings
+from dclm_spark.planning.rates import PlanSettings, ThroughputSettings, check_settings
 from udfs import storage
 
 # Kept, dropped and quarantined rows, and the manifest.

@@ -6,7 +6,7 @@ from dclm_spark.dedup.minhash import NearDuplicateSettings
 from dclm_spark.planning import dedup
 from dclm_spark.planning.cluster import driver_fits
 from dclm_spark.planning.crawl import CrawlPlan, PlanRange
-from dclm_spark.planning.settings import PlanSettings
+from dclm_spark.planning.rates import PlanSettings
 from udfs import storage
 
 # Not Spark's, but in its file, so that infra/*/submit.py can refuse a recipe with fewer.

@@ -10,8 +10,8 @@ import pytest
 
 from dclm_spark.recipes import RECIPES
 from dclm_spark.recipes.dclm_baseline import QUALITY_MODEL
-from dclm_spark.sample.crawl import generate_crawl
-from dclm_spark.sample.run import sample_recipe
+from dclm_spark.sample.generate import generate_crawl
+from dclm_spark.sample.sample_run import sample_recipe
 from tests.hub_server import serve_hub
 from udfs.storage import hub
 from udfs.tokens.tokenizer import GPT_NEOX

@@ -10,8 +10,8 @@ from dclm_spark.errors import InputError
 from dclm_spark.explain import describe, explain
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
-from dclm_spark.sample.crawl import generate_crawl
-from dclm_spark.sample.run import sample_recipe
+from dclm_spark.sample.generate import generate_crawl
+from dclm_spark.sample.sample_run import sample_recipe
 from udfs.rules.families import rules_of
 from udfs.units.statistics import documents_by_fate, merge
 

@@ -148,7 +148,7 @@ def test_the_readme_s_command_for_a_whole_crawl_passes_the_checks_of_its_plan(st
 
     from dclm_spark.crawl.listing import InputFile
     from dclm_spark.planning.crawl import plan_crawl, workload_of_files
-    from dclm_spark.planning.settings import PlanSettings
+    from dclm_spark.planning.rates import PlanSettings
 
     warcs = [
         InputFile(crawl="c", path=f"{number}.warc.gz", uri=f"s3://b/{number}", kind="warc")

@@ -17,8 +17,8 @@ from dclm_spark.evaluate.tasks import TASK_BY_LABEL, select_tasks
 from dclm_spark.explain import explain
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
-from dclm_spark.sample.crawl import generate_crawl
-from dclm_spark.sample.run import sample_recipe
+from dclm_spark.sample.generate import generate_crawl
+from dclm_spark.sample.sample_run import sample_recipe
 from dclm_spark.stages.decontaminate import (
     DecontaminationSettings,
     EvaluationDataSettings,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dclm_spark.crawl.listing import InputFile
-from dclm_spark.planning.settings import ThroughputSettings
+from dclm_spark.planning.rates import ThroughputSettings
 
 # Text in JSON Lines or Parquet against the file's bytes, where they are compressed (assumed).
 _TEXT_PER_COMPRESSED_BYTE = 3.0

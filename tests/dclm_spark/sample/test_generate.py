@@ -10,8 +10,8 @@ from collections import Counter
 import pytest
 from resiliparse.extract.html2text import extract_plain_text
 
-from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.sample.failures import FAILURES
+from dclm_spark.sample.generate import generate_crawl
 from dclm_spark.sample.kinds import PAGES_PER_RULE
 from dclm_spark.sample.warc_records import jaccard
 
