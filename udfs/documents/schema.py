@@ -41,6 +41,10 @@ EXTRACTED_WITH_POLICY = pa.schema(
     [*SOURCE_FIELDS, *POLICY_FIELDS, pa.field("text", pa.string()), *FATE_FIELDS]
 )
 
+# Columns of the user's own, from pre-extracted input: one JSON object for each document. It is a
+# column of the tables only where `input.columns` names some.
+OWN_COLUMNS = pa.field("own_columns", pa.string())
+
 
 def document_id(crawl: str, warc_path: str, warc_offset: int) -> bytes:
     """Return the 128-bit identity of the record at `warc_offset` of `warc_path` in `crawl`."""

@@ -45,11 +45,15 @@ class TokenizerSettings(FileReference):
     """
 
     uri: str = GPT_NEOX
-    sha256: str | None = GPT_NEOX_SHA256
     engine: str = "auto"
 
     def __post_init__(self) -> None:
         check(self, engine=one_of(ENGINES))
+
+
+def gpt_neox() -> TokenizerSettings:
+    """Return the reference's tokenizer by commit and checksum."""
+    return TokenizerSettings(uri=GPT_NEOX, sha256=GPT_NEOX_SHA256)
 
 
 class Engine(Protocol):
@@ -64,7 +68,10 @@ class _Tokenizers:
     def __init__(self, path: Path) -> None:
         from tokenizers import Tokenizer
 
-        self.tokenizer: Any = Tokenizer.from_file(str(path))
+        try:
+            self.tokenizer: Any = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises nothing more specific
+            raise ValueError(f"{path}: not a tokenizer.json ({error})") from None
         self.tokenizer.encode_special_tokens = True
 
     def encode(self, texts: list[bytes]) -> tuple[Ids, Offsets]:
@@ -96,8 +103,25 @@ class Encoder:
 
     reference: _Tokenizers
     fast: Engine | None
-    special_tokens: tuple[str, ...]
+    # By id.
+    special_ids: dict[int, str]
+    # Added tokens that stand for nothing but spaces, as GPT-NeoX has them.
+    space_run_ids: frozenset[int]
     vocabulary_size: int
+    # Without added tokens.
+    base_vocabulary_size: int
+
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """Return the special tokens as they would stand in a text, sorted."""
+        return tuple(sorted(self.special_ids.values()))
+
+    def token_of(self, id: int) -> str | None:
+        """Return the token with an id, None where there is none."""
+        if not 0 <= id < self.vocabulary_size:
+            return None
+        token: str | None = self.reference.tokenizer.id_to_token(id)
+        return token
 
 
 def load_encoder(settings: TokenizerSettings) -> Encoder:
@@ -112,13 +136,14 @@ def load_encoder(settings: TokenizerSettings) -> Encoder:
 def _load(settings: TokenizerSettings) -> Encoder:
     path = fetch(settings.uri, settings.sha256)
     reference = _Tokenizers(path)
-    added = reference.tokenizer.get_added_tokens_decoder().values()
-    special = tuple(sorted(token.content for token in added if token.special))
+    added = sorted(reference.tokenizer.get_added_tokens_decoder().items())
     return Encoder(
         reference=reference,
         fast=None if settings.engine == "tokenizers" else _fast(path, reference, settings.engine),
-        special_tokens=special,
+        special_ids={id: token.content for id, token in added if token.special},
+        space_run_ids=frozenset(id for id, token in added if not token.content.strip(" ")),
         vocabulary_size=reference.tokenizer.get_vocab_size(with_added_tokens=True),
+        base_vocabulary_size=reference.tokenizer.get_vocab_size(with_added_tokens=False),
     )
 
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
-from udfs.documents.preextracted import read_documents
-from udfs.documents.schema import FATE_FIELDS, KEPT, SOURCE_FIELDS
+from udfs.documents.preextracted import InputSettings, read_documents
+from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS, SOURCE_FIELDS
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
@@ -61,6 +61,7 @@ class CurationSettings:
     # Keyword arguments of `udfs.rules.url_lists.load_url_lists` as (name, URI, SHA-256).
     url_lists: tuple[tuple[str, str, str | None], ...]
     redaction: RedactionSettings = field(default_factory=RedactionSettings)
+    input: InputSettings = field(default_factory=InputSettings)
 
     @property
     def signals(self) -> list[pa.Field]:
@@ -72,7 +73,8 @@ class CurationSettings:
         """Return the schema of the documents: DOCUMENTS and the columns that settings ask for."""
         extracted = list(self.extraction.schema)
         before = len(extracted) - len(FATE_FIELDS)
-        return pa.schema([*extracted[:before], *self.signals, TEXT_HASH, *FATE_FIELDS])
+        own = [OWN_COLUMNS] if self.input.columns else []
+        return pa.schema([*extracted[:before], *self.signals, TEXT_HASH, *FATE_FIELDS, *own])
 
 
 def curate_file(
@@ -113,7 +115,7 @@ def curated(
             lists=tools.lists,
             counts=addresses,
         )
-    for batch in extracted(source, settings.extraction, counts, skip):
+    for batch in extracted(source, settings, counts, skip):
         # No document is judged by its address twice.
         asked = batch.column("url") if skip is None else None
         yield judge(batch, asked, settings, tools, addresses)
@@ -121,14 +123,22 @@ def curated(
 
 def extracted(
     source: InputUnit,
-    settings: ExtractionSettings,
+    settings: CurationSettings,
     counts: RecordCounts,
     skip_url: SkipUrl | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the documents of one input file, no fate where there is a text."""
-    if source.kind == "warc":
-        return extract_documents(source.crawl, source.uri, source.path, settings, skip_url, counts)
-    return read_documents(source.uri, source.crawl, source.path, settings, counts)
+    """Yield the documents of one input file, no fate where there is a text (schema EXTRACTED).
+
+    Own columns, where some are kept, are null for pages of a WARC.
+    """
+    crawl, uri, path, extraction = source.crawl, source.uri, source.path, settings.extraction
+    if source.kind != "warc":
+        yield from read_documents(uri, crawl, path, extraction, counts, settings.input)
+        return
+    for batch in extract_documents(crawl, uri, path, extraction, skip_url, counts):
+        if settings.input.columns:
+            batch = batch.append_column(OWN_COLUMNS, pa.nulls(batch.num_rows, OWN_COLUMNS.type))
+        yield batch
 
 
 def judge(

@@ -57,7 +57,8 @@ def extract_file(
     clock = UnitClock()
     counts = RecordCounts()
     outputs = FateOutputs(directory, unit, settings.extraction.schema)
-    for batch in extracted(source, settings.extraction, counts):
+    settings = replace(settings, input=replace(settings.input, columns=()))
+    for batch in extracted(source, settings, counts):
         nothing = pa.nulls(batch.num_rows)
         outputs.write(
             with_fate(batch, stage=EXTRACT_STAGE, rule=nothing, value=nothing, threshold=nothing)

@@ -119,9 +119,9 @@ def test_settings_are_frozen() -> None:
 
 
 def test_the_first_weights_have_the_published_deviations() -> None:
-    from dclm_spark.train.model import materialize
+    from tests.dclm_spark.train.models import fresh_model
 
-    model = materialize(
+    model = fresh_model(
         dataclasses.replace(scale("tiny").model, vocabulary_size=4096), seed=1
     ).state_dict()
     width, hidden = 64, 256

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 
 from dclm_spark.settings import override
 from dclm_spark.shard_format import ShardError, read_manifest
-from dclm_spark.train.batches import DataSettings, Loader
-from dclm_spark.train.order import SourceOrder
+from dclm_spark.train.data.batches import BatchShape, Loader
+from dclm_spark.train.data.order import SourceOrder
+from dclm_spark.train.data.shard_reader import ShardCache
+from dclm_spark.train.data.sources import DataSettings
 from dclm_spark.train.scales import scale
-from dclm_spark.train.shard_reader import ShardCache
 from dclm_spark.train.trainer import train
 from tests.dclm_spark.train.shards import counting_rows, write_shards
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 MAPS = Path("/proc/self/maps")
 # Three row groups a shard: those of a window are read by turns.
 NUM_SHARDS, ROWS_PER_SHARD, BATCH = 12, 600, 40
@@ -29,7 +30,7 @@ STEPS_PER_EPOCH = NUM_SHARDS * ROWS_PER_SHARD // BATCH
 READER = """
 import sys
 import numpy as np
-from tests.dclm_spark.train import test_shard_reader as shared
+from tests.dclm_spark.train.data import test_shard_reader as shared
 shards, folder, budget, rank = sys.argv[1], shared.Path(sys.argv[2]), *map(int, sys.argv[3:])
 local = shared.loader(shards, rank=rank, num_ranks=2)
 remote = shared.loader(f"file://{shards}", folder, budget, rank=rank, num_ranks=2)
@@ -41,7 +42,7 @@ for step in range(2 * shared.STEPS_PER_EPOCH):
 KILLED_WHILE_WRITING = """
 import os, signal, sys
 from pathlib import Path
-from tests.dclm_spark.train import test_shard_reader as shared
+from tests.dclm_spark.train.data import test_shard_reader as shared
 write = Path.write_bytes
 def die_halfway(path, content):
     write(path, content[: len(content) // 2])
@@ -68,7 +69,9 @@ def loader(
         passes=9.0,
     )
     manifests = [read_manifest(str(shards))]
-    return Loader(chosen, manifests, seed=1, batch_sequences=BATCH, **ranks)
+    length = manifests[0].sequence_length
+    shape = BatchShape(sequences=BATCH, sequence_length=length, seed=1)
+    return Loader(chosen, manifests, shape, **ranks)
 
 
 def size(folder: Path) -> int:
@@ -93,7 +96,7 @@ def smallest_budget(shards: Path, folder: Path) -> int:
 @pytest.fixture
 def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The shards that were fetched, in order."""
-    from dclm_spark.train import shard_reader
+    from dclm_spark.train.data import shard_reader
 
     read, found = shard_reader.read_bytes, []
 
@@ -185,7 +188,7 @@ def test_a_shard_that_arrives_damaged_does_not_stay_in_the_cache(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("dclm_spark.train.shard_reader.read_bytes", lambda _: b"half of it")
+        patch.setattr("dclm_spark.train.data.shard_reader.read_bytes", lambda _: b"half of it")
         with pytest.raises(ShardError, match=r"file://.*: corrupt, its SHA-256 is"):
             loader(f"file://{shards}", tmp_path).batch(0)
     loader(f"file://{shards}", tmp_path).batch(0)

@@ -9,18 +9,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dclm_spark.shard_format import ShardError, read_manifest
-from dclm_spark.train.batches import (
-    DataSettings,
+from dclm_spark.shard_format import ShardError, ShardManifest, read_manifest
+from dclm_spark.train.data.batches import (
+    BatchShape,
     Loader,
-    check_sources,
     document_mask,
     loss_weights,
     open_reader,
 )
+from dclm_spark.train.data.order import Mixture, SourceOrder, permutation
+from dclm_spark.train.data.sources import DataSettings, check_sources
 from dclm_spark.train.heldout import heldout_rows
-from dclm_spark.train.order import Mixture, SourceOrder, permutation
-from tests.dclm_spark.train.shards import write_shards
+from tests.dclm_spark.train.shards import counting_rows, write_shards
 
 LENGTH = 16
 
@@ -42,10 +42,15 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_shards(tmp_path_factory.mktemp("corpus"), numbered(930), sequences_per_shard=300)
 
 
+def shape(sequences: int, manifests: list[ShardManifest], cut: int = 1) -> BatchShape:
+    length = manifests[0].sequence_length // cut
+    return BatchShape(sequences=sequences, sequence_length=length, seed=1)
+
+
 def loader(*paths: Path, batch: int = 12, **options: Any) -> Loader:
     ranks = {name: options.pop(name) for name in ("rank", "num_ranks") if name in options}
     manifests = [read_manifest(str(path)) for path in paths]
-    return Loader(DataSettings(**options), manifests, seed=1, batch_sequences=batch, **ranks)
+    return Loader(DataSettings(**options), manifests, shape(batch, manifests), **ranks)
 
 
 def test_one_epoch_serves_every_training_sequence_once(corpus: Path) -> None:
@@ -250,6 +255,28 @@ def test_attention_stays_inside_a_document_and_its_end_token() -> None:
     assert mask.tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]]
 
 
+def test_longer_rows_are_cut_and_every_token_is_predicted_once(tmp_path: Path) -> None:
+    path = write_shards(tmp_path, counting_rows(40, 32), sequences_per_shard=40)
+    manifests = [read_manifest(str(path))]
+    whole = Loader(DataSettings(), manifests, shape(6, manifests), rank=1, num_ranks=2).batch(2)
+    quarter = shape(24, manifests, cut=4)
+    cut = Loader(DataSettings(), manifests, quarter, rank=1, num_ranks=2).batch(2)
+    assert cut.tokens.shape == (12, 9)
+    inputs, targets = cut.tokens[:, :-1].reshape(3, 32), cut.tokens[:, 1:].reshape(3, 32)
+    assert (inputs == whole.tokens[:, :-1]).all()
+    assert (targets == whole.tokens[:, 1:]).all()
+    assert cut.rows.tolist() == np.repeat(whole.rows, 4).tolist()
+    with pytest.raises(ValueError, match="2 ranks x 4 sequences in a row"):
+        Loader(DataSettings(), manifests, shape(12, manifests, cut=4), num_ranks=2)
+
+
+def test_skipped_windows_move_later_batches_up(corpus: Path) -> None:
+    plain = loader(corpus)
+    skipping = loader(corpus, skip_steps=((2, 4), (5, 6)), start_step=10)
+    expected = [plain.batch(step).tokens.tolist() for step in (0, 1, 4, 6)]
+    assert [skipping.batch(step).tokens.tolist() for step in range(10, 14)] == expected
+
+
 def test_remote_shards_are_fetched_once_into_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,14 +287,13 @@ def test_remote_shards_are_fetched_once_into_the_cache(
         fetched.append(path)
         return (tmp_path / path.removeprefix("s3://")).read_bytes()
 
-    for module in ("cache", "shards"):
-        monkeypatch.setattr(f"dclm_spark.train.{module}.read_bytes", fetch)
+    monkeypatch.setattr("dclm_spark.train.data.shard_reader.read_bytes", fetch)
+    monkeypatch.setattr("udfs.storage.read_bytes", fetch)
     for _ in range(2):
         reader = Loader(
             DataSettings(cache_directory=str(tmp_path / "cache")),
-            [read_manifest("s3://bucket")],
-            seed=1,
-            batch_sequences=5,
+            [manifest := read_manifest("s3://bucket")],
+            shape(5, [manifest]),
         )
         seen = [n for step in range(4) for n in numbers(reader.batch(step).tokens)]
         assert sorted(seen) == list(range(20))

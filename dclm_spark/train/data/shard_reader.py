@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 
 from dclm_spark.shard_format import (
     ROWS_PER_GROUP,
-    Manifest,
     Rows,
     Shard,
     ShardError,
+    ShardManifest,
     group_sizes,
-    read_bytes,
 )
+from udfs.storage import read_bytes
 
 _PARTIAL, _SHARD = ".partial", ".parquet"
 
@@ -107,7 +107,7 @@ class ShardReader:
     """
 
     def __init__(
-        self, manifest: Manifest, *, verify: bool, cache: ShardCache | None = None,
+        self, manifest: ShardManifest, *, verify: bool, cache: ShardCache | None = None,
         num_groups_kept: int = 4, num_files_kept: int = 32,
     ) -> None:  # fmt: skip
         self.manifest, self.verify, self.cache = manifest, verify, cache
@@ -213,4 +213,4 @@ class ShardReader:
                 self._verified.discard(shard)
 
     def _name(self, shard: Shard) -> str:
-        return f"{self.manifest.path.rsplit('/', 1)[0]}/{shard.path}"
+        return self.manifest.uri(shard)

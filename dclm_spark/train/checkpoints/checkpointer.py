@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 import torch.distributed as dist
@@ -28,19 +28,23 @@ from torch.distributed.checkpoint.state_dict_saver import async_save
 from torch.distributed.checkpoint.state_dict_saver import save as save_sharded
 
 from dclm_spark import settings as settings_tree
+from dclm_spark.train.checkpoints.folder import (
+    FACTS,
+    LATEST,
+    PARTIAL,
+    SETTINGS,
+    CheckpointError,
+    Facts,
+    is_permanent,
+    steps_below,
+)
 from dclm_spark.train.network import OpenLM
 
 if TYPE_CHECKING:
     from dclm_spark.train.scales import TrainSettings
 
-LATEST, FACTS, SETTINGS, PARTIAL = "latest", "facts.json", "settings.yaml", ".partial"
-
 # One process that saves or loads alone means to.
 warnings.filterwarnings("ignore", message="torch.distributed is (disabled|unavailable)")
-
-
-class CheckpointError(ValueError):
-    """A checkpoint is missing, or does not belong to this run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,29 +57,33 @@ class CheckpointSettings:
     permanent_steps: int | None = None
     # Write in the background while training goes on.
     asynchronous: bool = True
+    # s3://, gs:// or a folder that finished checkpoints are copied to in the background, and
+    # where --resume looks when the output holds none.
+    mirror: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What a checkpoint says of itself beside its tensors."""
+class CheckpointCopier(Protocol):
+    """Takes finished checkpoints elsewhere (`mirror.Mirror`)."""
 
-    # Steps whose updates are in the weights, and so the next step's number.
-    step: int
-    tokens: int
-    # One for each manifest, in their order.
-    fingerprints: tuple[str, ...]
-    num_ranks: int
-    # Of the held-out sequences; None when there were none, or before it was recorded.
-    heldout_fingerprint: str | None = None
+    def start(self, path: Path) -> None:
+        """Begin to copy the checkpoint at `path`."""
+
+    def holds(self, path: Path) -> bool:
+        """Say whether the checkpoint at `path` is still needed."""
+
+    def finish(self) -> None:
+        """Wait for what was begun."""
 
 
 class Checkpointer:
     """Saves and rotates one run's checkpoints; call `finish` before leaving."""
 
     def __init__(
-        self, directory: Path, settings: CheckpointSettings, group: dist.ProcessGroup | None
-    ) -> None:
+        self, directory: Path, settings: CheckpointSettings, group: dist.ProcessGroup | None,
+        copier: CheckpointCopier | None = None,
+    ) -> None:  # fmt: skip
         self.directory, self.settings, self.group = directory, settings, group
+        self.copier = copier
         self.is_first = group is None or dist.get_rank() == 0
         self._pending: Future[Any] | None = None
         self._publish: Callable[[], None] = lambda: None
@@ -117,6 +125,13 @@ class Checkpointer:
             self._settle()
         self._barrier()
 
+    def close(self) -> None:
+        """Wait until everything is on disk, and copied if there is a copier."""
+        self.finish()
+        if self.is_first and self.copier is not None:
+            self.copier.finish()
+        self._barrier()
+
     def _settle(self) -> None:
         if self._pending is not None:
             self._pending.result()
@@ -135,58 +150,19 @@ class Checkpointer:
             os.fsync(stream.fileno())
         pointer.rename(self.directory / LATEST)
         self._publish = lambda: None
+        if self.copier is not None:
+            self.copier.start(target)
         self._rotate()
 
     def _rotate(self) -> None:
-        permanent = self.settings.permanent_steps
-        steps = sorted(path for path in self.directory.glob("step-*") if path.suffix != PARTIAL)
-        for path in steps[: -max(1, self.settings.keep)]:
-            if permanent is None or int(path.name.removeprefix("step-")) % permanent:
+        for path in steps_below(self.directory)[: -max(1, self.settings.keep)]:
+            is_held = self.copier is not None and self.copier.holds(path)
+            if not is_held and not is_permanent(path.name, self.settings.permanent_steps):
                 shutil.rmtree(path)
 
     def _barrier(self) -> None:
         if self.group is not None:
             dist.barrier(self.group)
-
-
-def resolve(path: Path) -> Path:
-    """Return the checkpoint that `path` (a run's output or a checkpoint) stands for."""
-    for directory in (path, path / "checkpoints"):
-        if (directory / LATEST).is_file():
-            return directory / (directory / LATEST).read_text().strip()
-    if (path / FACTS).is_file():
-        return path
-    raise CheckpointError(
-        f"{path}: neither a training output with checkpoints, a checkpoint, a Hugging Face "
-        "export nor an OpenLM .pt file"
-    )
-
-
-def read_facts(path: Path) -> Facts:
-    """Read what the checkpoint at `path` says of itself."""
-    facts = json.loads((path / FACTS).read_text())
-    return Facts(**facts | {"fingerprints": tuple(facts["fingerprints"])})
-
-
-def check_same_corpus(path: Path, facts: Facts, fingerprints: tuple[str, ...]) -> None:
-    """Raise CheckpointError when the shards are not those that the checkpoint was trained on."""
-    if facts.fingerprints != fingerprints:
-        raise CheckpointError(
-            f"{path}: trained on the corpus {_short(facts.fingerprints)}, but the shards given are "
-            f"{_short(fingerprints)}; pass the original shards, or start a new run from these "
-            f"weights with --set initial_weights={path}"
-        )
-
-
-def check_same_heldout(path: Path, facts: Facts, fingerprint: str | None) -> None:
-    """Raise CheckpointError when held-out losses would not compare with the earlier ones."""
-    if facts.heldout_fingerprint not in (None, fingerprint):
-        raise CheckpointError(
-            f"{path}: its held-out losses are of the sequences "
-            f"{_short((str(facts.heldout_fingerprint),))}, but those given now are "
-            f"{_short((str(fingerprint),))}, so that the log's losses would not compare; pass the "
-            "original data.heldout, or measure the new sequences in a run of their own"
-        )
 
 
 def run_state(
@@ -240,7 +216,3 @@ def read_model(path: Path, *, averaged: bool = False) -> "tuple[OpenLM, TrainSet
 def _load_alone(path: Path, state: dict[str, Any]) -> None:
     """Fill the tensors of `state` by one process, whatever wrote them."""
     load_sharded(state, storage_reader=FileSystemReader(path), no_dist=True)
-
-
-def _short(fingerprints: tuple[str, ...]) -> str:
-    return "+".join(fingerprint[:12] for fingerprint in fingerprints)

@@ -6,43 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dclm_spark.shard_format import ROWS_PER_GROUP, Manifest, ShardError
-from dclm_spark.train.order import MIXTURE_PERIOD, Mixture, SourceOrder
-from dclm_spark.train.shard_reader import ShardCache, ShardReader
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataSettings:
-    """How shards become batches."""
-
-    # One weight for each manifest, in their order; None: in proportion to their sizes.
-    weights: tuple[float, ...] | None = None
-    # How often a source may be read; a budget beyond that is refused before the first step.
-    passes: float = 1.0
-    # Leave each row's trailing padding out of the loss; the reference does not.
-    mask_padding: bool = False
-    # Keep attention inside documents; the reference does not.
-    reset_at_document_ends: bool = False
-    # Shards whose row groups are shuffled together, and which a host caches if they are remote.
-    window_shards: int = 16
-    verify_checksums: bool = True
-    prefetch_batches: int = 4
-    # Where a host keeps remote shards, on a disk of its own.
-    cache_directory: str | None = None
-    # What they may take together; None: all are kept.
-    cache_bytes: int | None = None
-    # Sequences of the held-out evaluation, and the manifest they come from; None: the training
-    # manifests' remainder shards.
-    heldout_sequences: int = 256
-    heldout: str | None = None
-    # tokenizer.json; gives bits per byte, and goes into exports.
-    tokenizer: str | None = None
+from dclm_spark.shard_format import ROWS_PER_GROUP, ShardError, ShardManifest
+from dclm_spark.train.data.order import MIXTURE_PERIOD, Mixture, SourceOrder
+from dclm_spark.train.data.shard_reader import ShardCache, ShardReader
+from dclm_spark.train.data.sources import DataSettings, data_step, source_weights
 
 
 @dataclass(frozen=True)
@@ -58,78 +32,51 @@ class Batch:
     rows: NDArray[np.int64]
 
 
-def check_sources(manifests: Sequence[Manifest], *, sequence_length: int) -> None:
-    """Raise ShardError unless all manifests can be trained on, together and by the model."""
-    check_fit(manifests, sequence_length=sequence_length)
-    for manifest in manifests:
-        if not manifest.train_shards:
-            raise ShardError(
-                f"{manifest.path}: no full shard to train on; write smaller shards "
-                "(fewer sequences each) or take more text"
-            )
+def cut_rows(rows: NDArray[Any], sequence_length: int) -> NDArray[Any]:
+    """Return rows [R, k S + 1] as [R k, S + 1]: k sequences each, which share one token.
+
+    Every token but a row's first is predicted once, as in the whole row.
+    """
+    width = rows.shape[1] - 1
+    if width == sequence_length:
+        return rows
+    windows = np.lib.stride_tricks.sliding_window_view(rows, sequence_length + 1, axis=1)
+    return windows[:, ::sequence_length].reshape(-1, sequence_length + 1)
 
 
-def check_fit(manifests: Sequence[Manifest], *, sequence_length: int) -> None:
-    """Raise ShardError unless all manifests have the model's length and one tokenizer."""
-    first = manifests[0]
-    for manifest in manifests:
-        if manifest.sequence_length != sequence_length:
-            raise ShardError(
-                f"{manifest.path}: sequences of {manifest.sequence_length} tokens, but "
-                f"model.sequence_length = {sequence_length}; write shards of that length or "
-                f"pass --set model.sequence_length={manifest.sequence_length}"
-            )
-        for name in ("vocabulary_size", "tokenizer_sha256", "end_of_text_id", "padding_id"):
-            if getattr(manifest, name) != getattr(first, name):
-                raise ShardError(
-                    f"{manifest.path}: {name} is {getattr(manifest, name)!r}, but "
-                    f"{getattr(first, name)!r} in {first.path}; sources need one tokenizer"
-                )
+@dataclass(frozen=True, kw_only=True)
+class BatchShape:
+    """How many sequences of which length all ranks take in a step, in the order of `seed`."""
 
-
-def check_unseen(heldout: Manifest, manifests: Sequence[Manifest]) -> None:
-    """Raise ShardError when a held-out shard is trained on."""
-    trained = {shard.sha256 for manifest in manifests for shard in manifest.train_shards}
-    for shard in heldout.shards:
-        if shard.sha256 in trained:
-            raise ShardError(
-                f"data.heldout = {heldout.path}: its {shard.path} is training data too; hold out "
-                "another corpus, or leave data.heldout away for the remainder shard"
-            )
-
-
-def source_weights(settings: DataSettings, manifests: Sequence[Manifest]) -> tuple[float, ...]:
-    """Return one mixing weight for each source."""
-    if settings.weights is None:
-        return tuple(float(manifest.num_sequences) for manifest in manifests)
-    if len(settings.weights) != len(manifests):
-        raise ValueError(
-            f"data.weights has {len(settings.weights)} values for {len(manifests)} manifests"
-        )
-    return settings.weights
+    sequences: int
+    sequence_length: int
+    seed: int
 
 
 class Loader:
     """Serves the batches of one rank; `batch(step)` depends on nothing but its arguments."""
 
     def __init__(
-        self, settings: DataSettings, manifests: Sequence[Manifest], *, seed: int,
-        batch_sequences: int, rank: int = 0, num_ranks: int = 1,
+        self, settings: DataSettings, manifests: Sequence[ShardManifest], shape: BatchShape,
+        *, rank: int = 0, num_ranks: int = 1,
     ) -> None:  # fmt: skip
-        if batch_sequences % num_ranks:
+        self.settings, self.manifests, self.shape = settings, manifests, shape
+        self.sequences_per_row = manifests[0].sequence_length // shape.sequence_length
+        if shape.sequences % (num_ranks * self.sequences_per_row):
             raise ValueError(
-                f"batch_sequences = {batch_sequences}: must be a multiple of the {num_ranks} ranks"
+                f"batch_sequences = {shape.sequences}: must be a multiple of the {num_ranks} ranks"
+                f" x {self.sequences_per_row} sequences in a row of the shards"
             )
-        self.settings, self.manifests = settings, manifests
-        self.batch_sequences = batch_sequences
-        self.share = batch_sequences // num_ranks
+        # Rows of all ranks, and of this one, in a step.
+        self.batch_rows = shape.sequences // self.sequences_per_row
+        self.share = self.batch_rows // num_ranks
         self.first = rank * self.share
         self.wait_seconds = 0.0
-        self._mixture = Mixture(source_weights(settings, manifests), seed=seed)
+        self._mixture = Mixture(source_weights(settings, manifests), seed=shape.seed)
         self._orders = [
             SourceOrder(
                 [shard.num_sequences for shard in manifest.train_shards],
-                seed=seed + index,
+                seed=shape.seed + index,
                 window_shards=settings.window_shards,
             )
             for index, manifest in enumerate(manifests)
@@ -141,7 +88,7 @@ class Loader:
     def check_cache(self) -> None:
         """Raise ShardError when the cache cannot hold the remote shards that are read by turns."""
         budget, needed, num_shards = self.settings.cache_bytes, 0, 0
-        reach = (2 * self._steps_apart + 1) * self.batch_sequences
+        reach = (2 * self._steps_apart + 1) * self.batch_rows
         for manifest, order in zip(self.manifests, self._orders, strict=True):
             if "://" in manifest.path:
                 count = order.most_shards(reach)
@@ -157,7 +104,8 @@ class Loader:
 
     def check_budget(self, num_steps: int) -> None:
         """Raise ShardError when the sources cannot serve that many steps."""
-        needed = self._mixture.needed(num_steps * self.batch_sequences)
+        last = data_step(self.settings, num_steps - 1) + 1
+        needed = self._mixture.needed(last * self.batch_rows)
         for manifest, sequences in zip(self.manifests, needed, strict=True):
             if sequences > manifest.num_sequences * self.settings.passes:
                 length = manifest.sequence_length
@@ -177,7 +125,8 @@ class Loader:
 
     def _next_uses(self) -> dict[str, float]:
         """Return how many sequences ahead each shard is read next by the slowest rank."""
-        start = max(0, self._step - self._steps_apart) * self.batch_sequences
+        earlier = max(self.settings.start_step, self._step - self._steps_apart)
+        start = data_step(self.settings, earlier) * self.batch_rows
         uses: dict[str, float] = {}
         for manifest, order, position, count in zip(
             self.manifests, self._orders, self._mixture.needed(start), self._mixture.counts,
@@ -191,7 +140,7 @@ class Loader:
     def batch(self, step: int) -> Batch:
         """Return this rank's share of `step`."""
         self._step = step
-        start = step * self.batch_sequences + self.first
+        start = data_step(self.settings, step) * self.batch_rows + self.first
         sources, positions = self._mixture.assign(start, start + self.share)
         width = self.manifests[0].tokens_per_row
         tokens = np.empty((self.share, width), dtype=np.int32)
@@ -207,7 +156,9 @@ class Loader:
                 shards[here] = piece.shard
                 rows[here] = piece.group * ROWS_PER_GROUP + piece.rows
                 done += len(here)
-        return Batch(step, tokens, sources, shards, rows)
+        cut = cut_rows(tokens, self.shape.sequence_length)
+        index = np.repeat(np.arange(self.share), self.sequences_per_row)
+        return Batch(step, cut, sources[index], shards[index], rows[index])
 
     def batches(self, first_step: int, last_step: int) -> Iterator[Batch]:
         """Yield batches in order, read ahead by a thread; `wait_seconds` sums what was waited."""
@@ -242,7 +193,7 @@ def open_cache(
 
 
 def open_reader(
-    settings: DataSettings, manifest: Manifest, cache: ShardCache | None = None
+    settings: DataSettings, manifest: ShardManifest, cache: ShardCache | None = None
 ) -> ShardReader:
     """Return a reader of the manifest's shards."""
     return ShardReader(
