@@ -29,6 +29,8 @@ def reserved(html: bytes = b"", x_robots_tag: str = "", tdm_reservation: str = "
 )
 def test_metas_are_read_however_they_are_spelled(html: bytes, rules: set[str]) -> None:
     assert reserved(b"<html><head>" + html + b"</head>") == rules
+    assert reserved(html) == rules
+    assert reserved(b"<head></head>" + html) == set()
 
 
 @pytest.mark.parametrize(
