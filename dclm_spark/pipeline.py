@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from dclm_spark.dedup.evidence import dedup_evidence
@@ -21,7 +22,7 @@ from dclm_spark.report.summarize import summarize
 from dclm_spark.report.summary import RunSummary
 from dclm_spark.stages.decontaminate import without_evaluation_data
 from dclm_spark.stages.deduplicate import deduplicate, deduplicated_schema
-from dclm_spark.stages.documents import curate
+from dclm_spark.stages.documents import curate, warn_of_missed_domains
 from dclm_spark.stages.encode import encode, with_special_ids
 from dclm_spark.stages.run_output import RunOutput, RunProgress
 from dclm_spark.stages.score import QualitySettings, score, top_threshold
@@ -29,7 +30,6 @@ from dclm_spark.stages.scored_table import decide
 from dclm_spark.stages.shards import write_manifest, write_shards
 from udfs import storage
 from udfs.tokens.tokenizer import load_encoder, tokenizer_fingerprint
-from udfs.units.curate import documents_schema
 
 LOGGER = logging.getLogger("dclm_spark")
 # From a stage ("documents", "deduplicated", "decontaminated", "scores", "encoded",
@@ -79,7 +79,8 @@ def build_baseline(
             table = storage.absolute(scored)
             run.documents = decide(spark, files, settings, place("documents"), table)
         check_documents(run.documents, recipe.limits)
-        _run_stages(spark, run, recipe, place)
+        warn_of_missed_domains(run.documents)
+        _run_stages(spark, run, settings.schema, recipe, place)
         return run.finished()
     except (Exception, KeyboardInterrupt) as error:
         failure = str(error) or type(error).__name__
@@ -106,11 +107,12 @@ def stages_below(output: str) -> Place:
     return place
 
 
-def _run_stages(spark: SparkSession, run: RunProgress, recipe: Recipe, place: Place) -> None:
+def _run_stages(
+    spark: SparkSession, run: RunProgress, schema: pa.Schema, recipe: Recipe, place: Place
+) -> None:
     """Run the stages after the documents; `run` holds what has ended."""
     assert run.documents is not None
     check_yield("documents", run.documents, recipe.limits)
-    schema = documents_schema(recipe.input)
     run.deduplicated = deduplicate(
         spark, run.documents, schema, recipe.deduplication, place("deduplicated")
     )

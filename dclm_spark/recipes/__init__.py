@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from dclm_spark.errors import SettingError
 from dclm_spark.recipes.c4 import c4
+from dclm_spark.recipes.courteous import courteous
 from dclm_spark.recipes.dclm_baseline import dclm_baseline
 from dclm_spark.recipes.fineweb import fineweb, fineweb_edu
 from dclm_spark.recipes.recipe import Recipe, with_quirks
@@ -18,6 +19,7 @@ from udfs.storage.stream import shown
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "dclm_baseline": dclm_baseline,
     "refinedweb": refinedweb,
+    "courteous": courteous,
     "raw": raw,
     "c4": c4,
     "fineweb": fineweb,

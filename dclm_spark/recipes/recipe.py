@@ -14,6 +14,7 @@ from udfs.documents.extract import ExtractionSettings
 from udfs.documents.preextracted import InputSettings
 from udfs.quirks import QUIRKS, REFERENCE
 from udfs.rules.families import HeuristicSettings
+from udfs.rules.redaction import RedactionSettings
 from udfs.storage.stream import ReadSettings
 from udfs.units.curate import CurationSettings
 
@@ -48,6 +49,8 @@ class Recipe:
     banned_words: FileReference | None = None
     language_model: FileReference = LANGUAGE_MODEL
     heuristics: HeuristicSettings = field(default_factory=HeuristicSettings)
+    # Applied to the texts that the rules keep.
+    redaction: RedactionSettings = field(default_factory=RedactionSettings)
     deduplication: DeduplicationSettings = field(default_factory=DeduplicationSettings)
     decontamination: EvaluationDataSettings = field(default_factory=EvaluationDataSettings)
     quality: QualitySettings = field(default_factory=QualitySettings)
@@ -142,6 +145,7 @@ def curation_settings(recipe: Recipe) -> CurationSettings:
         input=recipe.input,
         extraction=recipe.extraction,
         heuristics=recipe.heuristics,
+        redaction=recipe.redaction,
         language_model=(recipe.language_model.uri, recipe.language_model.sha256),
         url_lists=tuple((name, file.uri, file.sha256) for name, file in named if file is not None),
     )

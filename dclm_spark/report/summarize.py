@@ -25,6 +25,7 @@ from dclm_spark.report.summary import (
 )
 from dclm_spark.settings import to_yaml
 from dclm_spark.stages.decontaminate import documents_by_task
+from dclm_spark.stages.documents import missed_domains
 from dclm_spark.stages.run_output import RunProgress
 from udfs.rules.families import rules_of
 from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes, merge
@@ -84,7 +85,7 @@ def summarize(
         deduplication=_deduplication(run, recipe, facts),
         record_types=_record_types(run.documents) if run.documents else {},
         shards=_shards(run),
-        facts=_evaluation_data(run),
+        facts=_evaluation_data(run) | _missed_domains(run.documents),
         failure=failure,
         left_out=left_out(recipe),
     )
@@ -97,6 +98,13 @@ def _evaluation_data(run: RunProgress) -> dict[str, str]:
     by_task = documents_by_task(run.decontaminated)
     found = ", ".join(f"{task} {count:,}" for task, count in by_task.items())
     return {"Documents that quote evaluation sets": found or "none"}
+
+
+def _missed_domains(documents: StageOutput | None) -> dict[str, str]:
+    """Return the line that says how many pages the reference's reading of a list lets through."""
+    count = missed_domains(documents) if documents else 0
+    name = "Pages of banned domains that quirks=dclm-2024 lets through"
+    return {name: f"{count:,}"} if count else {}
 
 
 def _stage_summaries(run: RunProgress, facts: Mapping[str, Any]) -> list[StageSummary]:

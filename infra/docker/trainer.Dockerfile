@@ -13,6 +13,7 @@ COPY . .
 RUN python3 -m venv /opt/environment \
  && /opt/environment/bin/pip install --no-cache-dir --constraint infra/constraints/ci.txt \
       ".[train,evaluate]" \
+ && rm -rf build ./*.egg-info \
  && chmod -R a+rX /opt/dclm_spark /opt/environment
 # The user may have no home, and the image may be read only: /tmp is what can be written.
 ENV PATH=/opt/environment/bin:$PATH \

@@ -46,15 +46,18 @@ class Archive:
 def read_archive(path: Path) -> Archive:
     """Look into an archive of infra/pack_environment.sh. Raises SubmissionError for another."""
     architecture = python = None
-    self_contained = True
+    self_contained = False
     try:
         with tarfile.open(path) as archive:
             for member in archive:
-                self_contained &= member.name.removeprefix("./") != "pyvenv.cfg"
+                # An environment that borrows its interpreter has no standard library.
+                self_contained |= bool(re.search(r"lib/python3\.\d+/os\.py$", member.name))
                 found = re.search(r"(?:^|/)lib(?:64)?/python(3\.\d+)/", member.name)
                 python = python or (found and found[1])
                 if architecture is None and member.isfile() and member.size > 20:
                     architecture = _architecture(archive.extractfile(member).read(20))  # type: ignore[union-attr]
+                if architecture and python and self_contained:
+                    break
     except (OSError, tarfile.TarError) as error:
         raise SubmissionError(f"--archive {path}: cannot be read ({error})") from error
     if not architecture or not python:

@@ -93,8 +93,8 @@ def test_fewer_dedup_shards_than_the_plan_needs_are_refused(tmp_path):
 def packed(path, machine, python="3.11", borrowed=False):
     """Write an archive as infra/pack_environment.sh lays one out, with an ELF header alone."""
     header = b"\x7fELF" + bytes(14) + struct.pack("<H", machine) + bytes(44)
-    files = {f"bin/python{python}": header, f"lib/python{python}/os.py": b"# stdlib"}
-    files |= {"pyvenv.cfg": b"home = /usr/bin\n"} if borrowed else {}
+    files = {f"bin/python{python}": header, f"lib/python{python}/site-packages/a.py": b""}
+    files |= {} if borrowed else {f"lib/python{python}/os.py": b"# standard library"}
     with tarfile.open(path, "w:gz") as archive:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
@@ -134,3 +134,33 @@ def test_a_file_that_is_no_environment_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("none")
     assert "cannot be read" in refusal("emr", *AWS, "--archive", tmp_path / "notes.txt")
     assert "cannot be read" in refusal("emr", *AWS, "--archive", tmp_path / "missing.tar.gz")
+
+
+def readme_block(start):
+    """Return the README's commands that begin with `start`, each one line."""
+    text = (ROOT / "README.md").read_text().replace("\\\n", " ")
+    return [" ".join(line.split()) for line in text.splitlines() if line.startswith(start)]
+
+
+@pytest.mark.parametrize("start", ["spark-submit ", ".venv/bin/python infra/emr/submit.py"])
+def test_the_readme_s_command_for_a_whole_crawl_passes_the_checks_of_its_plan(start):
+    from submission.arguments import check_arguments
+
+    from dclm_spark.crawl.listing import InputFile
+    from dclm_spark.planning.crawl import plan_crawl, workload_of_files
+    from dclm_spark.planning.settings import PlanSettings
+
+    warcs = [
+        InputFile(crawl="c", path=f"{number}.warc.gz", uri=f"s3://b/{number}", kind="warc")
+        for number in range(90_000)
+    ]
+    settings = PlanSettings()
+    plan = plan_crawl(workload_of_files(warcs, settings.throughput), settings)
+    (command,) = readme_block(start)
+    arguments = command.partition(" -- " if " -- " in command else "build_baseline.py ")[2].split()
+    checked = check_arguments(
+        "build_baseline", arguments, code="s3://b/code", schemes=("s3://",),
+        planned_shards=plan.proposal.deduplication_shards,
+    )  # fmt: skip
+    assert checked.arguments == tuple(arguments)
+    assert plan.proposal.deduplication_shards > 100

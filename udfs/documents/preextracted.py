@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from udfs import storage
 from udfs.documents.extract import ExtractionSettings
-from udfs.documents.schema import EXTRACTED, OWN_COLUMNS, QUARANTINED, document_id
+from udfs.documents.schema import OWN_COLUMNS, QUARANTINED, document_id
 from udfs.warc.compression import pieces
 from udfs.warc.reader import RecordCounts
 
@@ -54,7 +54,7 @@ def read_documents(
     counts: RecordCounts | None = None,
     columns: InputSettings = InputSettings(),
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the documents of a file (schema EXTRACTED), in its order, cut by bytes and rows.
+    """Yield the documents of a file (`settings.schema`), in its order, cut by bytes and rows.
 
     With own columns there is one column more, OWN_COLUMNS.
 
@@ -62,7 +62,7 @@ def read_documents(
     such a document is quarantined.
     """
     counts = RecordCounts() if counts is None else counts
-    schema = EXTRACTED.append(OWN_COLUMNS) if columns.columns else EXTRACTED
+    schema = settings.schema.append(OWN_COLUMNS) if columns.columns else settings.schema
     read = _parquet_rows if path.lower().endswith(".parquet") else _json_rows
     rows = read(uri, settings, columns)
     group: list[Row] = []

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from udfs.checks import check, one_of
 from udfs.rules.batch import IdentifyLanguage, JudgedBatch, JudgedTexts
@@ -19,7 +20,7 @@ from udfs.rules.fineweb import FineWeb, FineWebSettings
 from udfs.rules.refinedweb import RefinedWeb
 from udfs.rules.settings import SharedSettings, default_of, without_limits
 from udfs.rules.url_lists import UrlLists
-from udfs.rules.urls import ADDRESS_RULES, UrlSettings, outcomes
+from udfs.rules.urls import ADDRESS_RULES, AddressCounts, UrlSettings, outcomes
 from udfs.text.columns import string_column, utf8_buffers
 
 Class = TypeVar("Class", bound=type)
@@ -91,9 +92,15 @@ class HeuristicSettings(SharedSettings):
 
 
 def url_outcomes(
-    urls: pa.Array, settings: HeuristicSettings, lists: UrlLists
+    urls: pa.Array,
+    settings: HeuristicSettings,
+    lists: UrlLists,
+    counts: AddressCounts | None = None,
 ) -> tuple[pa.StringArray, pa.DoubleArray, pa.DoubleArray]:
-    """Return (rule, value, threshold) of the rules on addresses; null where none drops."""
+    """Return (rule, value, threshold) of the rules on addresses; null where none drops.
+
+    `counts` goes up by what is found.
+    """
     if not settings.enabled or not FAMILIES[settings.rules].judges_addresses:
         nulls = pa.nulls(len(urls), pa.float64())
         return pa.nulls(len(urls), pa.string()), nulls, nulls
@@ -103,6 +110,8 @@ def url_outcomes(
         min_soft_words=settings.min_soft_url_words,
     )
     found = outcomes(urls, lists, url_settings)
+    if counts is not None:
+        counts.missed_domains += pc.sum(found.missed).as_py() or 0
     return found.rules, found.values, found.thresholds
 
 
@@ -112,6 +121,7 @@ def apply(
     settings: HeuristicSettings,
     lists: UrlLists,
     identify_language: IdentifyLanguage,
+    counts: AddressCounts | None = None,
 ) -> JudgedTexts:
     """Judge documents, columns of texts and addresses; null reads as "".
 
@@ -122,7 +132,7 @@ def apply(
     batch = JudgedBatch(texts, rules_of(settings.rules), SIGNALS, keeps_failed)
     if settings.enabled:
         if urls is not None:
-            batch.fail_by_address(*url_outcomes(urls, settings, lists))
+            batch.fail_by_address(*url_outcomes(urls, settings, lists, counts))
         settings.family.judge(batch, Tools(lists, identify_language))
     return batch.result()
 
@@ -154,7 +164,11 @@ def signals_of(
 
 
 def decide(
-    signals: pa.RecordBatch, urls: pa.Array, settings: HeuristicSettings, lists: UrlLists
+    signals: pa.RecordBatch,
+    urls: pa.Array,
+    settings: HeuristicSettings,
+    lists: UrlLists,
+    counts: AddressCounts | None = None,
 ) -> tuple[pa.StringArray, pa.DoubleArray, pa.DoubleArray]:
     """Return (rule, value, threshold) of documents with these signals; the rule is null if kept.
 
@@ -163,7 +177,7 @@ def decide(
     """
     batch = JudgedBatch.of_signals(signals, rules_of(settings.rules))
     if settings.enabled:
-        batch.fail_by_address(*url_outcomes(urls, settings, lists))
+        batch.fail_by_address(*url_outcomes(urls, settings, lists, counts))
         settings.family.limit(batch)
     return batch.outcomes()
 

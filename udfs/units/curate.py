@@ -14,9 +14,12 @@ from udfs.documents.preextracted import InputSettings, read_documents
 from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS, SOURCE_FIELDS
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.rules import families
-from udfs.rules.batch import IdentifyLanguage, JudgedTexts
+from udfs.rules.batch import JudgedTexts
 from udfs.rules.families import HeuristicSettings
+from udfs.rules.family import Tools
+from udfs.rules.redaction import RedactionSettings, redact
 from udfs.rules.url_lists import UrlLists, load_url_lists
+from udfs.rules.urls import AddressCounts
 from udfs.storage.cache import fetch
 from udfs.storage.stream import without_secrets
 from udfs.units.commit import UnitClock, commit
@@ -24,14 +27,15 @@ from udfs.units.fates import FateOutputs, with_fate
 
 STAGE = "heuristics"
 
+# 16 bytes: hash of the cleaned text of kept documents, for exact deduplication.
+TEXT_HASH = pa.field("text_hash", pa.binary())
 # The documents stage's table: where a document comes from, its cleaned text, signals and fate.
 DOCUMENTS = pa.schema(
     [
         *SOURCE_FIELDS,
         pa.field("text", pa.string()),
         *families.SIGNALS,
-        # 16 bytes: hash of the cleaned text of kept documents, for exact deduplication.
-        pa.field("text_hash", pa.binary()),
+        TEXT_HASH,
         *FATE_FIELDS,
     ]
 )
@@ -57,11 +61,20 @@ class CurationSettings:
     # Keyword arguments of `udfs.rules.url_lists.load_url_lists` as (name, URI, SHA-256).
     url_lists: tuple[tuple[str, str, str | None], ...]
     input: InputSettings = field(default_factory=InputSettings)
+    redaction: RedactionSettings = field(default_factory=RedactionSettings)
 
+    @property
+    def signals(self) -> list[pa.Field]:
+        """Return the columns that judging adds: signals, then counts of what was replaced."""
+        return [*families.SIGNALS, *self.redaction.columns]
 
-def documents_schema(columns: InputSettings) -> pa.Schema:
-    """Return the schema of the documents stage: DOCUMENTS, with own columns where some are kept."""
-    return DOCUMENTS.append(OWN_COLUMNS) if columns.columns else DOCUMENTS
+    @property
+    def schema(self) -> pa.Schema:
+        """Return the schema of the documents: DOCUMENTS and the columns that settings ask for."""
+        extracted = list(self.extraction.schema)
+        before = len(extracted) - len(FATE_FIELDS)
+        own = [OWN_COLUMNS] if self.input.columns else []
+        return pa.schema([*extracted[:before], *self.signals, TEXT_HASH, *own, *FATE_FIELDS])
 
 
 def curate_file(
@@ -70,11 +83,13 @@ def curate_file(
     """Commit the documents of one input file, each with its fate, and return the row to report."""
     clock = UnitClock()
     counts = RecordCounts()
-    outputs = FateOutputs(directory, unit, documents_schema(settings.input))
-    for batch in curated(source, settings, counts):
+    addresses = AddressCounts()
+    outputs = FateOutputs(directory, unit, settings.schema)
+    for batch in curated(source, settings, counts, addresses):
         outputs.write(batch)
     files, facts = outputs.close()
-    return commit(directory, unit, key, files, facts | input_facts(source, counts), clock)
+    facts |= input_facts(source, counts) | asdict(addresses)
+    return commit(directory, unit, key, files, facts, clock)
 
 
 def input_facts(source: InputUnit, counts: RecordCounts) -> dict[str, Any]:
@@ -84,17 +99,26 @@ def input_facts(source: InputUnit, counts: RecordCounts) -> dict[str, Any]:
 
 
 def curated(
-    source: InputUnit, settings: CurationSettings, counts: RecordCounts
+    source: InputUnit,
+    settings: CurationSettings,
+    counts: RecordCounts,
+    addresses: AddressCounts | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the documents of one input file with signals and fates (schema DOCUMENTS)."""
-    lists = url_lists(settings)
-    identify = language_identifier(settings)
+    """Yield the documents of one input file with signals and fates (`settings.schema`)."""
+    tools = Tools(url_lists(settings), language_identifier(settings))
     # Pages whose URL fails need no parsing, unless every signal is wanted.
     skip = None
     if settings.heuristics.annotate != "all" and source.kind == "warc":
-        skip = partial(families.url_outcomes, settings=settings.heuristics, lists=lists)
+        skip = partial(
+            families.url_outcomes,
+            settings=settings.heuristics,
+            lists=tools.lists,
+            counts=addresses,
+        )
     for batch in extracted(source, settings, counts, skip):
-        yield judge(batch, settings.heuristics, lists, identify, passed_by_address=skip is not None)
+        # No document is judged by its address twice.
+        asked = batch.column("url") if skip is None else None
+        yield judge(batch, asked, settings, tools, addresses)
 
 
 def extracted(
@@ -119,52 +143,72 @@ def extracted(
 
 def judge(
     batch: pa.RecordBatch,
-    settings: HeuristicSettings,
-    lists: UrlLists,
-    identify: IdentifyLanguage,
-    passed_by_address: bool = False,
+    urls: pa.Array | None,
+    settings: CurationSettings,
+    tools: Tools,
+    addresses: AddressCounts | None = None,
 ) -> pa.RecordBatch:
-    """Add signals, cleaned text and fate to extracted documents (schema DOCUMENTS).
+    """Add signals, cleaned text and fate to extracted documents (`settings.schema`).
 
-    Documents that reading or extraction gave a fate pass through without signals. Rules on
-    addresses are not asked again where documents without a fate have passed them.
+    Documents that reading or extraction gave a fate pass through without signals. Without `urls`
+    no rule on addresses is asked: those without a fate have passed them.
     """
+    names = settings.schema.names
     batch = batch.append_column("row", pa.array(range(batch.num_rows), pa.int64()))
     open_rows = pc.is_null(batch.column("fate"))
-    parts = [_closed(batch.filter(pc.invert(open_rows)))]
+    closed = without_signals(batch.filter(pc.invert(open_rows)), settings)
+    parts = [closed.select([*names, "row"])]
     # A filter copies the texts.
-    candidates = batch.filter(open_rows) if pc.any(pc.invert(open_rows)).as_py() else batch
+    is_mixed = pc.any(pc.invert(open_rows)).as_py()
+    candidates = batch.filter(open_rows) if is_mixed else batch
     if candidates.num_rows:
-        texts = candidates.column("text")
-        urls = None if passed_by_address else candidates.column("url")
-        result = families.apply(texts, urls, settings, lists, identify)
-        parts.append(_in_order(judged(candidates, result)))
+        if urls is not None and is_mixed:
+            urls = urls.filter(open_rows)
+        result = families.apply(
+            candidates.column("text"), urls, settings.heuristics, *tools, addresses
+        )
+        parts.append(judged(candidates, result, settings).select([*names, "row"]))
     table = pa.concat_tables([pa.Table.from_batches([part]) for part in parts])
-    names = _names(batch)
     table = table.sort_by("row").select(names).combine_chunks()
-    return table.to_batches()[0] if table.num_rows else _closed(batch).select(names)
+    return table.to_batches()[0] if table.num_rows else closed.select(names)
 
 
-def without_signals(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Give documents that no rule was asked about the columns of DOCUMENTS that they lack."""
-    for one in (*families.SIGNALS, DOCUMENTS.field("text_hash")):
-        batch = batch.append_column(one, pa.nulls(batch.num_rows, one.type))
+def without_signals(batch: pa.RecordBatch, settings: CurationSettings) -> pa.RecordBatch:
+    """Give documents that no rule was asked about the columns that they lack."""
+    for column in (*settings.signals, TEXT_HASH):
+        batch = batch.append_column(column, pa.nulls(batch.num_rows, column.type))
     return _replaced(batch, "text", batch.column("text").cast(pa.large_string()))
 
 
-def judged(batch: pa.RecordBatch, result: JudgedTexts) -> pa.RecordBatch:
+def judged(
+    batch: pa.RecordBatch, result: JudgedTexts, settings: CurationSettings
+) -> pa.RecordBatch:
     """Give documents without a fate the signals, the text and the fate of `result`."""
-    for one in families.SIGNALS:
-        batch = batch.append_column(one, result.signals[one.name].cast(one.type))
-    batch = _replaced(batch, "text", result.text.cast(pa.large_string()))
+    text, counts = _redacted(result, settings.redaction)
+    for column in settings.signals:
+        values = counts.get(column.name)
+        if values is None:
+            values = result.signals[column.name]
+        batch = batch.append_column(column, values.cast(column.type))
+    batch = _replaced(batch, "text", text.cast(pa.large_string()))
     batch = with_fate(
         batch, stage=STAGE, rule=result.rule, value=result.value, threshold=result.threshold
     )
-    return batch.append_column(DOCUMENTS.field("text_hash"), _text_hashes(batch))
+    return batch.append_column(TEXT_HASH, _text_hashes(batch))
 
 
-def _closed(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return _in_order(without_signals(batch))
+def _redacted(
+    result: JudgedTexts, settings: RedactionSettings
+) -> tuple[pa.LargeStringArray, dict[str, pa.Array]]:
+    """Return texts, those of kept documents redacted, and the counts; null for the others."""
+    if not settings.columns:
+        return result.text, {}
+    kept = pc.is_null(result.rule)
+    texts, counts = redact(result.text.filter(kept), settings)
+    nulls = pa.nulls(len(kept), pa.int32())
+    return pc.replace_with_mask(result.text, kept, texts), {
+        name: pc.replace_with_mask(nulls, kept, pa.array(values)) for name, values in counts.items()
+    }
 
 
 def _text_hashes(batch: pa.RecordBatch) -> pa.Array:
@@ -178,15 +222,6 @@ def _text_hashes(batch: pa.RecordBatch) -> pa.Array:
 
 def _replaced(batch: pa.RecordBatch, name: str, column: pa.Array) -> pa.RecordBatch:
     return batch.set_column(batch.schema.get_field_index(name), name, column)
-
-
-def _in_order(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch.select([*_names(batch), "row"])
-
-
-def _names(batch: pa.RecordBatch) -> list[str]:
-    own = [OWN_COLUMNS.name] if OWN_COLUMNS.name in batch.schema.names else []
-    return [*DOCUMENTS.names, *own]
 
 
 def url_lists(settings: CurationSettings) -> UrlLists:

@@ -5,7 +5,7 @@ each way of measuring a file of signals (schema SIGNAL_TABLE). A recipe is a dec
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,14 +13,15 @@ import pyarrow.compute as pc
 
 from udfs.documents.extract import STAGE as EXTRACT_STAGE
 from udfs.documents.extract import ExtractionSettings, RecordCounts
-from udfs.documents.schema import DROPPED, EXTRACTED
+from udfs.documents.schema import DROPPED
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
+from udfs.rules.redaction import RedactionSettings
 from udfs.rules.url_lists import UrlLists
+from udfs.rules.urls import AddressCounts
 from udfs.storage.files import read_table
 from udfs.units.commit import ParquetOutput, UnitClock, commit
 from udfs.units.curate import (
-    DOCUMENTS,
     STAGE,
     CurationSettings,
     InputUnit,
@@ -44,6 +45,7 @@ def measuring(settings: CurationSettings) -> CurationSettings:
         settings,
         extraction=ExtractionSettings(),
         heuristics=families.measuring(settings.heuristics),
+        redaction=RedactionSettings(),
         url_lists=tuple(one for one in settings.url_lists if one[0] in names),
     )
 
@@ -54,7 +56,7 @@ def extract_file(
     """Commit the documents of one input file as extracted, and return the row to report."""
     clock = UnitClock()
     counts = RecordCounts()
-    outputs = FateOutputs(directory, unit, EXTRACTED)
+    outputs = FateOutputs(directory, unit, settings.extraction.schema)
     settings = replace(settings, input=replace(settings.input, columns=()))
     for batch in extracted(source, settings, counts):
         nothing = pa.nulls(batch.num_rows)
@@ -97,25 +99,31 @@ def decide_file(
 ) -> pa.RecordBatch:
     """Commit an input file's documents with the fates of a recipe, measuring nothing again."""
     clock = UnitClock()
-    outputs = FateOutputs(directory, unit, DOCUMENTS)
-    for batch in decided(source, settings):
+    addresses = AddressCounts()
+    outputs = FateOutputs(directory, unit, settings.schema)
+    for batch in decided(source, settings, addresses):
         outputs.write(batch)
     files, facts = outputs.close()
-    return commit(directory, unit, key, files, facts | source.facts, clock)
+    facts |= source.facts | asdict(addresses)
+    return commit(directory, unit, key, files, facts, clock)
 
 
-def decided(source: ScoredFile, settings: CurationSettings) -> Iterator[pa.RecordBatch]:
-    """Yield documents with signals and fates: those with a text first (schema DOCUMENTS)."""
+def decided(
+    source: ScoredFile, settings: CurationSettings, addresses: AddressCounts
+) -> Iterator[pa.RecordBatch]:
+    """Yield documents with signals and fates: those with a text first (`settings.schema`)."""
+    names = settings.extraction.schema.names
     lists = url_lists(settings)
     signals = _signals(source)
     start = 0
-    for batch in read_table(source.texts_uri, EXTRACTED.names) if source.texts_uri else ():
-        yield _decide(batch, signals.slice(start, batch.num_rows), settings, lists)
+    for batch in read_table(source.texts_uri, names) if source.texts_uri else ():
+        stored = _aligned(batch, signals.slice(start, batch.num_rows), settings)
+        yield _decide(batch, stored, settings, lists, addresses)
         start += batch.num_rows
     for uri in source.closed_uris:
-        for batch in read_table(uri, EXTRACTED.names):
-            judged_first = _by_address(batch, settings.heuristics, lists)
-            yield without_signals(judged_first).select(DOCUMENTS.names)
+        for batch in read_table(uri, names):
+            judged_first = _by_address(batch, settings.heuristics, lists, addresses)
+            yield without_signals(judged_first, settings).select(settings.schema.names)
 
 
 def _signals(source: ScoredFile) -> pa.Table:
@@ -126,11 +134,14 @@ def _signals(source: ScoredFile) -> pa.Table:
 
 
 def _decide(
-    batch: pa.RecordBatch, stored: pa.Table, settings: CurationSettings, lists: UrlLists
+    batch: pa.RecordBatch,
+    signals: pa.RecordBatch,
+    settings: CurationSettings,
+    lists: UrlLists,
+    addresses: AddressCounts,
 ) -> pa.RecordBatch:
-    signals = _aligned(batch, stored, settings)
     given, urls = settings.heuristics, batch.column("url")
-    rule, value, threshold = families.decide(signals, urls, given, lists)
+    rule, value, threshold = families.decide(signals, urls, given, lists, addresses)
     result = JudgedTexts(
         text=_cleaned(batch.column("text"), pc.is_null(rule), settings, lists),
         rule=rule,
@@ -140,7 +151,7 @@ def _decide(
     )
     place = batch.schema.get_field_index("fate")
     unjudged = batch.set_column(place, "fate", pa.nulls(batch.num_rows, pa.string()))
-    return judged(unjudged, result).select(DOCUMENTS.names)
+    return judged(unjudged, result, settings).select(settings.schema.names)
 
 
 def _aligned(batch: pa.RecordBatch, stored: pa.Table, settings: CurationSettings) -> pa.RecordBatch:
@@ -163,7 +174,10 @@ def _cleaned(
 
 
 def _by_address(
-    batch: pa.RecordBatch, settings: families.HeuristicSettings, lists: UrlLists
+    batch: pa.RecordBatch,
+    settings: families.HeuristicSettings,
+    lists: UrlLists,
+    addresses: AddressCounts,
 ) -> pa.RecordBatch:
     """Let rules on addresses go first, as where pages are not parsed that such a rule drops.
 
@@ -171,7 +185,7 @@ def _by_address(
     """
     if settings.annotate == "all":
         return batch
-    rule, value, threshold = families.url_outcomes(batch.column("url"), settings, lists)
+    rule, value, threshold = families.url_outcomes(batch.column("url"), settings, lists, addresses)
     first = pc.and_(pc.is_valid(rule), pc.is_valid(batch.column("html_size_bytes")))
     new = {
         "fate": DROPPED,

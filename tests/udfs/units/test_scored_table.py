@@ -61,7 +61,7 @@ def other_limits(rng: Random, family: str) -> HeuristicSettings:
         language=rng.choice(("en", "de")),
         min_words=rng.choice((10, 50, 80)),
         max_words=rng.choice((100, 100_000)),
-        min_stop_words=rng.choice((0, 2, 9)),
+        min_stop_words=rng.choice((0, 2, 8)),
         repetition=RepetitionLimits(**repetition),
         c4=C4Settings(max_characters=rng.choice((500, 190_000)), min_sentences=rng.choice((1, 5))),
         fineweb=FineWebSettings(
