@@ -241,7 +241,7 @@ def _unknown_key(path: str, key: str, kind: Any) -> SettingError:
         deep = {name.rpartition(".")[2]: name for name in reversed(_keys_of(kind))}
         nearest = [deep[name] for name in difflib.get_close_matches(key, deep, n=1)]
     hint = f"did you mean {path}{nearest[0]}?" if nearest else f"known keys: {', '.join(known)}"
-    return SettingError(f"unknown key {path}{key}: {hint}")
+    return SettingError(f"unknown key '{path}{key}': {hint}")
 
 
 def _keys_of(kind: Any, prefix: str = "") -> list[str]:

@@ -5,6 +5,7 @@ tiny model trained on the shards.
 """
 
 import argparse
+import sys
 
 from dclm_spark.command import add_recipe_arguments, positive, run_command
 from dclm_spark.preflight import check_run, describe
@@ -19,7 +20,7 @@ def argument_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--input", help="*.paths.gz listing, glob, directory or files (comma)")
     add("--base", help="URL, bucket or folder that the paths of a listing are below")
-    add("--output", help="folder, s3:// or gs:// prefix of the run")
+    add("--output", required="--print-recipe" not in sys.argv, help="folder or prefix of the run")
     add("--limit", type=positive, help="read only the first so many files")
     add("--check", action="store_true", help="check everything, print the plan and stop")
     add("--print-recipe", action="store_true", help="print the resolved recipe (YAML) and stop")
@@ -31,15 +32,14 @@ def argument_parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Parse the command line and run the pipeline."""
-    given = (parser := argument_parser()).parse_args()
+    given = argument_parser().parse_args()
     recipe = load_recipe(given.recipe, given.set, given.options)
     if given.print_recipe:
         return print(to_yaml(recipe), end="")
-    if not given.output or (given.check and not given.input):
-        parser.error("give --output, and --input with --check")
-    if given.input:
+    if given.input or given.check:
         # Before Spark starts: most of what goes wrong the first time is found here.
-        checked = check_run(recipe, given.input, given.output, base=given.base, limit=given.limit)
+        inputs = given.input or ""
+        checked = check_run(recipe, inputs, given.output, base=given.base, limit=given.limit)
         if given.check:
             return print("\n".join(describe(recipe, checked)))
     spark = spark_session("build_baseline", given.master)

@@ -186,6 +186,12 @@ def test_a_printed_recipe_loads_again(typed, tmp_path):
     assert to_yaml(load_recipe(str(tmp_path / "mine.yaml"))) == printed
 
 
+def test_a_check_without_an_input_says_so(typed):
+    code, _, printed = typed("--check", inputs=",")
+    assert code == 2
+    assert "--input (empty): it names no file" in errors(printed)[0]
+
+
 def test_limit_wants_a_number(typed):
     code, _, printed = typed("--limit", "none")
     assert code == 2

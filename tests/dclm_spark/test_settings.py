@@ -94,9 +94,9 @@ def test_keys_are_dotted():
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("inner.cuont=7", r"unknown key inner\.cuont: did you mean inner\.count\?"),
-        ("rte=7", r"unknown key rte: did you mean inner\.rate\?"),
-        ("zzz=7", r"unknown key zzz: known keys: inner, extra"),
+        ("inner.cuont=7", r"unknown key 'inner\.cuont': did you mean inner\.count\?"),
+        ("rte=7", r"unknown key 'rte': did you mean inner\.rate\?"),
+        ("zzz=7", r"unknown key 'zzz': known keys: inner, extra"),
         ("inner.count=many", r"inner\.count = 'many': expected a whole number"),
         ("inner.count=true", r"inner\.count = True: expected a whole number"),
         ("inner.rate=x", r"inner\.rate = 'x': expected a number"),
@@ -139,8 +139,8 @@ def recipe_file(tmp_path):
         ("quality:\n\tthreshold: 0.5\n", r"line 2, column 1: a tab"),
         ("quality: {threshold: 0.5\n", r"not readable as YAML: line"),
         ("tokens:\n  seed: 1\n  seed: 2\n", r"line 3, column 3: the key 'seed' stands twice"),
-        ("qualitty:\n  threshold: 0.5\n", r"unknown key qualitty: did you mean quality\?"),
-        ("threshold: 0.5\n", r"unknown key threshold: did you mean .*threshold\?"),
+        ("qualitty:\n  threshold: 0.5\n", r"unknown key 'qualitty': did you mean quality\?"),
+        ("threshold: 0.5\n", r"unknown key 'threshold': did you mean .*threshold\?"),
         ("base: finweb\n", r"recipe\.yaml: base 'finweb': did you mean 'fineweb'"),
         ("quality:\n  threshold: 5\n", r"quality\.threshold = 5\.0: expected 0\.0 to 1\.0"),
         ("quality:\n  threshold: .nan\n", r"quality\.threshold = nan: expected"),

@@ -60,8 +60,8 @@ class CurationSettings:
     language_model: tuple[str, str | None]
     # Keyword arguments of `udfs.rules.url_lists.load_url_lists` as (name, URI, SHA-256).
     url_lists: tuple[tuple[str, str, str | None], ...]
-    redaction: RedactionSettings = field(default_factory=RedactionSettings)
     input: InputSettings = field(default_factory=InputSettings)
+    redaction: RedactionSettings = field(default_factory=RedactionSettings)
 
     @property
     def signals(self) -> list[pa.Field]:
@@ -74,7 +74,7 @@ class CurationSettings:
         extracted = list(self.extraction.schema)
         before = len(extracted) - len(FATE_FIELDS)
         own = [OWN_COLUMNS] if self.input.columns else []
-        return pa.schema([*extracted[:before], *self.signals, TEXT_HASH, *FATE_FIELDS, *own])
+        return pa.schema([*extracted[:before], *self.signals, TEXT_HASH, *own, *FATE_FIELDS])
 
 
 def curate_file(
