@@ -21,8 +21,8 @@ from dclm_spark.planning.crawl import (
     workload_of_files,
     workload_of_index,
 )
-from dclm_spark.planning.rendering import render, spark_conf
 from dclm_spark.planning.rates import ClusterSettings, PlanSettings
+from dclm_spark.planning.rendering import render, spark_conf
 from dclm_spark.settings import override
 from udfs.dedup.ngrams import NgramDedupSettings, shard_memory_bytes
 
