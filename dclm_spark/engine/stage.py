@@ -73,12 +73,14 @@ def run_units(
     directory: str,
     units: Sequence[Unit],
     execute: Callable[[list[Unit]], DataFrame],
+    may_be_empty: bool = False,
 ) -> StageOutput:
     """Commit all `units` of a stage below `directory` and return their manifests.
 
     `execute` gets the units that are not committed yet and returns a DataFrame whose rows
-    (`udfs.units.commit.COMMITTED`) appear as tasks commit them. Units without any rows, of which
-    no task hears, are committed here as empty. Raises StageError when a unit is missing in the end.
+    (`udfs.units.commit.COMMITTED`) appear as tasks commit them. With `may_be_empty`, units without
+    any rows, of which no task hears, are committed here as empty. Raises StageError when a unit is
+    missing in the end.
     """
     started = time.perf_counter()
     pending, done = pending_units(directory, units)
@@ -87,9 +89,11 @@ def run_units(
     )
     if pending:
         _execute(spark, stage, execute(pending))
-        committed = read_manifests(directory, [unit.name for unit in pending])
-        _commit_empty(directory, [unit for unit in pending if _stale(unit, committed)])
-        done |= read_manifests(directory, [unit.name for unit in pending])
+        left, committed = pending_units(directory, pending)
+        done |= committed
+        if left and may_be_empty:
+            _commit_empty(directory, left)
+            done |= read_manifests(directory, [unit.name for unit in left])
     missing = [unit.name for unit in units if unit.name not in done]
     if missing:
         raise StageError(
@@ -105,10 +109,6 @@ def run_units(
     _write_stage_manifest(output)
     _log_end(output, time.perf_counter() - started)
     return output
-
-
-def _stale(unit: Unit, committed: dict[str, dict[str, object]]) -> bool:
-    return unit.name not in committed or committed[unit.name]["key"] != unit.key
 
 
 def _commit_empty(directory: str, units: list[Unit]) -> None:

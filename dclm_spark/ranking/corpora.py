@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import commit_each, run_units
+from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.tables import read_files
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.bits_per_byte import read_texts
@@ -27,15 +25,12 @@ from dclm_spark.settings import settings_hash
 from dclm_spark.stages.decontaminate import DecontaminationSettings, write_index
 from dclm_spark.stages.documents import key_settings
 from dclm_spark.stages.run_output import RunOutput
-from dclm_spark.stages.score import SCORES, QualitySettings
+from dclm_spark.stages.score import QualitySettings, random_scores
 from udfs import storage
 from udfs.dedup.contamination import NGRAM_WORDS, full_ngrams, load_index
 from udfs.dedup.shingles import shingle_hashes
 from udfs.storage.cache import fetch
-from udfs.storage.files import read_table
 from udfs.storage.stream import shown
-from udfs.tokens.order import document_keys
-from udfs.units.commit import ParquetOutput, UnitClock, commit
 from udfs.units.statistics import documents_by_fate, merge
 
 # spec 4.2: a sample is clean when less than a fifth of it stands in the training data.
@@ -126,7 +121,6 @@ SHUFFLED = "shuffled scores"
 DUPLICATED = "duplicated data"
 # The corpus of the duplicated-data control is this part of a recipe's sequences, read again.
 DUPLICATED_PART = 8
-_SHUFFLE_SEED = 97
 
 
 def shared_places(recipe: Recipe, output: str) -> Place:
@@ -214,33 +208,6 @@ def duplicated_corpus(corpus: Corpus) -> Corpus:
         control=DUPLICATED,
         part=DUPLICATED_PART,
     )
-
-
-def random_scores(spark: SparkSession, documents: StageOutput, directory: str) -> StageOutput:
-    """Give every kept document a score in 0..1 that depends on its id alone."""
-    files = {file["unit"]: file for file in documents.files("kept/")}
-    units = [
-        Unit(name=name, key=unit_key(SHUFFLED, file["sha256"], _SHUFFLE_SEED))
-        for name, file in files.items()
-    ]
-
-    def execute(pending: list[Unit]) -> DataFrame:
-        rows = [{"unit": u.name, "key": u.key, "uri": files[u.name]["uri"]} for u in pending]
-
-        return commit_each(spark, rows, lambda row: _score_file(row, directory))
-
-    return run_units(spark, stage=SHUFFLED, directory=directory, units=units, execute=execute)
-
-
-def _score_file(row: dict[str, Any], directory: str) -> pa.RecordBatch:
-    clock = UnitClock()
-    output = ParquetOutput(directory, f"scores/{row['unit']}.parquet", SCORES)
-    for batch in read_table(row["uri"], ["doc_id"]):
-        ids = batch.column("doc_id")
-        keys = document_keys(ids, _SHUFFLE_SEED)
-        scores: npt.NDArray[np.float64] = keys.astype(np.float64) / 2.0**64
-        output.write(pa.RecordBatch.from_arrays([ids, pa.array(scores)], schema=SCORES))
-    return commit(directory, row["unit"], row["key"], [output.close()], {}, clock)
 
 
 def check_names(recipes: list[Recipe]) -> None:

@@ -102,7 +102,10 @@ def deduplicate(
             _committer(schema, settings, directory, keys, counts), spark_schema(COMMITTED)
         )
 
-    output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
+    # No document may hash into a shard.
+    output = run_units(
+        spark, stage=STAGE, directory=directory, units=units, execute=execute, may_be_empty=True
+    )
     check_balance(STAGE, sum(file["rows"] for file in documents.files("kept/")), output)
     save_table(spark, output, settings)
     return output

@@ -1,29 +1,25 @@
 """The documents stage: one unit and one task per input file, text never crosses into the JVM."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import pyarrow as pa
-from pyspark import TaskContext
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from dclm_spark.crawl.listing import InputFile
-from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import commit_each, run_units
+from dclm_spark.engine.file_stage import FileStage, UnitSource
+from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.errors import BalanceError, SettingError
 from dclm_spark.settings import to_dict
 from udfs.storage.stream import ReadSettings
-from udfs.units.commit import report_of
-from udfs.units.curate import CurationSettings, InputUnit, curate_file
+from udfs.units.curate import DOCUMENTS, CurationSettings, curate_file
 from udfs.units.statistics import documents_by_fate
 
 STAGE = "documents"
 # Common Crawl's web server, unlike its bucket, is not made for hundreds of connections.
 HTTP_READERS = 10
-# An input file, settings; unit, key and directory by name -> the row that reports the unit.
-CommitFile = Callable[..., pa.RecordBatch]
 
 
 def curate(
@@ -33,48 +29,26 @@ def curate(
 
     Raises BalanceError when a file's rows differ from the response records that were read.
     """
-    keyed = key_settings(settings)
-    return read_inputs(spark, inputs, settings, directory, STAGE, keyed, curate_file)
+    stage = FileStage(
+        name=STAGE,
+        schema=DOCUMENTS,
+        process=partial(curate_file, settings=read_by(inputs, settings)),
+        key=(key_settings(settings),),
+        max_tasks=max_readers(inputs, settings.extraction.reading),
+    )
+    return read_inputs(spark, stage, inputs, directory)
 
 
 def read_inputs(
-    spark: SparkSession,
-    inputs: Sequence[InputFile],
-    settings: CurationSettings,
-    directory: str,
-    stage: str,
-    keyed: dict[str, Any],
-    commit_file: CommitFile,
+    spark: SparkSession, stage: FileStage, inputs: Sequence[InputFile], directory: str
 ) -> StageOutput:
-    """Commit one unit of `stage` per input file by `commit_file`, as many at a time as may be read.
+    """Commit one unit of `stage` per input file, whose source is that of `source_of`.
 
-    `keyed` are the settings that a unit's content depends on. Raises BalanceError when a file's
-    rows differ from the response records that were read.
+    Raises BalanceError when a file's rows differ from the response records that were read.
     """
-    sources = {unit_name(file): file for file in inputs}
-    units = [
-        Unit(name=name, key=unit_key(stage, file.crawl, file.path, file.kind, keyed))
-        for name, file in sources.items()
-    ]
-    readers = max_readers(inputs, settings.extraction.reading)
-    settings = _read_by(settings, readers)
-
-    def execute(pending: list[Unit]) -> DataFrame:
-        rows = [_work_row(unit, sources[unit.name]) for unit in pending]
-
-        def commit_row(row: dict[str, str]) -> pa.RecordBatch:
-            unit, key = row.pop("unit"), row.pop("key")
-            # A task of several files that failed at one has committed those before it.
-            done = report_of(directory, unit, key) if readers and _retried() else None
-            return done or commit_file(
-                InputUnit(**row), settings, unit=unit, key=key, directory=directory
-            )
-
-        return commit_each(spark, rows, commit_row, max_tasks=readers)
-
-    output = run_units(spark, stage=stage, directory=directory, units=units, execute=execute)
+    output = stage.run(spark, [source_of(file) for file in inputs], directory)
     for manifest in output.manifests:
-        _check_records(stage, manifest)
+        _check_records(stage.name, manifest)
     return output
 
 
@@ -93,14 +67,11 @@ def max_readers(inputs: Sequence[InputFile], reading: ReadSettings) -> int | Non
     return readers
 
 
-def _read_by(settings: CurationSettings, readers: int | None) -> CurationSettings:
-    reading = replace(settings.extraction.reading, max_concurrent_reads=readers or 0)
+def read_by(inputs: Sequence[InputFile], settings: CurationSettings) -> CurationSettings:
+    """Return the settings that tell each reader of `inputs` its share of the limits."""
+    readers = max_readers(inputs, settings.extraction.reading) or 0
+    reading = replace(settings.extraction.reading, max_concurrent_reads=readers)
     return replace(settings, extraction=replace(settings.extraction, reading=reading))
-
-
-def _retried() -> bool:
-    context = TaskContext.get()
-    return context is not None and context.attemptNumber() > 0
 
 
 def key_settings(settings: CurationSettings) -> dict[str, Any]:
@@ -118,15 +89,13 @@ def unit_name(file: InputFile) -> str:
     return f"{safe}-{digest}"
 
 
-def _work_row(unit: Unit, file: InputFile) -> dict[str, Any]:
-    return {
-        "unit": unit.name,
-        "key": unit.key,
-        "crawl": file.crawl,
-        "path": file.path,
-        "uri": file.uri,
-        "kind": file.kind,
-    }
+def source_of(file: InputFile) -> UnitSource:
+    """Return the unit of an input file; its address is no part of what it is."""
+    return UnitSource(
+        unit=unit_name(file),
+        identity=(file.crawl, file.path, file.kind),
+        source={"crawl": file.crawl, "path": file.path, "uri": file.uri, "kind": file.kind},
+    )
 
 
 def _check_records(stage: str, manifest: dict[str, Any]) -> None:

@@ -2,16 +2,17 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
-from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import check_balance, commit_each, run_units
+from dclm_spark.engine.file_stage import FileStage, UnitSource, sources_of
+from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.errors import SettingError
 from udfs.documents.schema import FATE_FIELDS
 from udfs.rules.urls import hosts
@@ -19,8 +20,8 @@ from udfs.storage.files import read_table
 from udfs.tokens.order import buckets, document_keys
 from udfs.tokens.tokenizer import TokenizerSettings, load_encoder
 from udfs.tokens.tokenizer import encode as encode_texts
-from udfs.units.commit import UnitClock, commit
-from udfs.units.fates import FateOutputs, with_fate
+from udfs.units.fates import with_fate
+from udfs.units.output import UnitOutput
 from udfs.units.statistics import kept_text_bytes, merge
 
 STAGE = "encode"
@@ -85,66 +86,50 @@ def encode(
 
     Without `scores` every document stays.
     """
-    files = {file["unit"]: file for file in documents.files("kept/")}
-    scored = {file["unit"]: file for file in scores.files("scores/")} if scores else {}
     cells = num_cells(documents, settings)
-    units = [
-        Unit(
-            name=name,
-            key=unit_key(
-                STAGE,
-                file["sha256"],
-                scored.get(name, {}).get("sha256"),
-                threshold if scores else None,
-                settings,
-                cells,
-            ),
+    stage = FileStage(
+        name=STAGE,
+        schema=ENCODED,
+        process=partial(_encode_file, threshold=threshold, settings=settings, cells=cells),
+        key=(threshold if scores else None, settings, cells),
+    )
+    return stage.run(spark, _sources(documents, scores), directory)
+
+
+def _sources(documents: StageOutput, scores: StageOutput | None) -> list[UnitSource]:
+    scored = {file["unit"]: file for file in scores.files("scores/")} if scores else {}
+    return [
+        replace(
+            one,
+            identity=(one.identity, scored.get(one.unit, {}).get("sha256")),
+            source=one.source | {"scores_uri": scored[one.unit]["uri"] if scores else ""},
         )
-        for name, file in files.items()
+        for one in sources_of(documents)
     ]
-
-    def execute(pending: list[Unit]) -> DataFrame:
-        rows = [
-            {
-                "unit": unit.name,
-                "key": unit.key,
-                "documents_uri": files[unit.name]["uri"],
-                "scores_uri": scored[unit.name]["uri"] if scores else "",
-            }
-            for unit in pending
-        ]
-
-        return commit_each(
-            spark, rows, lambda row: _encode_file(row, threshold, settings, cells, directory)
-        )
-
-    output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
-    check_balance(STAGE, sum(file["rows"] for file in files.values()), output)
-    return output
 
 
 def _encode_file(
-    row: dict[str, Any], threshold: float, settings: TokenSettings, cells: int, directory: str
-) -> pa.RecordBatch:
-    clock = UnitClock()
+    source: dict[str, Any],
+    output: UnitOutput,
+    threshold: float,
+    settings: TokenSettings,
+    cells: int,
+) -> None:
     encoder = load_encoder(settings.tokenizer)
     if encoder.vocabulary_size > 2**16:
         raise SettingError(
             f"tokens.tokenizer: {encoder.vocabulary_size} ids do not fit into the 16 bits of a "
             "shard; use a tokenizer with at most 65536"
         )
-    outputs = FateOutputs(directory, row["unit"], ENCODED)
     tokens_by_cell = np.zeros(cells, np.int64)
-    for batch in _with_scores(row["documents_uri"], row["scores_uri"]):
+    for batch in _with_scores(source["uri"], source["scores_uri"]):
         encoded = _encoded(_decided(batch, threshold), encoder, settings, cells)
         kept = encoded.filter(pc.equal(encoded.column("fate"), "kept"))
         # One more per document: its end-of-text token.
         counts = kept.column("num_tokens").to_numpy() + 1
         np.add.at(tokens_by_cell, kept.column("cell").to_numpy(), counts)
-        outputs.write(encoded)
-    files, facts = outputs.close()
-    facts["tokens_by_cell"] = tokens_by_cell.tolist()
-    return commit(directory, row["unit"], row["key"], files, facts, clock)
+        output.write(encoded)
+    output.facts["tokens_by_cell"] = tokens_by_cell.tolist()
 
 
 def _with_scores(documents_uri: str, scores_uri: str) -> Iterator[pa.RecordBatch]:

@@ -5,23 +5,30 @@ The table is a folder: `texts-<hash>` holds what one way of extracting gave, and
 needs and the table lacks is added; limits (`udfs.rules.families.measured_by`) are no part of it.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 
-import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from dclm_spark.crawl.listing import InputFile, list_inputs
-from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import check_balance, commit_each, run_units
+from dclm_spark.engine.file_stage import FileStage, UnitSource, sources_of
+from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.settings import settings_hash
-from dclm_spark.stages.documents import STAGE, key_settings, read_inputs
+from dclm_spark.stages.documents import STAGE, key_settings, max_readers, read_by, read_inputs
 from udfs import storage
-from udfs.units.curate import CurationSettings
-from udfs.units.scored_table import ScoredFile, decide_file, extract_file, measured_by, sign_file
-from udfs.units.statistics import documents_by_fate, merge
+from udfs.documents.schema import EXTRACTED
+from udfs.units.curate import DOCUMENTS, CurationSettings
+from udfs.units.scored_table import (
+    SIGNAL_TABLE,
+    ScoredFile,
+    decide_file,
+    extract_file,
+    measured_by,
+    sign_file,
+)
+from udfs.units.statistics import documents_by_fate
 
 TEXTS, SIGNALS = "texts", "signals"
 
@@ -56,34 +63,27 @@ def add_to_table(
     """
     extraction = key_settings(settings)["extraction"]
     name = f"{TEXTS}-{settings_hash(extraction)[:12]}"
-    texts = read_inputs(
-        spark, inputs, settings, storage.join(table, name), TEXTS, extraction, extract_file
+    stage = FileStage(
+        name=TEXTS,
+        schema=EXTRACTED,
+        process=partial(extract_file, settings=read_by(inputs, settings)),
+        key=(extraction,),
+        max_tasks=max_readers(inputs, settings.extraction.reading),
     )
+    texts = read_inputs(spark, stage, inputs, storage.join(table, name))
     if not settings.heuristics.enabled:
         return texts, None
     measured = measured_by(settings)
     family, chain = settings.heuristics.rules, [extraction, measured]
     name = f"{SIGNALS}-{family}-{settings_hash(chain)[:12]}"
-    return texts, _measure(spark, texts, measured, storage.join(table, name))
-
-
-def _measure(
-    spark: SparkSession, texts: StageOutput, settings: CurationSettings, directory: str
-) -> StageOutput:
-    files = {file["unit"]: file for file in texts.files("kept/")}
-    units = [
-        Unit(name=name, key=unit_key(SIGNALS, file["sha256"], settings))
-        for name, file in files.items()
-    ]
-
-    def execute(pending: list[Unit]) -> DataFrame:
-        uris = {unit.name: str(files[unit.name]["uri"]) for unit in pending}
-        rows = [{"unit": u.name, "key": u.key, "texts_uri": uris[u.name]} for u in pending]
-        return commit_each(
-            spark, rows, lambda row: sign_file(settings=settings, directory=directory, **row)
-        )
-
-    return run_units(spark, stage=SIGNALS, directory=directory, units=units, execute=execute)
+    stage = FileStage(
+        name=SIGNALS,
+        schema=SIGNAL_TABLE,
+        process=partial(sign_file, settings=measured),
+        key=(measured,),
+        folder=SIGNALS,
+    )
+    return texts, stage.run(spark, sources_of(texts), storage.join(table, name))
 
 
 def decide(
@@ -99,28 +99,26 @@ def decide(
     of the others has all their signals. Raises BalanceError unless each document has one fate.
     """
     texts, signals = add_to_table(spark, inputs, settings, table)
-    sources = _scored_files(texts, signals)
-    digests = _digests(texts, signals)
-    units = [
-        Unit(name=name, key=unit_key(STAGE, digests[name], key_settings(settings)))
-        for name in sources
+    stage = FileStage(
+        name=STAGE,
+        schema=DOCUMENTS,
+        process=partial(decide_file, settings=settings),
+        key=(key_settings(settings),),
+    )
+    return stage.run(spark, _sources(texts, signals), directory)
+
+
+def _sources(texts: StageOutput, signals: StageOutput | None) -> list[UnitSource]:
+    files, digests = _scored_files(texts, signals), _digests(texts, signals)
+    return [
+        UnitSource(
+            unit=unit["unit"],
+            identity=digests[unit["unit"]],
+            source=asdict(files[unit["unit"]]),
+            documents=sum(documents_by_fate(unit["facts"]).values()),
+        )
+        for unit in texts.manifests
     ]
-
-    def execute(pending: list[Unit]) -> DataFrame:
-        rows = [
-            {"unit": unit.name, "key": unit.key, "source": json.dumps(asdict(sources[unit.name]))}
-            for unit in pending
-        ]
-
-        def commit_row(row: dict[str, str]) -> pa.RecordBatch:
-            scored = ScoredFile(**json.loads(row.pop("source")))
-            return decide_file(scored, settings, directory=directory, **row)
-
-        return commit_each(spark, rows, commit_row)
-
-    output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
-    check_balance(STAGE, sum(documents_by_fate(merge(texts.facts())).values()), output)
-    return output
 
 
 def _scored_files(texts: StageOutput, signals: StageOutput | None) -> dict[str, ScoredFile]:

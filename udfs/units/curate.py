@@ -19,8 +19,8 @@ from udfs.rules.families import HeuristicSettings
 from udfs.rules.url_lists import UrlLists, load_url_lists
 from udfs.storage.cache import fetch
 from udfs.storage.stream import without_secrets
-from udfs.units.commit import UnitClock, commit
-from udfs.units.fates import FateOutputs, with_fate
+from udfs.units.fates import with_fate
+from udfs.units.output import UnitOutput
 
 STAGE = "heuristics"
 
@@ -58,17 +58,12 @@ class CurationSettings:
     url_lists: tuple[tuple[str, str, str | None], ...]
 
 
-def curate_file(
-    source: InputUnit, settings: CurationSettings, *, unit: str, key: str, directory: str
-) -> pa.RecordBatch:
-    """Commit the documents of one input file, each with its fate, and return the row to report."""
-    clock = UnitClock()
-    counts = RecordCounts()
-    outputs = FateOutputs(directory, unit, DOCUMENTS)
-    for batch in curated(source, settings, counts):
-        outputs.write(batch)
-    files, facts = outputs.close()
-    return commit(directory, unit, key, files, facts | input_facts(source, counts), clock)
+def curate_file(source: dict[str, Any], output: UnitOutput, settings: CurationSettings) -> None:
+    """Write the documents of one input file (an InputUnit's fields), each with its fate."""
+    file, counts = InputUnit(**source), RecordCounts()
+    for batch in curated(file, settings, counts):
+        output.write(batch)
+    output.facts |= input_facts(file, counts)
 
 
 def input_facts(source: InputUnit, counts: RecordCounts) -> dict[str, Any]:

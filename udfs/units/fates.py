@@ -46,6 +46,11 @@ class FateOutputs:
         files = [self._outputs[fate].close() for fate in FATES if fate in self._outputs]
         return files, self._tally.facts()
 
+    def abandon(self) -> None:
+        """Drop what was written so far without publishing it."""
+        for output in self._outputs.values():
+            output.abandon()
+
 
 def _without_text(batch: pa.RecordBatch) -> pa.RecordBatch:
     position = batch.schema.get_field_index("text")
