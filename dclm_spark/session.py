@@ -57,8 +57,8 @@ def spark_session(app_name: str, master: str | None = None) -> SparkSession:
 
 
 def _check_own_udfs() -> None:
-    found = Path(udfs.__file__ or "").resolve().parent
-    if not (found / "documents.py").exists():
+    if getattr(udfs, "DISTRIBUTION", None) != "dclm-spark":
+        found = Path(udfs.__file__ or "").resolve().parent
         raise SettingError(
             f"the package 'udfs' was imported from {found}, which is not ours: remove it from "
             "PYTHONPATH or put dclm-spark first"
