@@ -25,7 +25,7 @@ from dclm_spark.stages.scored_table import decide
 from dclm_spark.stages.shards import write_manifest, write_shards
 from udfs import storage
 from udfs.tokens.tokenizer import load_encoder, tokenizer_fingerprint
-from udfs.units.curate import DOCUMENTS
+from udfs.units.documents import DOCUMENTS
 
 LOGGER = logging.getLogger("dclm_spark")
 # From a stage ("documents", "deduplicated", "decontaminated", "scores", "encoded",

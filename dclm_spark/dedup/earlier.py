@@ -16,7 +16,7 @@ from dclm_spark.settings import settings_hash
 from udfs import storage
 from udfs.dedup.global_ngrams import NGRAM_VERSION
 from udfs.storage.stream import shown
-from udfs.units.curate import DOCUMENTS
+from udfs.units.documents import DOCUMENTS
 
 # Where a run's output has its tables.
 TABLES = ("stages", "deduplicated-tables")

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
+from dclm_spark.engine.code_version import code_of
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import check_balance, commit_each, run_units
 from udfs.units.commit import report_of
@@ -76,8 +77,10 @@ class FileStage:
         comes in has exactly one fate.
         """
         by_name = {source.unit: source for source in sources}
+        # Whatever the process is, `udfs.units.output` writes its rows.
+        code = code_of(self.process, "udfs.units.output")
         units = [
-            Unit(name=name, key=unit_key(self.name, source.identity, *self.key))
+            Unit(name=name, key=unit_key(self.name, source.identity, *self.key, code=code))
             for name, source in by_name.items()
         ]
 

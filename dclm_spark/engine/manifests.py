@@ -2,19 +2,19 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import udfs
+from dclm_spark.engine.code_version import package_version
 from dclm_spark.settings import to_dict
 from udfs import storage
 from udfs.units.commit import manifest_uri
 
 READER_THREADS = 16
+_PACKAGE_FILE = re.compile(r"package://(\w+)/")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,26 +59,15 @@ class StageOutput:
         return float(sum(unit["timing"].get(name, 0.0) for unit in self.manifests))
 
 
-@cache
-def code_version() -> str:
-    """Return a hash of the sources that can change a stage's output."""
-    digest = hashlib.sha256()
-    data_sources = [
-        path
-        for path in sorted(Path(__file__).parents[1].rglob("*.py"))
-        if not {"train", "evaluate", "rank"} & set(path.parts)
-    ]
-    for path in [*sorted(Path(udfs.__file__ or "").parent.rglob("*.py")), *data_sources]:
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+def unit_key(*parts: Any, code: str) -> str:
+    """Return the key of a unit: a hash of its inputs, its settings and its stage's code version.
 
-
-def unit_key(*parts: Any) -> str:
-    """Return the key of a unit: a hash of its inputs, its settings and the code version.
-
-    What signs a URI in them is no part of it (see `dclm_spark.settings.to_dict`).
+    Where these name files of an installed package, its version is part of the key. What signs a URI
+    in them is none (see `dclm_spark.settings.to_dict`).
     """
-    text = json.dumps([code_version(), *map(to_dict, parts)], sort_keys=True, default=str)
+    text = json.dumps([code, *map(to_dict, parts)], sort_keys=True, default=str)
+    packages = {name: package_version(name) for name in _PACKAGE_FILE.findall(text)}
+    text += json.dumps(packages, sort_keys=True) if packages else ""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -1,15 +1,17 @@
 """What a run is: the resolved recipe, the input, the code and the libraries, written beside it."""
 
 import hashlib
+import importlib
 import json
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pkgutil import iter_modules
 from typing import Any
 
 from dclm_spark.crawl.listing import InputFile
-from dclm_spark.engine.manifests import code_version
+from dclm_spark.engine.code_version import code_version
 from dclm_spark.settings import to_yaml
 from dclm_spark.source_commit import source_commit
 from udfs import storage
@@ -46,7 +48,7 @@ def run_identity(recipe_hash: str, files: Sequence[InputFile]) -> RunIdentity:
     return RunIdentity(
         recipe_hash=recipe_hash,
         input_hash=hashlib.sha256(listing.encode()).hexdigest()[:16],
-        code_version=code_version(),
+        code_version=code_version(*_stage_modules()),
         commit=source_commit(),
         versions=_versions(),
     )
@@ -68,6 +70,12 @@ def write_run_record(
     }
     for name, text in contents.items():
         storage.write_bytes(storage.join(output, name), text.encode())
+
+
+def _stage_modules() -> list[str]:
+    """Return the modules of all stages; with what they import, they are what makes a corpus."""
+    package = importlib.import_module("dclm_spark.stages")
+    return sorted(f"dclm_spark.stages.{one.name}" for one in iter_modules(package.__path__))
 
 
 def _versions() -> dict[str, str]:

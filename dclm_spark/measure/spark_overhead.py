@@ -14,7 +14,8 @@ from dclm_spark.measure.clock import Timing, seconds_of, tree_cpu_seconds
 from dclm_spark.measure.inputs import Models
 from dclm_spark.session import spark_session
 from dclm_spark.stages.documents import curate, source_of
-from udfs.units.curate import DOCUMENTS, CurationSettings, curate_file
+from udfs.units.curate import CurationSettings, curate_file
+from udfs.units.documents import DOCUMENTS
 from udfs.units.output import UnitOutput
 
 # Times the input, and passes to take the mean of, as ten seconds say little on a shared machine.

@@ -14,7 +14,8 @@ from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.errors import BalanceError, SettingError
 from dclm_spark.settings import to_dict
 from udfs.storage.stream import ReadSettings
-from udfs.units.curate import DOCUMENTS, CurationSettings, curate_file
+from udfs.units.curate import CurationSettings, curate_file
+from udfs.units.documents import DOCUMENTS
 from udfs.units.statistics import documents_by_fate
 
 STAGE = "documents"

@@ -19,7 +19,8 @@ from dclm_spark.settings import settings_hash
 from dclm_spark.stages.documents import STAGE, key_settings, max_readers, read_by, read_inputs
 from udfs import storage
 from udfs.documents.schema import EXTRACTED
-from udfs.units.curate import DOCUMENTS, CurationSettings
+from udfs.units.curate import CurationSettings
+from udfs.units.documents import DOCUMENTS
 from udfs.units.scored_table import (
     SIGNAL_TABLE,
     ScoredFile,

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from dclm_spark.engine.code_version import code_version
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import run_units
 from dclm_spark.engine.tables import read_files, spark_schema
@@ -108,7 +109,7 @@ def write_shards(
             "no document is left to write token shards from: see the report for the rules that "
             "dropped them, and the thresholds of the recipe"
         )
-    key = unit_key(STAGE, encoded.fingerprint, settings)
+    key = unit_key(STAGE, encoded.fingerprint, settings, code=code_version(__name__))
     units = [Unit(name=_unit(shard), key=key) for shard in range(layout.num_shards)]
     uris = [file["uri"] for file in encoded.files("kept/")]
 

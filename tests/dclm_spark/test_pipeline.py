@@ -207,7 +207,7 @@ def test_minhash_finds_the_near_duplicates_that_were_planted(spark, run, crawl, 
     from dataclasses import replace
 
     from dclm_spark.stages.deduplicate import deduplicate
-    from udfs.units.curate import DOCUMENTS
+    from udfs.units.documents import DOCUMENTS
 
     _, result = run
     settings = replace(recipe.deduplication, exact=(), method="minhash")

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
 from udfs.documents.preextracted import read_documents
-from udfs.documents.schema import FATE_FIELDS, KEPT, SOURCE_FIELDS
+from udfs.documents.schema import KEPT
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
@@ -19,22 +19,11 @@ from udfs.rules.families import HeuristicSettings
 from udfs.rules.url_lists import UrlLists, load_url_lists
 from udfs.storage.cache import fetch
 from udfs.storage.stream import without_secrets
+from udfs.units.documents import DOCUMENTS
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
 
 STAGE = "heuristics"
-
-# The documents stage's table: where a document comes from, its cleaned text, signals and fate.
-DOCUMENTS = pa.schema(
-    [
-        *SOURCE_FIELDS,
-        pa.field("text", pa.string()),
-        *families.SIGNALS,
-        # 16 bytes: hash of the cleaned text of kept documents, for exact deduplication.
-        pa.field("text_hash", pa.binary()),
-        *FATE_FIELDS,
-    ]
-)
 
 
 @dataclass(frozen=True, kw_only=True)

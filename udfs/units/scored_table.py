@@ -19,7 +19,6 @@ from udfs.rules.batch import JudgedTexts
 from udfs.rules.url_lists import UrlLists
 from udfs.storage.files import read_table
 from udfs.units.curate import (
-    DOCUMENTS,
     STAGE,
     CurationSettings,
     InputUnit,
@@ -30,6 +29,7 @@ from udfs.units.curate import (
     url_lists,
     without_signals,
 )
+from udfs.units.documents import DOCUMENTS
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
 

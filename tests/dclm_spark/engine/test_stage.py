@@ -5,6 +5,7 @@ import json
 import pyarrow as pa
 import pytest
 
+from dclm_spark.engine import manifests
 from dclm_spark.engine.manifests import Unit, unit_key
 from dclm_spark.engine.stage import check_balance, run_units
 from dclm_spark.engine.tables import read_files, spark_schema, work_frame
@@ -123,5 +124,16 @@ def test_books_that_do_not_balance_fail(spark, tmp_path):
 
 
 def test_a_key_follows_settings_and_inputs():
-    assert unit_key("s", {"a": 1}) == unit_key("s", {"a": 1})
-    assert unit_key("s", {"a": 1}) != unit_key("s", {"a": 2})
+    assert unit_key("s", {"a": 1}, code="c") == unit_key("s", {"a": 1}, code="c")
+    assert unit_key("s", {"a": 1}, code="c") != unit_key("s", {"a": 2}, code="c")
+    assert unit_key("s", {"a": 1}, code="c") != unit_key("s", {"a": 1}, code="d")
+
+
+def test_a_key_follows_the_version_of_a_package_whose_file_is_used(monkeypatch):
+    def keys(installed):
+        monkeypatch.setattr(manifests, "package_version", lambda name: f"{name} {installed}")
+        return [unit_key({"uri": f"package://{name}"}, code="c") for name in ("a/lid.ftz", "a")]
+
+    first, second = keys("1.0"), keys("1.1")
+    assert first[0] != second[0]
+    assert first[1] == second[1]

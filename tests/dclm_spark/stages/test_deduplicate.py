@@ -19,7 +19,7 @@ from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.stages.deduplicate import deduplicate
 from dclm_spark.stages.documents import curate
 from udfs.dedup.global_ngrams import GlobalNgramSettings
-from udfs.units.curate import DOCUMENTS
+from udfs.units.documents import DOCUMENTS
 from udfs.units.statistics import documents_by_fate, merge
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
