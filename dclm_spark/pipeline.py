@@ -141,4 +141,4 @@ def quality_threshold(settings: QualitySettings, scores: StageOutput) -> float:
     """Return the score from which documents are kept: absolute, or the quantile for `top`."""
     if settings.top is None:
         return settings.threshold
-    return top_threshold(scores.facts(), settings.top)
+    return top_threshold(scores.totals["score_buckets"], settings.top)

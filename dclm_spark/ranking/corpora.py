@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import commit_each, run_units
+from dclm_spark.engine.stage import UnitRules, commit_each, run_units
 from dclm_spark.engine.tables import read_files
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.bits_per_byte import read_texts
@@ -36,7 +36,6 @@ from udfs.storage.files import read_table
 from udfs.storage.stream import shown
 from udfs.tokens.order import document_keys
 from udfs.units.commit import ParquetOutput, UnitClock, commit
-from udfs.units.statistics import documents_by_fate, merge
 
 # spec 4.2: a sample is clean when less than a fifth of it stands in the training data.
 CLEAN_BELOW = 0.2
@@ -190,8 +189,8 @@ def shuffled_corpus(spark: SparkSession, recipe: Recipe, run: RunOutput, output:
 
     What a quality filter gains over this is due to its choice, not to the number of documents.
     """
-    kept = documents_by_fate(merge(run.encoded.facts())).get("kept", 0)
-    judged = sum(file["rows"] for file in run.candidates.files("kept/"))
+    kept = run.encoded.documents()["kept"]
+    judged = run.candidates.rows("kept/")
     control = replace(
         recipe,
         name=f"{recipe.name}-shuffled",
@@ -229,18 +228,22 @@ def random_scores(spark: SparkSession, documents: StageOutput, directory: str) -
 
         return commit_each(spark, rows, lambda row: _score_file(row, directory))
 
-    return run_units(spark, stage=SHUFFLED, directory=directory, units=units, execute=execute)
+    rules = UnitRules(documents_in={name: file["rows"] for name, file in files.items()})
+    return run_units(
+        spark, stage=SHUFFLED, directory=directory, units=units, execute=execute, rules=rules
+    )
 
 
 def _score_file(row: dict[str, Any], directory: str) -> pa.RecordBatch:
     clock = UnitClock()
-    output = ParquetOutput(directory, f"scores/{row['unit']}.parquet", SCORES)
-    for batch in read_table(row["uri"], ["doc_id"]):
-        ids = batch.column("doc_id")
-        keys = document_keys(ids, _SHUFFLE_SEED)
-        scores: npt.NDArray[np.float64] = keys.astype(np.float64) / 2.0**64
-        output.write(pa.RecordBatch.from_arrays([ids, pa.array(scores)], schema=SCORES))
-    return commit(directory, row["unit"], row["key"], [output.close()], {}, clock)
+    with ParquetOutput(directory, f"scores/{row['unit']}.parquet", SCORES) as output:
+        for batch in read_table(row["uri"], ["doc_id"]):
+            ids = batch.column("doc_id")
+            keys = document_keys(ids, _SHUFFLE_SEED)
+            scores: npt.NDArray[np.float64] = keys.astype(np.float64) / 2.0**64
+            output.write(pa.RecordBatch.from_arrays([ids, pa.array(scores)], schema=SCORES))
+        entry = output.close()
+    return commit(directory, row["unit"], row["key"], [entry], {}, clock)
 
 
 def check_names(recipes: list[Recipe]) -> None:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import check_balance, commit_each, run_units
+from dclm_spark.engine.stage import UnitRules, commit_each, run_units
 from dclm_spark.errors import SettingError
 from dclm_spark.evaluate.datasets import Row, load_task
 from dclm_spark.evaluate.tasks import Task, select_tasks
@@ -176,17 +176,15 @@ def decontaminate(
 
         return commit_each(spark, rows, lambda row: _judge_file(row, schema, settings, directory))
 
-    output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
-    check_balance(STAGE, sum(file["rows"] for file in files.values()), output)
-    return output
+    rules = UnitRules(documents_in={name: file["rows"] for name, file in files.items()})
+    return run_units(
+        spark, stage=STAGE, directory=directory, units=units, execute=execute, rules=rules
+    )
 
 
 def documents_by_task(output: StageOutput) -> dict[str, int]:
     """Return how many documents share enough n-grams with each task; one may count for many."""
-    total: Counter[str] = Counter()
-    for facts in output.facts():
-        total.update(facts.get("contaminated_documents", {}))
-    return dict(sorted(total.items()))
+    return dict(output.totals.get("contaminated_documents", {}))
 
 
 def _judge_file(
@@ -197,14 +195,15 @@ def _judge_file(
     added = {field.name for field in (*CONTAMINATION_FIELDS, *FATE_FIELDS)}
     columns = [name for name in result.names if name not in added]
     index = load_index(fetch(settings.index, settings.sha256), settings.ngram_words)
-    outputs = FateOutputs(directory, row["unit"], result)
     by_task: Counter[str] = Counter()
-    for batch in read_table(row["uri"], columns):
-        judged = judge(batch, index, settings)
-        found = pc.greater_equal(judged.column(RULE), settings.min_ngrams)
-        by_task.update(pc.list_flatten(judged.column("evaluation_tasks").filter(found)).to_pylist())
-        outputs.write(judged)
-    files, facts = outputs.close()
+    with FateOutputs(directory, row["unit"], result) as outputs:
+        for batch in read_table(row["uri"], columns):
+            judged = judge(batch, index, settings)
+            found = pc.greater_equal(judged.column(RULE), settings.min_ngrams)
+            tasks = judged.column("evaluation_tasks").filter(found)
+            by_task.update(pc.list_flatten(tasks).to_pylist())
+            outputs.write(judged)
+        files, facts = outputs.close()
     facts["contaminated_documents"] = dict(sorted(by_task.items()))
     return commit(directory, row["unit"], row["key"], files, facts, clock)
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import check_balance, commit_each, run_units
+from dclm_spark.engine.stage import UnitRules, commit_each, run_units
 from dclm_spark.errors import SettingError
 from udfs.documents.schema import FATE_FIELDS
 from udfs.rules.urls import hosts
@@ -21,7 +21,6 @@ from udfs.tokens.tokenizer import TokenizerSettings, load_encoder
 from udfs.tokens.tokenizer import encode as encode_texts
 from udfs.units.commit import UnitClock, commit
 from udfs.units.fates import FateOutputs, with_fate
-from udfs.units.statistics import kept_text_bytes, merge
 
 STAGE = "encode"
 
@@ -70,7 +69,7 @@ class TokenSettings:
 
 def num_cells(documents: StageOutput, settings: TokenSettings) -> int:
     """Return into how many shuffle cells the corpus is cut, from its committed text bytes."""
-    return max(1, math.ceil(kept_text_bytes(merge(documents.facts())) / settings.cell_size_bytes))
+    return max(1, math.ceil(documents.text_bytes() / settings.cell_size_bytes))
 
 
 def encode(
@@ -118,9 +117,10 @@ def encode(
             spark, rows, lambda row: _encode_file(row, threshold, settings, cells, directory)
         )
 
-    output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
-    check_balance(STAGE, sum(file["rows"] for file in files.values()), output)
-    return output
+    rules = UnitRules(documents_in={name: file["rows"] for name, file in files.items()})
+    return run_units(
+        spark, stage=STAGE, directory=directory, units=units, execute=execute, rules=rules
+    )
 
 
 def _encode_file(
@@ -133,17 +133,10 @@ def _encode_file(
             f"tokens.tokenizer: {encoder.vocabulary_size} ids do not fit into the 16 bits of a "
             "shard; use a tokenizer with at most 65536"
         )
-    outputs = FateOutputs(directory, row["unit"], ENCODED)
-    tokens_by_cell = np.zeros(cells, np.int64)
-    for batch in _with_scores(row["documents_uri"], row["scores_uri"]):
-        encoded = _encoded(_decided(batch, threshold), encoder, settings, cells)
-        kept = encoded.filter(pc.equal(encoded.column("fate"), "kept"))
-        # One more per document: its end-of-text token.
-        counts = kept.column("num_tokens").to_numpy() + 1
-        np.add.at(tokens_by_cell, kept.column("cell").to_numpy(), counts)
-        outputs.write(encoded)
-    files, facts = outputs.close()
-    facts["tokens_by_cell"] = tokens_by_cell.tolist()
+    with FateOutputs(directory, row["unit"], ENCODED) as outputs:
+        for batch in _with_scores(row["documents_uri"], row["scores_uri"]):
+            outputs.write(_encoded(_decided(batch, threshold), encoder, settings, cells))
+        files, facts = outputs.close()
     return commit(directory, row["unit"], row["key"], files, facts, clock)
 
 

@@ -1,7 +1,7 @@
 """The quality stage: one score per deduplicated document, in a small table beside the text."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import commit_each, run_units
+from dclm_spark.engine.stage import UnitRules, commit_each, run_units
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.settings import FileReference
 from udfs.fasttext.quality import QualityModel
@@ -49,18 +49,15 @@ def bucket_edge(bucket: int) -> float:
     return float(np.array([bucket << _DROPPED_BITS], np.uint32).view(np.float32)[0])
 
 
-def top_threshold(facts: Iterable[Mapping[str, Any]], top: float) -> float:
+def top_threshold(buckets: Iterable[tuple[int, int]], top: float) -> float:
     """Return the score at or above which lies the fraction `top` of all documents.
 
-    Computed from the units' `score_buckets`, so it does not depend on partitioning; documents that
-    share the edge's bucket (scores within 0.05 %) are all kept.
+    `buckets` are the documents by score bucket, so it does not depend on partitioning; documents
+    that share the edge's bucket (scores within 0.05 %) are all kept.
     """
     if not 0 < top <= 1:
         raise SettingError(f"quality.top = {top}: expected a fraction above 0 and at most 1")
-    counts: Counter[int] = Counter()
-    for unit in facts:
-        for bucket, count in unit.get("score_buckets", ()):
-            counts[bucket] += count
+    counts = dict(buckets)
     wanted = top * sum(counts.values())
     reached = 0
     for bucket in sorted(counts, reverse=True):
@@ -103,7 +100,10 @@ def score(
 
         return commit_each(spark, rows, lambda row: _score_file(row, settings, directory))
 
-    return run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
+    rules = UnitRules(documents_in={name: file["rows"] for name, file in files.items()})
+    return run_units(
+        spark, stage=STAGE, directory=directory, units=units, execute=execute, rules=rules
+    )
 
 
 def _score_file(row: dict[str, Any], settings: QualitySettings, directory: str) -> pa.RecordBatch:
@@ -114,13 +114,13 @@ def _score_file(row: dict[str, Any], settings: QualitySettings, directory: str) 
         positive_label=settings.positive_label,
         negative_label=settings.negative_label,
     )
-    output = ParquetOutput(directory, f"scores/{row['unit']}.parquet", SCORES)
     counts: Counter[int] = Counter()
-    for batch in read_table(row["uri"], ["doc_id", "text"]):
-        scores: npt.NDArray[np.float64] = model.score(batch.column("text"))
-        output.write(
-            pa.RecordBatch.from_arrays([batch.column("doc_id"), pa.array(scores)], schema=SCORES)
-        )
-        counts.update(score_buckets(scores).tolist())
+    with ParquetOutput(directory, f"scores/{row['unit']}.parquet", SCORES) as output:
+        for batch in read_table(row["uri"], ["doc_id", "text"]):
+            scores: npt.NDArray[np.float64] = model.score(batch.column("text"))
+            columns = [batch.column("doc_id"), pa.array(scores)]
+            output.write(pa.RecordBatch.from_arrays(columns, schema=SCORES))
+            counts.update(score_buckets(scores).tolist())
+        entry = output.close()
     facts = {"score_buckets": [[bucket, count] for bucket, count in sorted(counts.items())]}
-    return commit(directory, row["unit"], row["key"], [output.close()], facts, clock)
+    return commit(directory, row["unit"], row["key"], [entry], facts, clock)

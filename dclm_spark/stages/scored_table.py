@@ -15,13 +15,13 @@ from pyspark.sql import DataFrame, SparkSession
 
 from dclm_spark.crawl.listing import InputFile, list_inputs
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import check_balance, commit_each, run_units
+from dclm_spark.engine.stage import KEEP, REFUSE, REMOVE, UnitRules, commit_each, run_units
 from dclm_spark.settings import settings_hash
-from dclm_spark.stages.documents import STAGE, key_settings, read_inputs
+from dclm_spark.stages.documents import STAGE, InputStage, key_settings, read_inputs
 from udfs import storage
+from udfs.documents.schema import EXTRACTED
 from udfs.units.curate import CurationSettings
 from udfs.units.scored_table import ScoredFile, decide_file, extract_file, measured_by, sign_file
-from udfs.units.statistics import documents_by_fate, merge
 
 TEXTS, SIGNALS = "texts", "signals"
 
@@ -56,9 +56,10 @@ def add_to_table(
     """
     extraction = key_settings(settings)["extraction"]
     name = f"{TEXTS}-{settings_hash(extraction)[:12]}"
-    texts = read_inputs(
-        spark, inputs, settings, storage.join(table, name), TEXTS, extraction, extract_file
+    stage = InputStage(
+        name=TEXTS, keyed=extraction, commit_file=extract_file, schema=EXTRACTED, others=KEEP
     )
+    texts = read_inputs(spark, inputs, settings, storage.join(table, name), stage)
     if not settings.heuristics.enabled:
         return texts, None
     measured = measured_by(settings)
@@ -83,7 +84,12 @@ def _measure(
             spark, rows, lambda row: sign_file(settings=settings, directory=directory, **row)
         )
 
-    return run_units(spark, stage=SIGNALS, directory=directory, units=units, execute=execute)
+    rules = UnitRules(
+        documents_in={name: file["rows"] for name, file in files.items()}, others=KEEP
+    )
+    return run_units(
+        spark, stage=SIGNALS, directory=directory, units=units, execute=execute, rules=rules
+    )
 
 
 def decide(
@@ -92,11 +98,14 @@ def decide(
     settings: CurationSettings,
     directory: str,
     table: str,
+    overwrite: bool = False,
 ) -> StageOutput:
     """Give every document of `inputs` the fate that `settings` give it, from the scored table.
 
-    The kept documents are those of `dclm_spark.stages.documents.curate`, byte for byte; the ledger
-    of the others has all their signals. Raises BalanceError unless each document has one fate.
+    Units of other inputs in `directory` are removed with `overwrite`, and a SettingError without;
+    the table keeps what it has. The kept documents are those of `stages.documents.curate`,
+    byte for byte; the ledger of the others has all their signals. Raises BalanceError unless each
+    document has one fate.
     """
     texts, signals = add_to_table(spark, inputs, settings, table)
     sources = _scored_files(texts, signals)
@@ -118,9 +127,12 @@ def decide(
 
         return commit_each(spark, rows, commit_row)
 
-    output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
-    check_balance(STAGE, sum(documents_by_fate(merge(texts.facts())).values()), output)
-    return output
+    rules = UnitRules(
+        documents_in=texts.documents_by_unit(), others=REMOVE if overwrite else REFUSE
+    )
+    return run_units(
+        spark, stage=STAGE, directory=directory, units=units, execute=execute, rules=rules
+    )
 
 
 def _scored_files(texts: StageOutput, signals: StageOutput | None) -> dict[str, ScoredFile]:
@@ -130,19 +142,19 @@ def _scored_files(texts: StageOutput, signals: StageOutput | None) -> dict[str, 
     for file in (*texts.files("dropped/"), *texts.files("quarantined/")):
         closed[file["unit"]].append(str(file["uri"]))
     return {
-        unit["unit"]: ScoredFile(
-            texts_uri=kept.get(unit["unit"]),
-            closed_uris=tuple(closed[unit["unit"]]),
-            signals_uri=signed.get(unit["unit"]),
-            facts={name: unit["facts"][name] for name in ("records", "input")},
+        unit: ScoredFile(
+            texts_uri=kept.get(unit),
+            closed_uris=tuple(closed[unit]),
+            signals_uri=signed.get(unit),
+            facts={name: facts[name] for name in ("records", "input")},
         )
-        for unit in texts.manifests
+        for unit, facts in texts.facts()
     }
 
 
 def _digests(texts: StageOutput, signals: StageOutput | None) -> dict[str, list[str]]:
     """Return the checksums of the files that each unit is decided from."""
-    found: dict[str, list[str]] = {unit["unit"]: [] for unit in texts.manifests}
+    found: dict[str, list[str]] = {unit: [] for unit in texts.unit_names}
     for stage in (texts, signals):
         for file in stage.files("") if stage else []:
             found[file["unit"]].append(file["sha256"])

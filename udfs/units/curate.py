@@ -9,20 +9,24 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from udfs.documents.extract import STAGE as EXTRACT_STAGE
 from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
 from udfs.documents.preextracted import read_documents
-from udfs.documents.schema import FATE_FIELDS, KEPT, SOURCE_FIELDS
+from udfs.documents.rows import DocumentRows
+from udfs.documents.schema import FATE_FIELDS, KEPT, QUARANTINED, SOURCE_FIELDS
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
 from udfs.rules.families import HeuristicSettings
 from udfs.rules.url_lists import UrlLists, load_url_lists
 from udfs.storage.cache import fetch
-from udfs.storage.stream import without_secrets
+from udfs.storage.stream import StorageError, shown, without_secrets
 from udfs.units.commit import UnitClock, commit
 from udfs.units.fates import FateOutputs, with_fate
 
 STAGE = "heuristics"
+# The rule of the one document that stands for a file which could not be read.
+UNREADABLE = "unreadable_input"
 
 # The documents stage's table: where a document comes from, its cleaned text, signals and fate.
 DOCUMENTS = pa.schema(
@@ -56,6 +60,12 @@ class CurationSettings:
     language_model: tuple[str, str | None]
     # Keyword arguments of `udfs.rules.url_lists.load_url_lists` as (name, URI, SHA-256).
     url_lists: tuple[tuple[str, str, str | None], ...]
+    # Input files that a run may lack; see `dclm_spark.stages.documents.InputLimits`.
+    max_failed_inputs: int = 0
+
+
+class UnreadableInputError(RuntimeError):
+    """An input file cannot be read to its end; the message names it, the place and the cause."""
 
 
 def curate_file(
@@ -64,10 +74,10 @@ def curate_file(
     """Commit the documents of one input file, each with its fate, and return the row to report."""
     clock = UnitClock()
     counts = RecordCounts()
-    outputs = FateOutputs(directory, unit, DOCUMENTS)
-    for batch in curated(source, settings, counts):
-        outputs.write(batch)
-    files, facts = outputs.close()
+    with FateOutputs(directory, unit, DOCUMENTS) as outputs:
+        for batch in curated(source, settings, counts):
+            outputs.write(batch)
+        files, facts = outputs.close()
     return commit(directory, unit, key, files, facts | input_facts(source, counts), clock)
 
 
@@ -96,10 +106,40 @@ def extracted(
     counts: RecordCounts,
     skip_url: SkipUrl | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the documents of one input file, no fate where there is a text (schema EXTRACTED)."""
-    if source.kind == "warc":
-        return extract_documents(source.crawl, source.uri, source.path, settings, skip_url, counts)
-    return read_documents(source.uri, source.crawl, source.path, settings, counts)
+    """Yield the documents of one input file, no fate where there is a text (schema EXTRACTED).
+
+    Raises UnreadableInputError whatever goes wrong on the way.
+    """
+    try:
+        if source.kind == "warc":
+            yield from extract_documents(
+                source.crawl, source.uri, source.path, settings, skip_url, counts
+            )
+        else:
+            yield from read_documents(source.uri, source.crawl, source.path, settings, counts)
+    except Exception as error:
+        raise UnreadableInputError(_unreadable(source, counts, error)) from error
+
+
+def _unreadable(source: InputUnit, counts: RecordCounts, error: Exception) -> str:
+    cause = str(error) if isinstance(error, StorageError) else f"{type(error).__name__}: {error}"
+    documents = counts.response + counts.broken
+    return f"{shown(source.uri)} (crawl {source.crawl}), after {documents} documents: {cause}"
+
+
+def quarantine_file(
+    source: InputUnit, error: str, schema: pa.Schema, *, unit: str, key: str, directory: str
+) -> pa.RecordBatch:
+    """Commit one quarantined document in place of a file that cannot be read."""
+    clock = UnitClock()
+    rows = DocumentRows(source.crawl, source.path)
+    rows.add(0)
+    rows.fate(QUARANTINED, EXTRACT_STAGE, UNREADABLE, error=error)
+    with FateOutputs(directory, unit, schema) as outputs:
+        outputs.write(without_signals(rows.batch()).select(schema.names))
+        files, facts = outputs.close()
+    facts |= input_facts(source, RecordCounts(broken=1))
+    return commit(directory, unit, key, files, facts, clock)
 
 
 def judge(

@@ -45,6 +45,7 @@ def measured_by(settings: CurationSettings) -> CurationSettings:
         settings,
         extraction=ExtractionSettings(),
         heuristics=families.measured_by(settings.heuristics),
+        max_failed_inputs=0,
         url_lists=tuple(one for one in settings.url_lists if one[0] in names),
     )
 
@@ -55,13 +56,14 @@ def extract_file(
     """Commit the documents of one input file as extracted, and return the row to report."""
     clock = UnitClock()
     counts = RecordCounts()
-    outputs = FateOutputs(directory, unit, EXTRACTED)
-    for batch in extracted(source, settings.extraction, counts):
-        nothing = pa.nulls(batch.num_rows)
-        outputs.write(
-            with_fate(batch, stage=EXTRACT_STAGE, rule=nothing, value=nothing, threshold=nothing)
-        )
-    files, facts = outputs.close()
+    with FateOutputs(directory, unit, EXTRACTED) as outputs:
+        for batch in extracted(source, settings.extraction, counts):
+            nothing = pa.nulls(batch.num_rows)
+            judged_none = with_fate(
+                batch, stage=EXTRACT_STAGE, rule=nothing, value=nothing, threshold=nothing
+            )
+            outputs.write(judged_none)
+        files, facts = outputs.close()
     return commit(directory, unit, key, files, facts | input_facts(source, counts), clock)
 
 
@@ -71,12 +73,13 @@ def sign_file(
     """Commit the signals of the documents of one file of texts, in its order."""
     clock = UnitClock()
     lists, identify = url_lists(settings), language_identifier(settings)
-    output = ParquetOutput(directory, f"signals/{unit}.parquet", SIGNAL_TABLE)
-    for batch in read_table(texts_uri, ["doc_id", "text"]):
-        found = families.signals_of(batch.column("text"), settings.heuristics, lists, identify)
-        columns = [batch.column("doc_id"), *(found[name] for name in SIGNAL_TABLE.names[1:])]
-        output.write(pa.RecordBatch.from_arrays(columns, SIGNAL_TABLE.names))
-    return commit(directory, unit, key, [output.close()], {}, clock)
+    with ParquetOutput(directory, f"signals/{unit}.parquet", SIGNAL_TABLE) as output:
+        for batch in read_table(texts_uri, ["doc_id", "text"]):
+            found = families.signals_of(batch.column("text"), settings.heuristics, lists, identify)
+            columns = [batch.column("doc_id"), *(found[name] for name in SIGNAL_TABLE.names[1:])]
+            output.write(pa.RecordBatch.from_arrays(columns, SIGNAL_TABLE.names))
+        entry = output.close()
+    return commit(directory, unit, key, [entry], {}, clock)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +100,10 @@ def decide_file(
 ) -> pa.RecordBatch:
     """Commit an input file's documents with the fates of a recipe, measuring nothing again."""
     clock = UnitClock()
-    outputs = FateOutputs(directory, unit, DOCUMENTS)
-    for batch in decided(source, settings):
-        outputs.write(batch)
-    files, facts = outputs.close()
+    with FateOutputs(directory, unit, DOCUMENTS) as outputs:
+        for batch in decided(source, settings):
+            outputs.write(batch)
+        files, facts = outputs.close()
     return commit(directory, unit, key, files, facts | source.facts, clock)
 
 

@@ -43,7 +43,7 @@ def test_the_manifest_names_files_with_their_checksums(tmp_path):
     manifest = json.loads((tmp_path / "manifests" / "u.json").read_text())
     assert manifest["files"][0]["sha256"] == entry.sha256
     assert manifest["key"] == "key"
-    assert row.to_pylist() == [{"unit": "u", "rows": 10}]
+    assert row.to_pylist() == [{"unit": "u", "rows": 10, "error": None}]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
