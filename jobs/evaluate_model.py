@@ -4,10 +4,10 @@ import argparse
 
 from dclm_spark.command import run_command
 from dclm_spark.evaluate.models import load_model
-from dclm_spark.evaluate.page import number
 from dclm_spark.evaluate.results import EvaluateSettings
 from dclm_spark.evaluate.runner import evaluate
 from dclm_spark.evaluate.tasks import select_tasks
+from dclm_spark.html_pages.quantities import fixed_text
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
     model = load_model(arguments.model, arguments.tokenizer, weights=arguments.weights)
     summary = evaluate(model, tasks, arguments.output, settings)
     for name, estimate in summary["aggregates"].items():
-        print(f"{name:45s} {number(estimate['value'])}")
+        print(f"{name:45s} {fixed_text(estimate['value'])}")
     print(f"details: {arguments.output}/results.html and results.json")
 
 

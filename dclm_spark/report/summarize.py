@@ -7,6 +7,7 @@ from typing import Any
 
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.run_record import RunIdentity
+from dclm_spark.html_pages.charts import Histogram
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.report.summary import (
     DedupPrecision,
@@ -14,7 +15,6 @@ from dclm_spark.report.summary import (
     DomainCount,
     DuplicatePair,
     FunnelStep,
-    Histogram,
     LanguageCount,
     RuleCount,
     RunSummary,

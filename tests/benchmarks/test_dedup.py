@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from dclm_spark.errors import InputError, SettingError
-from dclm_spark.measure import dedup
 from dclm_spark.measure.clock import Watch, peak_memory_bytes
-from dclm_spark.measure.dedup_corpus import BLOCK_SIZE, block_rows, block_words, vocabulary
-from dclm_spark.measure.dedup_scale import ScaleRun
+from tests.benchmarks import dedup
+from tests.benchmarks.dedup_corpus import BLOCK_SIZE, block_rows, block_words, vocabulary
+from tests.benchmarks.dedup_scale import ScaleRun
 
 
 def test_a_block_is_the_same_every_time_and_holds_its_copies() -> None:

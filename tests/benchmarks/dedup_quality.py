@@ -11,9 +11,9 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from dclm_spark.dedup.minhash import NearDuplicateSettings, near_duplicate_verdicts
-from dclm_spark.measure.dedup_corpus import VOCABULARY_SIZE
 from dclm_spark.measure.inputs import library
-from dclm_spark.measure.planted_pairs import EDITS, Pairs, as_texts, edited, exact_jaccard
+from tests.benchmarks.dedup_corpus import VOCABULARY_SIZE
+from tests.benchmarks.planted_pairs import EDITS, Pairs, as_texts, edited, exact_jaccard
 from udfs.dedup.minhash import (
     MinHashSettings,
     candidate_probability,

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from dclm_spark.measure.dedup_corpus import (
+from tests.benchmarks.dedup_corpus import (
     BLOCK_SIZE,
     BOILERPLATE_EVERY,
     COPY_EVERY,

@@ -1,7 +1,7 @@
 """One near-duplicate run over generated documents in a process of its own, as a JSON object.
 
-Run as `python -m dclm_spark.measure.dedup_scale '{"num_documents": 10000, ...}'` by
-`dclm_spark.measure.dedup`, so that peaks of memory belong to one run.
+Run as `python -m tests.benchmarks.dedup_scale '{"num_documents": 10000, ...}'` by
+`tests.benchmarks.dedup`, so that peaks of memory belong to one run.
 """
 
 import json
@@ -19,8 +19,8 @@ from pyspark.sql import DataFrame, SparkSession
 from dclm_spark.dedup.components import connected_components
 from dclm_spark.dedup.minhash import NearDuplicateSettings, near_duplicate_verdicts
 from dclm_spark.measure.clock import Watch
-from dclm_spark.measure.dedup_corpus import BLOCK_SIZE, chain_edges, corpus
 from dclm_spark.session import spark_session
+from tests.benchmarks.dedup_corpus import BLOCK_SIZE, chain_edges, corpus
 from udfs.dedup.minhash import PRESETS
 
 MASTER = "local[2]"

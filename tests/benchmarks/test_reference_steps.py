@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dclm_spark.measure.inputs import LIST_FILES
-from dclm_spark.measure.reference.tries import one_of
+from tests.benchmarks.reference.tries import one_of
 from tests.shared_data import SHARED, needs_shared
 
 # The names that the peer's lists have, where they differ from the recipe's.
@@ -22,8 +22,8 @@ def judged() -> Any:
     """Return a function from a page to the number of the step that drops it."""
     pytest.importorskip("uniseg")
     fasttext = pytest.importorskip("fasttext")
-    from dclm_spark.measure.reference.addresses import load_lists
-    from dclm_spark.measure.reference.steps import all_steps, dropped_at
+    from tests.benchmarks.reference.addresses import load_lists
+    from tests.benchmarks.reference.steps import all_steps, dropped_at
 
     lists = {NAMES.get(name, name): f"{SHARED}/lists/{file}" for name, file in LIST_FILES.items()}
     model = fasttext.load_model(str(SHARED / "models/lid.176.ftz"))
@@ -36,7 +36,7 @@ def judged() -> Any:
     ("stride", "longest"), [(17, 6_000), pytest.param(1, 10**9, marks=pytest.mark.slow)]
 )
 def test_documents_end_as_in_the_reference(judged: Any, stride: int, longest: int) -> None:
-    from dclm_spark.measure.reference.page import Page
+    from tests.benchmarks.reference.page import Page
 
     with gzip.open(SHARED / "golden/heuristics.jsonl.gz") as lines:
         documents = [json.loads(line) for line in lines][::stride]

@@ -10,10 +10,10 @@ from typing import Any
 
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.errors import InputError
-from dclm_spark.measure import datatrove_peer
 from dclm_spark.measure.chain import ChainCounts, time_chain
 from dclm_spark.measure.clock import Timing
 from dclm_spark.measure.inputs import Models
+from tests.benchmarks import datatrove_peer
 
 DATATROVE, REFERENCE = "datatrove", "the reference"
 # What the script of each peer imports.
@@ -71,7 +71,7 @@ def time_ours(files: Sequence[InputFile], models: Models) -> tuple[Timing, Chain
     return timing, counts
 
 
-def compare(python: str, folder: Path, ours: Timing, models: Models) -> PeerResult:
+def compare_with_datatrove(python: str, folder: Path, ours: Timing, models: Models) -> PeerResult:
     """Run datatrove with the interpreter `python` on the WARCs of `folder`, as `ours` was."""
     result = run_peer(python, folder, models.language_model)
     words = result["uniseg"]
@@ -110,7 +110,7 @@ def missing_packages(python: str) -> dict[str, list[str]]:
 
 
 def run_peer(python: str, folder: Path, language_model: Path) -> dict[str, Any]:
-    """Return what the peer's script prints: see `dclm_spark.measure.datatrove_peer`."""
+    """Return what the peer's script prints: see `tests.benchmarks.datatrove_peer`."""
     return last_json(
         run_python(python, datatrove_peer.__file__, str(folder), str(language_model.absolute()))
     )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dclm_spark.dedup.minhash import NearDuplicateSettings
-from dclm_spark.measure.dedup_quality import (
+from tests.benchmarks.dedup_quality import (
     candidates,
     datasketch_candidates,
     expected_recall,
@@ -10,7 +10,7 @@ from dclm_spark.measure.dedup_quality import (
     measure_clusters,
     recall_by_similarity,
 )
-from dclm_spark.measure.planted_pairs import EDITS, Pairs, edited, exact_jaccard, planted_pairs
+from tests.benchmarks.planted_pairs import EDITS, Pairs, edited, exact_jaccard, planted_pairs
 from udfs.dedup.minhash import PRESETS
 from udfs.dedup.shingles import jaccard
 

@@ -12,7 +12,7 @@ from dclm_spark.measure import kernels
 from dclm_spark.measure.chain import ChainCounts, decode_pages, extract_pages, read_pages
 from dclm_spark.measure.clock import Timing, timed
 from dclm_spark.measure.inputs import Models
-from dclm_spark.measure.peers import last_json, run_python, timings
+from tests.benchmarks.peers import last_json, run_python, timings
 from udfs.storage.cache import fetch
 
 
@@ -86,7 +86,7 @@ def english_texts(files: Sequence[InputFile], models: Models) -> kernels.Texts:
 def run_reference(
     python: str, folder: Path, sample: kernels.Texts, models: Models
 ) -> dict[str, Any]:
-    """Return what the peer prints: see `dclm_spark.measure.reference.peer`."""
+    """Return what the peer prints: see `tests.benchmarks.reference.peer`."""
     texts = folder / "english.jsonl"
     pairs = zip(sample.urls.to_pylist(), sample.texts.to_pylist(), strict=True)
     texts.write_text("".join(json.dumps({"url": url, "text": text}) + "\n" for url, text in pairs))

@@ -11,7 +11,7 @@ import pyarrow as pa
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
-from dclm_spark.measure.dedup_corpus import VOCABULARY_SIZE, Words, texts_of, vocabulary
+from tests.benchmarks.dedup_corpus import VOCABULARY_SIZE, Words, texts_of, vocabulary
 
 # Shingles of the original that one edit changes, on average of both sides, by word 5-grams.
 CHANGED_SHINGLES = {"substitution": 5.0, "insertion": 4.5, "deletion": 4.5, "block move": 12.0}

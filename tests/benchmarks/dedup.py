@@ -10,21 +10,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from dclm_spark.command import run_command
 from dclm_spark.dedup.minhash import NearDuplicateSettings
 from dclm_spark.errors import SettingError, StageError
-from dclm_spark.measure import datatrove_minhash_peer
-from dclm_spark.measure.dedup_corpus import BLOCK_SIZE
-from dclm_spark.measure.dedup_quality import (
+from dclm_spark.session import spark_session
+from tests.benchmarks import datatrove_minhash_peer
+from tests.benchmarks.dedup_corpus import BLOCK_SIZE
+from tests.benchmarks.dedup_quality import (
     candidates,
     datasketch_candidates,
     judge,
     measure_clusters,
     recall_by_similarity,
 )
-from dclm_spark.measure.dedup_scale import MASTER, ScaleRun
-from dclm_spark.measure.peers import run_python
-from dclm_spark.measure.planted_pairs import Pairs, listed_pairs, planted_pairs
-from dclm_spark.session import spark_session
+from tests.benchmarks.dedup_scale import MASTER, ScaleRun
+from tests.benchmarks.peers import run_python
+from tests.benchmarks.planted_pairs import Pairs, listed_pairs, planted_pairs
 from udfs.dedup.minhash import PRESETS
 from udfs.dedup.shingles import jaccard
 
@@ -37,9 +38,9 @@ CLUSTERS = {2: 200, 10: 40, 100: 10, 1_000: 2, 10_000: 1}
 _DATASKETCH_ROWS = 2_000_000
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Parse the words behind `dedup`, measure, and print or write the figures."""
-    parser = argparse.ArgumentParser(prog="measure_throughput.py dedup", description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line, measure, and print or write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, nargs="*", default=[], help="such as 10000 100000")
     parser.add_argument("--preset", choices=PRESETS, default="dclm")
     parser.add_argument("--chain", action="store_true", help="components of chains up to 100,000")
@@ -77,8 +78,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def in_own_process(settings: ScaleRun) -> dict[str, Any]:
-    """Return the figures of a run (`dclm_spark.measure.dedup_scale`). Raises StageError."""
-    command = [sys.executable, "-m", "dclm_spark.measure.dedup_scale", json.dumps(asdict(settings))]
+    """Return the figures of a run (`tests.benchmarks.dedup_scale`). Raises StageError."""
+    command = [sys.executable, "-m", "tests.benchmarks.dedup_scale", json.dumps(asdict(settings))]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise StageError(f"the run over {settings.num_documents} documents failed; see above")
@@ -126,3 +127,7 @@ def quality(preset: str, num_pairs: int, pages: str | None) -> dict[str, Any]:
                 spark, CLUSTERS, similarity, near, folder
             )
     return {name: [asdict(row) for row in rows] for name, rows in result.items()}
+
+
+if __name__ == "__main__":
+    run_command(main)
