@@ -1,72 +1,31 @@
 """Running a stage: skip what is committed, run the rest, check the books, log one line."""
 
-import gc
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
-import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
+from dclm_spark.engine.books import STAGE_MANIFEST, check_balance, refuse
 from dclm_spark.engine.manifests import (
-    StageOutput,
     Unit,
     committed_names,
     read_committed,
     remove_stale,
     uncommit,
 )
-from dclm_spark.engine.progress import progress_bar
-from dclm_spark.engine.stage_output import UnitRows
-from dclm_spark.engine.tables import spark_schema, work_frame
-from dclm_spark.engine.task_errors import SPARK_ERRORS, failed_task, task_error
+from dclm_spark.engine.stage_output import StageOutput, UnitRows
+from dclm_spark.engine.tasks import JobError, run_tasks
 from dclm_spark.engine.totals import stage_totals
-from dclm_spark.errors import BalanceError, SettingError, StageError
+from dclm_spark.errors import SettingError, StageError
 from udfs import storage
-from udfs.units.commit import COMMITTED, UnitClock, commit, failed_key
+from udfs.units.commit import UnitClock, commit, failed_key
 from udfs.units.statistics import documents_by_fate
-
-
-def commit_each(
-    spark: SparkSession,
-    rows: Sequence[dict[str, str]],
-    commit_row: Callable[[dict[str, str]], pa.RecordBatch],
-    max_tasks: int | None = None,
-) -> DataFrame:
-    """Return what `commit_row` reports (schema COMMITTED) of each of `rows`, all with equal keys.
-
-    Each row is a task of its own; with `max_tasks`, no more tasks than that share them evenly.
-    """
-    schema = pa.schema([(name, pa.string()) for name in rows[0]])
-
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for row in batch.to_pylist():
-                yield commit_row(row)
-                _exempt_from_collection()
-
-    frame = work_frame(spark, rows, schema, max_tasks)
-    return frame.mapInArrow(run, spark_schema(COMMITTED))
-
-
-@cache
-def _exempt_from_collection() -> None:
-    """Let the garbage collector pass over what this worker's first unit loaded, for good.
-
-    A worker of Spark collects after each task, which takes 0.12 s with kernels and models loaded.
-    """
-    gc.collect()
-    gc.freeze()
-
 
 LOGGER = logging.getLogger("dclm_spark")
 TOP_RULES = 3
-STAGE_MANIFEST = "stage.json"
-RESUMES = "a re-run resumes after what is committed"
 # How many units and failed inputs a message names.
 NAMED_UNITS = 3
 NAMED_FAILURES = 10
@@ -125,22 +84,13 @@ def run_units(
     if rules.documents_in is not None:
         check_balance(stage, rules.documents_in, output)
     if rules.check is not None:
-        _refuse(output, rules.check(output))
+        refuse(output, rules.check(output))
     if rules.others != KEEP and (removed := remove_stale(directory, output)):
         LOGGER.warning("%s: removed %d units that are no part of this run", stage, removed)
     output = replace(output, totals=stage_totals(spark, output))
     _write_stage_manifest(output)
     _log_end(output, time.perf_counter() - started)
     return output
-
-
-class JobError(StageError):
-    """A job of Spark was given up: `reason` is why, `task` the number of the task that failed."""
-
-    def __init__(self, stage: str, problem: BaseException) -> None:
-        self.reason = task_error(problem)
-        self.task = failed_task(problem)
-        super().__init__(f"{stage}: {self.reason} ({RESUMES})")
 
 
 class _Work:
@@ -180,7 +130,7 @@ class _Work:
         died: dict[str, str] = {}
         while True:
             try:
-                return died | _execute(spark, self.stage, execute(units))
+                return died | run_tasks(spark, self.stage, execute(units))
             except JobError as error:
                 present = set(committed_names(self.directory))
                 left = [unit for unit in units if unit.name not in present]
@@ -262,50 +212,6 @@ def _failures(
             *([f"... and {rest} more"] if rest else []),
         ]
     )
-
-
-def check_balance(stage: str, documents_in: Mapping[str, int] | int, output: StageOutput) -> None:
-    """Raise BalanceError unless every document that came in has exactly one fate.
-
-    A unit that is off is uncommitted, so that the next run does it again; where it is not known
-    which one is, all are.
-    """
-    found = output.documents_by_unit()
-    if isinstance(documents_in, int):
-        wrong = list(found) if documents_in != sum(found.values()) else []
-        expected = documents_in
-    else:
-        wrong = [name for name, count in found.items() if documents_in.get(name, 0) != count]
-        expected = sum(documents_in.get(name, 0) for name in wrong)
-    total = sum(found[name] for name in wrong)
-    fates = " + ".join(f"{count} {fate}" for fate, count in output.documents().items())
-    told = f"{fates} = {total}" if len(wrong) == len(found) else f"{total} have a fate"
-    _refuse(output, dict.fromkeys(wrong, f"{expected} documents came in, but {told}"))
-
-
-def _refuse(output: StageOutput, wrong: Mapping[str, str]) -> None:
-    """Uncommit the units that are `wrong` and raise BalanceError with what is said of the first."""
-    if not wrong:
-        return
-    uncommit(output.directory, wrong)
-    storage.delete(storage.join(output.directory, STAGE_MANIFEST))
-    name, reason = next(iter(wrong.items()))
-    raise BalanceError(
-        f"{output.stage}: {reason}, in {len(wrong)} units below {output.directory}, first {name!r}"
-        "; they are no longer committed, and the next run does them again"
-    )
-
-
-def _execute(spark: SparkSession, stage: str, rows: DataFrame) -> dict[str, str]:
-    """Run the job that commits units and return the errors of those that failed, by their names."""
-    error = F.when(F.col("error").isNotNull(), F.struct("unit", "error"))
-    # One row reaches the driver: a result of every task would not, where there are many tasks.
-    counted = rows.agg(F.sum("rows"), F.collect_list(error).alias("failed"))
-    with progress_bar(spark, stage):
-        try:
-            return {row["unit"]: row["error"] for row in counted.collect()[0]["failed"]}
-        except SPARK_ERRORS as problem:
-            raise JobError(stage, problem) from problem
 
 
 def _write_stage_manifest(output: StageOutput) -> None:

@@ -15,8 +15,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import UnitRules, commit_each, run_units
+from dclm_spark.engine.stage import UnitRules, run_units
 from dclm_spark.engine.tables import read_files
+from dclm_spark.engine.tasks import commit_each
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.bits_per_byte import read_texts
 from dclm_spark.evaluate.runner import heldout_name, write_atomically
@@ -35,7 +36,8 @@ from udfs.storage.cache import fetch
 from udfs.storage.files import read_table
 from udfs.storage.stream import shown
 from udfs.tokens.order import document_keys
-from udfs.units.commit import ParquetOutput, UnitClock, commit
+from udfs.units.commit import UnitClock, commit
+from udfs.units.parquet_output import ParquetOutput
 
 # spec 4.2: a sample is clean when less than a fifth of it stands in the training data.
 CLEAN_BELOW = 0.2

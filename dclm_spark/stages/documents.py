@@ -11,7 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import REFUSE, REMOVE, UnitRules, commit_each, run_units
+from dclm_spark.engine.stage import REFUSE, REMOVE, UnitRules, run_units
+from dclm_spark.engine.tasks import commit_each
 from dclm_spark.errors import SettingError
 from dclm_spark.settings import to_dict
 from udfs.storage.stream import ReadSettings

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import UnitRules, commit_each, run_units
+from dclm_spark.engine.stage import UnitRules, run_units
+from dclm_spark.engine.tasks import commit_each
 from dclm_spark.errors import SettingError
 from udfs.documents.schema import FATE_FIELDS
 from udfs.rules.urls import hosts

@@ -11,13 +11,15 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import UnitRules, commit_each, run_units
+from dclm_spark.engine.stage import UnitRules, run_units
+from dclm_spark.engine.tasks import commit_each
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.settings import FileReference
 from udfs.fasttext.quality import QualityModel
 from udfs.storage.cache import fetch
 from udfs.storage.files import read_table
-from udfs.units.commit import ParquetOutput, UnitClock, commit
+from udfs.units.commit import UnitClock, commit
+from udfs.units.parquet_output import ParquetOutput
 
 # Buckets of the upper 20 bits of a score as a 32-bit float: 0.05 % wide, and ordered like scores.
 _DROPPED_BITS = 12

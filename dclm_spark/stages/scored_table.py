@@ -15,7 +15,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from dclm_spark.crawl.listing import InputFile, list_inputs
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import KEEP, REFUSE, REMOVE, UnitRules, commit_each, run_units
+from dclm_spark.engine.stage import KEEP, REFUSE, REMOVE, UnitRules, run_units
+from dclm_spark.engine.tasks import commit_each
 from dclm_spark.settings import settings_hash
 from dclm_spark.stages.documents import STAGE, InputStage, key_settings, read_inputs
 from udfs import storage

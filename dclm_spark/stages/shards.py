@@ -20,7 +20,8 @@ from dclm_spark.stages.encode import TokenSettings
 from udfs import storage
 from udfs.tokens.order import permuted_positions
 from udfs.tokens.packing import PROVENANCE, Packer, Sequence, num_sequences
-from udfs.units.commit import COMMITTED, ParquetOutput, UnitClock, commit, group_by_unit
+from udfs.units.commit import COMMITTED, UnitClock, commit, group_by_unit
+from udfs.units.parquet_output import ParquetOutput
 
 STAGE = "shards"
 FORMAT = "dclm-spark-shards"

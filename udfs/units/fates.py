@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from udfs.documents.schema import FATES, KEPT
-from udfs.units.commit import FileEntry, ParquetOutput
+from udfs.units.parquet_output import FileEntry, ParquetOutput
 from udfs.units.statistics import Tally
 
 

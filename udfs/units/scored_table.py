@@ -18,7 +18,7 @@ from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
 from udfs.rules.url_lists import UrlLists
 from udfs.storage.files import read_table
-from udfs.units.commit import ParquetOutput, UnitClock, commit
+from udfs.units.commit import UnitClock, commit
 from udfs.units.curate import (
     DOCUMENTS,
     STAGE,
@@ -32,6 +32,7 @@ from udfs.units.curate import (
     without_signals,
 )
 from udfs.units.fates import FateOutputs, with_fate
+from udfs.units.parquet_output import ParquetOutput
 
 SIGNAL_TABLE = pa.schema([pa.field("doc_id", pa.binary()), *families.SIGNALS, *families.FACTS])
 # The lists that a family measures by; the others belong to rules on addresses.

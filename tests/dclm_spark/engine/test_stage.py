@@ -5,8 +5,9 @@ import json
 import pyarrow as pa
 import pytest
 
+from dclm_spark.engine.books import check_balance
 from dclm_spark.engine.manifests import Unit, unit_key
-from dclm_spark.engine.stage import check_balance, run_units
+from dclm_spark.engine.stage import run_units
 from dclm_spark.engine.tables import read_files, spark_schema, work_frame
 from dclm_spark.errors import BalanceError, StageError
 from udfs.documents.schema import EXTRACTED

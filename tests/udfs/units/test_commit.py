@@ -4,7 +4,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from udfs.units.commit import ParquetOutput, UnitClock, commit, group_by_unit
+from udfs.units.commit import UnitClock, commit, group_by_unit
+from udfs.units.parquet_output import ParquetOutput
 
 SCHEMA = pa.schema([("text", pa.string()), ("n", pa.int64())])
 
