@@ -21,8 +21,8 @@ def check_balance(stage: str, documents_in: Mapping[str, int] | int, output: Sta
         wrong = list(found) if documents_in != sum(found.values()) else []
         expected = documents_in
     else:
-        wrong = [name for name, count in found.items() if documents_in.get(name, 0) != count]
-        expected = sum(documents_in.get(name, 0) for name in wrong)
+        wrong = [name for name, count in found.items() if documents_in.get(name, count) != count]
+        expected = sum(documents_in[name] for name in wrong)
     total = sum(found[name] for name in wrong)
     fates = " + ".join(f"{count} {fate}" for fate, count in output.documents().items())
     told = f"{fates} = {total}" if len(wrong) == len(found) else f"{total} have a fate"

@@ -139,7 +139,7 @@ def _process_table() -> str:
     """Return what tells the numbers of this machine's (or container's) processes from others'."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return socket.gethostname()
 

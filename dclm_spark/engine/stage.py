@@ -38,7 +38,7 @@ class UnitRules:
 
     # A unit of which no task hears has no rows (a shard of few documents), and is committed empty.
     may_be_empty: bool = False
-    # How many documents came in: for each unit by its name, or for all together.
+    # How many documents came in: for units by their names, or for all together.
     documents_in: Mapping[str, int] | int | None = None
     # Says of each unit that is not what it should be what is wrong.
     check: Callable[[StageOutput], Mapping[str, str]] | None = None

@@ -18,7 +18,8 @@ from udfs.rules.url_lists import UrlLists, load_url_lists
 from udfs.storage.cache import fetch
 from udfs.tokens.tokenizer import Encoder, load_encoder
 from udfs.units.curate import CurationSettings
-from udfs.warc.reader import IN_MEMBER_OFFSET, WarcRecord, read_records
+from udfs.warc.reader import WarcRecord, read_records
+from udfs.warc.scanner import IN_MEMBER_OFFSET
 
 # As the DCLM repository names them.
 LIST_FILES = {

@@ -13,8 +13,9 @@ from dclm_spark.crawl.listing import InputFile
 from dclm_spark.measure.clock import Timing, seconds_of, tree_cpu_seconds
 from dclm_spark.measure.inputs import Models
 from dclm_spark.session import spark_session
-from dclm_spark.stages.documents import curate
-from udfs.units.curate import CurationSettings, InputUnit, curate_file
+from dclm_spark.stages.documents import curate, source_of
+from udfs.units.curate import DOCUMENTS, CurationSettings, curate_file
+from udfs.units.output import UnitOutput
 
 # Times the input, and passes to take the mean of, as ten seconds say little on a shared machine.
 # What does not grow with the input, such as starting a job, tells the sizes apart.
@@ -88,9 +89,9 @@ def _warm_seconds(files: Sequence[InputFile], settings: CurationSettings, folder
 
 def _commit(files: Sequence[InputFile], settings: CurationSettings, folder: Path) -> None:
     for number, file in enumerate(files):
-        source = InputUnit(crawl=file.crawl, path=file.path, uri=file.uri, kind=file.kind)
-        unit = f"unit-{number:05d}"
-        curate_file(source, settings, unit=unit, key="measured", directory=str(folder))
+        output = UnitOutput(str(folder), f"unit-{number:05d}", DOCUMENTS)
+        curate_file(source_of(file).source, output, settings)
+        output.commit("measured")
 
 
 def copied(file: InputFile, copy: int) -> InputFile:

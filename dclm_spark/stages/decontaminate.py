@@ -5,16 +5,16 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
-from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import UnitRules, run_units
-from dclm_spark.engine.tasks import commit_each
+from dclm_spark.engine.file_stage import FileStage, sources_of
+from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.errors import SettingError
 from dclm_spark.evaluate.datasets import Row, load_task
 from dclm_spark.evaluate.tasks import Task, select_tasks
@@ -28,8 +28,8 @@ from udfs.dedup.contamination import (
 from udfs.documents.schema import FATE_FIELDS
 from udfs.storage.cache import fetch
 from udfs.storage.files import read_table
-from udfs.units.commit import UnitClock, commit
-from udfs.units.fates import FateOutputs, with_fate
+from udfs.units.fates import with_fate
+from udfs.units.output import UnitOutput
 
 STAGE = "decontaminate"
 RULE = "evaluation_ngrams"
@@ -166,21 +166,13 @@ def decontaminate(
     Each host fetches the index once and its workers map it. The units' facts have
     `contaminated_documents` by task; see `documents_by_task`.
     """
-    files = {file["unit"]: file for file in documents.files("kept/")}
-    units = [
-        Unit(name=name, key=unit_key(STAGE, file["sha256"], settings))
-        for name, file in files.items()
-    ]
-
-    def execute(pending: list[Unit]) -> DataFrame:
-        rows = [{"unit": u.name, "key": u.key, "uri": files[u.name]["uri"]} for u in pending]
-
-        return commit_each(spark, rows, lambda row: _judge_file(row, schema, settings, directory))
-
-    rules = UnitRules(documents_in={name: file["rows"] for name, file in files.items()})
-    return run_units(
-        spark, stage=STAGE, directory=directory, units=units, execute=execute, rules=rules
+    stage = FileStage(
+        name=STAGE,
+        schema=decontaminated_schema(schema),
+        process=partial(_judge_file, settings=settings),
+        key=(settings,),
     )
+    return stage.run(spark, sources_of(documents), directory)
 
 
 def documents_by_task(output: StageOutput) -> dict[str, int]:
@@ -189,24 +181,18 @@ def documents_by_task(output: StageOutput) -> dict[str, int]:
 
 
 def _judge_file(
-    row: dict[str, Any], schema: pa.Schema, settings: DecontaminationSettings, directory: str
-) -> pa.RecordBatch:
-    clock = UnitClock()
-    result = decontaminated_schema(schema)
+    source: dict[str, Any], output: UnitOutput, settings: DecontaminationSettings
+) -> None:
     added = {field.name for field in (*CONTAMINATION_FIELDS, *FATE_FIELDS)}
-    columns = [name for name in result.names if name not in added]
+    columns = [name for name in output.schema.names if name not in added]
     index = load_index(fetch(settings.index, settings.sha256), settings.ngram_words)
     by_task: Counter[str] = Counter()
-    with FateOutputs(directory, row["unit"], result) as outputs:
-        for batch in read_table(row["uri"], columns):
-            judged = judge(batch, index, settings)
-            found = pc.greater_equal(judged.column(RULE), settings.min_ngrams)
-            tasks = judged.column("evaluation_tasks").filter(found)
-            by_task.update(pc.list_flatten(tasks).to_pylist())
-            outputs.write(judged)
-        files, facts = outputs.close()
-    facts["contaminated_documents"] = dict(sorted(by_task.items()))
-    return commit(directory, row["unit"], row["key"], files, facts, clock)
+    for batch in read_table(source["uri"], columns):
+        judged = judge(batch, index, settings)
+        found = pc.greater_equal(judged.column(RULE), settings.min_ngrams)
+        by_task.update(pc.list_flatten(judged.column("evaluation_tasks").filter(found)).to_pylist())
+        output.write(judged)
+    output.facts["contaminated_documents"] = dict(sorted(by_task.items()))
 
 
 def judge(

@@ -1,38 +1,25 @@
 """The documents stage: one unit and one task per input file, text never crosses into the JVM."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-import pyarrow as pa
-from pyspark import TaskContext
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from dclm_spark.crawl.listing import InputFile
-from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import REFUSE, REMOVE, UnitRules, run_units
-from dclm_spark.engine.tasks import commit_each
+from dclm_spark.engine.file_stage import FileStage, UnitSource
+from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.stage import REFUSE, REMOVE
 from dclm_spark.errors import SettingError
 from dclm_spark.settings import to_dict
 from udfs.storage.stream import ReadSettings
-from udfs.units.commit import failed, failed_key, report_of
-from udfs.units.curate import (
-    DOCUMENTS,
-    CurationSettings,
-    InputUnit,
-    UnreadableInputError,
-    curate_file,
-    quarantine_file,
-)
+from udfs.units.curate import DOCUMENTS, CurationSettings, curate_file, quarantine_file
 
 STAGE = "documents"
 # Common Crawl's web server, unlike its bucket, is not made for hundreds of connections.
 HTTP_READERS = 10
-# A reader that fails to read so many files one after another stops: nobody answers any more.
-_FAILURES_IN_A_ROW = 10
-# An input file, settings; unit, key and directory by name -> the row that reports the unit.
-CommitFile = Callable[..., pa.RecordBatch]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,19 +37,6 @@ class InputLimits:
             )
 
 
-@dataclass(frozen=True, kw_only=True)
-class InputStage:
-    """A stage of one unit for each input file."""
-
-    name: str
-    # The settings that a unit's content depends on.
-    keyed: dict[str, Any]
-    commit_file: CommitFile
-    schema: pa.Schema
-    # What to do with units of other inputs (`dclm_spark.engine.stage.UnitRules`).
-    others: str
-
-
 def curate(
     spark: SparkSession,
     inputs: Sequence[InputFile],
@@ -72,88 +46,28 @@ def curate(
 ) -> StageOutput:
     """Read, extract and judge every document of `inputs`; commit one unit per input file.
 
-    Units of files that `inputs` lack are removed with `overwrite`, and a SettingError without.
+    Files that cannot be read are reported once all others are committed: as StageError, or where
+    `settings.max_failed_inputs` allows for them, as one quarantined document each. Units of files
+    that `inputs` lack are removed with `overwrite`, and a SettingError without.
     """
-    stage = InputStage(
+    stage = FileStage(
         name=STAGE,
-        keyed=key_settings(settings),
-        commit_file=curate_file,
         schema=DOCUMENTS,
+        process=partial(curate_file, settings=read_by(inputs, settings)),
+        key=(key_settings(settings),),
+        max_tasks=max_readers(inputs, settings.extraction.reading),
         others=REMOVE if overwrite else REFUSE,
+        max_failures=settings.max_failed_inputs,
+        stand_in=quarantine_file,
     )
-    return read_inputs(spark, inputs, settings, directory, stage)
+    return read_inputs(spark, stage, inputs, directory)
 
 
 def read_inputs(
-    spark: SparkSession,
-    inputs: Sequence[InputFile],
-    settings: CurationSettings,
-    directory: str,
-    stage: InputStage,
+    spark: SparkSession, stage: FileStage, inputs: Sequence[InputFile], directory: str
 ) -> StageOutput:
-    """Commit one unit of `stage` per input file, as many at a time as may be read.
-
-    Files that cannot be read are reported once all others are committed: as StageError, or where
-    `settings.max_failed_inputs` allows for them, as one quarantined document each.
-    """
-    sources = {unit_name(file): file for file in inputs}
-    units = [
-        Unit(name=name, key=unit_key(stage.name, file.crawl, file.path, file.kind, stage.keyed))
-        for name, file in sources.items()
-    ]
-    readers = max_readers(inputs, settings.extraction.reading)
-    settings = _read_by(settings, readers)
-
-    def execute(pending: list[Unit]) -> DataFrame:
-        rows = [_work_row(unit, sources[unit.name]) for unit in pending]
-        reader = _InputReader(stage, settings, directory, shared=readers is not None)
-        return commit_each(spark, rows, reader.commit, max_tasks=readers)
-
-    def stand_in(unit: Unit, error: str) -> None:
-        file = sources[unit.name]
-        source = InputUnit(crawl=file.crawl, path=file.path, uri=file.uri, kind=file.kind)
-        names = {"unit": unit.name, "key": failed_key(unit.key), "directory": directory}
-        quarantine_file(source, error, stage.schema, **names)
-
-    rules = UnitRules(
-        others=stage.others,
-        max_failures=settings.max_failed_inputs,
-        stand_in=stand_in,
-        one_task_each=readers is None,
-    )
-    return run_units(
-        spark, stage=stage.name, directory=directory, units=units, execute=execute, rules=rules
-    )
-
-
-class _InputReader:
-    """Commits the input files of one task, and reports those that cannot be read."""
-
-    def __init__(
-        self, stage: InputStage, settings: CurationSettings, directory: str, *, shared: bool
-    ) -> None:
-        self._commit_file, self._settings, self._directory = stage.commit_file, settings, directory
-        # A task has several files.
-        self._shared = shared
-        self._failures_in_a_row = 0
-
-    def commit(self, row: dict[str, str]) -> pa.RecordBatch:
-        """Commit the file of a row and return what to report of it."""
-        unit, key = row.pop("unit"), row.pop("key")
-        # A task of several files that failed at one has committed those before it.
-        done = report_of(self._directory, unit, key) if self._shared and _retried() else None
-        if done is not None:
-            return done
-        names = {"unit": unit, "key": key, "directory": self._directory}
-        try:
-            report = self._commit_file(InputUnit(**row), self._settings, **names)
-        except UnreadableInputError as error:
-            self._failures_in_a_row += 1
-            if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
-                raise
-            return failed(unit, str(error))
-        self._failures_in_a_row = 0
-        return report
+    """Commit one unit of `stage` per input file, whose source is that of `source_of`."""
+    return stage.run(spark, [source_of(file) for file in inputs], directory)
 
 
 def max_readers(inputs: Sequence[InputFile], reading: ReadSettings) -> int | None:
@@ -171,14 +85,11 @@ def max_readers(inputs: Sequence[InputFile], reading: ReadSettings) -> int | Non
     return readers
 
 
-def _read_by(settings: CurationSettings, readers: int | None) -> CurationSettings:
-    reading = replace(settings.extraction.reading, max_concurrent_reads=readers or 0)
+def read_by(inputs: Sequence[InputFile], settings: CurationSettings) -> CurationSettings:
+    """Return the settings that tell each reader of `inputs` its share of the limits."""
+    readers = max_readers(inputs, settings.extraction.reading) or 0
+    reading = replace(settings.extraction.reading, max_concurrent_reads=readers)
     return replace(settings, extraction=replace(settings.extraction, reading=reading))
-
-
-def _retried() -> bool:
-    context = TaskContext.get()
-    return context is not None and context.attemptNumber() > 0
 
 
 def key_settings(settings: CurationSettings) -> dict[str, Any]:
@@ -197,12 +108,10 @@ def unit_name(file: InputFile) -> str:
     return f"{safe}-{digest}"
 
 
-def _work_row(unit: Unit, file: InputFile) -> dict[str, Any]:
-    return {
-        "unit": unit.name,
-        "key": unit.key,
-        "crawl": file.crawl,
-        "path": file.path,
-        "uri": file.uri,
-        "kind": file.kind,
-    }
+def source_of(file: InputFile) -> UnitSource:
+    """Return the unit of an input file; its address is no part of what it is."""
+    return UnitSource(
+        unit=unit_name(file),
+        identity=(file.crawl, file.path, file.kind),
+        source={"crawl": file.crawl, "path": file.path, "uri": file.uri, "kind": file.kind},
+    )

@@ -2,17 +2,17 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
-from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import UnitRules, run_units
-from dclm_spark.engine.tasks import commit_each
+from dclm_spark.engine.file_stage import FileStage, UnitSource, sources_of
+from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.errors import SettingError
 from udfs.documents.schema import FATE_FIELDS
 from udfs.rules.urls import hosts
@@ -20,8 +20,8 @@ from udfs.storage.files import read_table
 from udfs.tokens.order import buckets, document_keys
 from udfs.tokens.tokenizer import TokenizerSettings, load_encoder
 from udfs.tokens.tokenizer import encode as encode_texts
-from udfs.units.commit import UnitClock, commit
-from udfs.units.fates import FateOutputs, with_fate
+from udfs.units.fates import with_fate
+from udfs.units.output import UnitOutput
 
 STAGE = "encode"
 
@@ -85,60 +85,43 @@ def encode(
 
     Without `scores` every document stays.
     """
-    files = {file["unit"]: file for file in documents.files("kept/")}
-    scored = {file["unit"]: file for file in scores.files("scores/")} if scores else {}
     cells = num_cells(documents, settings)
-    units = [
-        Unit(
-            name=name,
-            key=unit_key(
-                STAGE,
-                file["sha256"],
-                scored.get(name, {}).get("sha256"),
-                threshold if scores else None,
-                settings,
-                cells,
-            ),
-        )
-        for name, file in files.items()
-    ]
-
-    def execute(pending: list[Unit]) -> DataFrame:
-        rows = [
-            {
-                "unit": unit.name,
-                "key": unit.key,
-                "documents_uri": files[unit.name]["uri"],
-                "scores_uri": scored[unit.name]["uri"] if scores else "",
-            }
-            for unit in pending
-        ]
-
-        return commit_each(
-            spark, rows, lambda row: _encode_file(row, threshold, settings, cells, directory)
-        )
-
-    rules = UnitRules(documents_in={name: file["rows"] for name, file in files.items()})
-    return run_units(
-        spark, stage=STAGE, directory=directory, units=units, execute=execute, rules=rules
+    stage = FileStage(
+        name=STAGE,
+        schema=ENCODED,
+        process=partial(_encode_file, threshold=threshold, settings=settings, cells=cells),
+        key=(threshold if scores else None, settings, cells),
     )
+    return stage.run(spark, _sources(documents, scores), directory)
+
+
+def _sources(documents: StageOutput, scores: StageOutput | None) -> list[UnitSource]:
+    scored = {file["unit"]: file for file in scores.files("scores/")} if scores else {}
+    return [
+        replace(
+            one,
+            identity=(one.identity, scored.get(one.unit, {}).get("sha256")),
+            source=one.source | {"scores_uri": scored[one.unit]["uri"] if scores else ""},
+        )
+        for one in sources_of(documents)
+    ]
 
 
 def _encode_file(
-    row: dict[str, Any], threshold: float, settings: TokenSettings, cells: int, directory: str
-) -> pa.RecordBatch:
-    clock = UnitClock()
+    source: dict[str, Any],
+    output: UnitOutput,
+    threshold: float,
+    settings: TokenSettings,
+    cells: int,
+) -> None:
     encoder = load_encoder(settings.tokenizer)
     if encoder.vocabulary_size > 2**16:
         raise SettingError(
             f"tokens.tokenizer: {encoder.vocabulary_size} ids do not fit into the 16 bits of a "
             "shard; use a tokenizer with at most 65536"
         )
-    with FateOutputs(directory, row["unit"], ENCODED) as outputs:
-        for batch in _with_scores(row["documents_uri"], row["scores_uri"]):
-            outputs.write(_encoded(_decided(batch, threshold), encoder, settings, cells))
-        files, facts = outputs.close()
-    return commit(directory, row["unit"], row["key"], files, facts, clock)
+    for batch in _with_scores(source["uri"], source["scores_uri"]):
+        output.write(_encoded(_decided(batch, threshold), encoder, settings, cells))
 
 
 def _with_scores(documents_uri: str, scores_uri: str) -> Iterator[pa.RecordBatch]:

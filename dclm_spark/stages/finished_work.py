@@ -53,8 +53,8 @@ def _refuse_input(output: str, files: Sequence[InputFile], documents: str) -> No
     finished = [name for name in committed_names(documents) if name in gone] if gone else []
     if finished:
         raise SettingError(
-            f"--output {shown(output)} holds {len(finished)} finished input files that --input does "
-            f"not name (first {gone[finished[0]]}): name them too, give another --output, or "
+            f"--output {shown(output)} holds {len(finished)} finished input files that --input "
+            f"does not name (first {gone[finished[0]]}): name them too, give another --output, or "
             "--overwrite to remove what came of them"
         )
 

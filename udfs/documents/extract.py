@@ -18,15 +18,8 @@ from udfs.html.parser import (
 )
 from udfs.quirks import follows_reference
 from udfs.storage.files import ReadSettings, open_stream
-from udfs.warc.reader import (
-    IN_MEMBER_OFFSET,
-    BrokenRecord,
-    RecordCounts,
-    WarcRecord,
-    WarcSettings,
-    groups,
-    read_records,
-)
+from udfs.warc.reader import RecordCounts, WarcRecord, groups, read_records
+from udfs.warc.scanner import IN_MEMBER_OFFSET, BrokenRecord, WarcSettings
 from udfs.warc.selection import selected_offsets
 
 __all__ = ["ExtractionSettings", "RecordCounts", "SkipUrl", "extract_documents", "extract_one"]

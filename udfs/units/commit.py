@@ -76,6 +76,10 @@ class ForeignUnitError(RuntimeError):
     """Another run has committed this unit meanwhile, from other input, settings or code."""
 
 
+class UnreadableInputError(RuntimeError):
+    """An input file cannot be read to its end; the message names it, the place and the cause."""
+
+
 class BooksError(RuntimeError):
     """A unit's rows are not as many as the records that were read for it."""
 

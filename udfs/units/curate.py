@@ -21,8 +21,9 @@ from udfs.rules.families import HeuristicSettings
 from udfs.rules.url_lists import UrlLists, load_url_lists
 from udfs.storage.cache import fetch
 from udfs.storage.stream import StorageError, shown, without_secrets
-from udfs.units.commit import UnitClock, commit
-from udfs.units.fates import FateOutputs, with_fate
+from udfs.units.commit import UnreadableInputError
+from udfs.units.fates import with_fate
+from udfs.units.output import UnitOutput
 
 STAGE = "heuristics"
 # The rule of the one document that stands for a file which could not be read.
@@ -64,21 +65,12 @@ class CurationSettings:
     max_failed_inputs: int = 0
 
 
-class UnreadableInputError(RuntimeError):
-    """An input file cannot be read to its end; the message names it, the place and the cause."""
-
-
-def curate_file(
-    source: InputUnit, settings: CurationSettings, *, unit: str, key: str, directory: str
-) -> pa.RecordBatch:
-    """Commit the documents of one input file, each with its fate, and return the row to report."""
-    clock = UnitClock()
-    counts = RecordCounts()
-    with FateOutputs(directory, unit, DOCUMENTS) as outputs:
-        for batch in curated(source, settings, counts):
-            outputs.write(batch)
-        files, facts = outputs.close()
-    return commit(directory, unit, key, files, facts | input_facts(source, counts), clock)
+def curate_file(source: dict[str, Any], output: UnitOutput, settings: CurationSettings) -> None:
+    """Write the documents of one input file (an InputUnit's fields), each with its fate."""
+    file, counts = InputUnit(**source), RecordCounts()
+    for batch in curated(file, settings, counts):
+        output.write(batch)
+    output.facts |= input_facts(file, counts)
 
 
 def input_facts(source: InputUnit, counts: RecordCounts) -> dict[str, Any]:
@@ -127,19 +119,14 @@ def _unreadable(source: InputUnit, counts: RecordCounts, error: Exception) -> st
     return f"{shown(source.uri)} (crawl {source.crawl}), after {documents} documents: {cause}"
 
 
-def quarantine_file(
-    source: InputUnit, error: str, schema: pa.Schema, *, unit: str, key: str, directory: str
-) -> pa.RecordBatch:
-    """Commit one quarantined document in place of a file that cannot be read."""
-    clock = UnitClock()
-    rows = DocumentRows(source.crawl, source.path)
+def quarantine_file(source: dict[str, Any], error: str, output: UnitOutput) -> None:
+    """Write one quarantined document in place of a file that cannot be read."""
+    file = InputUnit(**source)
+    rows = DocumentRows(file.crawl, file.path)
     rows.add(0)
     rows.fate(QUARANTINED, EXTRACT_STAGE, UNREADABLE, error=error)
-    with FateOutputs(directory, unit, schema) as outputs:
-        outputs.write(without_signals(rows.batch()).select(schema.names))
-        files, facts = outputs.close()
-    facts |= input_facts(source, RecordCounts(broken=1))
-    return commit(directory, unit, key, files, facts, clock)
+    output.write(without_signals(rows.batch()).select(output.schema.names))
+    output.facts |= input_facts(file, RecordCounts(broken=1))
 
 
 def judge(

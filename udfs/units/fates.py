@@ -34,8 +34,7 @@ class FateOutputs:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for output in self._outputs.values():
-            output.abandon()
+        self.abandon()
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append documents, each of which must have a fate."""
@@ -58,6 +57,11 @@ class FateOutputs:
         """Publish the files; return their entries and the facts for the manifest."""
         files = [self._outputs[fate].close() for fate in FATES if fate in self._outputs]
         return files, self._tally.facts()
+
+    def abandon(self) -> None:
+        """Drop what was written so far and not published."""
+        for output in self._outputs.values():
+            output.abandon()
 
 
 def _without_text(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -18,7 +18,6 @@ from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
 from udfs.rules.url_lists import UrlLists
 from udfs.storage.files import read_table
-from udfs.units.commit import UnitClock, commit
 from udfs.units.curate import (
     DOCUMENTS,
     STAGE,
@@ -31,8 +30,8 @@ from udfs.units.curate import (
     url_lists,
     without_signals,
 )
-from udfs.units.fates import FateOutputs, with_fate
-from udfs.units.parquet_output import ParquetOutput
+from udfs.units.fates import with_fate
+from udfs.units.output import UnitOutput
 
 SIGNAL_TABLE = pa.schema([pa.field("doc_id", pa.binary()), *families.SIGNALS, *families.FACTS])
 # The lists that a family measures by; the others belong to rules on addresses.
@@ -51,36 +50,24 @@ def measured_by(settings: CurationSettings) -> CurationSettings:
     )
 
 
-def extract_file(
-    source: InputUnit, settings: CurationSettings, *, unit: str, key: str, directory: str
-) -> pa.RecordBatch:
-    """Commit the documents of one input file as extracted, and return the row to report."""
-    clock = UnitClock()
-    counts = RecordCounts()
-    with FateOutputs(directory, unit, EXTRACTED) as outputs:
-        for batch in extracted(source, settings.extraction, counts):
-            nothing = pa.nulls(batch.num_rows)
-            judged_none = with_fate(
-                batch, stage=EXTRACT_STAGE, rule=nothing, value=nothing, threshold=nothing
-            )
-            outputs.write(judged_none)
-        files, facts = outputs.close()
-    return commit(directory, unit, key, files, facts | input_facts(source, counts), clock)
+def extract_file(source: dict[str, Any], output: UnitOutput, settings: CurationSettings) -> None:
+    """Write the documents of one input file (an InputUnit's fields) as extracted."""
+    file, counts = InputUnit(**source), RecordCounts()
+    for batch in extracted(file, settings.extraction, counts):
+        nothing = pa.nulls(batch.num_rows)
+        output.write(
+            with_fate(batch, stage=EXTRACT_STAGE, rule=nothing, value=nothing, threshold=nothing)
+        )
+    output.facts |= input_facts(file, counts)
 
 
-def sign_file(
-    texts_uri: str, settings: CurationSettings, *, unit: str, key: str, directory: str
-) -> pa.RecordBatch:
-    """Commit the signals of the documents of one file of texts, in its order."""
-    clock = UnitClock()
+def sign_file(source: dict[str, Any], output: UnitOutput, settings: CurationSettings) -> None:
+    """Write the signals of the documents of one file of texts, in its order."""
     lists, identify = url_lists(settings), language_identifier(settings)
-    with ParquetOutput(directory, f"signals/{unit}.parquet", SIGNAL_TABLE) as output:
-        for batch in read_table(texts_uri, ["doc_id", "text"]):
-            found = families.signals_of(batch.column("text"), settings.heuristics, lists, identify)
-            columns = [batch.column("doc_id"), *(found[name] for name in SIGNAL_TABLE.names[1:])]
-            output.write(pa.RecordBatch.from_arrays(columns, SIGNAL_TABLE.names))
-        entry = output.close()
-    return commit(directory, unit, key, [entry], {}, clock)
+    for batch in read_table(source["uri"], ["doc_id", "text"]):
+        found = families.signals_of(batch.column("text"), settings.heuristics, lists, identify)
+        columns = [batch.column("doc_id"), *(found[name] for name in SIGNAL_TABLE.names[1:])]
+        output.write(pa.RecordBatch.from_arrays(columns, SIGNAL_TABLE.names))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,16 +83,15 @@ class ScoredFile:
     facts: dict[str, Any]
 
 
-def decide_file(
-    source: ScoredFile, settings: CurationSettings, *, unit: str, key: str, directory: str
-) -> pa.RecordBatch:
-    """Commit an input file's documents with the fates of a recipe, measuring nothing again."""
-    clock = UnitClock()
-    with FateOutputs(directory, unit, DOCUMENTS) as outputs:
-        for batch in decided(source, settings):
-            outputs.write(batch)
-        files, facts = outputs.close()
-    return commit(directory, unit, key, files, facts | source.facts, clock)
+def decide_file(source: dict[str, Any], output: UnitOutput, settings: CurationSettings) -> None:
+    """Write an input file's documents (a ScoredFile's fields) with the fates of a recipe.
+
+    Nothing is measured again.
+    """
+    file = ScoredFile(**source)
+    for batch in decided(file, settings):
+        output.write(batch)
+    output.facts |= file.facts
 
 
 def decided(source: ScoredFile, settings: CurationSettings) -> Iterator[pa.RecordBatch]:

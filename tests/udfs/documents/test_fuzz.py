@@ -26,7 +26,8 @@ from udfs.rules.families import HeuristicSettings
 from udfs.rules.url_lists import UrlLists, domain_set
 from udfs.storage.cache import fetch
 from udfs.warc.http_response import BrokenMessageError, parse_response
-from udfs.warc.reader import BrokenRecord, WarcRecord, WarcSettings, read_records
+from udfs.warc.reader import WarcRecord, read_records
+from udfs.warc.scanner import BrokenRecord, WarcSettings
 
 LIMITS = WarcSettings(max_record_size_bytes=1 << 20, max_header_size_bytes=1 << 14)
 SHORT_INPUTS = 750

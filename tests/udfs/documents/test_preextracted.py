@@ -9,7 +9,7 @@ import zstandard
 from udfs.documents.extract import ExtractionSettings, RecordCounts
 from udfs.documents.preextracted import read_documents
 from udfs.documents.schema import EXTRACTED
-from udfs.warc.reader import WarcSettings
+from udfs.warc.scanner import WarcSettings
 
 LINES = [
     json.dumps({"text": "one\nline", "url": "http://a/1"}),
