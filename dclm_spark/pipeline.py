@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.dedup.earlier import earlier_keys
 from dclm_spark.dedup.evidence import dedup_evidence
+from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.run_record import run_identity, write_run_record
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
@@ -19,6 +20,7 @@ from dclm_spark.stages.decontaminate import without_evaluation_data
 from dclm_spark.stages.deduplicate import deduplicate, deduplicated_schema
 from dclm_spark.stages.documents import curate
 from dclm_spark.stages.encode import encode
+from dclm_spark.stages.finished_work import check_finished_work
 from dclm_spark.stages.run_output import RunOutput
 from dclm_spark.stages.score import QualitySettings, check_model, score, top_threshold
 from dclm_spark.stages.scored_table import decide
@@ -42,32 +44,50 @@ def build_baseline(
     base: str | None = None,
     place: Place | None = None,
     scored: str | None = None,
+    overwrite: bool = False,
 ) -> RunOutput:
     """Turn the files that `inputs` names into token shards below `output`, and write the report.
 
     `place` puts stages elsewhere than below `output`, where runs may share them; `scored` is a
     scored table (`dclm_spark.stages.scored_table`) to decide from instead of reading the files
     again. What is committed already, from the same input, settings and code, is not done again;
-    the result is the same bytes whichever way it came about.
+    the result is the same bytes whichever way it came about. Raises SettingError where another
+    driver writes to `output`, and where that holds finished work of another recipe or of other
+    files; with `overwrite` such work is replaced and removed.
     """
     output = storage.absolute(output)
     started = time.time()
+    place = place or stages_below(output)
     earlier_keys(recipe.deduplication)
     check_model(recipe.quality)
     files = list_inputs(inputs, base)
-    identity = run_identity(recipe_hash(recipe), files)
-    write_run_record(output, recipe, files, identity)
-    place = place or stages_below(output)
-    settings = curation_settings(recipe)
-    if scored is None:
-        documents = curate(spark, files, settings, place("documents"))
-    else:
-        documents = decide(spark, files, settings, place("documents"), storage.absolute(scored))
-    run = _run_stages(spark, documents, recipe, place)
-    summary = summarize(run, recipe, identity, started)
-    write_report(summary, storage.join(output, "report.html"))
+    identity = run_identity(recipe.name, recipe_hash(recipe), files)
+    with only_driver(output, *([scored] if scored else [])):
+        if not overwrite:
+            check_finished_work(output, identity, files, place("documents"))
+        write_run_record(output, recipe, files, identity)
+        settings = curation_settings(recipe)
+        if scored is None:
+            documents = curate(spark, files, settings, place("documents"), overwrite)
+        else:
+            table = storage.absolute(scored)
+            documents = decide(spark, files, settings, place("documents"), table, overwrite)
+        run = _run_stages(spark, documents, recipe, place)
+        summary = summarize(run, recipe, identity, started)
+        write_report(summary, storage.join(output, "report.html"))
     LOGGER.info("report: %s", storage.join(output, "report.html"))
     return run
+
+
+def check_output(recipe: Recipe, inputs: str, output: str, base: str | None = None) -> None:
+    """Raise SettingError where `output` holds finished work of another recipe or other files.
+
+    Needs no Spark: jobs ask before they start it.
+    """
+    output = storage.absolute(output)
+    files = list_inputs(inputs, base)
+    identity = run_identity(recipe.name, recipe_hash(recipe), files)
+    check_finished_work(output, identity, files, stages_below(output)("documents"))
 
 
 def stages_below(output: str) -> Place:
@@ -141,4 +161,4 @@ def quality_threshold(settings: QualitySettings, scores: StageOutput) -> float:
     """Return the score from which documents are kept: absolute, or the quantile for `top`."""
     if settings.top is None:
         return settings.threshold
-    return top_threshold(scores.facts(), settings.top)
+    return top_threshold(scores.totals["score_buckets"], settings.top)

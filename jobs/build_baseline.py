@@ -6,7 +6,8 @@ tiny model trained on the shards.
 
 import argparse
 
-from dclm_spark.command import add_recipe_arguments, run_command
+from dclm_spark.command import add_recipe_arguments, add_run_arguments, run_command
+from dclm_spark.pipeline import build_baseline, check_output
 from dclm_spark.recipes import load_recipe
 from dclm_spark.session import spark_session
 
@@ -22,16 +23,17 @@ def main() -> None:
     parser.add_argument("--scored", help="decide from this scored table of jobs/annotate.py")
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
     add_recipe_arguments(parser)
+    add_run_arguments(parser)
     arguments = parser.parse_args()
     recipe = load_recipe(arguments.recipe, arguments.set)
+    if arguments.input and not arguments.overwrite:
+        check_output(recipe, arguments.input, arguments.output, arguments.base)
     spark = spark_session("build_baseline", arguments.master)
     if arguments.input is None:
         from dclm_spark.sample.run import run_sample
 
         run_sample(spark, recipe, arguments.output)
         return
-    from dclm_spark.pipeline import build_baseline
-
     build_baseline(
         spark,
         recipe=recipe,
@@ -39,6 +41,7 @@ def main() -> None:
         output=arguments.output,
         base=arguments.base,
         scored=arguments.scored,
+        overwrite=arguments.overwrite,
     )
 
 

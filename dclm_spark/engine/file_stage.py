@@ -5,7 +5,7 @@ units and their keys, one task per unit, commit, resume, and books that balance.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +15,18 @@ from pyspark.sql import DataFrame, SparkSession
 
 from dclm_spark.engine.code_version import code_of
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import check_balance, commit_each, run_units
-from udfs.units.commit import report_of
+from dclm_spark.engine.stage import REMOVE, UnitRules, run_units
+from dclm_spark.engine.tasks import commit_each
+from udfs.units.commit import UnreadableInputError, failed, failed_key, report_of
 from udfs.units.output import UnitOutput
 
 # The source of a unit and its output -> None; runs on an executor, where it reads the one and
 # writes the other.
 Process = Callable[[dict[str, Any], UnitOutput], None]
+# The same of a source that cannot be read, with the error; runs on the driver.
+StandIn = Callable[[dict[str, Any], str, UnitOutput], None]
+# A task that fails to read so many sources one after another stops: nobody answers any more.
+_FAILURES_IN_A_ROW = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +72,21 @@ class FileStage:
     may_be_empty: bool = False
     # Tasks at a time that share all units; None: a task for each unit.
     max_tasks: int | None = None
+    # What to do with units of other sources (`dclm_spark.engine.stage.UnitRules`).
+    others: str = REMOVE
+    # Sources are input files, which may be unreadable (`UnreadableInputError`): the others are
+    # committed first. So many may be missing, and get a unit that `stand_in` writes; the next run
+    # tries them again.
+    max_failures: int = 0
+    stand_in: StandIn | None = None
 
     def run(
         self, spark: SparkSession, sources: Sequence[UnitSource], directory: str
     ) -> StageOutput:
         """Commit the unit of each source below `directory`, unless it is there with its key.
 
-        Raises StageError when a unit does not commit, and BalanceError unless every document that
-        comes in has exactly one fate.
+        Raises StageError when a unit does not commit, and BalanceError unless each unit accounts
+        for every document that comes in.
         """
         by_name = {source.unit: source for source in sources}
         # Whatever the process is, `udfs.units.output` writes its rows.
@@ -93,38 +105,64 @@ class FileStage:
                 }
                 for unit in pending
             ]
-            return commit_each(spark, rows, self._committer(directory), self.max_tasks)
+            return commit_each(spark, rows, _Committer(self, directory).commit, self.max_tasks)
 
-        output = run_units(
+        return run_units(
             spark,
             stage=self.name,
             directory=directory,
             units=units,
             execute=execute,
-            may_be_empty=self.may_be_empty,
+            rules=self._rules(by_name, directory),
         )
-        documents = [source.documents for source in by_name.values()]
-        known = [count for count in documents if count is not None]
-        if self.folder is None and len(known) == len(documents):
-            check_balance(self.name, sum(known), output)
-        return output
 
-    def _committer(self, directory: str) -> Callable[[dict[str, str]], pa.RecordBatch]:
-        def commit_row(row: dict[str, str]) -> pa.RecordBatch:
-            # A task of several units that failed at one has committed those before it.
-            if self.max_tasks and _retried():
-                done = report_of(directory, row["unit"], row["key"])
-                if done is not None:
-                    return done
-            output = UnitOutput(directory, row["unit"], self.schema, folder=self.folder)
-            try:
-                self.process(json.loads(row["source"]), output)
-                return output.commit(row["key"])
-            except BaseException:
-                output.abandon()
+    def _rules(self, sources: Mapping[str, UnitSource], directory: str) -> UnitRules:
+        def stand_in(unit: Unit, error: str) -> None:
+            assert self.stand_in is not None
+            with UnitOutput(directory, unit.name, self.schema, folder=self.folder) as output:
+                self.stand_in(sources[unit.name].source, error, output)
+                output.commit(failed_key(unit.key))
+
+        return UnitRules(
+            may_be_empty=self.may_be_empty,
+            documents_in={
+                name: source.documents
+                for name, source in sources.items()
+                if source.documents is not None
+            },
+            others=self.others,
+            max_failures=self.max_failures,
+            stand_in=stand_in if self.stand_in else None,
+            one_task_each=self.max_tasks is None,
+        )
+
+
+class _Committer:
+    """Commits the units of one task, and reports those whose source cannot be read."""
+
+    def __init__(self, stage: FileStage, directory: str) -> None:
+        self._stage, self._directory = stage, directory
+        self._failures_in_a_row = 0
+
+    def commit(self, row: dict[str, str]) -> pa.RecordBatch:
+        """Commit the unit of a row and return what to report of it."""
+        stage, unit, key = self._stage, row["unit"], row["key"]
+        # A task of several units that failed at one has committed those before it.
+        if stage.max_tasks and _retried():
+            done = report_of(self._directory, unit, key)
+            if done is not None:
+                return done
+        try:
+            with UnitOutput(self._directory, unit, stage.schema, folder=stage.folder) as output:
+                stage.process(json.loads(row["source"]), output)
+                report = output.commit(key)
+        except UnreadableInputError as error:
+            self._failures_in_a_row += 1
+            if stage.stand_in is None or self._failures_in_a_row >= _FAILURES_IN_A_ROW:
                 raise
-
-        return commit_row
+            return failed(unit, str(error))
+        self._failures_in_a_row = 0
+        return report
 
 
 def _retried() -> bool:

@@ -35,6 +35,7 @@ IDENTITY_PACKAGES = (
 class RunIdentity:
     """Hashes and versions that name a corpus; equal identities mean equal bytes."""
 
+    recipe_name: str
     recipe_hash: str
     input_hash: str
     code_version: str
@@ -42,10 +43,11 @@ class RunIdentity:
     versions: dict[str, str]
 
 
-def run_identity(recipe_hash: str, files: Sequence[InputFile]) -> RunIdentity:
+def run_identity(recipe_name: str, recipe_hash: str, files: Sequence[InputFile]) -> RunIdentity:
     """Return the identity of running a recipe on `files` with the code and packages at hand."""
     listing = json.dumps([[file.crawl, file.path] for file in files])
     return RunIdentity(
+        recipe_name=recipe_name,
         recipe_hash=recipe_hash,
         input_hash=hashlib.sha256(listing.encode()).hexdigest()[:16],
         code_version=code_version(*_stage_modules()),

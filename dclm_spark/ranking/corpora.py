@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ from udfs.dedup.contamination import NGRAM_WORDS, full_ngrams, load_index
 from udfs.dedup.shingles import shingle_hashes
 from udfs.storage.cache import fetch
 from udfs.storage.stream import shown
-from udfs.units.statistics import documents_by_fate, merge
 
 # spec 4.2: a sample is clean when less than a fifth of it stands in the training data.
 CLEAN_BELOW = 0.2
@@ -148,18 +147,30 @@ def shared_places(recipe: Recipe, output: str) -> Place:
     return place
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """What all recipes choose from: input files and the scored table that is made of them."""
+
+    inputs: str
+    base: str | None
+    scored: str
+    # Finished work on other files, or of a recipe that was otherwise, may be removed.
+    overwrite: bool = False
+
+
 def build_corpus(
-    spark: SparkSession, recipe: Recipe, *, inputs: str, output: str, base: str | None, scored: str
+    spark: SparkSession, recipe: Recipe, pool: Pool, output: str
 ) -> tuple[Corpus, RunOutput]:
-    """Run `recipe` on the scored table of `inputs`, sharing stages below `output` with others."""
+    """Run `recipe` on the scored table of `pool`, sharing stages below `output` with others."""
     run = build_baseline(
         spark,
         recipe=recipe,
-        inputs=inputs,
+        inputs=pool.inputs,
         output=storage.join(output, "recipes", recipe.name),
-        base=base,
+        base=pool.base,
         place=shared_places(recipe, output),
-        scored=scored,
+        scored=pool.scored,
+        overwrite=pool.overwrite,
     )
     return _corpus(recipe, run.shards.directory, run.shard_manifest, output), run
 
@@ -184,8 +195,8 @@ def shuffled_corpus(spark: SparkSession, recipe: Recipe, run: RunOutput, output:
 
     What a quality filter gains over this is due to its choice, not to the number of documents.
     """
-    kept = documents_by_fate(merge(run.encoded.facts())).get("kept", 0)
-    judged = sum(file["rows"] for file in run.candidates.files("kept/"))
+    kept = run.encoded.documents()["kept"]
+    judged = run.candidates.rows("kept/")
     control = replace(
         recipe,
         name=f"{recipe.name}-shuffled",

@@ -8,6 +8,7 @@ from dclm_spark.dedup.settings import DeduplicationSettings
 from dclm_spark.errors import SettingError
 from dclm_spark.settings import FileReference, settings_hash
 from dclm_spark.stages.decontaminate import EvaluationDataSettings
+from dclm_spark.stages.documents import InputLimits
 from dclm_spark.stages.encode import TokenSettings
 from dclm_spark.stages.score import QualitySettings
 from udfs.documents.extract import ExtractionSettings
@@ -48,12 +49,16 @@ class Recipe:
     decontamination: EvaluationDataSettings = field(default_factory=EvaluationDataSettings)
     quality: QualitySettings = field(default_factory=QualitySettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
+    limits: InputLimits = field(default_factory=InputLimits)
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """Return 16 hex digits that identify a recipe; how patiently files are read is no part."""
+    """Return 16 hex digits that identify a recipe.
+
+    How patiently files are read and what a run puts up with are no part of it.
+    """
     extraction = replace(recipe.extraction, reading=ReadSettings())
-    return settings_hash(replace(recipe, extraction=extraction))
+    return settings_hash(replace(recipe, extraction=extraction, limits=InputLimits()))
 
 
 def with_quirks(recipe: Recipe) -> Recipe:
@@ -99,4 +104,5 @@ def curation_settings(recipe: Recipe) -> CurationSettings:
         heuristics=recipe.heuristics,
         language_model=(recipe.language_model.uri, recipe.language_model.sha256),
         url_lists=tuple((name, file.uri, file.sha256) for name, file in named if file is not None),
+        max_failed_inputs=recipe.limits.max_failed_inputs,
     )

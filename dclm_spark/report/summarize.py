@@ -26,7 +26,7 @@ from dclm_spark.settings import to_yaml
 from dclm_spark.stages.decontaminate import documents_by_task
 from dclm_spark.stages.run_output import RunOutput
 from udfs.rules.families import RULES_OF
-from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes, merge
+from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes
 
 TOP_DOMAINS = 50
 _STEP_OF_STAGE = {
@@ -47,7 +47,7 @@ _RULE_OF_SIGNAL = {
 
 def summarize(run: RunOutput, recipe: Recipe, identity: RunIdentity, started: float) -> RunSummary:
     """Return the summary of a run, from its committed manifests alone."""
-    facts = {stage.stage: merge(stage.facts()) for stage in run.judging}
+    facts = {stage.stage: stage.totals for stage in run.judging}
     fates = [documents_by_fate(stage_facts) for stage_facts in facts.values()]
     return RunSummary(
         title="Curation run",
@@ -76,17 +76,21 @@ def summarize(run: RunOutput, recipe: Recipe, identity: RunIdentity, started: fl
         deduplication=_deduplication(run, recipe, facts),
         record_types=_record_types(run.documents),
         shards=_shards(run),
-        facts=_evaluation_data(run),
+        facts=_further_facts(run),
     )
 
 
-def _evaluation_data(run: RunOutput) -> dict[str, str]:
-    """Return the line that says how many documents quote which evaluation set."""
-    if run.decontaminated is None:
-        return {}
-    by_task = documents_by_task(run.decontaminated)
-    found = ", ".join(f"{task} {count:,}" for task, count in by_task.items())
-    return {"Documents that quote evaluation sets": found or "none"}
+def _further_facts(run: RunOutput) -> dict[str, str]:
+    """Return how many documents quote which evaluation set, and how exact counts of domains are."""
+    further = {}
+    if run.decontaminated is not None:
+        by_task = documents_by_task(run.decontaminated)
+        found = ", ".join(f"{task} {count:,}" for task, count in by_task.items())
+        further["Documents that quote evaluation sets"] = found or "none"
+    cut = run.documents.totals.get("domains_cut", 0)
+    if cut:
+        further["Documents of a domain, beyond those counted"] = f"at most {cut:,}"
+    return further
 
 
 def _stage_summaries(run: RunOutput, facts: Mapping[str, Any]) -> list[StageSummary]:
@@ -118,7 +122,7 @@ def _stage_summaries(run: RunOutput, facts: Mapping[str, Any]) -> list[StageSumm
 def _bytes_in(stage: StageOutput, run: RunOutput) -> int | None:
     """Return the text bytes that a stage read; the documents stage reads HTML instead."""
     place = run.judging.index(stage)
-    return kept_text_bytes(merge(run.judging[place - 1].facts())) if place else None
+    return run.judging[place - 1].text_bytes() if place else None
 
 
 def _funnel(run: RunOutput, facts: Mapping[str, Any], rules: Sequence[str]) -> list[FunnelStep]:
@@ -265,7 +269,7 @@ def _deduplication(run: RunOutput, recipe: Recipe, facts: Mapping[str, Any]) -> 
 
 def _record_types(documents: StageOutput) -> dict[str, int]:
     totals: dict[str, int] = defaultdict(int)
-    for unit in documents.facts():
+    for _, unit in documents.facts():
         for name, count in unit["records"].items():
             totals[name] += count
     return {name: count for name, count in totals.items() if count}

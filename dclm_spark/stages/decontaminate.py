@@ -177,10 +177,7 @@ def decontaminate(
 
 def documents_by_task(output: StageOutput) -> dict[str, int]:
     """Return how many documents share enough n-grams with each task; one may count for many."""
-    total: Counter[str] = Counter()
-    for facts in output.facts():
-        total.update(facts.get("contaminated_documents", {}))
-    return dict(sorted(total.items()))
+    return dict(output.totals.get("contaminated_documents", {}))
 
 
 def _judge_file(

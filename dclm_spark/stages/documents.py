@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,24 +11,45 @@ from pyspark.sql import SparkSession
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.engine.file_stage import FileStage, UnitSource
 from dclm_spark.engine.manifests import StageOutput
-from dclm_spark.errors import BalanceError, SettingError
+from dclm_spark.engine.stage import REFUSE, REMOVE
+from dclm_spark.errors import SettingError
 from dclm_spark.settings import to_dict
 from udfs.storage.stream import ReadSettings
-from udfs.units.curate import CurationSettings, curate_file
+from udfs.units.curate import CurationSettings, curate_file, quarantine_file
 from udfs.units.documents import DOCUMENTS
-from udfs.units.statistics import documents_by_fate
 
 STAGE = "documents"
 # Common Crawl's web server, unlike its bucket, is not made for hundreds of connections.
 HTTP_READERS = 10
 
 
+@dataclass(frozen=True, kw_only=True)
+class InputLimits:
+    """What a run puts up with before it fails; no part of what a recipe is."""
+
+    # Input files that cannot be read: a run goes on without so many, with each of them in the books
+    # as one quarantined document, and tries them again when it is run again.
+    max_failed_inputs: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_failed_inputs < 0:
+            raise SettingError(
+                f"limits.max_failed_inputs = {self.max_failed_inputs}: expected 0 or more"
+            )
+
+
 def curate(
-    spark: SparkSession, inputs: Sequence[InputFile], settings: CurationSettings, directory: str
+    spark: SparkSession,
+    inputs: Sequence[InputFile],
+    settings: CurationSettings,
+    directory: str,
+    overwrite: bool = False,
 ) -> StageOutput:
     """Read, extract and judge every document of `inputs`; commit one unit per input file.
 
-    Raises BalanceError when a file's rows differ from the response records that were read.
+    Files that cannot be read are reported once all others are committed: as StageError, or where
+    `settings.max_failed_inputs` allows for them, as one quarantined document each. Units of files
+    that `inputs` lack are removed with `overwrite`, and a SettingError without.
     """
     stage = FileStage(
         name=STAGE,
@@ -36,6 +57,9 @@ def curate(
         process=partial(curate_file, settings=read_by(inputs, settings)),
         key=(key_settings(settings),),
         max_tasks=max_readers(inputs, settings.extraction.reading),
+        others=REMOVE if overwrite else REFUSE,
+        max_failures=settings.max_failed_inputs,
+        stand_in=quarantine_file,
     )
     return read_inputs(spark, stage, inputs, directory)
 
@@ -43,14 +67,8 @@ def curate(
 def read_inputs(
     spark: SparkSession, stage: FileStage, inputs: Sequence[InputFile], directory: str
 ) -> StageOutput:
-    """Commit one unit of `stage` per input file, whose source is that of `source_of`.
-
-    Raises BalanceError when a file's rows differ from the response records that were read.
-    """
-    output = stage.run(spark, [source_of(file) for file in inputs], directory)
-    for manifest in output.manifests:
-        _check_records(stage.name, manifest)
-    return output
+    """Commit one unit of `stage` per input file, whose source is that of `source_of`."""
+    return stage.run(spark, [source_of(file) for file in inputs], directory)
 
 
 def max_readers(inputs: Sequence[InputFile], reading: ReadSettings) -> int | None:
@@ -79,6 +97,7 @@ def key_settings(settings: CurationSettings) -> dict[str, Any]:
     """Return the settings that a unit's content depends on: all but how patiently it is read."""
     values = to_dict(settings)
     del values["extraction"]["reading"]
+    del values["max_failed_inputs"]
     return values
 
 
@@ -97,13 +116,3 @@ def source_of(file: InputFile) -> UnitSource:
         identity=(file.crawl, file.path, file.kind),
         source={"crawl": file.crawl, "path": file.path, "uri": file.uri, "kind": file.kind},
     )
-
-
-def _check_records(stage: str, manifest: dict[str, Any]) -> None:
-    facts = manifest["facts"]
-    read = facts["records"]["response"] + facts["records"]["broken"]
-    rows = sum(documents_by_fate(facts).values())
-    if read != rows:
-        raise BalanceError(
-            f"{stage}: {facts['input']['uri']} gave {read} documents, but {rows} have a fate"
-        )

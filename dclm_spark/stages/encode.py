@@ -22,7 +22,6 @@ from udfs.tokens.tokenizer import TokenizerSettings, load_encoder
 from udfs.tokens.tokenizer import encode as encode_texts
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
-from udfs.units.statistics import kept_text_bytes, merge
 
 STAGE = "encode"
 
@@ -71,7 +70,7 @@ class TokenSettings:
 
 def num_cells(documents: StageOutput, settings: TokenSettings) -> int:
     """Return into how many shuffle cells the corpus is cut, from its committed text bytes."""
-    return max(1, math.ceil(kept_text_bytes(merge(documents.facts())) / settings.cell_size_bytes))
+    return max(1, math.ceil(documents.text_bytes() / settings.cell_size_bytes))
 
 
 def encode(
@@ -121,15 +120,8 @@ def _encode_file(
             f"tokens.tokenizer: {encoder.vocabulary_size} ids do not fit into the 16 bits of a "
             "shard; use a tokenizer with at most 65536"
         )
-    tokens_by_cell = np.zeros(cells, np.int64)
     for batch in _with_scores(source["uri"], source["scores_uri"]):
-        encoded = _encoded(_decided(batch, threshold), encoder, settings, cells)
-        kept = encoded.filter(pc.equal(encoded.column("fate"), "kept"))
-        # One more per document: its end-of-text token.
-        counts = kept.column("num_tokens").to_numpy() + 1
-        np.add.at(tokens_by_cell, kept.column("cell").to_numpy(), counts)
-        output.write(encoded)
-    output.facts["tokens_by_cell"] = tokens_by_cell.tolist()
+        output.write(_encoded(_decided(batch, threshold), encoder, settings, cells))
 
 
 def _with_scores(documents_uri: str, scores_uri: str) -> Iterator[pa.RecordBatch]:

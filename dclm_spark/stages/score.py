@@ -1,7 +1,7 @@
 """The quality stage: one score per deduplicated document, in a small table beside the text."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -51,18 +51,15 @@ def bucket_edge(bucket: int) -> float:
     return float(np.array([bucket << _DROPPED_BITS], np.uint32).view(np.float32)[0])
 
 
-def top_threshold(facts: Iterable[Mapping[str, Any]], top: float) -> float:
+def top_threshold(buckets: Iterable[tuple[int, int]], top: float) -> float:
     """Return the score at or above which lies the fraction `top` of all documents.
 
-    Computed from the units' `score_buckets`, so it does not depend on partitioning; documents that
-    share the edge's bucket (scores within 0.05 %) are all kept.
+    `buckets` are the documents by score bucket, so it does not depend on partitioning; documents
+    that share the edge's bucket (scores within 0.05 %) are all kept.
     """
     if not 0 < top <= 1:
         raise SettingError(f"quality.top = {top}: expected a fraction above 0 and at most 1")
-    counts: Counter[int] = Counter()
-    for unit in facts:
-        for bucket, count in unit.get("score_buckets", ()):
-            counts[bucket] += count
+    counts = dict(buckets)
     wanted = top * sum(counts.values())
     reached = 0
     for bucket in sorted(counts, reverse=True):

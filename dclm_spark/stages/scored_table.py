@@ -14,12 +14,14 @@ from pyspark.sql import SparkSession
 
 from dclm_spark.crawl.listing import InputFile, list_inputs
 from dclm_spark.engine.file_stage import FileStage, UnitSource, sources_of
+from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.stage import KEEP, REFUSE, REMOVE
 from dclm_spark.settings import settings_hash
 from dclm_spark.stages.documents import STAGE, key_settings, max_readers, read_by, read_inputs
 from udfs import storage
 from udfs.documents.schema import EXTRACTED
-from udfs.units.curate import CurationSettings
+from udfs.units.curate import CurationSettings, quarantine_file
 from udfs.units.documents import DOCUMENTS
 from udfs.units.scored_table import (
     SIGNAL_TABLE,
@@ -29,7 +31,6 @@ from udfs.units.scored_table import (
     measured_by,
     sign_file,
 )
-from udfs.units.statistics import documents_by_fate
 
 TEXTS, SIGNALS = "texts", "signals"
 
@@ -48,10 +49,11 @@ def build_table(
     """
     files = list_inputs(inputs, base)
     lines = []
-    for name, settings in recipes.items():
-        texts, signals = add_to_table(spark, files, settings, storage.absolute(table))
-        parts = [texts.directory, *([signals.directory] if signals else [])]
-        lines.append(f"{name}: {', '.join(parts)}")
+    with only_driver(table):
+        for name, settings in recipes.items():
+            texts, signals = add_to_table(spark, files, settings, storage.absolute(table))
+            parts = [texts.directory, *([signals.directory] if signals else [])]
+            lines.append(f"{name}: {', '.join(parts)}")
     return lines
 
 
@@ -70,6 +72,9 @@ def add_to_table(
         process=partial(extract_file, settings=read_by(inputs, settings)),
         key=(extraction,),
         max_tasks=max_readers(inputs, settings.extraction.reading),
+        others=KEEP,
+        max_failures=settings.max_failed_inputs,
+        stand_in=quarantine_file,
     )
     texts = read_inputs(spark, stage, inputs, storage.join(table, name))
     if not settings.heuristics.enabled:
@@ -83,6 +88,7 @@ def add_to_table(
         process=partial(sign_file, settings=measured),
         key=(measured,),
         folder=SIGNALS,
+        others=KEEP,
     )
     return texts, stage.run(spark, sources_of(texts), storage.join(table, name))
 
@@ -93,11 +99,14 @@ def decide(
     settings: CurationSettings,
     directory: str,
     table: str,
+    overwrite: bool = False,
 ) -> StageOutput:
     """Give every document of `inputs` the fate that `settings` give it, from the scored table.
 
-    The kept documents are those of `dclm_spark.stages.documents.curate`, byte for byte; the ledger
-    of the others has all their signals. Raises BalanceError unless each document has one fate.
+    Units of other inputs in `directory` are removed with `overwrite`, and a SettingError without;
+    the table keeps what it has. The kept documents are those of `stages.documents.curate`, byte for
+    byte; the ledger of the others has all their signals. Raises BalanceError unless each document
+    has one fate.
     """
     texts, signals = add_to_table(spark, inputs, settings, table)
     stage = FileStage(
@@ -105,6 +114,7 @@ def decide(
         schema=DOCUMENTS,
         process=partial(decide_file, settings=settings),
         key=(key_settings(settings),),
+        others=REMOVE if overwrite else REFUSE,
     )
     return stage.run(spark, _sources(texts, signals), directory)
 
@@ -113,12 +123,9 @@ def _sources(texts: StageOutput, signals: StageOutput | None) -> list[UnitSource
     files, digests = _scored_files(texts, signals), _digests(texts, signals)
     return [
         UnitSource(
-            unit=unit["unit"],
-            identity=digests[unit["unit"]],
-            source=asdict(files[unit["unit"]]),
-            documents=sum(documents_by_fate(unit["facts"]).values()),
+            unit=unit, identity=digests[unit], source=asdict(files[unit]), documents=documents
         )
-        for unit in texts.manifests
+        for unit, documents in texts.documents_by_unit().items()
     ]
 
 
@@ -129,19 +136,19 @@ def _scored_files(texts: StageOutput, signals: StageOutput | None) -> dict[str, 
     for file in (*texts.files("dropped/"), *texts.files("quarantined/")):
         closed[file["unit"]].append(str(file["uri"]))
     return {
-        unit["unit"]: ScoredFile(
-            texts_uri=kept.get(unit["unit"]),
-            closed_uris=tuple(closed[unit["unit"]]),
-            signals_uri=signed.get(unit["unit"]),
-            facts={name: unit["facts"][name] for name in ("records", "input")},
+        unit: ScoredFile(
+            texts_uri=kept.get(unit),
+            closed_uris=tuple(closed[unit]),
+            signals_uri=signed.get(unit),
+            facts={name: facts[name] for name in ("records", "input")},
         )
-        for unit in texts.manifests
+        for unit, facts in texts.facts()
     }
 
 
 def _digests(texts: StageOutput, signals: StageOutput | None) -> dict[str, list[str]]:
     """Return the checksums of the files that each unit is decided from."""
-    found: dict[str, list[str]] = {unit["unit"]: [] for unit in texts.manifests}
+    found: dict[str, list[str]] = {unit: [] for unit in texts.unit_names}
     for stage in (texts, signals):
         for file in stage.files("") if stage else []:
             found[file["unit"]].append(file["sha256"])

@@ -4,27 +4,31 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from dclm_spark.engine.code_version import code_version
-from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import run_units
+from dclm_spark.engine.manifests import StageOutput, Unit, numbered_unit, unit_key
+from dclm_spark.engine.stage import UnitRules, run_units
 from dclm_spark.engine.tables import read_files, spark_schema
 from dclm_spark.errors import InputError
 from dclm_spark.stages.encode import TokenSettings
 from udfs import storage
 from udfs.tokens.order import permuted_positions
 from udfs.tokens.packing import PROVENANCE, Packer, Sequence, num_sequences
-from udfs.units.commit import COMMITTED, FileEntry, ParquetOutput, UnitClock, commit, group_by_unit
+from udfs.units.commit import COMMITTED, UnitClock, commit, group_by_unit
+from udfs.units.parquet_output import ParquetOutput
 
 STAGE = "shards"
 FORMAT = "dclm-spark-shards"
 BatchFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 ROW_GROUP_SEQUENCES = 256
+_PROVENANCE_SUFFIX = ".provenance.parquet"
 BATCH_SEQUENCES = 256
 
 _ENCODED = pa.schema(
@@ -36,6 +40,7 @@ _ENCODED = pa.schema(
         pa.field("tokens", pa.binary()),
     ]
 )
+_CELLS = pa.schema([pa.field("cell", pa.int32()), pa.field("num_tokens", pa.int64())])
 _PACKED = pa.schema(
     [
         pa.field("unit", pa.string()),
@@ -76,17 +81,20 @@ class ShardLayout:
         """Shards, the remainder included."""
         return num_sequences(self.num_sequences, self.sequences_per_shard)
 
+    def unit(self, shard: int) -> str:
+        """Return the name of a shard; the names sort like the numbers."""
+        return numbered_unit(shard, self.num_shards)
+
     def rows_of(self, shard: int) -> int:
         """Return how many sequences `shard` holds: all the same, only a last remainder fewer."""
         start = shard * self.sequences_per_shard
         return min(self.sequences_per_shard, self.num_sequences - start)
 
 
-def shard_layout(encoded: StageOutput, settings: TokenSettings) -> ShardLayout:
-    """Return the layout of the shards of `encoded` documents."""
-    cells = np.sum([unit["tokens_by_cell"] for unit in encoded.facts()], axis=0, dtype=np.int64)
+def shard_layout(tokens_by_cell: list[int], settings: TokenSettings) -> ShardLayout:
+    """Return the layout of the shards of cells of so many tokens, ends of text included."""
     tokens_per_row = settings.sequence_length + 1
-    counts = [num_sequences(int(tokens), tokens_per_row) for tokens in np.atleast_1d(cells)]
+    counts = [num_sequences(tokens, tokens_per_row) for tokens in tokens_by_cell]
     starts = tuple(int(start) for start in np.concatenate([[0], np.cumsum(counts)]))
     # A corpus smaller than one shard is one whole shard, not a remainder.
     return ShardLayout(
@@ -96,6 +104,29 @@ def shard_layout(encoded: StageOutput, settings: TokenSettings) -> ShardLayout:
     )
 
 
+def tokens_by_cell(spark: SparkSession, encoded: StageOutput) -> list[int]:
+    """Return the tokens of each cell of `encoded` documents, an end of text for each included.
+
+    Counted from the rows, as cells times units are too many numbers to keep; the result is written
+    beside the stage and read again while its data is the same.
+    """
+    uri = f"{encoded.directory}-cells.json"
+    if storage.exists(uri):
+        stored = json.loads(storage.read_bytes(uri))
+        if stored["fingerprint"] == encoded.fingerprint:
+            return list(stored["tokens_by_cell"])
+    uris = [file["uri"] for file in encoded.files("kept/")]
+    found: dict[int, int] = {}
+    if uris:
+        tokens = F.sum(F.col("num_tokens") + 1).alias("tokens")
+        rows = read_files(spark, uris, _CELLS).groupBy("cell").agg(tokens).collect()
+        found = {row["cell"]: int(row["tokens"]) for row in rows}
+    counts = [found.get(cell, 0) for cell in range(max(found, default=-1) + 1)]
+    text = json.dumps({"fingerprint": encoded.fingerprint, "tokens_by_cell": counts})
+    storage.write_bytes(uri, text.encode())
+    return counts
+
+
 def write_shards(
     spark: SparkSession, encoded: StageOutput, settings: TokenSettings, directory: str
 ) -> StageOutput:
@@ -103,14 +134,14 @@ def write_shards(
 
     Raises InputError when no document was kept.
     """
-    layout = shard_layout(encoded, settings)
+    layout = shard_layout(tokens_by_cell(spark, encoded), settings)
     if layout.num_sequences == 0:
         raise InputError(
             "no document is left to write token shards from: see the report for the rules that "
             "dropped them, and the thresholds of the recipe"
         )
     key = unit_key(STAGE, encoded.fingerprint, settings, code=code_version(__name__))
-    units = [Unit(name=_unit(shard), key=key) for shard in range(layout.num_shards)]
+    units = [Unit(name=layout.unit(shard), key=key) for shard in range(layout.num_shards)]
     uris = [file["uri"] for file in encoded.files("kept/")]
 
     def execute(pending: list[Unit]) -> DataFrame:
@@ -125,18 +156,23 @@ def write_shards(
         placed = packed.repartition(len(pending), "unit").sortWithinPartitions("unit", "row")
         return placed.mapInArrow(_committing(directory, key), spark_schema(COMMITTED))
 
-    output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
-    _check_rows(output, layout)
-    return output
+    return run_units(
+        spark,
+        stage=STAGE,
+        directory=directory,
+        units=units,
+        execute=execute,
+        rules=UnitRules(check=partial(_check_sequences, layout)),
+    )
 
 
-def _unit(shard: int) -> str:
-    return f"shard-{shard:05d}"
-
-
-def _check_rows(output: StageOutput, layout: ShardLayout) -> None:
-    for shard, unit in enumerate(output.manifests):
-        assert unit["facts"]["num_sequences"] == layout.rows_of(shard), unit["unit"]
+def _check_sequences(layout: ShardLayout, output: StageOutput) -> dict[str, str]:
+    """Return what is wrong by shard: it has other sequences than the layout gives it."""
+    return {
+        name: f"{facts['num_sequences']} sequences instead of {layout.rows_of(shard)}"
+        for shard, (name, facts) in enumerate(output.facts())
+        if facts["num_sequences"] != layout.rows_of(shard)
+    }
 
 
 def _packing(settings: TokenSettings, layout: ShardLayout, names: set[str]) -> BatchFunction:
@@ -179,7 +215,7 @@ def _placed(
     for sequence, position in zip(sequences, positions.tolist(), strict=True):
         shard, row = divmod(position, layout.sequences_per_shard)
         yield {
-            "unit": _unit(shard),
+            "unit": layout.unit(shard),
             "row": row,
             "tokens": sequence.tokens.astype("<u2").tobytes(),
             "documents": sequence.documents,
@@ -190,22 +226,30 @@ def _placed(
 def _committing(directory: str, key: str) -> BatchFunction:
     def commit_shards(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for unit, rows in group_by_unit(batches, "unit"):
-            clock = UnitClock()
-            tokens = ParquetOutput(
-                directory, f"{unit}.parquet", _TOKENS, row_group_rows=ROW_GROUP_SEQUENCES
-            )
-            provenance = ParquetOutput(directory, f"{unit}.provenance.parquet", _PROVENANCE)
-            count = padding = 0
-            for batch in rows:
-                tokens.write(batch.select(["tokens"]))
-                provenance.write(_provenance_rows(batch))
-                count += batch.num_rows
-                padding += sum(batch.column("num_padding_tokens").to_pylist())
-            facts = {"num_sequences": count, "num_padding_tokens": padding}
-            files = [tokens.close(), provenance.close()]
-            yield commit(directory, unit, key, files, facts, clock)
+            yield _commit_shard(directory, unit, key, rows)
 
     return commit_shards
+
+
+def _commit_shard(
+    directory: str, unit: str, key: str, rows: Iterator[pa.RecordBatch]
+) -> pa.RecordBatch:
+    clock = UnitClock()
+    count = padding = 0
+    with (
+        ParquetOutput(
+            directory, f"{unit}.parquet", _TOKENS, row_group_rows=ROW_GROUP_SEQUENCES
+        ) as tokens,
+        ParquetOutput(directory, f"{unit}{_PROVENANCE_SUFFIX}", _PROVENANCE) as provenance,
+    ):
+        for batch in rows:
+            tokens.write(batch.select(["tokens"]))
+            provenance.write(_provenance_rows(batch))
+            count += batch.num_rows
+            padding += sum(batch.column("num_padding_tokens").to_pylist())
+        facts = {"num_sequences": count, "num_padding_tokens": padding}
+        files = [tokens.close(), provenance.close()]
+    return commit(directory, unit, key, files, facts, clock)
 
 
 def _provenance_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -228,11 +272,16 @@ def write_manifest(
     recipe_hash: str,
 ) -> dict[str, Any]:
     """Write `manifest.json`, the trainer's contract, beside the shards, and return it."""
-    whole = max(unit["facts"]["num_sequences"] for unit in output.manifests)
-    shards = [_shard_entry(unit, whole) for unit in output.manifests]
+    facts = dict(output.facts())
+    whole = max(unit["num_sequences"] for unit in facts.values())
+    shards = [
+        _shard_entry(file, facts[file["unit"]]["num_sequences"], whole)
+        for file in output.files("")
+        if not file["path"].endswith(_PROVENANCE_SUFFIX)
+    ]
     tokens_per_row = settings.sequence_length + 1
     sequences = sum(int(shard["num_sequences"]) for shard in shards)
-    padding = sum(unit["facts"]["num_padding_tokens"] for unit in output.manifests)
+    padding = sum(unit["num_padding_tokens"] for unit in facts.values())
     fingerprint = hashlib.sha256(json.dumps(shards, sort_keys=True).encode()).hexdigest()
     manifest = {
         "format": FORMAT,
@@ -258,12 +307,11 @@ def write_manifest(
     return manifest
 
 
-def _shard_entry(unit: dict[str, Any], whole: int) -> dict[str, Any]:
-    entry = FileEntry(**unit["files"][0])
+def _shard_entry(file: dict[str, Any], sequences: int, whole: int) -> dict[str, Any]:
     return {
-        "path": entry.path,
-        "num_sequences": unit["facts"]["num_sequences"],
-        "size_bytes": entry.size_bytes,
-        "sha256": entry.sha256,
-        "role": "train" if unit["facts"]["num_sequences"] == whole else "remainder",
+        "path": file["path"],
+        "num_sequences": sequences,
+        "size_bytes": file["size_bytes"],
+        "sha256": file["sha256"],
+        "role": "train" if sequences == whole else "remainder",
     }

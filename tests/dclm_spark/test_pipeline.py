@@ -18,7 +18,7 @@ from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
 from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.sample.run import sample_recipe
-from udfs.units.statistics import documents_by_fate, merge
+from udfs.units.statistics import documents_by_fate
 
 ROOT = Path(__file__).parents[2]
 NUM_PAGES = 300
@@ -84,11 +84,12 @@ def test_every_record_meets_the_fate_that_was_planted(run, crawl):
 def test_the_books_balance_over_the_whole_run(run):
     _, result = run
     fates = [
-        documents_by_fate(merge(stage.facts()))
+        documents_by_fate(stage.totals)
         for stage in (result.documents, result.deduplicated, result.encoded)
     ]
     read = sum(
-        unit["records"]["response"] + unit["records"]["broken"] for unit in result.documents.facts()
+        unit["records"]["response"] + unit["records"]["broken"]
+        for _, unit in result.documents.facts()
     )
     assert sum(fates[0].values()) == read
     assert sum(fates[1].values()) == fates[0]["kept"]
@@ -184,7 +185,7 @@ def test_a_changed_threshold_never_reuses_old_output(spark, run, crawl, recipe, 
         base=str(crawl.base),
     )
     assert checksums(tmp_path / "shards") != checksums(output / "shards")
-    fewer = documents_by_fate(merge(result.encoded.facts()))["kept"]
+    fewer = documents_by_fate(result.encoded.totals)["kept"]
     assert fewer < sum(row["fate"] == "kept" for row in ledger(output, "encoded"))
 
 

@@ -13,7 +13,7 @@ from dclm_spark.recipes import load_recipe
 from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.sample.run import sample_recipe
 from udfs.rules.families import RULES_OF
-from udfs.units.statistics import documents_by_fate, merge
+from udfs.units.statistics import documents_by_fate
 
 pytestmark = pytest.mark.spark
 
@@ -52,10 +52,10 @@ def rows(output, stage, fate):
 
 def test_the_books_balance(run):
     _, _, result = run
-    fates = [documents_by_fate(merge(stage.facts())) for stage in result.judging]
+    fates = [documents_by_fate(stage.totals) for stage in result.judging]
     for before, after in pairwise(fates):
         assert before["kept"] == sum(after.values())
-    records = [unit["records"] for unit in result.documents.facts()]
+    records = [unit["records"] for _, unit in result.documents.facts()]
     assert sum(fates[0].values()) == sum(one["response"] + one["broken"] for one in records)
     assert fates[-1]["kept"] > 10
 
@@ -91,7 +91,7 @@ def test_fineweb_edu_keeps_the_best_of_fineweb(run):
     recipe, output, result = run
     if recipe.name != "fineweb_edu":
         pytest.skip("only FineWeb-Edu asks a classifier")
-    kept = documents_by_fate(merge(result.encoded.facts()))
+    kept = documents_by_fate(result.encoded.totals)
     assert kept["kept"] == pytest.approx(kept["dropped"], rel=0.2)
     assert json.loads((output / "shards" / "manifest.json").read_text())["num_tokens"] > 0
 

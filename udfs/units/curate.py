@@ -9,21 +9,26 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from udfs.documents.extract import STAGE as EXTRACT_STAGE
 from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
 from udfs.documents.preextracted import read_documents
-from udfs.documents.schema import KEPT
+from udfs.documents.rows import DocumentRows
+from udfs.documents.schema import KEPT, QUARANTINED
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
 from udfs.rules.families import HeuristicSettings
 from udfs.rules.url_lists import UrlLists, load_url_lists
 from udfs.storage.cache import fetch
-from udfs.storage.stream import without_secrets
+from udfs.storage.stream import StorageError, shown, without_secrets
+from udfs.units.commit import UnreadableInputError
 from udfs.units.documents import DOCUMENTS
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
 
 STAGE = "heuristics"
+# The rule of the one document that stands for a file which could not be read.
+UNREADABLE = "unreadable_input"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +50,8 @@ class CurationSettings:
     language_model: tuple[str, str | None]
     # Keyword arguments of `udfs.rules.url_lists.load_url_lists` as (name, URI, SHA-256).
     url_lists: tuple[tuple[str, str, str | None], ...]
+    # Input files that a run may lack; see `dclm_spark.stages.documents.InputLimits`.
+    max_failed_inputs: int = 0
 
 
 def curate_file(source: dict[str, Any], output: UnitOutput, settings: CurationSettings) -> None:
@@ -80,10 +87,35 @@ def extracted(
     counts: RecordCounts,
     skip_url: SkipUrl | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the documents of one input file, no fate where there is a text (schema EXTRACTED)."""
-    if source.kind == "warc":
-        return extract_documents(source.crawl, source.uri, source.path, settings, skip_url, counts)
-    return read_documents(source.uri, source.crawl, source.path, settings, counts)
+    """Yield the documents of one input file, no fate where there is a text (schema EXTRACTED).
+
+    Raises UnreadableInputError whatever goes wrong on the way.
+    """
+    try:
+        if source.kind == "warc":
+            yield from extract_documents(
+                source.crawl, source.uri, source.path, settings, skip_url, counts
+            )
+        else:
+            yield from read_documents(source.uri, source.crawl, source.path, settings, counts)
+    except Exception as error:
+        raise UnreadableInputError(_unreadable(source, counts, error)) from error
+
+
+def _unreadable(source: InputUnit, counts: RecordCounts, error: Exception) -> str:
+    cause = str(error) if isinstance(error, StorageError) else f"{type(error).__name__}: {error}"
+    documents = counts.response + counts.broken
+    return f"{shown(source.uri)} (crawl {source.crawl}), after {documents} documents: {cause}"
+
+
+def quarantine_file(source: dict[str, Any], error: str, output: UnitOutput) -> None:
+    """Write one quarantined document in place of a file that cannot be read."""
+    file = InputUnit(**source)
+    rows = DocumentRows(file.crawl, file.path)
+    rows.add(0)
+    rows.fate(QUARANTINED, EXTRACT_STAGE, UNREADABLE, error=error)
+    output.write(without_signals(rows.batch()).select(output.schema.names))
+    output.facts |= input_facts(file, RecordCounts(broken=1))
 
 
 def judge(

@@ -1,11 +1,13 @@
 """The output of one unit: its tables, the facts of its manifest, and the commit of both."""
 
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import pyarrow as pa
 
-from udfs.units.commit import FileEntry, ParquetOutput, UnitClock, commit
+from udfs.units.commit import UnitClock, commit
 from udfs.units.fates import FateOutputs
+from udfs.units.parquet_output import FileEntry, ParquetOutput
 
 
 class UnitOutput:
@@ -13,7 +15,7 @@ class UnitOutput:
 
     With `folder` the rows are one table, `<folder>/<unit>.parquet`. Without it every row has a
     fate and goes into the table of its fate, and the manifest counts fates and rules. `facts` go
-    into the manifest too.
+    into the manifest too. What is not committed when the block ends is dropped.
     """
 
     def __init__(
@@ -29,6 +31,17 @@ class UnitOutput:
             else ParquetOutput(directory, f"{folder}/{unit}.parquet", schema)
         )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._tables.abandon()
+
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows of the unit's schema."""
         self._tables.write(batch)
@@ -42,7 +55,3 @@ class UnitOutput:
         if isinstance(self._tables, FateOutputs):
             return self._tables.close()
         return [self._tables.close()], {}
-
-    def abandon(self) -> None:
-        """Delete what was written so far and not published."""
-        self._tables.abandon()

@@ -45,6 +45,7 @@ def measured_by(settings: CurationSettings) -> CurationSettings:
         settings,
         extraction=ExtractionSettings(),
         heuristics=families.measured_by(settings.heuristics),
+        max_failed_inputs=0,
         url_lists=tuple(one for one in settings.url_lists if one[0] in names),
     )
 

@@ -63,7 +63,7 @@ def written(folder):
 
 def test_a_stage_writes_a_table_for_each_fate_and_the_next_reads_what_was_kept(spark, tmp_path):
     lines = LINES.run(spark, sources(), str(tmp_path / "lines"))
-    assert [facts["name"] for facts in lines.facts()] == ["a", "b", "c"]
+    assert [facts["name"] for _, facts in lines.facts()] == ["a", "b", "c"]
     assert {file["path"]: file["rows"] for file in lines.files("")} == {
         "kept/a.parquet": 2, "kept/b.parquet": 1, "kept/c.parquet": 1, "dropped/c.parquet": 1,
     }  # fmt: skip
@@ -133,5 +133,5 @@ def test_a_failed_unit_leaves_no_table_and_is_done_by_the_next_run(spark, tmp_pa
     assert list(temporary.iterdir()) == []
     broken.unlink()
     done = stage.run(spark, planted, str(output))
-    assert json.loads((output / "stage.json").read_text())["units"] == ["a", "b"]
+    assert json.loads((output / "stage.json").read_text())["num_units"] == 2
     assert sum(file["rows"] for file in done.files("kept/")) == 6

@@ -154,10 +154,12 @@ def output(tmp_path):
     def unit(stage, name, counts, seconds):
         folder = tmp_path / ("shards" if stage == "shards" else f"stages/{stage}") / "manifests"
         folder.mkdir(parents=True, exist_ok=True)
-        facts = {"counts": [dict(zip(("fate", "documents", "text_bytes"), c, strict=True))
-                            for c in counts]}  # fmt: skip
-        text = json.dumps({"files": [{}], "facts": facts, "timing": {"seconds": seconds}})
-        (folder / f"{name}.json").write_text(text)
+        manifest = {
+            "unit": name, "key": "k", "facts": {}, "timing": {"seconds": seconds},
+            "documents": {fate: numbers for fate, *numbers in counts},
+            "files": [{"path": f"{name}.parquet", "rows": 1, "size_bytes": 1, "sha256": "0"}],
+        }  # fmt: skip
+        (folder / f"{name}.json").write_text(json.dumps(manifest))
 
     unit("documents", "a", [("kept", 12, 700), ("dropped", 3, 99)], 30.0)
     unit("documents", "b", [("kept", 8, 300), ("quarantined", 7, 99)], 40.0)

@@ -12,6 +12,7 @@ import pytest
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.dedup.evidence import dedup_evidence
 from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.engine.stage_output import stage_output
 from dclm_spark.errors import SettingError
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings
@@ -20,7 +21,7 @@ from dclm_spark.stages.deduplicate import deduplicate
 from dclm_spark.stages.documents import curate
 from udfs.dedup.global_ngrams import GlobalNgramSettings
 from udfs.units.documents import DOCUMENTS
-from udfs.units.statistics import documents_by_fate, merge
+from udfs.units.statistics import documents_by_fate
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 GLOBAL = DeduplicationSettings(exact=("text",), method="global", shards=3)
@@ -55,13 +56,13 @@ def test_global_bytes_depend_on_neither_partitions_nor_input_order(spark, docume
     before = spark.conf.get("spark.sql.shuffle.partitions")
     fingerprints = set()
     for partitions in (1, 7, 64):
-        manifests = list(documents.manifests)
-        random.Random(partitions).shuffle(manifests)
+        order = list(range(documents.unit_files.num_rows))
+        random.Random(partitions).shuffle(order)
         spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
-        shuffled = replace(documents, manifests=tuple(manifests))
+        shuffled = replace(documents, unit_files=documents.unit_files.take(order))
         output = run(spark, shuffled, GLOBAL, tmp_path / str(partitions))
         fingerprints.add(output.fingerprint)
-        fates = documents_by_fate(merge(output.facts()))
+        fates = documents_by_fate(output.totals)
         assert sum(fates.values()) == sum(f["rows"] for f in documents.files("kept/"))
         assert fates["dropped"] > 0
     spark.conf.set("spark.sql.shuffle.partitions", before)
@@ -111,7 +112,7 @@ def test_annotate_keeps_everything_and_notes_what_would_go(spark, documents, tmp
     settings = replace(GLOBAL, method=method)
     removed = rows_of(run(spark, documents, settings, tmp_path / "remove"), "dropped/")
     noted = run(spark, documents, replace(settings, mode="annotate"), tmp_path / "annotate")
-    assert documents_by_fate(merge(noted.facts())) == {
+    assert documents_by_fate(noted.totals) == {
         "kept": sum(f["rows"] for f in documents.files("kept/"))
     }
     texts = {row["doc_id"]: row["text"] for row in rows_of(documents, "kept/")}
@@ -145,10 +146,11 @@ def made_of(documents, texts, folder):
         "unit": "unit",
         "key": "test",
         "files": [{"path": "kept/unit.parquet", "rows": len(texts), "sha256": str(texts)}],
+        "documents": {},
         "facts": {},
         "timing": {},
     }
-    return replace(documents, directory=str(folder), manifests=(manifest,))
+    return stage_output(documents.stage, str(folder), [manifest])
 
 
 @pytest.mark.parametrize("method", ["sharded", "global", "minhash"])

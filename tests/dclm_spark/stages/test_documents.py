@@ -44,7 +44,9 @@ def test_a_signature_is_never_written_and_signing_anew_repeats_nothing(spark, wa
     with serve(warc) as server:
         files = [signed(server.url, SECRET)]
         curate(spark, files, settings, stage)
-        write_run_record(str(tmp_path), recipe, files, run_identity(recipe_hash(recipe), files))
+        write_run_record(
+            str(tmp_path), recipe, files, run_identity(recipe.name, recipe_hash(recipe), files)
+        )
         first = len(server.gets)
         curate(
             spark,
@@ -63,12 +65,11 @@ def test_more_patience_repeats_no_unit(spark, warc, tmp_path):
     patient = load_recipe("raw", ["extraction.reading.max_attempts=200"])
     with serve(warc) as server:
         for given in (recipe, patient):
-            curate(spark, [signed(server.url, "a")], given, str(tmp_path))
+            settings = curation_settings(given)
+            curate(spark, [signed(server.url, "a")], settings, str(tmp_path))
         assert len(server.gets) == 1
-        curate(
-            spark, [signed(server.url, "a")], load_recipe("raw", ["extraction.batch_rows=7"]),
-            str(tmp_path),
-        )  # fmt: skip
+        smaller = curation_settings(load_recipe("raw", ["extraction.batch_rows=7"]))
+        curate(spark, [signed(server.url, "a")], smaller, str(tmp_path))
         assert len(server.gets) == 2
     assert recipe_hash(recipe) == recipe_hash(patient)
 

@@ -12,7 +12,6 @@ from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.sample.run import sample_recipe
 from dclm_spark.stages.documents import curate
 from dclm_spark.stages.scored_table import build_table, decide
-from udfs.units.statistics import merge
 
 pytestmark = pytest.mark.spark
 
@@ -58,11 +57,11 @@ def test_a_recipe_keeps_from_the_table_what_it_keeps_from_the_crawl(
     )
     assert contents(read, "kept") == contents(decided, "kept") != {}
     counts = [
-        [(e["fate"], e["stage"], e["rule"], e["documents"]) for e in merge(stage.facts())["counts"]]
+        [(e["fate"], e["stage"], e["rule"], e["documents"]) for e in stage.totals["counts"]]
         for stage in (read, decided)
     ]
     assert counts[0] == counts[1]
-    assert [f["records"] for f in read.facts()] == [f["records"] for f in decided.facts()]
+    assert [f["records"] for _, f in read.facts()] == [f["records"] for _, f in decided.facts()]
 
 
 def test_texts_are_extracted_once_and_signals_measured_once_for_each_family(table):
