@@ -12,9 +12,11 @@ import pyarrow.compute as pc
 
 from dclm_spark.engine.code_version import package_version
 from dclm_spark.engine.stage_output import ROWS_AT_A_TIME, StageOutput, UnitRows
+from dclm_spark.errors import SettingError
 from dclm_spark.settings import to_dict
 from udfs import storage
-from udfs.units.commit import MANIFESTS, STATISTICS, manifest_uri
+from udfs.storage.stream import shown
+from udfs.units.commit import FORMAT_VERSION, MANIFESTS, STATISTICS, manifest_uri
 
 __all__ = ["StageOutput", "Unit", "unit_key"]
 
@@ -55,9 +57,29 @@ def committed_names(directory: str) -> list[str]:
 
 
 def read_manifests(directory: str, names: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Yield the manifests of committed units, in the order of `names`; few are held at a time."""
+    """Yield the manifests of committed units, in the order of `names`; few are held at a time.
+
+    Raises SettingError for what another version of this package committed.
+    """
     for text in read_many([manifest_uri(directory, name) for name in names]):
-        yield json.loads(text)
+        manifest = json.loads(text)
+        check_format(manifest, directory)
+        yield manifest
+
+
+def check_format(record: Mapping[str, Any], place: str) -> None:
+    """Raise SettingError unless `record` (a manifest, run.json) is of the format of this version.
+
+    `place` is the folder that it stands for.
+    """
+    found = record.get("format_version", 1)
+    if found != FORMAT_VERSION:
+        raise SettingError(
+            f"{shown(place)} was made by {'an older' if found < FORMAT_VERSION else 'a newer'} "
+            f"version of dclm-spark: its format is {found}, and this version reads and writes "
+            f"format {FORMAT_VERSION}. Run again with another --output, or with --overwrite to "
+            "make all of it anew"
+        )
 
 
 def read_many(uris: Sequence[str]) -> Iterator[bytes]:

@@ -12,10 +12,14 @@ from typing import Any
 
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.engine.code_version import code_version
+from dclm_spark.engine.manifests import check_format
 from dclm_spark.settings import to_yaml
 from dclm_spark.source_commit import source_commit
 from udfs import storage
 from udfs.storage.stream import without_secrets
+from udfs.units.commit import FORMAT_VERSION
+
+RUN_RECORD = "run.json"
 
 # Packages whose version can change the text or the ids of a corpus.
 IDENTITY_PACKAGES = (
@@ -68,10 +72,28 @@ def write_run_record(
     contents = {
         "recipe.yaml": to_yaml(recipe),
         "inputs.json": json.dumps(listing, indent=1),
-        "run.json": json.dumps(vars(identity), indent=1, sort_keys=True),
+        RUN_RECORD: json.dumps(
+            {"format_version": FORMAT_VERSION, **vars(identity)}, indent=1, sort_keys=True
+        ),
     }
     for name, text in contents.items():
         storage.write_bytes(storage.join(output, name), text.encode())
+
+
+def read_run_record(output: str) -> dict[str, Any] | None:
+    """Return what run.json below `output` says of the run there, None where there is none."""
+    try:
+        record: dict[str, Any] = json.loads(storage.read_bytes(storage.join(output, RUN_RECORD)))
+    except storage.MissingObjectError:
+        return None
+    return record
+
+
+def check_readable(output: str) -> None:
+    """Raise SettingError when another version of this package made the run below `output`."""
+    record = read_run_record(output)
+    if record is not None:
+        check_format(record, output)
 
 
 def _stage_modules() -> list[str]:

@@ -88,7 +88,7 @@ def test_a_run_on_signed_addresses_keeps_none_of_their_secrets(
 
         dropped = sorted((tmp_path / "run/stages/documents/dropped").glob("*.parquet"))
         rows = [row for path in dropped for row in pq.read_table(path).to_pylist()]
-        page = next(row for row in rows if row["stage"] == "heuristics" and row["language_score"])
+        page = next(row for row in rows if row["fate"] == "dropped" and row["language_score"])
         history = explain(output, page["doc_id"].hex())[0]
         with pytest.raises(InputError, match="freshly signed") as caught:
             final_text(output, history)

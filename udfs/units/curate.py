@@ -9,11 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from udfs.documents.extract import STAGE as EXTRACT_STAGE
 from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
 from udfs.documents.preextracted import read_documents
 from udfs.documents.rows import DocumentRows
-from udfs.documents.schema import KEPT, QUARANTINED
+from udfs.documents.schema import KEPT, QUARANTINED, STAGE
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
@@ -26,7 +25,6 @@ from udfs.units.documents import DOCUMENTS
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
 
-STAGE = "heuristics"
 # The rule of the one document that stands for a file which could not be read.
 UNREADABLE = "unreadable_input"
 
@@ -113,7 +111,7 @@ def quarantine_file(source: dict[str, Any], error: str, output: UnitOutput) -> N
     file = InputUnit(**source)
     rows = DocumentRows(file.crawl, file.path)
     rows.add(0)
-    rows.fate(QUARANTINED, EXTRACT_STAGE, UNREADABLE, error=error)
+    rows.fate(QUARANTINED, STAGE, UNREADABLE, error=error)
     output.write(without_signals(rows.batch()).select(output.schema.names))
     output.facts |= input_facts(file, RecordCounts(broken=1))
 

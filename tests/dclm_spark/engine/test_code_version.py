@@ -100,7 +100,7 @@ def test_what_writes_no_stage_changes_nothing(plain, copy):
         ("dclm_spark/dedup/components.py", {"deduplicate"}),
         ("udfs/fasttext/quality.py", {"score"}),
         ("udfs/tokens/packing.py", {"shards"}),
-        ("udfs/units/commit.py", {"documents", "deduplicate", "score", "shards"}),
+        ("udfs/units/parquet_output.py", {"documents", "deduplicate", "score", "shards"}),
     ],
 )
 def test_a_kernel_changes_the_stages_that_import_it(plain, copy, file, changed):
@@ -110,7 +110,11 @@ def test_a_kernel_changes_the_stages_that_import_it(plain, copy, file, changed):
 
 
 def test_a_constant_within_a_kernel_counts(plain, copy):
-    edit(copy / "udfs" / "units" / "commit.py", "ROW_GROUP_ROWS = 1024", "ROW_GROUP_ROWS = 1000")
+    edit(
+        copy / "udfs" / "units" / "parquet_output.py",
+        "ROW_GROUP_ROWS = 1024",
+        "ROW_GROUP_ROWS = 1000",
+    )
     assert versions(copy)["documents"] != plain["documents"]
 
 
