@@ -106,7 +106,7 @@ class _Lease:
                     return
                 self._content["heartbeat"] = time.time()
                 storage.write_bytes(self._uri, _encoded(self._content))
-            except storage.StorageError as error:
+            except (ValueError, OSError) as error:
                 LOGGER.warning("%s: no sign of life could be left: %s", LEASE, error)
 
     def _read(self) -> dict[str, Any] | None:

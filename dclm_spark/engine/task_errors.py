@@ -12,7 +12,10 @@ _PYTHON_ERROR = re.compile(
     r"^(?:[A-Za-z_][\w.]*\.)?[A-Za-z_]\w*(?:Error|Exception|Interrupt)\b: .+"
 )
 _JAVA_FRAME = re.compile(r"^\s*(?:at [\w.$/<>]+\(|\.\.\. \d+ more|Driver stacktrace:)")
-_JAVA_CLASS = re.compile(r"^(?:Caused by: )?(?:[a-z_]\w*\.)+[A-Z]\w*(?:Exception|Error)\b:?\s*")
+_JAVA_CLASS = re.compile(
+    r"^(?:Caused by: )?(?:java|javax|scala|org\.apache|com|io)\.(?:\w+\.)*"
+    r"\w*(?:Exception|Error)\b:?\s*"
+)
 # What Java and the cluster say of troubles that are not the task's own, and what to do.
 _TROUBLES = (
     (

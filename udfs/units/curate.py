@@ -101,9 +101,10 @@ def extracted(
 
 
 def _unreadable(source: InputUnit, counts: RecordCounts, error: Exception) -> str:
+    uri, documents = shown(source.uri), counts.response + counts.broken
     cause = str(error) if isinstance(error, StorageError) else f"{type(error).__name__}: {error}"
-    documents = counts.response + counts.broken
-    return f"{shown(source.uri)} (crawl {source.crawl}), after {documents} documents: {cause}"
+    cause = cause.removeprefix(f"{uri}: ")
+    return f"{uri} (crawl {source.crawl}, after {documents} documents): {cause}"
 
 
 def quarantine_file(source: dict[str, Any], error: str, output: UnitOutput) -> None:

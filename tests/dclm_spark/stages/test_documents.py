@@ -9,7 +9,7 @@ import pytest
 
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.engine.run_record import run_identity, write_run_record
-from dclm_spark.errors import SettingError
+from dclm_spark.errors import SettingError, StageError
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings, recipe_hash
 from dclm_spark.sample.crawl import generate_crawl
@@ -112,7 +112,7 @@ def test_no_more_files_are_read_at_a_time_and_a_second_than_allowed(spark, warc,
     assert min(after - before for before, after in pairwise(readers.began)) > 0.49
 
 
-def test_a_retried_task_reads_no_committed_file_again(spark, warc, tmp_path):
+def test_the_next_run_reads_again_only_what_could_not_be_read(spark, warc, tmp_path):
     recipe = load_recipe("raw", ["extraction.reading.max_concurrent_reads=1"])
 
     def whole(handler, body, start):
@@ -121,6 +121,8 @@ def test_a_retried_task_reads_no_committed_file_again(spark, warc, tmp_path):
 
     with serve(warc, whole, status(403)) as server:
         files = [replace(signed(server.url, "a"), path=f"{number}.warc.gz") for number in range(2)]
+        with pytest.raises(StageError, match="1 inputs could not be read; all others are comm"):
+            write_documents(spark, files, curation_settings(recipe), str(tmp_path))
         write_documents(spark, files, curation_settings(recipe), str(tmp_path))
         assert len(server.gets) == 3
 
