@@ -5,7 +5,7 @@ What the recipes need and the table lacks is added; thresholds are no part of it
 
 import argparse
 
-from dclm_spark.command import run_command
+from dclm_spark.command import add_failure_argument, run_command
 from dclm_spark.session import spark_session
 
 
@@ -19,6 +19,7 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument("--base", help="what the paths of a listing are below")
     parser.add_argument("--output", required=True, help="folder or prefix of the table")
     parser.add_argument("--set", action="append", default=[], help="recipe KEY=VALUE, for all")
+    add_failure_argument(parser)
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
     return parser
 

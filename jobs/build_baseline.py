@@ -7,7 +7,7 @@ tiny model trained on the shards.
 import argparse
 import sys
 
-from dclm_spark.command import add_recipe_arguments, positive, run_command
+from dclm_spark.command import add_recipe_arguments, add_run_arguments, positive, run_command
 from dclm_spark.preflight import check_run, describe
 from dclm_spark.recipes import load_recipe
 from dclm_spark.session import spark_session
@@ -27,6 +27,7 @@ def argument_parser() -> argparse.ArgumentParser:
     add("--scored", help="decide from this scored table of jobs/annotate.py")
     add("--master", help="Spark master when not started by spark-submit")
     add_recipe_arguments(parser)
+    add_run_arguments(parser)
     return parser
 
 
@@ -42,6 +43,10 @@ def main() -> None:
         checked = check_run(recipe, inputs, given.output, base=given.base, limit=given.limit)
         if given.check:
             return print("\n".join(describe(recipe, checked)))
+        if not given.overwrite:
+            from dclm_spark.pipeline import check_output
+
+            check_output(recipe, checked.inputs.files, given.output)
     spark = spark_session("build_baseline", given.master)
     if given.input is None:
         from dclm_spark.sample.sample_run import run_sample
@@ -52,7 +57,7 @@ def main() -> None:
 
     build_baseline(
         spark, recipe=recipe, inputs=given.input, output=given.output, base=given.base,
-        scored=given.scored, limit=given.limit,
+        scored=given.scored, limit=given.limit, overwrite=given.overwrite,
     )  # fmt: skip
 
 

@@ -24,6 +24,9 @@ def argument_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="stop before the models; jobs/rank_models.py trains them, also without Spark",
     )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="remove finished work on other inputs"
+    )
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
     add_model_arguments(parser)
     return parser
@@ -44,6 +47,7 @@ def main() -> None:
         num_pages=given.pages,
         scored=given.scored,
         corpora_only=given.corpora_only,
+        overwrite=given.overwrite,
         **model_fields(given),
     )
     print("\n".join(rank_recipes(spark, settings)["conclusions"]))

@@ -1,9 +1,7 @@
 """Reading committed Parquet files as DataFrames, from any storage that `udfs.storage` knows."""
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +14,7 @@ from pyspark.sql.types import StructType
 
 from udfs import storage
 from udfs.storage.files import read_table
+from udfs.storage.scratch import ScratchFile
 
 _TASK = "task"
 
@@ -132,11 +131,11 @@ def write_by_tasks(rows: DataFrame, table: str) -> None:
 
 def _write_part(batches: Iterator[pa.RecordBatch], uri: str) -> int:
     rows, writer = 0, None
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "part.parquet"
+    with ScratchFile() as file:
+        path = str(file.path)
         for batch in batches:
             if batch.num_rows:
-                writer = writer or pq.ParquetWriter(str(path), batch.schema, compression="zstd")
+                writer = writer or pq.ParquetWriter(path, batch.schema, compression="zstd")
                 writer.write_batch(batch)
                 rows += batch.num_rows
         if writer is not None:

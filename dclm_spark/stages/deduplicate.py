@@ -14,8 +14,9 @@ from dclm_spark.dedup.global_ngrams import remove_seen_windows, seen_windows
 from dclm_spark.dedup.lines import remove_seen_lines, seen_lines
 from dclm_spark.dedup.minhash import near_duplicate_verdicts
 from dclm_spark.dedup.settings import DeduplicationSettings
-from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import check_balance, run_units
+from dclm_spark.engine.code_version import code_version
+from dclm_spark.engine.manifests import StageOutput, Unit, numbered_unit, unit_key
+from dclm_spark.engine.stage import UnitRules, run_units
 from dclm_spark.engine.tables import read_files, spark_schema
 from udfs.dedup.ngrams import DedupResult, ShardDeduplicator, count_ngrams, shard_memory_bytes
 from udfs.documents.schema import FATE_FIELDS
@@ -23,7 +24,7 @@ from udfs.text.columns import utf8_buffers
 from udfs.text.sentences import sentence_counts
 from udfs.tokens.order import buckets, document_keys
 from udfs.units.commit import COMMITTED, UnitClock, commit, group_by_unit
-from udfs.units.curate import DOCUMENTS
+from udfs.units.documents import DOCUMENTS
 from udfs.units.fates import FateOutputs, with_fate
 
 STAGE = "deduplicate"
@@ -78,7 +79,12 @@ def deduplicate(
     """
     known = earlier_keys(settings)
     units = [
-        Unit(name=_unit(shard), key=unit_key(STAGE, documents.fingerprint, settings, known))
+        Unit(
+            name=numbered_unit(shard, settings.shards),
+            key=unit_key(
+                STAGE, documents.fingerprint, settings, known, code=code_version(__name__)
+            ),
+        )
         for shard in range(settings.shards)
     ]
     uris = [file["uri"] for file in documents.files("kept/")]
@@ -102,8 +108,11 @@ def deduplicate(
             _committer(schema, settings, directory, keys, counts), spark_schema(COMMITTED)
         )
 
-    output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
-    check_balance(STAGE, sum(file["rows"] for file in documents.files("kept/")), output)
+    # Shards get their documents by a shuffle, so a shard may have none.
+    rules = UnitRules(may_be_empty=True, documents_in=documents.rows("kept/"))
+    output = run_units(
+        spark, stage=STAGE, directory=directory, units=units, execute=execute, rules=rules
+    )
     save_table(spark, output, settings)
     return output
 
@@ -150,10 +159,6 @@ def _with_seen(rows: DataFrame, seen: DataFrame) -> DataFrame:
     return joined.withColumn("partner", F.coalesce("partner", "owner")).drop("owner")
 
 
-def _unit(shard: int) -> str:
-    return f"shard-{shard:05d}"
-
-
 def _placed(
     spark: SparkSession, uris: list[str], schema: pa.Schema, settings: DeduplicationSettings
 ) -> DataFrame:
@@ -168,7 +173,9 @@ def _placed(
 
 def _shards(doc_ids: pa.Array, settings: DeduplicationSettings) -> pa.Array:
     shards = buckets(document_keys(doc_ids, settings.seed), settings.shards)
-    return pa.array([_unit(shard) for shard in shards.tolist()], pa.string())
+    return pa.array(
+        [numbered_unit(shard, settings.shards) for shard in shards.tolist()], pa.string()
+    )
 
 
 def _ngram_counts(
@@ -215,11 +222,11 @@ def _committer(
     def commit_shards(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for unit, rows in group_by_unit(batches, "unit"):
             clock = UnitClock()
-            outputs = FateOutputs(directory, unit, result)
             grams = _judge_of(settings, counts.get(unit, 0))
-            for batch in rows:
-                outputs.write(judge(batch, grams, settings))
-            files, facts = outputs.close()
+            with FateOutputs(directory, unit, result) as outputs:
+                for batch in rows:
+                    outputs.write(judge(batch, grams, settings))
+                files, facts = outputs.close()
             yield commit(directory, unit, keys[unit], files, facts, clock)
 
     return commit_shards
