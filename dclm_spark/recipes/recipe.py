@@ -13,8 +13,8 @@ from udfs.checks import check, one_of
 from udfs.documents.extract import ExtractionSettings
 from udfs.documents.preextracted import InputSettings
 from udfs.quirks import QUIRKS, REFERENCE
+from udfs.rules.cleaning.redaction import RedactionSettings
 from udfs.rules.families import HeuristicSettings
-from udfs.rules.redaction import RedactionSettings
 from udfs.storage.stream import ReadSettings
 from udfs.units.curate import CurationSettings
 

@@ -16,9 +16,9 @@ from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS, QUARANTINED, S
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
+from udfs.rules.cleaning.redaction import RedactionSettings, redact
 from udfs.rules.families import HeuristicSettings
 from udfs.rules.family import Tools
-from udfs.rules.redaction import RedactionSettings, redact
 from udfs.rules.url_lists import UrlLists, load_url_lists
 from udfs.rules.urls import AddressCounts
 from udfs.storage.cache import fetch

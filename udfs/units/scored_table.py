@@ -15,7 +15,7 @@ from udfs.documents.extract import ExtractionSettings, RecordCounts
 from udfs.documents.schema import DROPPED, STAGE
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
-from udfs.rules.redaction import RedactionSettings
+from udfs.rules.cleaning.redaction import RedactionSettings
 from udfs.rules.url_lists import UrlLists
 from udfs.rules.urls import AddressCounts
 from udfs.storage.files import read_table

@@ -86,7 +86,7 @@ def test_another_way_of_measuring_adds_to_the_table_and_one_of_extracting_reads_
     spark, files, recipes, tmp_path, table
 ):
     before = written(table)
-    corrected = load_recipe("refinedweb", ["heuristics.quirks=none"])
+    corrected = load_recipe("refinedweb", ["quirks=none"])
     heuristics = replace(recipes["refinedweb"].heuristics, stop_words=("the", "of"))
     other = replace(recipes["refinedweb"], heuristics=heuristics)
     decide(spark, files, curation_settings(other), str(tmp_path / "other"), table)
