@@ -56,7 +56,7 @@ def test_the_same_run_and_one_of_more_files_go_on_in_silence(finished, tmp_path)
     )
     check(load_recipe("raw", []), paths, output)
     check(load_recipe("raw", []), [*paths, more], output)
-    check(load_recipe("raw", changes), paths, output)
+    check(patient, paths, output)
     check(load_recipe("raw", []), paths, tmp_path / "another")
 
 
@@ -76,9 +76,7 @@ def test_fewer_files_are_no_matter_where_nothing_came_of_the_others(finished):
 
 def test_another_recipe_is_refused_with_both_names(finished):
     paths, output = finished
-    with pytest.raises(
-        SettingError, match=r"3 finished units .* raw .*this is c4.*--over"
-    ):
+    with pytest.raises(SettingError, match=r"3 finished units .* raw .*this is c4.*--over"):
         check(load_recipe("c4", []), paths, output)
 
 
