@@ -5,7 +5,7 @@ import pytest
 
 from dclm_spark.errors import SettingError
 from dclm_spark.stages.score import bucket_edge, score_buckets, top_threshold
-from udfs.units.statistics import merge
+from udfs.units.totals import merge
 
 
 def facts(scores):
