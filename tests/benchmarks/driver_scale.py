@@ -43,10 +43,10 @@ def name_of(place: int) -> str:
     return f"CC-MAIN-20240220211055-20240221001055-{place:05d}-{place:010x}"
 
 
-def statistics(seed: int) -> dict:
+def statistics(seed: int, domains: int = DOMAINS_PER_UNIT) -> dict:
     """What `udfs.units.statistics.Tally` says of such a WARC."""
     draw = random.Random(seed)
-    hosts = draw.sample(range(50 * HOSTS), DOMAINS_PER_UNIT)
+    hosts = draw.sample(range(50 * HOSTS), domains)
     documents = sorted((int(draw.paretovariate(1.1)) + 1 for _ in hosts), reverse=True)
     rules = [("kept", "", "")] + [("dropped", "heuristics", f"rule_{n}") for n in range(RULES)]
     return {
@@ -94,7 +94,7 @@ def manifest(place: int, key: str) -> dict:
     }  # fmt: skip
 
 
-def prepare(folder: Path, units: int, key: str) -> None:
+def prepare(folder: Path, units: int, domains: int, key: str) -> None:
     """Write `units` manifests and their statistics where a stage looks for them."""
     (folder / "statistics").mkdir(parents=True)
     (folder / "prepared").mkdir()
@@ -103,7 +103,7 @@ def prepare(folder: Path, units: int, key: str) -> None:
         (folder / "prepared" / f"{unit['unit']}.json").write_text(json.dumps(unit, indent=1))
         own = folder / unit["statistics"]["path"]
         if place < DISTINCT:
-            own.write_text(json.dumps(statistics(place), separators=(",", ":")))
+            own.write_text(json.dumps(statistics(place, domains), separators=(",", ":")))
         else:
             own.hardlink_to(folder / "statistics" / f"{name_of(place % DISTINCT)}.json")
 
@@ -199,8 +199,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--units", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True, help="a folder that is not there yet")
+    parser.add_argument("--domains", type=int, default=DOMAINS_PER_UNIT, help="of each unit")
     given = parser.parse_args()
-    prepare(given.folder, given.units, "key")
+    prepare(given.folder, given.units, given.domains, "key")
     spark = spark_session("driver_scale", "local[2]")
     try:
         print(json.dumps(measure(spark, given.folder, given.units, "key")))
