@@ -1,4 +1,4 @@
-"""The story of a run: WARCs -> documents -> dedup -> decontamination -> quality -> shards."""
+"""The story of a run: documents, deduplicate, decontaminate, score, select, tokenize, shards."""
 
 import logging
 import time
@@ -16,22 +16,23 @@ from dclm_spark.engine.run_record import run_identity, write_run_record
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
 from dclm_spark.report.page import write_report
 from dclm_spark.report.summarize import summarize
-from dclm_spark.stages.decontaminate import without_evaluation_data
+from dclm_spark.stages import STAGES
+from dclm_spark.stages.decontaminate import decontaminate
 from dclm_spark.stages.deduplicate import deduplicate, deduplicated_schema
-from dclm_spark.stages.documents import curate
-from dclm_spark.stages.encode import encode
-from dclm_spark.stages.finished_work import check_finished_work
+from dclm_spark.stages.documents import write_documents
+from dclm_spark.stages.finished_work import check_finished_work, remove_other_formats
 from dclm_spark.stages.run_output import RunOutput
-from dclm_spark.stages.score import QualitySettings, check_model, score, top_threshold
+from dclm_spark.stages.score import check_model, score
 from dclm_spark.stages.scored_table import decide
+from dclm_spark.stages.select import minimum_score, select
 from dclm_spark.stages.shards import write_manifest, write_shards
+from dclm_spark.stages.tokenize import tokenize
 from udfs import storage
 from udfs.tokens.tokenizer import load_encoder, tokenizer_fingerprint
-from udfs.units.curate import DOCUMENTS
+from udfs.units.documents import DOCUMENTS
 
 LOGGER = logging.getLogger("dclm_spark")
-# From a stage ("documents", "deduplicated", "decontaminated", "scores", "encoded",
-# "shards") to its folder.
+# From the name of a stage to its folder.
 Place = Callable[[str], str]
 
 
@@ -52,8 +53,8 @@ def build_baseline(
     scored table (`dclm_spark.stages.scored_table`) to decide from instead of reading the files
     again. What is committed already, from the same input, settings and code, is not done again;
     the result is the same bytes whichever way it came about. Raises SettingError where another
-    driver writes to `output`, and where that holds finished work of another recipe or of other
-    files; with `overwrite` such work is replaced and removed.
+    driver writes to `output`, and where that holds finished work of another recipe, of other files
+    or of another version's format; with `overwrite` such work is replaced and removed.
     """
     output = storage.absolute(output)
     started = time.time()
@@ -63,12 +64,14 @@ def build_baseline(
     files = list_inputs(inputs, base)
     identity = run_identity(recipe.name, recipe_hash(recipe), files)
     with only_driver(output, *([scored] if scored else [])):
-        if not overwrite:
+        if overwrite:
+            remove_other_formats(output, map(place, STAGES))
+        else:
             check_finished_work(output, identity, files, place("documents"))
         write_run_record(output, recipe, files, identity)
         settings = curation_settings(recipe)
         if scored is None:
-            documents = curate(spark, files, settings, place("documents"), overwrite)
+            documents = write_documents(spark, files, settings, place("documents"), overwrite)
         else:
             table = storage.absolute(scored)
             documents = decide(spark, files, settings, place("documents"), table, overwrite)
@@ -103,33 +106,32 @@ def _run_stages(
     spark: SparkSession, documents: StageOutput, recipe: Recipe, place: Place
 ) -> RunOutput:
     deduplicated = deduplicate(
-        spark, documents, DOCUMENTS, recipe.deduplication, place("deduplicated")
+        spark, documents, DOCUMENTS, recipe.deduplication, place("deduplicate")
     )
-    decontaminated = without_evaluation_data(
+    decontaminated = decontaminate(
         spark,
         deduplicated,
         deduplicated_schema(DOCUMENTS),
         recipe.decontamination,
-        place("decontaminated"),
+        place("decontaminate"),
     )
     candidates = decontaminated or deduplicated
     evidence = dedup_evidence(spark, documents, deduplicated, recipe.deduplication)
-    scores = None
-    threshold = None
+    scored = None
     if recipe.quality.enabled:
-        scores = score(spark, candidates, recipe.quality, place("scores"))
-        threshold = quality_threshold(recipe.quality, scores)
-    encoded, shards, manifest = write_corpus(
-        spark, recipe, candidates, scores, threshold or 0.0, place
-    )
+        scored = score(spark, candidates, recipe.quality, place("score"))
+    minimum = minimum_score(recipe.quality, scored)
+    selected = select(spark, candidates, scored, minimum, place("select"))
+    tokenized, shards, manifest = write_corpus(spark, recipe, candidates, selected, place)
     return RunOutput(
         documents=documents,
         deduplicated=deduplicated,
         decontaminated=decontaminated,
         dedup_evidence=evidence,
-        scores=scores,
-        threshold=threshold,
-        encoded=encoded,
+        scored=scored,
+        minimum_score=minimum,
+        selected=selected,
+        tokenized=tokenized,
         shards=shards,
         shard_manifest=manifest,
     )
@@ -139,14 +141,13 @@ def write_corpus(
     spark: SparkSession,
     recipe: Recipe,
     candidates: StageOutput,
-    scores: StageOutput | None,
-    threshold: float,
+    selected: StageOutput,
     place: Place,
 ) -> tuple[StageOutput, StageOutput, dict[str, Any]]:
-    """Encode the documents that score enough, write their shards; return both and the manifest."""
+    """Tokenize the selected of `candidates` and write their shards; return both, the manifest."""
     tokens = recipe.tokens
-    encoded = encode(spark, candidates, scores, threshold, tokens, place("encoded"))
-    shards = write_shards(spark, encoded, tokens, place("shards"))
+    tokenized = tokenize(spark, candidates, selected, tokens, place("tokenize"))
+    shards = write_shards(spark, tokenized, tokens, place("shards"))
     manifest = write_manifest(
         shards,
         tokens,
@@ -154,11 +155,4 @@ def write_corpus(
         tokenizer_sha256=tokenizer_fingerprint(tokens.tokenizer),
         recipe_hash=recipe_hash(recipe),
     )
-    return encoded, shards, manifest
-
-
-def quality_threshold(settings: QualitySettings, scores: StageOutput) -> float:
-    """Return the score from which documents are kept: absolute, or the quantile for `top`."""
-    if settings.top is None:
-        return settings.threshold
-    return top_threshold(scores.totals["score_buckets"], settings.top)
+    return tokenized, shards, manifest

@@ -10,16 +10,17 @@ from dclm_spark.dedup.global_ngrams import ngram_table
 from dclm_spark.dedup.minhash import signature_table
 from dclm_spark.dedup.settings import TABLE_METHODS, DeduplicationSettings
 from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.run_record import check_readable
 from dclm_spark.engine.tables import checkpoint, open_table, read_files
 from dclm_spark.errors import SettingError
 from dclm_spark.settings import settings_hash
 from udfs import storage
 from udfs.dedup.global_ngrams import NGRAM_VERSION
 from udfs.storage.stream import shown
-from udfs.units.curate import DOCUMENTS
+from udfs.units.documents import DOCUMENTS
 
 # Where a run's output has its tables.
-TABLES = ("stages", "deduplicated-tables")
+TABLES = ("stages", "deduplicate-tables")
 
 
 def save_table(spark: SparkSession, output: StageOutput, settings: DeduplicationSettings) -> None:
@@ -51,6 +52,7 @@ def earlier_keys(settings: DeduplicationSettings) -> list[str]:
     """
     keys = []
     for uri in settings.earlier:
+        check_readable(uri)
         marker = f"{_table(uri, settings)}.json"
         if not storage.exists(marker):
             raise SettingError(

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from dclm_spark.dedup.method import VERDICTS
 from dclm_spark.dedup.settings import DeduplicationSettings
 from dclm_spark.engine.caching import cached, uncached
+from dclm_spark.engine.code_version import code_version
 from dclm_spark.engine.manifests import StageOutput, unit_key
 from dclm_spark.engine.tables import read_files
 from udfs import storage
@@ -193,7 +194,13 @@ def dedup_evidence(
     read again while both stages hold the same data.
     """
     uri = f"{deduplicated.directory}-evidence.json"
-    key = unit_key("evidence", documents.fingerprint, deduplicated.fingerprint, settings)
+    key = unit_key(
+        "evidence",
+        documents.fingerprint,
+        deduplicated.fingerprint,
+        settings,
+        code=code_version(__name__),
+    )
     if storage.exists(uri):
         stored: dict[str, Any] = json.loads(storage.read_bytes(uri))
         if stored["key"] == key:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
+from dclm_spark.engine.code_version import code_of
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import REMOVE, UnitRules, run_units
 from dclm_spark.engine.tasks import commit_each
@@ -88,8 +89,10 @@ class FileStage:
         for every document that comes in.
         """
         by_name = {source.unit: source for source in sources}
+        # Whatever the process is, `udfs.units.output` writes its rows.
+        code = code_of(self.process, "udfs.units.output")
         units = [
-            Unit(name=name, key=unit_key(self.name, source.identity, *self.key))
+            Unit(name=name, key=unit_key(self.name, source.identity, *self.key, code=code))
             for name, source in by_name.items()
         ]
 

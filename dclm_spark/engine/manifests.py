@@ -2,24 +2,26 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 
-import udfs
+from dclm_spark.engine.code_version import package_version
 from dclm_spark.engine.stage_output import ROWS_AT_A_TIME, StageOutput, UnitRows
+from dclm_spark.errors import SettingError
 from dclm_spark.settings import to_dict
 from udfs import storage
-from udfs.units.commit import MANIFESTS, STATISTICS, manifest_uri
+from udfs.storage.stream import shown
+from udfs.units.commit import FORMAT_VERSION, MANIFESTS, STATISTICS, manifest_uri
 
 __all__ = ["StageOutput", "Unit", "unit_key"]
 
 STORAGE_THREADS = 16
+_PACKAGE_FILE = re.compile(r"package://(\w+)/")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,32 +32,21 @@ class Unit:
     key: str
 
 
-@cache
-def code_version() -> str:
-    """Return a hash of the sources that can change a stage's output."""
-    digest = hashlib.sha256()
-    data_sources = [
-        path
-        for path in sorted(Path(__file__).parents[1].rglob("*.py"))
-        if not {"train", "evaluate", "rank"} & set(path.parts)
-    ]
-    for path in [*sorted(Path(udfs.__file__ or "").parent.rglob("*.py")), *data_sources]:
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def numbered_unit(shard: int, count: int) -> str:
     """Return the name of the unit of one of `count` shards; the names sort like the numbers."""
     digits = max(5, len(str(count - 1)))
     return f"shard-{shard:0{digits}d}"
 
 
-def unit_key(*parts: Any) -> str:
-    """Return the key of a unit: a hash of its inputs, its settings and the code version.
+def unit_key(*parts: Any, code: str) -> str:
+    """Return the key of a unit: a hash of its inputs, its settings and its stage's code version.
 
-    What signs a URI in them is no part of it (see `dclm_spark.settings.to_dict`).
+    Where these name files of an installed package, its version is part of the key. What signs a URI
+    in them is none (see `dclm_spark.settings.to_dict`).
     """
-    text = json.dumps([code_version(), *map(to_dict, parts)], sort_keys=True, default=str)
+    text = json.dumps([code, *map(to_dict, parts)], sort_keys=True, default=str)
+    packages = {name: package_version(name) for name in _PACKAGE_FILE.findall(text)}
+    text += json.dumps(packages, sort_keys=True) if packages else ""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -66,9 +57,29 @@ def committed_names(directory: str) -> list[str]:
 
 
 def read_manifests(directory: str, names: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Yield the manifests of committed units, in the order of `names`; few are held at a time."""
+    """Yield the manifests of committed units, in the order of `names`; few are held at a time.
+
+    Raises SettingError for what another version of this package committed.
+    """
     for text in read_many([manifest_uri(directory, name) for name in names]):
-        yield json.loads(text)
+        manifest = json.loads(text)
+        check_format(manifest, directory)
+        yield manifest
+
+
+def check_format(record: Mapping[str, Any], place: str) -> None:
+    """Raise SettingError unless `record` (a manifest, run.json) is of the format of this version.
+
+    `place` is the folder that it stands for.
+    """
+    found = record.get("format_version", 1)
+    if found != FORMAT_VERSION:
+        raise SettingError(
+            f"{shown(place)} was made by {'an older' if found < FORMAT_VERSION else 'a newer'} "
+            f"version of dclm-spark: its format is {found}, and this version reads and writes "
+            f"format {FORMAT_VERSION}. Run again with another --output, or with --overwrite to "
+            "make all of it anew"
+        )
 
 
 def read_many(uris: Sequence[str]) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ from dclm_spark.engine.tasks import JobError, run_tasks
 from dclm_spark.engine.totals import stage_totals
 from dclm_spark.errors import SettingError, StageError
 from udfs import storage
-from udfs.units.commit import UnitClock, commit, failed_key
+from udfs.units.commit import FORMAT_VERSION, UnitClock, commit, failed_key
 from udfs.units.statistics import documents_by_fate
 
 LOGGER = logging.getLogger("dclm_spark")
@@ -217,6 +217,7 @@ def _failures(
 def _write_stage_manifest(output: StageOutput) -> None:
     """Write the stage's summary last: its presence says that the whole stage is committed."""
     summary = {
+        "format_version": FORMAT_VERSION,
         "stage": output.stage,
         "fingerprint": output.fingerprint,
         "num_units": output.units.num_rows,

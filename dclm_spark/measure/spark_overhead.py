@@ -13,8 +13,9 @@ from dclm_spark.crawl.listing import InputFile
 from dclm_spark.measure.clock import Timing, seconds_of, tree_cpu_seconds
 from dclm_spark.measure.inputs import Models
 from dclm_spark.session import spark_session
-from dclm_spark.stages.documents import curate, source_of
-from udfs.units.curate import DOCUMENTS, CurationSettings, curate_file
+from dclm_spark.stages.documents import source_of, write_documents
+from udfs.units.curate import CurationSettings, curate_file
+from udfs.units.documents import DOCUMENTS
 from udfs.units.output import UnitOutput
 
 # Times the input, and passes to take the mean of, as ten seconds say little on a shared machine.
@@ -43,7 +44,7 @@ def measure_spark(
                 half = len(inputs) // 2
                 bare += _bare_seconds(inputs[:half], models.curation, below / "first", processes)
                 # Workers that were idle for a minute have ended.
-                curate(spark, files, models.curation, str(below / "warm-up"))
+                write_documents(spark, files, models.curation, str(below / "warm-up"))
                 in_spark += _spark_seconds(spark, inputs, models.curation, below / "spark")
                 bare += _bare_seconds(inputs[half:], models.curation, below / "last", processes)
             timing = partial(Timing, documents=documents * copies, size_bytes=0)
@@ -63,7 +64,7 @@ def _spark_seconds(
     spark: SparkSession, files: Sequence[InputFile], settings: CurationSettings, folder: Path
 ) -> float:
     start = tree_cpu_seconds()
-    curate(spark, files, settings, str(folder))
+    write_documents(spark, files, settings, str(folder))
     return tree_cpu_seconds() - start
 
 

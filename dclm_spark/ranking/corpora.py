@@ -26,6 +26,7 @@ from dclm_spark.stages.decontaminate import DecontaminationSettings, write_index
 from dclm_spark.stages.documents import key_settings
 from dclm_spark.stages.run_output import RunOutput
 from dclm_spark.stages.score import QualitySettings, random_scores
+from dclm_spark.stages.select import select
 from udfs import storage
 from udfs.dedup.contamination import NGRAM_WORDS, full_ngrams, load_index
 from udfs.dedup.shingles import shingle_hashes
@@ -134,9 +135,9 @@ def shared_places(recipe: Recipe, output: str) -> Place:
     shared = {}
     for stage, settings in (
         ("documents", key_settings(curation_settings(recipe))),
-        ("deduplicated", recipe.deduplication),
-        ("decontaminated", recipe.decontamination),
-        ("scores", model),
+        ("deduplicate", recipe.deduplication),
+        ("decontaminate", recipe.decontamination),
+        ("score", model),
     ):
         chain.append(settings)
         shared[stage] = storage.join(output, "shared", f"{stage}-{settings_hash(chain)[:12]}")
@@ -195,7 +196,7 @@ def shuffled_corpus(spark: SparkSession, recipe: Recipe, run: RunOutput, output:
 
     What a quality filter gains over this is due to its choice, not to the number of documents.
     """
-    kept = run.encoded.documents()["kept"]
+    kept = run.selected.documents()["kept"]
     judged = run.candidates.rows("kept/")
     control = replace(
         recipe,
@@ -203,10 +204,9 @@ def shuffled_corpus(spark: SparkSession, recipe: Recipe, run: RunOutput, output:
         quality=QualitySettings(threshold=1 - kept / judged),
     )
     place = stages_below(storage.join(output, "recipes", control.name))
-    scores = random_scores(spark, run.candidates, place("scores"))
-    _, shards, manifest = write_corpus(
-        spark, control, run.candidates, scores, control.quality.threshold, place
-    )
+    scored = random_scores(spark, run.candidates, place("score"))
+    selected = select(spark, run.candidates, scored, control.quality.threshold, place("select"))
+    _, shards, manifest = write_corpus(spark, control, run.candidates, selected, place)
     return _corpus(control, shards.directory, manifest, output, SHUFFLED)
 
 

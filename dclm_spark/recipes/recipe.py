@@ -9,8 +9,8 @@ from dclm_spark.errors import SettingError
 from dclm_spark.settings import FileReference, settings_hash
 from dclm_spark.stages.decontaminate import EvaluationDataSettings
 from dclm_spark.stages.documents import InputLimits
-from dclm_spark.stages.encode import TokenSettings
 from dclm_spark.stages.score import QualitySettings
+from dclm_spark.stages.tokenize import TokenSettings
 from udfs.documents.extract import ExtractionSettings
 from udfs.quirks import QUIRKS
 from udfs.rules.families import HeuristicSettings

@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dclm_spark.engine.manifests import StageOutput
@@ -29,11 +30,6 @@ from udfs.rules.families import RULES_OF
 from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes
 
 TOP_DOMAINS = 50
-_STEP_OF_STAGE = {
-    "deduplicate": "deduplication",
-    "decontaminate": "decontamination",
-    "encode": "quality",
-}
 # Signals whose threshold is an upper bound: kept documents lie below it.
 _KEPT_BELOW = {"word_removal_fraction", "contained_ngram_fraction"}
 _RULE_OF_SIGNAL = {
@@ -47,7 +43,7 @@ _RULE_OF_SIGNAL = {
 
 def summarize(run: RunOutput, recipe: Recipe, identity: RunIdentity, started: float) -> RunSummary:
     """Return the summary of a run, from its committed manifests alone."""
-    facts = {stage.stage: stage.totals for stage in run.judging}
+    facts = _statistics(run)
     fates = [documents_by_fate(stage_facts) for stage_facts in facts.values()]
     return RunSummary(
         title="Curation run",
@@ -80,6 +76,16 @@ def summarize(run: RunOutput, recipe: Recipe, identity: RunIdentity, started: fl
     )
 
 
+def _statistics(run: RunOutput) -> dict[str, Any]:
+    """Return the statistics of each stage that gives fates.
+
+    Those of select are counted by tokenize, which has the texts of what select decided on.
+    """
+    return {stage.stage: stage.totals for stage in run.judging} | {
+        run.selected.stage: run.tokenized.totals
+    }
+
+
 def _further_facts(run: RunOutput) -> dict[str, str]:
     """Return how many documents quote which evaluation set, and how exact counts of domains are."""
     further = {}
@@ -94,35 +100,42 @@ def _further_facts(run: RunOutput) -> dict[str, str]:
 
 
 def _stage_summaries(run: RunOutput, facts: Mapping[str, Any]) -> list[StageSummary]:
-    summaries = []
-    for stage in run.judging:
-        fates = documents_by_fate(facts[stage.stage])
-        rules = {
-            entry["rule"]: entry["documents"]
-            for entry in facts[stage.stage]["counts"]
-            if entry["rule"]
-        }
-        summaries.append(
-            StageSummary(
-                name=stage.stage,
-                documents_in=sum(fates.values()),
-                kept=fates.get("kept", 0),
-                dropped=fates.get("dropped", 0),
-                quarantined=fates.get("quarantined", 0),
-                text_bytes_kept=kept_text_bytes(facts[stage.stage]),
-                seconds=stage.total("seconds"),
-                cpu_seconds=stage.total("cpu_seconds"),
-                bytes_in=_bytes_in(stage, run),
-                rules=rules,
-            )
-        )
-    return summaries
+    judging = [_stage_summary(stage, run, facts[stage.stage]) for stage in run.judging]
+    kept = judging[-1].kept
+    tokenized = replace(
+        judging[-1],
+        name=run.tokenized.stage,
+        documents_in=kept,
+        dropped=0,
+        rules={},
+        bytes_in=run.candidates.text_bytes(),
+        seconds=run.tokenized.total("seconds"),
+        cpu_seconds=run.tokenized.total("cpu_seconds"),
+    )
+    return [*judging, tokenized]
+
+
+def _stage_summary(stage: StageOutput, run: RunOutput, facts: Mapping[str, Any]) -> StageSummary:
+    fates = documents_by_fate(facts)
+    return StageSummary(
+        name=stage.stage,
+        documents_in=sum(fates.values()),
+        kept=fates.get("kept", 0),
+        dropped=fates.get("dropped", 0),
+        quarantined=fates.get("quarantined", 0),
+        text_bytes_kept=kept_text_bytes(facts),
+        seconds=stage.total("seconds"),
+        cpu_seconds=stage.total("cpu_seconds"),
+        bytes_in=_bytes_in(stage, run),
+        rules={entry["rule"]: entry["documents"] for entry in facts["counts"] if entry["rule"]},
+    )
 
 
 def _bytes_in(stage: StageOutput, run: RunOutput) -> int | None:
-    """Return the text bytes that a stage read; the documents stage reads HTML instead."""
-    place = run.judging.index(stage)
-    return run.judging[place - 1].text_bytes() if place else None
+    """Return the text bytes that a stage read; documents reads HTML instead, select no text."""
+    if stage in (run.documents, run.selected):
+        return None
+    return run.judging[run.judging.index(stage) - 1].text_bytes()
 
 
 def _funnel(run: RunOutput, facts: Mapping[str, Any], rules: Sequence[str]) -> list[FunnelStep]:
@@ -146,7 +159,7 @@ def _funnel(run: RunOutput, facts: Mapping[str, Any], rules: Sequence[str]) -> l
         stage_facts = facts[stage.stage]
         steps.append(
             FunnelStep(
-                label=_STEP_OF_STAGE[stage.stage],
+                label=stage.stage,
                 documents=documents_by_fate(stage_facts).get("kept", 0),
                 text_bytes=kept_text_bytes(stage_facts),
             )
@@ -192,7 +205,7 @@ def _histograms(facts: Mapping[str, Any], run: RunOutput) -> list[Histogram]:
         for name, counts in stage_facts["histograms"].items():
             threshold = stage_facts["thresholds"].get(_RULE_OF_SIGNAL.get(name, ""))
             if name == "quality_score":
-                threshold = run.threshold
+                threshold = run.minimum_score
             side = "below" if name in _KEPT_BELOW else "above"
             histograms.append(
                 Histogram(
@@ -219,7 +232,7 @@ def _samples(facts: Mapping[str, Any]) -> list[SamplePage]:
         )
         for stage_facts in facts.values()
         for sample in stage_facts["samples"]
-        if sample["fate"] != "kept" or stage_facts is facts["encode"]
+        if sample["fate"] != "kept" or stage_facts is facts["select"]
     ]
 
 
@@ -258,7 +271,7 @@ def _deduplication(run: RunOutput, recipe: Recipe, facts: Mapping[str, Any]) -> 
         documents_shortened=found["paragraphs"]["documents"],
         paragraphs_removed=found["paragraphs"]["paragraphs"],
         text_bytes_removed=size,
-        tokens_removed=round(size * tokens / max(kept_text_bytes(facts["encode"]), 1)),
+        tokens_removed=round(size * tokens / max(kept_text_bytes(facts["select"]), 1)),
         tokens_new=tokens,
         earlier=recipe.deduplication.earlier,
         precision=tuple(DedupPrecision(**entry) for entry in found["precision"]),

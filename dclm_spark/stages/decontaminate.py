@@ -128,7 +128,7 @@ def write_index(
     )
 
 
-def without_evaluation_data(
+def decontaminate(
     spark: SparkSession,
     documents: StageOutput,
     schema: pa.Schema,
@@ -144,7 +144,7 @@ def without_evaluation_data(
     texts = task_texts(select_tasks(wanted.tasks), wanted.data)
     settings = write_index(texts, storage.join(directory, "index.npy"), wanted.ngram_words)
     settings = replace(settings, min_ngrams=wanted.min_ngrams, mode=wanted.mode)
-    return decontaminate(spark, documents, schema, settings, directory)
+    return decontaminate_by_index(spark, documents, schema, settings, directory)
 
 
 def decontaminated_schema(documents: pa.Schema) -> pa.Schema:
@@ -154,7 +154,7 @@ def decontaminated_schema(documents: pa.Schema) -> pa.Schema:
     return pa.schema([*rest, *CONTAMINATION_FIELDS, *FATE_FIELDS])
 
 
-def decontaminate(
+def decontaminate_by_index(
     spark: SparkSession,
     documents: StageOutput,
     schema: pa.Schema,

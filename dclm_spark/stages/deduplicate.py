@@ -14,6 +14,7 @@ from dclm_spark.dedup.global_ngrams import remove_seen_windows, seen_windows
 from dclm_spark.dedup.lines import remove_seen_lines, seen_lines
 from dclm_spark.dedup.minhash import near_duplicate_verdicts
 from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.engine.code_version import code_version
 from dclm_spark.engine.manifests import StageOutput, Unit, numbered_unit, unit_key
 from dclm_spark.engine.stage import UnitRules, run_units
 from dclm_spark.engine.tables import read_files, spark_schema
@@ -23,7 +24,7 @@ from udfs.text.columns import utf8_buffers
 from udfs.text.sentences import sentence_counts
 from udfs.tokens.order import buckets, document_keys
 from udfs.units.commit import COMMITTED, UnitClock, commit, group_by_unit
-from udfs.units.curate import DOCUMENTS
+from udfs.units.documents import DOCUMENTS
 from udfs.units.fates import FateOutputs, with_fate
 
 STAGE = "deduplicate"
@@ -80,7 +81,9 @@ def deduplicate(
     units = [
         Unit(
             name=numbered_unit(shard, settings.shards),
-            key=unit_key(STAGE, documents.fingerprint, settings, known),
+            key=unit_key(
+                STAGE, documents.fingerprint, settings, known, code=code_version(__name__)
+            ),
         )
         for shard in range(settings.shards)
     ]

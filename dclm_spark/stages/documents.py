@@ -14,10 +14,11 @@ from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.stage import REFUSE, REMOVE
 from dclm_spark.errors import SettingError
 from dclm_spark.settings import to_dict
+from udfs.documents.schema import STAGE
 from udfs.storage.stream import ReadSettings
-from udfs.units.curate import DOCUMENTS, CurationSettings, curate_file, quarantine_file
+from udfs.units.curate import CurationSettings, curate_file, quarantine_file
+from udfs.units.documents import DOCUMENTS
 
-STAGE = "documents"
 # Common Crawl's web server, unlike its bucket, is not made for hundreds of connections.
 HTTP_READERS = 10
 
@@ -37,7 +38,7 @@ class InputLimits:
             )
 
 
-def curate(
+def write_documents(
     spark: SparkSession,
     inputs: Sequence[InputFile],
     settings: CurationSettings,

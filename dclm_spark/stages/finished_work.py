@@ -1,17 +1,17 @@
 """Finished work of another run in the same output: found before anything is overwritten."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dclm_spark.crawl.listing import InputFile
-from dclm_spark.engine.manifests import committed_names
-from dclm_spark.engine.run_record import RunIdentity
+from dclm_spark.engine.manifests import check_format, committed_names, delete_many
+from dclm_spark.engine.run_record import RunIdentity, read_run_record
 from dclm_spark.errors import SettingError
 from dclm_spark.stages.documents import unit_name
 from udfs import storage
 from udfs.storage.stream import shown
-from udfs.units.commit import MANIFESTS
+from udfs.units.commit import FORMAT_VERSION, MANIFESTS, manifest_uri
 
 
 def check_finished_work(
@@ -22,13 +22,27 @@ def check_finished_work(
     `output` says itself which recipe and which input it holds. More input files are no error; files
     that are missing now are one where their units in the folder `documents` are finished.
     """
-    before = _read(storage.join(output, "run.json"))
+    before = read_run_record(output)
     if before is None:
         return
+    check_format(before, output)
     if before["recipe_hash"] != identity.recipe_hash:
         _refuse_recipe(output, before, identity)
     if before["input_hash"] != identity.input_hash:
         _refuse_input(output, files, documents)
+
+
+def remove_other_formats(output: str, directories: Iterable[str]) -> None:
+    """Remove what other versions of this package committed: of a run, and of stages elsewhere."""
+    before = read_run_record(output)
+    if before is not None and before.get("format_version") != FORMAT_VERSION:
+        for folder in ("stages", "shards"):
+            delete_many(storage.list_files(storage.join(output, folder)))
+    for directory in directories:
+        names = committed_names(directory)
+        first = _read(manifest_uri(directory, names[0])) if names else None
+        if first is not None and first.get("format_version") != FORMAT_VERSION:
+            delete_many(storage.list_files(directory))
 
 
 def _refuse_recipe(output: str, before: dict[str, Any], identity: RunIdentity) -> None:

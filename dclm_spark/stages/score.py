@@ -1,7 +1,6 @@
-"""The quality stage: one score per deduplicated document, in a small table beside the text."""
+"""The score stage: one score per deduplicated document, in a small table beside the text."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from dclm_spark.engine.file_stage import FileStage, sources_of
 from dclm_spark.engine.manifests import StageOutput
-from dclm_spark.errors import InputError, SettingError
+from dclm_spark.errors import InputError
 from dclm_spark.settings import FileReference
 from udfs.fasttext.quality import QualityModel
 from udfs.storage.cache import fetch
@@ -49,24 +48,6 @@ def score_buckets(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 def bucket_edge(bucket: int) -> float:
     """Return the lowest score of a bucket."""
     return float(np.array([bucket << _DROPPED_BITS], np.uint32).view(np.float32)[0])
-
-
-def top_threshold(buckets: Iterable[tuple[int, int]], top: float) -> float:
-    """Return the score at or above which lies the fraction `top` of all documents.
-
-    `buckets` are the documents by score bucket, so it does not depend on partitioning; documents
-    that share the edge's bucket (scores within 0.05 %) are all kept.
-    """
-    if not 0 < top <= 1:
-        raise SettingError(f"quality.top = {top}: expected a fraction above 0 and at most 1")
-    counts = dict(buckets)
-    wanted = top * sum(counts.values())
-    reached = 0
-    for bucket in sorted(counts, reverse=True):
-        reached += counts[bucket]
-        if reached >= wanted:
-            return bucket_edge(bucket)
-    return 0.0
 
 
 STAGE = "score"

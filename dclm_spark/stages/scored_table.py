@@ -18,10 +18,11 @@ from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.stage import KEEP, REFUSE, REMOVE
 from dclm_spark.settings import settings_hash
-from dclm_spark.stages.documents import STAGE, key_settings, max_readers, read_by, read_inputs
+from dclm_spark.stages.documents import key_settings, max_readers, read_by, read_inputs
 from udfs import storage
-from udfs.documents.schema import EXTRACTED
-from udfs.units.curate import DOCUMENTS, CurationSettings, quarantine_file
+from udfs.documents.schema import EXTRACTED, STAGE
+from udfs.units.curate import CurationSettings, quarantine_file
+from udfs.units.documents import DOCUMENTS
 from udfs.units.scored_table import (
     SIGNAL_TABLE,
     ScoredFile,
@@ -103,9 +104,9 @@ def decide(
     """Give every document of `inputs` the fate that `settings` give it, from the scored table.
 
     Units of other inputs in `directory` are removed with `overwrite`, and a SettingError without;
-    the table keeps what it has. The kept documents are those of `stages.documents.curate`, byte for
-    byte; the ledger of the others has all their signals. Raises BalanceError unless each document
-    has one fate.
+    the table keeps what it has. The kept documents are those of `write_documents`, byte for byte;
+    the ledger of the others has all their signals. Raises BalanceError unless each document has one
+    fate.
     """
     texts, signals = add_to_table(spark, inputs, settings, table)
     stage = FileStage(

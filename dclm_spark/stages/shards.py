@@ -12,11 +12,12 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from dclm_spark.engine.code_version import code_version
 from dclm_spark.engine.manifests import StageOutput, Unit, numbered_unit, unit_key
 from dclm_spark.engine.stage import UnitRules, run_units
 from dclm_spark.engine.tables import read_files, spark_schema
 from dclm_spark.errors import InputError
-from dclm_spark.stages.encode import TokenSettings
+from dclm_spark.stages.tokenize import FOLDER, TokenSettings
 from udfs import storage
 from udfs.tokens.order import permuted_positions
 from udfs.tokens.packing import PROVENANCE, Packer, Sequence, num_sequences
@@ -30,7 +31,7 @@ ROW_GROUP_SEQUENCES = 256
 _PROVENANCE_SUFFIX = ".provenance.parquet"
 BATCH_SEQUENCES = 256
 
-_ENCODED = pa.schema(
+_TOKENIZED = pa.schema(
     [
         pa.field("doc_id", pa.binary()),
         pa.field("domain", pa.string()),
@@ -63,7 +64,7 @@ _PROVENANCE = pa.schema(
 
 @dataclass(frozen=True, kw_only=True)
 class ShardLayout:
-    """Where every sequence goes, known from the encode stage's counts before anything moves."""
+    """Where every sequence goes, known from the tokenize stage's counts before anything moves."""
 
     tokens_per_row: int
     sequences_per_shard: int
@@ -103,49 +104,49 @@ def shard_layout(tokens_by_cell: list[int], settings: TokenSettings) -> ShardLay
     )
 
 
-def tokens_by_cell(spark: SparkSession, encoded: StageOutput) -> list[int]:
-    """Return the tokens of each cell of `encoded` documents, an end of text for each included.
+def tokens_by_cell(spark: SparkSession, tokenized: StageOutput) -> list[int]:
+    """Return the tokens of each cell of `tokenized` documents, an end of text for each included.
 
     Counted from the rows, as cells times units are too many numbers to keep; the result is written
     beside the stage and read again while its data is the same.
     """
-    uri = f"{encoded.directory}-cells.json"
+    uri = f"{tokenized.directory}-cells.json"
     if storage.exists(uri):
         stored = json.loads(storage.read_bytes(uri))
-        if stored["fingerprint"] == encoded.fingerprint:
+        if stored["fingerprint"] == tokenized.fingerprint:
             return list(stored["tokens_by_cell"])
-    uris = [file["uri"] for file in encoded.files("kept/")]
+    uris = [file["uri"] for file in tokenized.files(f"{FOLDER}/")]
     found: dict[int, int] = {}
     if uris:
         tokens = F.sum(F.col("num_tokens") + 1).alias("tokens")
         rows = read_files(spark, uris, _CELLS).groupBy("cell").agg(tokens).collect()
         found = {row["cell"]: int(row["tokens"]) for row in rows}
     counts = [found.get(cell, 0) for cell in range(max(found, default=-1) + 1)]
-    text = json.dumps({"fingerprint": encoded.fingerprint, "tokens_by_cell": counts})
+    text = json.dumps({"fingerprint": tokenized.fingerprint, "tokens_by_cell": counts})
     storage.write_bytes(uri, text.encode())
     return counts
 
 
 def write_shards(
-    spark: SparkSession, encoded: StageOutput, settings: TokenSettings, directory: str
+    spark: SparkSession, tokenized: StageOutput, settings: TokenSettings, directory: str
 ) -> StageOutput:
     """Write the token shards and their provenance; two shuffles (by cell, by shard) of the ids.
 
     Raises InputError when no document was kept.
     """
-    layout = shard_layout(tokens_by_cell(spark, encoded), settings)
+    layout = shard_layout(tokens_by_cell(spark, tokenized), settings)
     if layout.num_sequences == 0:
         raise InputError(
             "no document is left to write token shards from: see the report for the rules that "
             "dropped them, and the thresholds of the recipe"
         )
-    key = unit_key(STAGE, encoded.fingerprint, settings)
+    key = unit_key(STAGE, tokenized.fingerprint, settings, code=code_version(__name__))
     units = [Unit(name=layout.unit(shard), key=key) for shard in range(layout.num_shards)]
-    uris = [file["uri"] for file in encoded.files("kept/")]
+    uris = [file["uri"] for file in tokenized.files(f"{FOLDER}/")]
 
     def execute(pending: list[Unit]) -> DataFrame:
         names = {unit.name for unit in pending}
-        documents = read_files(spark, uris, _ENCODED)
+        documents = read_files(spark, uris, _TOKENIZED)
         cells = len(layout.cell_starts) - 1
         packed = (
             documents.repartition(cells, "cell")

@@ -72,7 +72,7 @@ def test_every_record_meets_the_fate_that_was_planted(run, crawl):
     wrong = []
     for line in crawl.truth.read_text().splitlines():
         truth = json.loads(line)
-        if truth.get("stage") not in (None, "documents", "extract", "heuristics"):
+        if truth.get("stage") not in (None, "documents"):
             continue
         rows = by_url.get(truth["url"], [])
         fates = {(row["fate"], row["rule"]) for row in rows}
@@ -85,7 +85,7 @@ def test_the_books_balance_over_the_whole_run(run):
     _, result = run
     fates = [
         documents_by_fate(stage.totals)
-        for stage in (result.documents, result.deduplicated, result.encoded)
+        for stage in (result.documents, result.deduplicated, result.selected)
     ]
     read = sum(
         unit["records"]["response"] + unit["records"]["broken"]
@@ -115,9 +115,11 @@ def test_shards_hold_what_the_manifest_promises(run):
 
 def test_the_shards_hold_every_token_of_the_kept_documents(run):
     output, result = run
-    encoded = [row for row in ledger(output, "encoded") if row["fate"] == "kept"]
+    selected = [row["doc_id"] for row in ledger(output, "select") if row["fate"] == "kept"]
+    tokenized = ledger(output, "tokenize")
+    assert [row["doc_id"] for row in tokenized] == selected
     manifest = result.shard_manifest
-    total = sum(row["num_tokens"] + 1 for row in encoded)
+    total = sum(row["num_tokens"] + 1 for row in tokenized)
     assert total == manifest["num_tokens"] - manifest["num_padding_tokens"]
 
 
@@ -185,8 +187,8 @@ def test_a_changed_threshold_never_reuses_old_output(spark, run, crawl, recipe, 
         base=str(crawl.base),
     )
     assert checksums(tmp_path / "shards") != checksums(output / "shards")
-    fewer = documents_by_fate(result.encoded.totals)["kept"]
-    assert fewer < sum(row["fate"] == "kept" for row in ledger(output, "encoded"))
+    fewer = documents_by_fate(result.selected.totals)["kept"]
+    assert fewer < sum(row["fate"] == "kept" for row in ledger(output, "select"))
 
 
 def test_a_dropped_page_can_be_explained_and_read(run):
@@ -194,9 +196,7 @@ def test_a_dropped_page_can_be_explained_and_read(run):
     row = next(
         row
         for row in ledger(output, "documents")
-        if row["fate"] == "dropped"
-        and row["stage"] == "heuristics"
-        and row["rule"] == "page_length"
+        if row["fate"] == "dropped" and row["rule"] == "page_length"
     )
     histories = explain(str(output), row["url"])
     text = describe(histories[0])
@@ -208,13 +208,11 @@ def test_minhash_finds_the_near_duplicates_that_were_planted(spark, run, crawl, 
     from dataclasses import replace
 
     from dclm_spark.stages.deduplicate import deduplicate
-    from udfs.units.curate import DOCUMENTS
+    from udfs.units.documents import DOCUMENTS
 
     _, result = run
     settings = replace(recipe.deduplication, exact=(), method="minhash")
-    found = deduplicate(
-        spark, result.documents, DOCUMENTS, settings, str(tmp_path / "deduplicated")
-    )
+    found = deduplicate(spark, result.documents, DOCUMENTS, settings, str(tmp_path / "deduplicate"))
     dropped = [
         row for file in found.files("dropped/") for row in pq.read_table(file["uri"]).to_pylist()
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from udfs.documents.rows import DocumentRows
-from udfs.documents.schema import DROPPED, QUARANTINED
+from udfs.documents.schema import DROPPED, QUARANTINED, STAGE
 from udfs.html.charset import DECLARED, POLICIES, STRICT_UTF_8, Decoded, decode, strict
 from udfs.html.parser import (
     DEFAULT_MAX_MEMORY_BYTES,
@@ -24,9 +24,6 @@ from udfs.warc.selection import selected_offsets
 
 __all__ = ["ExtractionSettings", "RecordCounts", "SkipUrl", "extract_documents", "extract_one"]
 
-STAGE = "extract"
-# Rules that judge a URL alone belong to the heuristics, wherever they are applied.
-URL_STAGE = "heuristics"
 
 # Read and parsed at a time; a batch of documents has more, which the kernels behind are made for.
 _PAGES_AT_A_TIME = 200
@@ -172,7 +169,7 @@ class _Extractor:
             self._add_row(record)
             if index in skipped:
                 rule, value, threshold = skipped[index]
-                self._rows.fate(DROPPED, URL_STAGE, rule, value, threshold)
+                self._rows.fate(DROPPED, STAGE, rule, value, threshold)
             elif not self._refused(record) and (page := self._decoded(record)):
                 pages.append((len(self._rows) - 1, page))
         self._parse(pages)

@@ -14,11 +14,10 @@ import pyarrow.parquet as pq
 
 from udfs import storage
 from udfs.documents.extract import ExtractionSettings
-from udfs.documents.schema import EXTRACTED, QUARANTINED, document_id
+from udfs.documents.schema import EXTRACTED, QUARANTINED, STAGE, document_id
 from udfs.warc.compression import pieces
 from udfs.warc.reader import RecordCounts
 
-STAGE = "read"
 Row = dict[str, Any]
 
 

@@ -26,6 +26,9 @@ from udfs.units.parquet_output import FileEntry
 from udfs.units.statistics import ADDED_UP
 
 MANIFESTS, STATISTICS = "manifests", "statistics"
+# What names, folders and manifests mean. It goes up when an output of before cannot be read or
+# resumed any more: 2 since stages have one name each, and select and tokenize are two of them.
+FORMAT_VERSION = 2
 
 # What a committing task hands to Spark: the unit's name and how many rows it wrote, or why it could
 # not be made.
@@ -117,6 +120,7 @@ def commit(
     _check_books(unit, facts, documents)
     _check_owner(directory, unit, key)
     manifest = {
+        "format_version": FORMAT_VERSION,
         "unit": unit,
         "key": key,
         "files": [vars(entry) for entry in files],

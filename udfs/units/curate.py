@@ -9,11 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from udfs.documents.extract import STAGE as EXTRACT_STAGE
 from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
 from udfs.documents.preextracted import read_documents
 from udfs.documents.rows import DocumentRows
-from udfs.documents.schema import FATE_FIELDS, KEPT, QUARANTINED, SOURCE_FIELDS
+from udfs.documents.schema import KEPT, QUARANTINED, STAGE
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
@@ -22,24 +21,12 @@ from udfs.rules.url_lists import UrlLists, load_url_lists
 from udfs.storage.cache import fetch
 from udfs.storage.stream import StorageError, shown, without_secrets
 from udfs.units.commit import UnreadableInputError
+from udfs.units.documents import DOCUMENTS
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
 
-STAGE = "heuristics"
 # The rule of the one document that stands for a file which could not be read.
 UNREADABLE = "unreadable_input"
-
-# The documents stage's table: where a document comes from, its cleaned text, signals and fate.
-DOCUMENTS = pa.schema(
-    [
-        *SOURCE_FIELDS,
-        pa.field("text", pa.string()),
-        *families.SIGNALS,
-        # 16 bytes: hash of the cleaned text of kept documents, for exact deduplication.
-        pa.field("text_hash", pa.binary()),
-        *FATE_FIELDS,
-    ]
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +112,7 @@ def quarantine_file(source: dict[str, Any], error: str, output: UnitOutput) -> N
     file = InputUnit(**source)
     rows = DocumentRows(file.crawl, file.path)
     rows.add(0)
-    rows.fate(QUARANTINED, EXTRACT_STAGE, UNREADABLE, error=error)
+    rows.fate(QUARANTINED, STAGE, UNREADABLE, error=error)
     output.write(without_signals(rows.batch()).select(output.schema.names))
     output.facts |= input_facts(file, RecordCounts(broken=1))
 

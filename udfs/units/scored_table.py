@@ -11,16 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from udfs.documents.extract import STAGE as EXTRACT_STAGE
 from udfs.documents.extract import ExtractionSettings, RecordCounts
-from udfs.documents.schema import DROPPED, EXTRACTED
+from udfs.documents.schema import DROPPED, EXTRACTED, STAGE
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
 from udfs.rules.url_lists import UrlLists
 from udfs.storage.files import read_table
 from udfs.units.curate import (
-    DOCUMENTS,
-    STAGE,
     CurationSettings,
     InputUnit,
     extracted,
@@ -30,6 +27,7 @@ from udfs.units.curate import (
     url_lists,
     without_signals,
 )
+from udfs.units.documents import DOCUMENTS
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
 
@@ -55,9 +53,7 @@ def extract_file(source: dict[str, Any], output: UnitOutput, settings: CurationS
     file, counts = InputUnit(**source), RecordCounts()
     for batch in extracted(file, settings.extraction, counts):
         nothing = pa.nulls(batch.num_rows)
-        output.write(
-            with_fate(batch, stage=EXTRACT_STAGE, rule=nothing, value=nothing, threshold=nothing)
-        )
+        output.write(with_fate(batch, stage=STAGE, rule=nothing, value=nothing, threshold=nothing))
     output.facts |= input_facts(file, counts)
 
 

@@ -5,6 +5,7 @@ import json
 import pyarrow as pa
 import pytest
 
+from dclm_spark.engine import manifests
 from dclm_spark.engine.books import check_balance
 from dclm_spark.engine.manifests import Unit, committed_names, numbered_unit, unit_key
 from dclm_spark.engine.stage import KEEP, REFUSE, UnitRules, run_units
@@ -212,8 +213,19 @@ def test_units_of_other_inputs_are_refused_or_kept_as_the_stage_says(spark, tmp_
 
 
 def test_a_key_follows_settings_and_inputs():
-    assert unit_key("s", {"a": 1}) == unit_key("s", {"a": 1})
-    assert unit_key("s", {"a": 1}) != unit_key("s", {"a": 2})
+    assert unit_key("s", {"a": 1}, code="c") == unit_key("s", {"a": 1}, code="c")
+    assert unit_key("s", {"a": 1}, code="c") != unit_key("s", {"a": 2}, code="c")
+    assert unit_key("s", {"a": 1}, code="c") != unit_key("s", {"a": 1}, code="d")
+
+
+def test_a_key_follows_the_version_of_a_package_whose_file_is_used(monkeypatch):
+    def keys(installed):
+        monkeypatch.setattr(manifests, "package_version", lambda name: f"{name} {installed}")
+        return [unit_key({"uri": f"package://{name}"}, code="c") for name in ("a/lid.ftz", "a")]
+
+    first, second = keys("1.0"), keys("1.1")
+    assert first[0] != second[0]
+    assert first[1] == second[1]
 
 
 def test_the_names_of_more_than_a_hundred_thousand_shards_sort_like_their_numbers():

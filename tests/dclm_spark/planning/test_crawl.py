@@ -26,6 +26,7 @@ from dclm_spark.planning.crawl import (
 )
 from dclm_spark.settings import override
 from udfs.dedup.ngrams import NgramDedupSettings, shard_memory_bytes
+from udfs.units.commit import FORMAT_VERSION
 
 ROOT = Path(__file__).parents[3]
 DEFAULTS = PlanSettings()
@@ -155,7 +156,8 @@ def output(tmp_path):
         folder = tmp_path / ("shards" if stage == "shards" else f"stages/{stage}") / "manifests"
         folder.mkdir(parents=True, exist_ok=True)
         manifest = {
-            "unit": name, "key": "k", "facts": {}, "timing": {"seconds": seconds},
+            "format_version": FORMAT_VERSION, "unit": name, "key": "k", "facts": {},
+            "timing": {"seconds": seconds},
             "documents": {fate: numbers for fate, *numbers in counts},
             "files": [{"path": f"{name}.parquet", "rows": 1, "size_bytes": 1, "sha256": "0"}],
         }  # fmt: skip
@@ -163,7 +165,7 @@ def output(tmp_path):
 
     unit("documents", "a", [("kept", 12, 700), ("dropped", 3, 99)], 30.0)
     unit("documents", "b", [("kept", 8, 300), ("quarantined", 7, 99)], 40.0)
-    unit("deduplicated", "shard-00000", [("kept", 20, 1000)], 15.0)
+    unit("deduplicate", "shard-00000", [("kept", 20, 1000)], 15.0)
     unit("shards", "shard-00000", [], 5.0)
     return str(tmp_path)
 

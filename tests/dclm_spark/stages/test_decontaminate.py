@@ -186,7 +186,7 @@ def test_a_recipe_removes_pages_that_quote_a_task(spark, tmp_path):
     checked = run(recipe=replace(recipe, decontamination=wanted), output=str(output))
     assert documents_by_task(checked.decontaminated)["copa"] >= 1
     (history,) = explain(str(output), page["doc_id"].hex())
-    assert [entry.stage for entry in history] == ["documents", "deduplicated", "decontaminated"]
+    assert [entry.stage for entry in history] == ["documents", "deduplicate", "decontaminate"]
     assert history[-1].row["rule"] == "evaluation_ngrams"
     assert "quote evaluation sets" in (output / "report.html").read_text()
     fates = [documents_by_fate(stage.totals) for stage in checked.judging]

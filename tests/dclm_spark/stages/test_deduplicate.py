@@ -18,9 +18,9 @@ from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings
 from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.stages.deduplicate import deduplicate
-from dclm_spark.stages.documents import curate
+from dclm_spark.stages.documents import write_documents
 from udfs.dedup.global_ngrams import GlobalNgramSettings
-from udfs.units.curate import DOCUMENTS
+from udfs.units.documents import DOCUMENTS
 from udfs.units.statistics import documents_by_fate
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
@@ -40,7 +40,9 @@ def documents(spark, tmp_path_factory):
     folder = tmp_path_factory.mktemp("sample")
     crawl = generate_crawl(folder, seed=11, num_pages=200)
     files = list_inputs(str(crawl.listing), str(crawl.base))
-    return curate(spark, files, curation_settings(load_recipe("raw")), str(folder / "documents"))
+    return write_documents(
+        spark, files, curation_settings(load_recipe("raw")), str(folder / "documents")
+    )
 
 
 def run(spark, documents, settings, directory):
@@ -181,9 +183,9 @@ def test_a_crawl_is_compared_with_earlier_ones_until_these_are_taken_off_the_lis
     first = made_of(documents, pages[:2], tmp_path / "first")
     second = made_of(documents, pages[1:], tmp_path / "second")
     settings = DeduplicationSettings(method=method, shards=1)
-    run(spark, first, settings, tmp_path / "one" / "stages" / "deduplicated")
+    run(spark, first, settings, tmp_path / "one" / "stages" / "deduplicate")
     later = replace(settings, earlier=(str(tmp_path / "one"),))
-    place = tmp_path / "two" / "stages" / "deduplicated"
+    place = tmp_path / "two" / "stages" / "deduplicate"
 
     output = run(spark, second, later, place)
     assert sorted(row["text"] for row in rows_of(output, "kept/")) == pages[2:]
@@ -200,7 +202,7 @@ def test_a_crawl_is_compared_with_earlier_ones_until_these_are_taken_off_the_lis
 def test_an_earlier_run_without_a_fitting_table_is_refused(spark, documents, tmp_path):
     source = made_of(documents, ["a b c"], tmp_path / "in")
     settings = DeduplicationSettings(method="global", shards=1)
-    run(spark, source, settings, tmp_path / "one" / "stages" / "deduplicated")
+    run(spark, source, settings, tmp_path / "one" / "stages" / "deduplicate")
     nowhere = replace(settings, earlier=(str(tmp_path / "nowhere"),))
     with pytest.raises(SettingError, match="finished run"):
         run(spark, source, nowhere, tmp_path / "two")

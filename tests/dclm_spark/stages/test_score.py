@@ -1,35 +1,6 @@
-from collections import Counter
-
 import numpy as np
-import pytest
 
-from dclm_spark.errors import SettingError
-from dclm_spark.stages.score import bucket_edge, score_buckets, top_threshold
-from udfs.units.totals import merge
-
-
-def facts(scores):
-    return {
-        "score_buckets": [list(item) for item in Counter(score_buckets(scores).tolist()).items()]
-    }
-
-
-def threshold_of(units, top):
-    return top_threshold(merge(units)["score_buckets"], top)
-
-
-@pytest.mark.parametrize("top", [0.01, 0.1, 0.5, 1.0])
-def test_the_threshold_keeps_the_wanted_fraction(top):
-    scores = np.random.default_rng(0).beta(0.2, 5, 20_000)
-    threshold = threshold_of([facts(scores[:5000]), facts(scores[5000:])], top)
-    kept = (scores >= threshold).mean()
-    assert top <= kept <= top * 1.01 + 1e-4
-
-
-def test_the_order_of_the_units_does_not_matter():
-    scores = np.random.default_rng(1).random(1000)
-    parts = [facts(part) for part in np.split(scores, 10)]
-    assert threshold_of(parts, 0.3) == threshold_of(parts[::-1], 0.3)
+from dclm_spark.stages.score import bucket_edge, score_buckets
 
 
 def test_a_bucket_begins_with_its_lowest_score():
@@ -38,8 +9,3 @@ def test_a_bucket_begins_with_its_lowest_score():
     assert all(
         edge <= score < edge * 1.001 + 1e-9 for edge, score in zip(edges, scores, strict=True)
     )
-
-
-def test_a_fraction_outside_its_range_is_refused():
-    with pytest.raises(SettingError, match=r"quality\.top"):
-        top_threshold([], 0.0)

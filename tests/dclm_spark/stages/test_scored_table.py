@@ -10,7 +10,7 @@ from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings
 from dclm_spark.sample.crawl import generate_crawl
 from dclm_spark.sample.run import sample_recipe
-from dclm_spark.stages.documents import curate
+from dclm_spark.stages.documents import write_documents
 from dclm_spark.stages.scored_table import build_table, decide
 
 pytestmark = pytest.mark.spark
@@ -51,7 +51,7 @@ def written(table):
 def test_a_recipe_keeps_from_the_table_what_it_keeps_from_the_crawl(
     spark, files, recipes, table, tmp_path, name
 ):
-    read = curate(spark, files, curation_settings(recipes[name]), str(tmp_path / "read"))
+    read = write_documents(spark, files, curation_settings(recipes[name]), str(tmp_path / "read"))
     decided = decide(
         spark, files, curation_settings(recipes[name]), str(tmp_path / "decided"), table
     )
@@ -78,7 +78,7 @@ def test_other_limits_measure_nothing(spark, files, recipes, table, tmp_path):
     assert written(table) == before
     kept = [sum(file["rows"] for file in stage.files("kept/")) for stage in (few, many)]
     assert kept[0] < kept[1]
-    read = curate(spark, files, curation_settings(longer), str(tmp_path / "read"))
+    read = write_documents(spark, files, curation_settings(longer), str(tmp_path / "read"))
     assert contents(read, "kept") == contents(few, "kept")
 
 

@@ -12,9 +12,9 @@ from dclm_spark.errors import SettingError, StageError
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings, recipe_hash
 from dclm_spark.sample.crawl import generate_crawl
-from dclm_spark.stages.documents import curate, source_of
+from dclm_spark.stages.documents import source_of, write_documents
 from dclm_spark.stages.scored_table import decide
-from udfs.units.curate import DOCUMENTS
+from udfs.units.documents import DOCUMENTS
 
 pytestmark = pytest.mark.spark
 
@@ -45,7 +45,7 @@ def settings(allowed=0):
 def test_all_others_are_committed_before_the_stage_fails_with_a_list(spark, files, tmp_path):
     directory = str(tmp_path / "documents")
     with pytest.raises(StageError) as error:
-        curate(spark, files, settings(1), directory)
+        write_documents(spark, files, settings(1), directory)
     text = str(error.value)
     assert "2 inputs could not be read; all others are committed" in text
     assert "--max-failed-inputs 2" in text
@@ -56,8 +56,8 @@ def test_all_others_are_committed_before_the_stage_fails_with_a_list(spark, file
 
 def test_a_file_that_may_be_missing_is_in_the_books_and_tried_again(spark, files, crawl, tmp_path):
     directory = str(tmp_path / "documents")
-    output = curate(spark, files, settings(2), directory)
-    whole = curate(spark, files[1:-1], settings(), str(tmp_path / "whole"))
+    output = write_documents(spark, files, settings(2), directory)
+    whole = write_documents(spark, files[1:-1], settings(), str(tmp_path / "whole"))
     expected = whole.documents()
     expected["quarantined"] += 2
     assert output.documents() == expected
@@ -68,11 +68,11 @@ def test_a_file_that_may_be_missing_is_in_the_books_and_tried_again(spark, files
         True, True
     ]  # fmt: skip
     # What stands in for a file is the same each time, and gives way to the file.
-    assert curate(spark, files, settings(2), directory).fingerprint == output.fingerprint
+    assert write_documents(spark, files, settings(2), directory).fingerprint == output.fingerprint
     source = next(crawl.base.rglob("*.warc.gz"))
     os.link(source, tmp_path / "0")
     os.link(source, tmp_path / "1")
-    after = curate(spark, files, settings(), directory)
+    after = write_documents(spark, files, settings(), directory)
     assert "unreadable_input" not in {entry["rule"] for entry in after.totals["counts"]}
     assert sum(after.documents().values()) > sum(output.documents().values())
 
@@ -115,12 +115,12 @@ def test_an_input_whose_task_dies_again_and_again_does_not_stop_the_others(
 
 def test_units_of_other_inputs_are_not_removed_unasked(spark, files, tmp_path):
     whole, directory = files[1:-1], str(tmp_path / "documents")
-    curate(spark, whole[:2], settings(), directory)
-    curate(spark, whole, settings(), directory)
+    write_documents(spark, whole[:2], settings(), directory)
+    write_documents(spark, whole, settings(), directory)
     with pytest.raises(SettingError, match=f"{len(whole) - 1} finished units.*--overwrite"):
-        curate(spark, whole[:1], settings(), directory)
+        write_documents(spark, whole[:1], settings(), directory)
     assert len(committed_names(directory)) == len(whole)
-    curate(spark, whole[:1], settings(), directory, overwrite=True)
+    write_documents(spark, whole[:1], settings(), directory, overwrite=True)
     assert committed_names(directory) == [source_of(whole[0]).unit]
 
 

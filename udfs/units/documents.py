@@ -1,0 +1,17 @@
+"""The table of the documents stage: origin, text, signals and fate of each document."""
+
+import pyarrow as pa
+
+from udfs.documents.schema import FATE_FIELDS, SOURCE_FIELDS
+from udfs.rules import families
+
+DOCUMENTS = pa.schema(
+    [
+        *SOURCE_FIELDS,
+        pa.field("text", pa.string()),
+        *families.SIGNALS,
+        # 16 bytes: hash of the cleaned text of kept documents, for exact deduplication.
+        pa.field("text_hash", pa.binary()),
+        *FATE_FIELDS,
+    ]
+)
