@@ -13,7 +13,7 @@ import random
 import resource
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -153,17 +153,16 @@ def report(output, folder: Path) -> None:
     """Write the report of a run whose first stage is `output`."""
     empty = {"counts": [], "thresholds": {}, "languages": [], "domains": [], "histograms": {},
              "samples": []}  # fmt: skip
-    later = [stage_output(name, str(folder), []) for name in ("deduplicate", "encode", "shards")]
-    later = [SimpleNamespace(**vars(one) | {"totals": empty}) for one in later]
-    for one in later:
-        one.text_bytes, one.total = lambda: 0, lambda _: 0.0
+    names = ("deduplicate", "select", "tokenize", "shards")
+    later = [replace(stage_output(name, str(folder), []), totals=empty) for name in names]
     shards = {"num_tokens": 0, "num_padding_tokens": 0, "shards": [], "num_sequences": 0,
               "sequence_length": 2048, "tokenizer_sha256": "", "fingerprint": ""}  # fmt: skip
     evidence = {"pairs": [], "precision": [], "clusters": [],
                 "paragraphs": {"documents": 0, "paragraphs": 0, "text_bytes": 0}}  # fmt: skip
     run = RunOutput(
         documents=output, deduplicated=later[0], decontaminated=None, dedup_evidence=evidence,
-        scores=None, threshold=None, encoded=later[1], shards=later[2], shard_manifest=shards,
+        scored=None, minimum_score=None, selected=later[1], tokenized=later[2], shards=later[3],
+        shard_manifest=shards,
     )  # fmt: skip
     identity = SimpleNamespace(recipe_hash="0" * 16, versions={}, commit="")
     summary = summarize(run, load_recipe("dclm_baseline", []), identity, time.time())
