@@ -98,6 +98,9 @@ def run_command(main: Callable[[], None]) -> None:
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
     )
     logging.getLogger("dclm_spark").setLevel(logging.INFO)
+    for handler in logging.getLogger().handlers:
+        # A call into the JVM that is interrupted, or ends with it, is told by its own error.
+        handler.addFilter(lambda record: Path(record.pathname).parent.name != "py4j")
     try:
         main()
     except ValueError as error:

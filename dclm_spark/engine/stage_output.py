@@ -46,7 +46,7 @@ class StageOutput:
     """The committed units of a stage, in the order of their names.
 
     Units and files are Arrow tables (UNITS, FILES), about 1 KB a unit: a crawl has a hundred
-    thousand. `totals` are the units' statistics added up (`udfs.units.statistics.Totals`).
+    thousand. `totals` are the units' statistics added up (`udfs.units.totals.Totals`).
     """
 
     stage: str
