@@ -27,7 +27,7 @@ from dclm_spark.report.summarize import summarize
 from dclm_spark.session import spark_session
 from dclm_spark.stages.run_output import RunOutput
 from udfs.documents.schema import FATES
-from udfs.units.commit import COMMITTED
+from udfs.units.commit import COMMITTED, FORMAT_VERSION
 from udfs.units.curate import InputUnit
 from udfs.units.statistics import DOMAINS_PER_UNIT, HISTOGRAM_EDGES, SAMPLE_CHARACTERS
 from udfs.warc.reader import RecordCounts
@@ -79,6 +79,7 @@ def manifest(place: int, key: str) -> dict:
     )
     records = RecordCounts(response=PAGES, request=PAGES, metadata=PAGES, warcinfo=1)
     return {
+        "format_version": FORMAT_VERSION,
         "unit": name,
         "key": key,
         "files": [
