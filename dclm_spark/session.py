@@ -58,7 +58,7 @@ def spark_session(app_name: str, master: str | None = None) -> SparkSession:
 
 def _check_own_udfs() -> None:
     found = Path(udfs.__file__ or "").resolve().parent
-    if not (found / "documents.py").exists():
+    if not (found / "documents" / "schema.py").exists():
         raise SettingError(
             f"the package 'udfs' was imported from {found}, which is not ours: remove it from "
             "PYTHONPATH or put dclm-spark first"
