@@ -45,6 +45,18 @@ def settings_hash(settings: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def one_of(
+    kinds: Mapping[str, type], former_keys: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the metadata of a field whose value is one of the dataclasses `kinds`.
+
+    As plain data the field holds a name in `kinds`, and the key of that name beside it holds the
+    settings: `method: minhash` with `minhash: {...}`. `former_keys` are other keys for the settings
+    of a name. A key of another kind than the chosen one is an error that says so.
+    """
+    return {"one_of": kinds, "former_keys": dict(former_keys or {})}
+
+
 def from_dict(kind: type[Settings], values: Mapping[str, Any], path: str = "") -> Settings:
     """Build a `kind` from plain data; absent keys keep their defaults.
 
@@ -52,10 +64,17 @@ def from_dict(kind: type[Settings], values: Mapping[str, Any], path: str = "") -
     """
     hints = typing.get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(typing.cast("Any", kind))}
-    for key in values:
-        if key not in fields:
-            raise _unknown_key(f"{path}{key}", key, list(fields))
-    built = {key: _value(hints[key], value, f"{path}{key}") for key, value in values.items()}
+    built: dict[str, Any] = {}
+    choices = [_Choice(field) for field in fields.values() if "one_of" in field.metadata]
+    for choice in choices:
+        built |= choice.taken_from(values, path)
+    ours = {name for choice in choices for name in (choice.field.name, *choice.keys)}
+    known = [*fields, *(name for choice in choices for name in choice.kinds)]
+    for key, value in values.items():
+        if key not in fields and key not in ours:
+            raise _unknown_key(f"{path}{key}", key, known)
+        if key not in ours:
+            built[key] = _value(hints[key], value, f"{path}{key}")
     missing = [
         name
         for name, field in fields.items()
@@ -69,11 +88,15 @@ def from_dict(kind: type[Settings], values: Mapping[str, Any], path: str = "") -
 
 
 def override(settings: Settings, assignments: Sequence[str]) -> Settings:
-    """Apply `key.path=value` assignments (values in YAML notation) to a settings tree."""
+    """Apply `key.path=value` assignments (values in YAML notation) to a settings tree.
+
+    Longer keys come after shorter ones, so that a choice is made before its settings are.
+    """
     for assignment in assignments:
-        key, separator, text = assignment.partition("=")
-        if not separator:
+        if "=" not in assignment:
             raise SettingError(f"--set {assignment!r}: expected key.path=value")
+    for assignment in sorted(assignments, key=lambda text: text.partition("=")[0].count(".")):
+        key, _, text = assignment.partition("=")
         settings = _assign(settings, key.strip().split("."), yaml.safe_load(text), key.strip())
     return settings
 
@@ -81,7 +104,12 @@ def override(settings: Settings, assignments: Sequence[str]) -> Settings:
 def _assign(settings: Any, keys: list[str], value: Any, whole: str) -> Any:
     if not dataclasses.is_dataclass(settings):
         raise SettingError(f"--set {whole}: {keys[0]!r} lies below a plain value; shorten the key")
-    names = [field.name for field in dataclasses.fields(settings)]
+    fields = dataclasses.fields(settings)
+    names = [field.name for field in fields]
+    for choice in [_Choice(field) for field in fields if "one_of" in field.metadata]:
+        names += choice.kinds
+        if keys[0] == choice.field.name or keys[0] in choice.keys:
+            return choice.assigned(settings, keys, value, whole)
     if keys[0] not in names:
         raise _unknown_key(whole, keys[0], names)
     hint, current = typing.get_type_hints(type(settings))[keys[0]], getattr(settings, keys[0])
@@ -95,11 +123,83 @@ def _assign(settings: Any, keys: list[str], value: Any, whole: str) -> Any:
     return dataclasses.replace(typing.cast("Any", settings), **{keys[0]: changed})
 
 
+class _Choice:
+    """A field that holds one of several kinds of settings (`one_of`)."""
+
+    def __init__(self, field: "dataclasses.Field[Any]") -> None:
+        self.field = field
+        self.kinds: dict[str, type[Any]] = dict(field.metadata["one_of"])
+        former: dict[str, str] = field.metadata["former_keys"]
+        # From a key that holds settings to the name of their kind.
+        self.keys = {name: name for name in self.kinds} | former
+
+    def name_of(self, settings: Any) -> str:
+        return next(name for name, kind in self.kinds.items() if type(settings) is kind)
+
+    def plain(self, settings: Any) -> dict[str, Any]:
+        """Return the name and, where the kind has any, the settings, by their keys."""
+        name = self.name_of(settings)
+        values = _plain(settings)
+        return {self.field.name: name} | ({name: values} if values else {})
+
+    def taken_from(self, values: Mapping[str, Any], path: str) -> dict[str, Any]:
+        """Return the field's value by its name, {} where `values` say nothing of it."""
+        name, given = values.get(self.field.name), [key for key in values if key in self.keys]
+        if name is None and not given:
+            return {}
+        if name is None:
+            assert self.field.default_factory is not dataclasses.MISSING
+            name = self.name_of(self.field.default_factory())
+        self._check_name(name, path)
+        settings: Any = {}
+        for key in given:
+            self._check_owner(key, name, path)
+            settings = values[key]
+        return {self.field.name: _value(self.kinds[name], settings, f"{path}{name}")}
+
+    def assigned(self, settings: Any, keys: list[str], value: Any, whole: str) -> Any:
+        """Return `settings` with the kind, or one of its settings, changed."""
+        current = getattr(settings, self.field.name)
+        path = whole.removesuffix(".".join(keys))
+        if keys[0] == self.field.name:
+            if len(keys) > 1:
+                raise SettingError(f"--set {whole}: {keys[0]!r} is a name; shorten the key")
+            self._check_name(value, path)
+            changed = current if value == self.name_of(current) else self.kinds[value]()
+        else:
+            self._check_owner(keys[0], self.name_of(current), path)
+            if len(keys) > 1:
+                changed = _assign(current, keys[1:], value, whole)
+            else:
+                changed = _value(type(current), value, whole)
+        return dataclasses.replace(settings, **{self.field.name: changed})
+
+    def _check_name(self, name: Any, path: str) -> None:
+        if name not in self.kinds:
+            raise SettingError(
+                f"{path}{self.field.name} = {name!r}: expected one of {', '.join(self.kinds)}"
+            )
+
+    def _check_owner(self, key: str, name: str, path: str) -> None:
+        owner = self.keys[key]
+        if owner != name:
+            field = f"{path}{self.field.name}"
+            raise SettingError(
+                f"{path}{key} belongs to {field} = {owner!r}, but {field} is {name!r}: "
+                f"set {field}={owner} too, or remove the key"
+            )
+
+
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
-        return {
-            field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
+        plain: dict[str, Any] = {}
+        for field in dataclasses.fields(value):
+            content = getattr(value, field.name)
+            if "one_of" in field.metadata:
+                plain |= _Choice(field).plain(content)
+            else:
+                plain[field.name] = _plain(content)
+        return plain
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -59,12 +59,12 @@ def recipe_hash(recipe: Recipe) -> str:
 def with_quirks(recipe: Recipe) -> Recipe:
     """Hand the recipe's `quirks` down to every part that has such a switch, and check values."""
     _check(recipe)
-    ngrams = _switched(recipe.deduplication.ngrams, recipe.quirks)
+    method = _switched(recipe.deduplication.method, recipe.quirks)
     return replace(
         recipe,
         extraction=_switched(recipe.extraction, recipe.quirks),
         heuristics=_switched(recipe.heuristics, recipe.quirks),
-        deduplication=replace(recipe.deduplication, ngrams=ngrams),
+        deduplication=replace(recipe.deduplication, method=method),
     )
 
 

@@ -248,7 +248,7 @@ def _deduplication(run: RunOutput, recipe: Recipe, facts: Mapping[str, Any]) -> 
         size += found["paragraphs"]["text_bytes"]
     tokens = run.shard_manifest["num_tokens"] - run.shard_manifest["num_padding_tokens"]
     return DedupSummary(
-        method=recipe.deduplication.method,
+        method=recipe.deduplication.method_name,
         mode=recipe.deduplication.mode,
         documents_removed=sum(entry["documents"] for entry in dropped),
         documents_shortened=found["paragraphs"]["documents"],
