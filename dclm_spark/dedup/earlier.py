@@ -1,14 +1,11 @@
 """What a crawl leaves for later ones: its n-grams or signatures, never its text."""
 
 import json
-from typing import Any
 
 from pyspark.sql import SparkSession
-from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import StructType
 
 from dclm_spark.dedup.settings import DeduplicationSettings
-from dclm_spark.engine.checkpoints import Checkpoints, TableLayout, table_listing
+from dclm_spark.engine.checkpoints import Checkpoints, TableLayout, table_parts, table_schema
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.tables import Extent, FileTable
 from dclm_spark.errors import SettingError
@@ -72,16 +69,11 @@ def earlier_tables(spark: SparkSession, settings: DeduplicationSettings) -> File
     tables = [_table(uri, settings) for uri in settings.earlier]
     if not tables:
         return None
-    listings = [table_listing(table) for table in tables]
-    parts: list[tuple[str, dict[str, Any]]] = [
-        (table, part)
-        for table, listing in zip(tables, listings, strict=True)
-        for part in listing["parts"]
-    ]
+    parts = [(table, part) for table in tables for part in table_parts(table)]
     return FileTable(
         spark=spark,
         uris=tuple(storage.join(table, part["path"]) for table, part in parts),
-        schema=to_arrow_schema(StructType.fromJson(listings[0]["schema"])),
+        schema=table_schema(tables[0]),
         extent=Extent(
             key=settings_hash([part["sha256"] for _, part in parts]),
             num_rows=sum(part["rows"] for _, part in parts),

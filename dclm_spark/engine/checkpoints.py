@@ -132,16 +132,25 @@ def write_table(rows: DataFrame, table: str, layout: TableLayout) -> int:
 
 def open_table(spark: SparkSession, table: str) -> DataFrame:
     """Return the rows that `write_table` wrote; local files are read by Spark itself."""
-    listing = table_listing(table)
-    schema = StructType.fromJson(listing["schema"])
-    uris = [storage.join(table, part["path"]) for part in listing["parts"]]
+    uris = [storage.join(table, part["path"]) for part in table_parts(table)]
     if not storage.is_local(table) or not uris:
-        return read_files(spark, uris, to_arrow_schema(schema))
+        return read_files(spark, uris, table_schema(table))
     paths = [f"file://{storage.local_path(uri).absolute()}" for uri in uris]
+    schema = StructType.fromJson(_listing(table)["schema"])
     return spark.read.schema(schema).parquet(*paths)
 
 
-def table_listing(table: str) -> dict[str, Any]:
-    """Return `schema` (Spark's JSON) and `parts` (path, rows, size_bytes, sha256) of a table."""
+def table_parts(table: str) -> list[dict[str, Any]]:
+    """Return path, rows, size_bytes and sha256 of each file of a table."""
+    parts: list[dict[str, Any]] = _listing(table)["parts"]
+    return parts
+
+
+def table_schema(table: str) -> pa.Schema:
+    """Return the schema of a table."""
+    return to_arrow_schema(StructType.fromJson(_listing(table)["schema"]))
+
+
+def _listing(table: str) -> dict[str, Any]:
     listing: dict[str, Any] = json.loads(storage.read_bytes(storage.join(table, "parts.json")))
     return listing

@@ -107,9 +107,7 @@ def _placed(given: DedupInput, pending: list[str]) -> DataFrame:
         return batch.filter(pc.is_valid(places))
 
     placed = pa.schema([*schema, *_PLACED])
-    return read_files(
-        given.spark, given.files.uris, schema, transform=place, output_schema=placed
-    )
+    return read_files(given.spark, given.files.uris, schema, transform=place, output_schema=placed)
 
 
 def _with_evidence(

@@ -202,9 +202,7 @@ def test_an_earlier_run_without_a_fitting_table_is_refused(spark, documents, tmp
     nowhere = replace(settings, earlier=(str(tmp_path / "nowhere"),))
     with pytest.raises(SettingError, match="finished run"):
         run(spark, source, nowhere, tmp_path / "two")
-    other = replace(
-        settings, earlier=(str(tmp_path / "one"),), method=GlobalNgrams(min_ngram=5)
-    )
+    other = replace(settings, earlier=(str(tmp_path / "one"),), method=GlobalNgrams(min_ngram=5))
     with pytest.raises(SettingError, match="other n-gram"):
         run(spark, source, other, tmp_path / "two")
 
