@@ -5,7 +5,7 @@ OUTPUT ?= out/baseline
 CONSTRAINTS := infra/constraints/ci.txt
 INSTALLED := $(VENV)/.installed
 
-.PHONY: baseline test check java clean
+.PHONY: baseline test test-all compare check java clean
 
 baseline: $(INSTALLED) java ## embedded sample crawl -> shards, report, a tiny trained model
 	@# torch's threads wait for one another on a busy machine, and a tiny model needs one.
@@ -13,6 +13,9 @@ baseline: $(INSTALLED) java ## embedded sample crawl -> shards, report, a tiny t
 
 test: $(INSTALLED) java ## the whole test suite
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+
+compare: $(INSTALLED) ## our chain beside libraries, datatrove and the reference; see docs/throughput.md
+	$(VENV)/bin/python -m tests.benchmarks.report $(COMPARE)
 
 check: $(INSTALLED) ## style and types
 	$(VENV)/bin/ruff check .

@@ -8,16 +8,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dclm_spark.errors import BalanceError, StageError
+from dclm_spark.errors import BalanceError, LimitError, StageError
 
 _PACKAGES = {"dclm_spark", "udfs"}
 EXIT_USER_ERROR = 2
 EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+
+def positive(text: str) -> int:
+    """Return a whole number from 1 on, as argparse converts an argument."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 1 on")
+    return int(text)
 
 
 def add_recipe_arguments(parser: argparse.ArgumentParser, default: str = "dclm_baseline") -> None:
-    """Add `--recipe NAME|file.yaml` and `--set key.path=value`."""
+    """Add `--recipe NAME|file.yaml`, `--options NAME` and `--set key.path=value`."""
     parser.add_argument("--recipe", default=default, help="name of a recipe, or a .yaml file")
+    parser.add_argument(
+        "--options", action="append", default=[], metavar="NAME",
+        help="settings that belong together: own_crawl (repeatable)",
+    )  # fmt: skip
     parser.add_argument(
         "--set",
         action="append",
@@ -60,9 +72,12 @@ def run_command(main: Callable[[], None]) -> None:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
-    except (BalanceError, StageError) as error:
+    except (BalanceError, LimitError, StageError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from what is committed", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def _raised_by_us(error: ValueError) -> bool:

@@ -1,6 +1,7 @@
 """Exact duplicates: documents with the same text, or the same normalised URL."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Window
@@ -29,6 +30,8 @@ _KEYED = _READ.append(pa.field("url_key", pa.string()))
 @dataclass(frozen=True, kw_only=True)
 class ExactOnly(DedupMethod):
     """Nothing more than the exact keys."""
+
+    compares: ClassVar[bool] = False
 
 
 def exact_verdicts(given: DedupInput, keys: tuple[str, ...]) -> DataFrame | None:

@@ -115,6 +115,10 @@ Remover = Callable[[pa.RecordBatch], Removal]
 class DedupMethod:
     """A way to find copies beyond exact keys; as it stands, one that finds none."""
 
+    # Whether the method does anything: False for what stops after the exact keys.
+    compares: ClassVar[bool] = True
+    # Whether the memory of a task grows with the documents of its shard.
+    memory_follows_shard: ClassVar[bool] = False
     # Whether `table` is kept beside the stage, and later crawls may name this one as `earlier`.
     keeps_table: ClassVar[bool] = False
     # Columns whose hash chooses the file of a row of `table`; () keeps a file per input file.

@@ -29,6 +29,7 @@ from dclm_spark.engine.checkpoints import Checkpoints, TableLayout
 from dclm_spark.engine.tables import Documents, Extent, extent_of
 from dclm_spark.errors import SettingError
 from dclm_spark.settings import settings_hash
+from udfs.checks import at_least, check, one_of, share_above_zero
 from udfs.dedup.minhash import MinHashSettings, signatures
 
 RULE = "near_duplicate"
@@ -60,16 +61,10 @@ class NearDuplicateSettings:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        if self.verification not in VERIFICATIONS:
-            raise SettingError(
-                f"verification = {self.verification!r}: must be one of {', '.join(VERIFICATIONS)}"
-            )
-        if not 0.0 < self.threshold <= 1.0:
-            raise SettingError(f"threshold = {self.threshold}: must lie above 0, up to 1")
-        if self.star_rounds < 1:
-            raise SettingError(f"star_rounds = {self.star_rounds}: must be at least 1")
+        check(self, verification=one_of(VERIFICATIONS), threshold=share_above_zero())
+        check(self, star_rounds=at_least(1))
         if not self.survivor_order:
-            raise SettingError("survivor_order is empty: name at least one column")
+            raise ValueError("survivor_order is empty: name at least one column")
 
     @property
     def order_columns(self) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from dclm_spark.dedup.lines import Lines
 from dclm_spark.dedup.method import DedupMethod
 from dclm_spark.dedup.minhash import MinHash
 from dclm_spark.dedup.sharded_ngrams import ShardedNgrams
-from dclm_spark.errors import SettingError
-from dclm_spark.settings import one_of
+from dclm_spark.settings import chosen_by_name
+from udfs.checks import between, check, one_of
 
 # The only place that knows the methods' names. "sharded" is n-gram dedup in independent shards
 # (DCLM-BASELINE), "global" the same with the first owner of each n-gram in the whole corpus,
@@ -34,7 +34,7 @@ class DeduplicationSettings:
     # Any of "text", "url"; DCLM-BASELINE uses neither.
     exact: tuple[str, ...] = ()
     method: DedupMethod = field(
-        default_factory=ShardedNgrams, metadata=one_of(METHODS, _FORMER_KEYS)
+        default_factory=ShardedNgrams, metadata=chosen_by_name(METHODS, _FORMER_KEYS)
     )
     # "remove", or "annotate": keep text and documents, record what would have gone.
     mode: str = "remove"
@@ -46,26 +46,15 @@ class DeduplicationSettings:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        tables = ", ".join(name for name, method in METHODS.items() if method.keeps_table)
-        checks = (
-            ("mode", self.mode, self.mode in MODES, f"one of {', '.join(MODES)}"),
-            (
-                "exact",
-                list(self.exact),
-                set(self.exact) <= set(EXACT_KEYS),
-                f"any of {', '.join(EXACT_KEYS)}",
-            ),
-            (
-                "earlier",
-                list(self.earlier),
-                not self.earlier or self.method.keeps_table,
-                f"an empty list unless deduplication.method is one of {tables}",
-            ),
-            ("shards", self.shards, 1 <= self.shards <= 99_999, "1 to 99999"),
-        )
-        for name, value, valid, allowed in checks:
-            if not valid:
-                raise SettingError(f"deduplication.{name} = {value!r}: expected {allowed}")
+        check(self, mode=one_of(MODES), shards=between(1, 99_999))
+        if not set(self.exact) <= set(EXACT_KEYS):
+            raise ValueError(f"exact = {list(self.exact)}: expected any of {', '.join(EXACT_KEYS)}")
+        if self.earlier and not self.method.keeps_table:
+            tables = ", ".join(name for name, method in METHODS.items() if method.keeps_table)
+            raise ValueError(
+                f"earlier = {list(self.earlier)}: expected an empty list unless method is one of "
+                f"{tables}"
+            )
 
     @property
     def method_name(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 from pyspark.sql import functions as F
@@ -23,6 +24,8 @@ _COUNTED = pa.schema([pa.field("shard", pa.int32()), pa.field("num_ngrams", pa.i
 @dataclass(frozen=True, kw_only=True)
 class ShardedNgrams(NgramDedupSettings, DedupMethod):
     """Paragraphs, then documents, most of whose n-grams their shard had before (BFF old-both)."""
+
+    memory_follows_shard: ClassVar[bool] = True
 
     def shard_facts(self, given: DedupInput) -> Mapping[int, int]:
         """Count the n-grams of each shard: one number per shard reaches the driver.

@@ -1,5 +1,6 @@
 """What is measured: the first pages of the input as files of their own, and the recipe's models."""
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,8 @@ from udfs.rules.url_lists import UrlLists, load_url_lists
 from udfs.storage.cache import fetch
 from udfs.tokens.tokenizer import Encoder, load_encoder
 from udfs.units.curate import CurationSettings
-from udfs.warc.reader import IN_MEMBER_OFFSET, WarcRecord, read_records
+from udfs.warc.reader import WarcRecord, read_records
+from udfs.warc.scanner import IN_MEMBER_OFFSET
 
 # As the DCLM repository names them.
 LIST_FILES = {
@@ -124,3 +126,17 @@ def library(name: str) -> Any:
         return import_module(name)
     except ImportError:
         return None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the input, the models and the Spark master of a measurement."""
+    add = parser.add_argument
+    add("--input", required=True, help="*.paths.gz listing, or WARCs (comma)")
+    add("--base", help="folder that the paths of a listing are below")
+    add("--lists", help="folder with the URL lists, named as DCLM names them")
+    add("--tokenizer", help="a tokenizer.json")
+    add("--quality-model", help="a fastText model with the labels hq and cc")
+    add("--language-model", help="such as lid.176.bin; default: lid.176.ftz")
+    add("--limit", type=int, metavar="PAGES", help="take only the first pages")
+    add("--spark", metavar="MASTER", help="also measure Spark, such as local[2]")
+    add("--output", help="where the report goes (Markdown); default: print it")

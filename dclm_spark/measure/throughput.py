@@ -1,4 +1,4 @@
-"""One run over one input: the floor, every kernel, the whole chain, libraries, peers, Spark."""
+"""One run over one input: the floor, the whole chain, every kernel, Spark around them."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -12,7 +12,6 @@ import pyarrow as pa
 from dclm_spark.crawl.listing import InputFile, list_inputs
 from dclm_spark.engine.run_record import RunIdentity, run_identity
 from dclm_spark.errors import InputError
-from dclm_spark.measure.against_reference import ReferenceResult, compare_with_reference
 from dclm_spark.measure.chain import (
     ChainCounts,
     curate_pages,
@@ -25,27 +24,30 @@ from dclm_spark.measure.chain import (
 )
 from dclm_spark.measure.clock import Timing, on_one_core, seconds_of
 from dclm_spark.measure.inputs import Models, first_pages, load_models
-from dclm_spark.measure.kernels import english, measure_kernels
-from dclm_spark.measure.libraries import measure_libraries
-from dclm_spark.measure.peers import (
-    DATATROVE,
-    REFERENCE,
-    PeerResult,
-    compare,
-    missing_packages,
-    time_ours,
-)
+from dclm_spark.measure.kernels import Texts, english, measure_kernels
 from dclm_spark.recipes.recipe import recipe_hash
 from udfs.html.parser import kept_parser
 
 CURATED = "chain: pages to judged texts"
 REFINED = "chain: dedup, quality, tokens"
-PEER_PAGES = 250
 # Passes over each file, floor and chain in turn, so that both see the same moods of the machine.
 PAGE_PASSES = 3
 _WARM_UP_PAGES = 30
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredInput:
+    """The files, models and English texts that a measurement used."""
+
+    files: Sequence[InputFile]
+    models: Models
+    english: Texts
+
+
+# Work to be measured in the same minutes, on the same core, such as libraries and peers.
+Beside = Callable[["Measured", MeasuredInput], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,6 @@ class MeasureSettings:
     language_model: str | None = None
     # Pages to take from the beginning of the input; None: all.
     limit: int | None = None
-    peers: str | None = None
     # A Spark master such as local[2]; None: without Spark.
     spark: str | None = None
 
@@ -77,11 +78,6 @@ class Measured:
     english_documents: int = 0
     english_size_bytes: int = 0
     kernels: list[Timing] = field(default_factory=list)
-    libraries: list[tuple[str, Timing]] = field(default_factory=list)
-    peers: PeerResult | None = None
-    reference: ReferenceResult | None = None
-    # By peer, the packages that its interpreter lacks to run it.
-    missing: dict[str, list[str]] = field(default_factory=dict)
     # (copies of the input, bare, in Spark).
     spark: list[tuple[int, Timing, Timing]] = field(default_factory=list)
 
@@ -96,12 +92,11 @@ class Measured:
         return self.floor[0].size_bytes
 
 
-def measure(settings: MeasureSettings) -> Measured:
-    """Measure everything that `settings` gives the files and models for."""
+def measure(settings: MeasureSettings, beside: Beside | None = None) -> Measured:
+    """Measure everything that `settings` gives the files and models for, and what is `beside`."""
     files = [file for file in list_inputs(settings.input, settings.base) if file.kind == "warc"]
     if not files:
         raise InputError(f"--input {settings.input}: it names no WARC file")
-    missing = {} if settings.peers is None else missing_packages(settings.peers)
     models = load_models(
         settings.lists, settings.tokenizer, settings.quality_model, settings.language_model
     )
@@ -111,12 +106,9 @@ def measure(settings: MeasureSettings) -> Measured:
             files = first_pages(files, settings.limit, folder / "pages")
         with on_one_core():
             measured, texts = _measure_pages(files, models)
-            _measure_texts(measured, texts, models)
-            if settings.peers is not None:
-                measured.missing = missing
-                pages = min(settings.limit or PEER_PAGES, PEER_PAGES)
-                some = first_pages(files, pages, folder / "peers")
-                _measure_peers(measured, settings.peers, some, folder / "peers", models)
+            sample = _measure_texts(measured, texts, models)
+            if beside is not None:
+                beside(measured, MeasuredInput(files=files, models=models, english=sample))
         # The parser's child was born on that one core.
         parser = models.curation.extraction
         kept_parser(parser.timeout_seconds, parser.max_parser_memory_bytes).close()
@@ -217,22 +209,11 @@ def _timed_result(work: Callable[[], Result]) -> tuple[Result, float]:
     return results[0], seconds
 
 
-def _measure_texts(measured: Measured, pages: Sequence[tuple[str, str]], models: Models) -> None:
+def _measure_texts(measured: Measured, pages: Sequence[tuple[str, str]], models: Models) -> Texts:
     sample = english([text for _, text in pages], [url for url, _ in pages], models)
     if len(sample.texts) == 0:
         raise InputError("--input: no page of it has English text, and the kernels need some")
     measured.english_documents = len(sample.texts)
     measured.english_size_bytes = sample.size_bytes
     measured.kernels = measure_kernels(sample, models)
-    measured.libraries = measure_libraries(sample.texts.to_pylist(), models)
-
-
-def _measure_peers(
-    measured: Measured, python: str, files: Sequence[InputFile], folder: Path, models: Models
-) -> None:
-    """Run those peers that the interpreter has the packages for, on the WARCs of `folder`."""
-    ours, counts = time_ours(files, models)
-    if DATATROVE not in measured.missing:
-        measured.peers = compare(python, folder, ours, models)
-    if REFERENCE not in measured.missing:
-        measured.reference = compare_with_reference(python, files, folder, models, (ours, counts))
+    return sample

@@ -1,16 +1,17 @@
 """The ranking of recipes as JSON and as one self-contained page."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.aggregate import dclm_aggregates
-from dclm_spark.evaluate.page import bullet_list, page, table
-from dclm_spark.evaluate.runner import read_heldout, read_run, write_atomically
+from dclm_spark.evaluate.runner import read_heldout, read_run
+from dclm_spark.html_pages.quantities import fixed_text
+from dclm_spark.html_pages.render import render
 from dclm_spark.ranking.bootstrap import (
     NOT_DISTINGUISHABLE,
     ONE_SEED,
@@ -19,6 +20,7 @@ from dclm_spark.ranking.bootstrap import (
     metrics_of,
 )
 from dclm_spark.ranking.records import (
+    FOLDERS,
     DatasetRecord,
     EvaluationRecord,
     ModelRecord,
@@ -28,6 +30,7 @@ from dclm_spark.ranking.records import (
     read_records,
     write_record,
 )
+from udfs import storage
 
 
 def recorded_runs(
@@ -115,27 +118,23 @@ def build_leaderboard(
 
 def write_leaderboard(leaderboard: Mapping[str, Any], folder: str | Path) -> None:
     """Write `leaderboard.json` and `leaderboard.html`."""
-    folder = Path(folder)
-    write_atomically(folder / "leaderboard.json", json.dumps(leaderboard, indent=1))
-    write_atomically(folder / "leaderboard.html", leaderboard_page(leaderboard))
+    texts = {"json": json.dumps(leaderboard, indent=1), "html": leaderboard_page(leaderboard)}
+    for kind, text in texts.items():
+        storage.write_bytes(str(Path(folder) / f"leaderboard.{kind}"), text.encode())
 
 
 def leaderboard_page(leaderboard: Mapping[str, Any]) -> str:
     """Return the page; everything that comes from data is escaped."""
-    controls = {row["recipe"]: row["control"] for row in leaderboard["rows"]}
     comparisons = leaderboard["comparisons"]
-    first = [one for one in comparisons if _is_aggregate(one)]
-    rest = [one for one in comparisons if not _is_aggregate(one)]
-    return page(
-        "Which recipe is better",
-        "<h2>Conclusions</h2>",
-        bullet_list(leaderboard["conclusions"]),
-        *(part for one in first for part in _comparison_parts(one, controls)),
-        "<details><summary>Single tasks</summary>",
-        *(part for one in rest for part in _comparison_parts(one, controls)),
-        "</details><h2>Runs</h2>",
-        _runs_table(leaderboard["rows"]),
-        *_accuracy_only_parts(leaderboard.get("accuracy_only", ())),
+    return render(
+        "leaderboard.html",
+        title="Which recipe is better",
+        conclusions=leaderboard["conclusions"],
+        controls={row["recipe"]: row["control"] for row in leaderboard["rows"]},
+        aggregates=[one for one in comparisons if _is_aggregate(one)],
+        per_task=[one for one in comparisons if not _is_aggregate(one)],
+        runs=[_run_row(row) for row in leaderboard["rows"]],
+        accuracy_only=_accuracy_only_table(leaderboard.get("accuracy_only", ())),
     )
 
 
@@ -162,82 +161,35 @@ def _is_aggregate(comparison: Mapping[str, Any]) -> bool:
     return not comparison["metric"].startswith(_PER_TASK)
 
 
-def _comparison_parts(comparison: Mapping[str, Any], controls: Mapping[str, str]) -> Iterable[str]:
-    direction = "higher" if comparison["higher_is_better"] else "lower"
-    yield (
-        f"<h2>{escape(comparison['metric'])}</h2>"
-        f"<p>{direction} is better; {comparison['items']} items.</p>"
-    )
-    yield table(
-        ("recipe", "control", "mean", "95 % interval", "seeds", "runs"),
-        [
-            (
-                score["recipe"],
-                controls[score["recipe"]],
-                f"{score['mean']:.4f}",
-                f"{score['low']:.4f} to {score['high']:.4f}",
-                str(score["seeds"]),
-                " ".join(f"{value:.4f}" for value in score["values"]),
-            )
-            for score in comparison["scores"]
-        ],
-    )
-    yield table(
-        ("pair", "difference", "interval for all pairs", "detectable", "verdict"),
-        [
-            (
-                f"{verdict['first']} - {verdict['second']}",
-                f"{verdict['difference']:+.4f}",
-                f"{verdict['low']:+.4f} to {verdict['high']:+.4f}",
-                f"{verdict['minimum_detectable']:.4f}",
-                verdict["verdict"],
-            )
-            for verdict in comparison["verdicts"]
-        ],
+def _run_row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        row["recipe"],
+        str(row["seed"]),
+        row["recipe_hash"],
+        row["corpus_fingerprint"],
+        ", ".join(f"{key} {value}" for key, value in row["model_configuration"].items()),
+        row["commit"],
+        row["command"],
     )
 
 
-def _runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    headings = ("recipe", "seed", "recipe hash", "corpus", "model", "commit", "run it again")
-    return table(
-        headings,
-        [
-            (
-                row["recipe"],
-                str(row["seed"]),
-                row["recipe_hash"],
-                row["corpus_fingerprint"],
-                ", ".join(f"{key} {value}" for key, value in row["model_configuration"].items()),
-                row["commit"],
-                row["command"],
-            )
-            for row in rows
-        ],
-    )
-
-
-def _accuracy_only_parts(rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
-    """List evaluations on record without their items."""
+def _accuracy_only_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return head and rows of the evaluations on record without their items."""
     if not rows:
-        return
+        return None
     names = [name for name in rows[0] if name not in ("model", "evaluation")]
-    yield "<h2>On record without items</h2><p>Accuracies alone: no interval, no comparison.</p>"
-    yield table(
-        ("model", "evaluation", *names),
-        [(row["model"], row["evaluation"], *(_shown(row[name]) for name in names)) for row in rows],
-    )
+    cells = [
+        (row["model"], row["evaluation"], *(_shown(row[name]) for name in names)) for row in rows
+    ]
+    return {"head": ("model", "evaluation", *names), "rows": cells}
 
 
 def _shown(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.4f}"
+    return value if isinstance(value, str) else fixed_text(value)
 
 
+LOGGER = logging.getLogger("dclm_spark")
 _KINDS: tuple[type[Record], ...] = (DatasetRecord, ModelRecord, EvaluationRecord)
-_DCLM_FOLDERS: dict[type[Record], str] = {
-    DatasetRecord: "datasets",
-    ModelRecord: "models",
-    EvaluationRecord: "evals",
-}
 
 
 def every_record(folder: str | Path) -> list[Record]:
@@ -248,20 +200,24 @@ def every_record(folder: str | Path) -> list[Record]:
 def import_from_dclm(source: str | Path, folder: str | Path) -> int:
     """Write the records of DCLM's `exp_data` at `source` below `folder`; return their number.
 
-    Raises InputError for a file that is no record, and where there is none at all.
+    A file that is no record is named in the log and skipped. Raises InputError where there is no
+    record at all.
     """
-    count = 0
-    for kind, place in _DCLM_FOLDERS.items():
+    count, skipped = 0, 0
+    for kind, place in FOLDERS.items():
         for file in sorted((Path(source) / place).rglob("*.json")):
             try:
                 record = from_dclm(kind, json.loads(file.read_text()))  # type: ignore[type-var]
-            except (ValueError, KeyError, TypeError) as error:
-                raise InputError(f"{file}: no {kind.__name__} of DCLM's layout ({error})") from None
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                LOGGER.warning("%s: skipped, no %s: %s", file, kind.__name__, error)
+                skipped += 1
+                continue
             write_record(record, folder)
             count += 1
     if not count:
         raise InputError(
-            f"{source}: no record in it; expected DCLM's exp_data with datasets/, models/, evals/"
+            f"{source}: no record in it ({skipped} files skipped); expected DCLM's exp_data with "
+            "datasets/, models/, evals/"
         )
     return count
 
@@ -294,3 +250,4 @@ def _accuracy_only(folder: Path) -> list[dict[str, Any]]:
             row |= {name: found[name] for name in (f"Core_{version}", f"Extended_{version}")}
         rows.append(row)
     return rows
+

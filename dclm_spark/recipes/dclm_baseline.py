@@ -8,7 +8,8 @@ from dclm_spark.stages.score import QualitySettings
 
 # Published model of the paper (spec 4.1); downloaded by the user's run, never shipped.
 QUALITY_MODEL = (
-    "hf://mlfoundations/fasttext-oh-eli5/openhermes_reddit_eli5_vs_rw_v2_bigram_200k_train.bin"
+    "hf://mlfoundations/fasttext-oh-eli5@cd8b714a90f2dbcd3b02cf5fc972e5d7c7f4f107/"
+    "openhermes_reddit_eli5_vs_rw_v2_bigram_200k_train.bin"
 )
 
 

@@ -8,6 +8,7 @@ from dclm_spark.recipes.dclm_baseline import dclm_baseline
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.stages.score import QualitySettings
 from udfs.dedup.minhash import PRESETS
+from udfs.rules.redaction import RedactionSettings
 
 # FineWeb-Edu keeps 3 and more of 5 for educational value, about 8 % of FineWeb's tokens.
 EDUCATIONAL_TOP = 0.08
@@ -16,7 +17,8 @@ EDUCATIONAL_TOP = 0.08
 def fineweb() -> Recipe:
     """Return FineWeb's filters and its MinHash: 14 bands of 8 rows over 5-grams, not verified.
 
-    FineWeb compares the pages of one crawl; so does a run whose input is one crawl.
+    E-mail and public IP addresses are replaced; FineWeb does it after the copies are gone. FineWeb
+    compares the pages of one crawl; so does a run whose input is one crawl.
     """
     baseline = dclm_baseline()
     near = MinHash(signatures=PRESETS["datatrove"], verification="none")
@@ -24,6 +26,7 @@ def fineweb() -> Recipe:
         baseline,
         name="fineweb",
         heuristics=replace(baseline.heuristics, rules="fineweb"),
+        redaction=RedactionSettings(emails=True, public_ips=True),
         deduplication=DeduplicationSettings(method=near),
         quality=QualitySettings(enabled=False),
     )

@@ -1,31 +1,14 @@
 """The report of a run: one HTML file that needs nothing else and runs no script."""
 
-import base64
-import hashlib
-from collections.abc import Callable
-from html import escape
+from collections import defaultdict
 
-from dclm_spark.html_page import STYLE
-from dclm_spark.report import sections
-from dclm_spark.report.duplicates import duplicates
-from dclm_spark.report.sections import bytes_text, count_text, duration_text, share_text
-from dclm_spark.report.summary import RunSummary
+from dclm_spark.crawl.listing import describe_skipped
+from dclm_spark.html_pages.quantities import bytes_text, count_text, share_text
+from dclm_spark.html_pages.render import render
+from dclm_spark.report.summary import RunSummary, SamplePage
 from udfs import storage
 
-# (anchor, heading, content): a section whose content is empty is left out.
-_SECTIONS: tuple[tuple[str, str, Callable[[RunSummary], str]], ...] = (
-    ("funnel", "What is left after each step", sections.funnel),
-    ("rules", "Removed by rule", sections.rules),
-    ("samples", "Sample pages by rule", sections.samples),
-    ("scores", "Scores and thresholds", sections.histograms),
-    ("languages", "Languages", sections.languages),
-    ("domains", "Domains", sections.domains),
-    ("duplicates", "Duplicates", duplicates),
-    ("stages", "Stages and throughput", sections.stages),
-    ("shards", "Token shards", sections.shards),
-    ("records", "Records in the input", sections.record_types),
-    ("recipe", "Recipe and versions", sections.recipe),
-)
+KEPT = "kept"
 
 
 def write_report(summary: RunSummary, path: str) -> None:
@@ -35,61 +18,57 @@ def write_report(summary: RunSummary, path: str) -> None:
 
 def render_report(summary: RunSummary) -> str:
     """Return the report as one HTML document; all text of pages is escaped, and no script runs."""
-    parts = [(anchor, title, content(summary)) for anchor, title, content in _SECTIONS]
-    shown = [part for part in parts if part[2]]
-    links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title, _ in shown)
-    body = "".join(
-        f'<section id="{anchor}"><h2>{title}</h2>{content}</section>'
-        for anchor, title, content in shown
-    )
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_policy()}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(summary.title)}: {escape(summary.recipe_name)}</title>"
-        f"<style>{STYLE}</style></head>\n<body>{_header(summary, links)}<main>{body}</main>"
-        f"<footer>Written from committed manifests by dclm_spark, commit "
-        f"{escape(summary.commit)}.</footer></body></html>\n"
-    )
-
-
-def _policy() -> str:
-    """Return a policy that forbids everything but this style sheet."""
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-
-
-def _header(summary: RunSummary, links: str) -> str:
-    return (
-        f'<header><p class="kicker">{escape(summary.title)} · recipe {escape(summary.recipe_name)} '
-        f"({escape(summary.recipe_hash[:12])}) · started {escape(summary.started)} · "
-        f"{duration_text(summary.seconds)}</p><h1>{headline(summary)}</h1>{_balance(summary)}"
-        f"{_tiles(summary)}<nav>{links}</nav></header>"
+    return render(
+        "report.html",
+        title=f"{summary.title}: {summary.recipe_name}",
+        run=summary,
+        headline=headline(summary),
+        tiles=_tiles(summary),
+        sections=_sections(summary),
+        rules=sorted(summary.rules, key=lambda rule: (-rule.documents, rule.stage, rule.rule)),
+        samples=_samples_by_rule(summary),
+        languages=sorted(summary.languages, key=lambda one: (-one.documents, one.language)),
+        skipped=describe_skipped(summary.skipped_files) if summary.skipped_files else "",
+        domains=sorted(summary.domains, key=lambda one: (-one.documents, one.domain)),
+        duplicates=sorted(summary.duplicates, key=lambda pair: -pair.similarity),
+        record_types=sorted(
+            ((name, count) for name, count in summary.record_types.items() if count),
+            key=lambda item: (-item[1], item[0]),
+        ),
     )
 
 
 def headline(summary: RunSummary) -> str:
-    """Return the run in one sentence (HTML)."""
+    """Return the run in one sentence."""
     kept, whole = count_text(summary.kept), count_text(summary.documents_in)
     share = share_text(summary.kept, summary.documents_in)
     tokens = f", {count_text(summary.shards.tokens)} tokens" if summary.shards else ""
     books = "books balanced" if summary.balanced else "the books do not balance"
-    return f"{kept} of {whole} records kept ({share}){tokens}, {books}"
+    ended = "the run did not end: " if summary.failure else ""
+    return f"{ended}{kept} of {whole} records kept ({share}){tokens}, {books}"
 
 
-def _balance(summary: RunSummary) -> str:
-    total = summary.kept + summary.dropped + summary.quarantined
-    sums = (
-        f"{count_text(summary.documents_in)} in, {count_text(summary.kept)} kept + "
-        f"{count_text(summary.dropped)} dropped + {count_text(summary.quarantined)} quarantined"
-        f" = {count_text(total)}"
+def _sections(summary: RunSummary) -> list[tuple[str, str]]:
+    """Return (anchor, heading) of the sections that have something to show."""
+    every = (
+        ("failure", "Why the run did not end", summary.failure),
+        ("funnel", "What is left after each step", summary.funnel),
+        ("rules", "Removed by rule", summary.rules),
+        ("samples", "Sample pages by rule", summary.samples),
+        ("scores", "Scores and thresholds", summary.histograms),
+        ("languages", "Languages", summary.languages),
+        ("domains", "Domains", summary.domains),
+        ("duplicates", "Duplicates", summary.deduplication or summary.duplicates),
+        ("stages", "Stages and throughput", summary.stages),
+        ("shards", "Token shards", summary.shards),
+        ("records", "Records in the input", any(summary.record_types.values())),
+        ("missing", "Left out", summary.left_out or summary.skipped_files),
+        ("recipe", "Recipe and versions", summary.recipe_yaml),
     )
-    broken = [stage.name for stage in summary.stages if not stage.balanced]
-    where = f" · unbalanced stages: {escape(', '.join(broken))}" if broken else ""
-    return f'<p class="balance{"" if summary.balanced else " broken"}">{sums}{where}</p>'
+    return [(anchor, heading) for anchor, heading, content in every if content]
 
 
-def _tiles(summary: RunSummary) -> str:
+def _tiles(summary: RunSummary) -> list[tuple[str, str]]:
     final_bytes = summary.stages[-1].text_bytes_kept if summary.stages else 0
     tiles = [
         (count_text(summary.documents_in), "records read"),
@@ -100,8 +79,16 @@ def _tiles(summary: RunSummary) -> str:
     ]
     if summary.shards:
         tiles.append((count_text(summary.shards.tokens), "tokens in shards"))
-    tiles += [(escape(value), escape(label)) for label, value in summary.facts.items()]
-    inner = "".join(
-        f'<div class="tile"><b>{value}</b><span>{label}</span></div>' for value, label in tiles
-    )
-    return f'<div class="tiles">{inner}</div>'
+    return tiles + [(value, label) for label, value in summary.facts.items()]
+
+
+def _samples_by_rule(summary: RunSummary) -> list[tuple[str, int, list[SamplePage]]]:
+    """Return (rule, documents, samples), kept pages first, then in the order of the rules table."""
+    by_rule: dict[str, list[SamplePage]] = defaultdict(list)
+    for page in summary.samples:
+        by_rule[page.rule or KEPT].append(page)
+    weight: dict[str, int] = defaultdict(int)
+    for rule in summary.rules:
+        weight[rule.rule] += rule.documents
+    names = sorted(by_rule, key=lambda name: (name != KEPT, -weight[name], name))
+    return [(name, weight[name], by_rule[name]) for name in names]

@@ -3,18 +3,19 @@
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.run_record import RunIdentity
-from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.html_pages.charts import Histogram
+from dclm_spark.recipes.recipe import Recipe, left_out
 from dclm_spark.report.summary import (
     DedupPrecision,
     DedupSummary,
     DomainCount,
     DuplicatePair,
     FunnelStep,
-    Histogram,
     LanguageCount,
     RuleCount,
     RunSummary,
@@ -24,8 +25,9 @@ from dclm_spark.report.summary import (
 )
 from dclm_spark.settings import to_yaml
 from dclm_spark.stages.decontaminate import documents_by_task
-from dclm_spark.stages.run_output import RunOutput
-from udfs.rules.families import RULES_OF
+from dclm_spark.stages.documents import missed_domains
+from dclm_spark.stages.run_output import RunProgress
+from udfs.rules.families import rules_of
 from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes, merge
 
 TOP_DOMAINS = 50
@@ -45,8 +47,13 @@ _RULE_OF_SIGNAL = {
 }
 
 
-def summarize(run: RunOutput, recipe: Recipe, identity: RunIdentity, started: float) -> RunSummary:
-    """Return the summary of a run, from its committed manifests alone."""
+def summarize(
+    run: RunProgress, recipe: Recipe, identity: RunIdentity, started: float, failure: str = ""
+) -> RunSummary:
+    """Return the summary of a run, from its committed manifests alone.
+
+    `failure` says why it ended before its last stage; what it had committed is summed up.
+    """
     facts = {stage.stage: merge(stage.facts()) for stage in run.judging}
     fates = [documents_by_fate(stage_facts) for stage_facts in facts.values()]
     return RunSummary(
@@ -58,29 +65,33 @@ def summarize(run: RunOutput, recipe: Recipe, identity: RunIdentity, started: fl
         commit=identity.commit,
         started=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(started)),
         seconds=time.time() - started,
-        documents_in=sum(fates[0].values()),
-        kept=fates[-1].get("kept", 0),
+        documents_in=sum(fates[0].values()) if fates else 0,
+        kept=fates[-1].get("kept", 0) if fates else 0,
         dropped=sum(stage.get("dropped", 0) for stage in fates),
         quarantined=sum(stage.get("quarantined", 0) for stage in fates),
         stages=tuple(_stage_summaries(run, facts)),
-        funnel=tuple(_funnel(run, facts, RULES_OF[recipe.heuristics.rules])),
+        funnel=tuple(_funnel(run, facts, rules_of(recipe.heuristics.rules))),
         rules=tuple(_rules(facts)),
-        languages=tuple(_languages(facts["documents"])),
+        languages=tuple(_languages(facts["documents"])) if fates else (),
         domains=tuple(
             DomainCount(domain=name, documents=seen, kept=kept, text_bytes_kept=size)
             for name, seen, kept, size in facts["documents"]["domains"][:TOP_DOMAINS]
-        ),
+        )
+        if fates
+        else (),
         histograms=tuple(_histograms(facts, run)),
         samples=tuple(_samples(facts)),
         duplicates=tuple(_duplicates(run)),
         deduplication=_deduplication(run, recipe, facts),
-        record_types=_record_types(run.documents),
+        record_types=_record_types(run.documents) if run.documents else {},
         shards=_shards(run),
-        facts=_evaluation_data(run),
+        facts=_evaluation_data(run) | _missed_domains(run.documents),
+        failure=failure,
+        left_out=left_out(recipe),
     )
 
 
-def _evaluation_data(run: RunOutput) -> dict[str, str]:
+def _evaluation_data(run: RunProgress) -> dict[str, str]:
     """Return the line that says how many documents quote which evaluation set."""
     if run.decontaminated is None:
         return {}
@@ -89,7 +100,14 @@ def _evaluation_data(run: RunOutput) -> dict[str, str]:
     return {"Documents that quote evaluation sets": found or "none"}
 
 
-def _stage_summaries(run: RunOutput, facts: Mapping[str, Any]) -> list[StageSummary]:
+def _missed_domains(documents: StageOutput | None) -> dict[str, str]:
+    """Return the line that says how many pages the reference's reading of a list lets through."""
+    count = missed_domains(documents) if documents else 0
+    name = "Pages of banned domains that quirks=dclm-2024 lets through"
+    return {name: f"{count:,}"} if count else {}
+
+
+def _stage_summaries(run: RunProgress, facts: Mapping[str, Any]) -> list[StageSummary]:
     summaries = []
     for stage in run.judging:
         fates = documents_by_fate(facts[stage.stage])
@@ -115,14 +133,16 @@ def _stage_summaries(run: RunOutput, facts: Mapping[str, Any]) -> list[StageSumm
     return summaries
 
 
-def _bytes_in(stage: StageOutput, run: RunOutput) -> int | None:
+def _bytes_in(stage: StageOutput, run: RunProgress) -> int | None:
     """Return the text bytes that a stage read; the documents stage reads HTML instead."""
     place = run.judging.index(stage)
     return kept_text_bytes(merge(run.judging[place - 1].facts())) if place else None
 
 
-def _funnel(run: RunOutput, facts: Mapping[str, Any], rules: Sequence[str]) -> list[FunnelStep]:
+def _funnel(run: RunProgress, facts: Mapping[str, Any], rules: Sequence[str]) -> list[FunnelStep]:
     """Return what is left after each step, in the order in which the recipe applies them."""
+    if run.documents is None:
+        return []
     counts = facts["documents"]["counts"]
     left = sum(entry["documents"] for entry in counts)
     size = sum(entry["text_bytes"] for entry in counts)
@@ -147,13 +167,13 @@ def _funnel(run: RunOutput, facts: Mapping[str, Any], rules: Sequence[str]) -> l
                 text_bytes=kept_text_bytes(stage_facts),
             )
         )
-    manifest = run.shard_manifest
-    tokens = manifest["num_tokens"] - manifest["num_padding_tokens"]
-    last = steps[-1]
-    steps[-1] = FunnelStep(
-        label=last.label, documents=last.documents, text_bytes=last.text_bytes, tokens=tokens
-    )
+    if run.shard_manifest is not None:
+        steps[-1] = replace(steps[-1], tokens=_corpus_tokens(run.shard_manifest))
     return steps
+
+
+def _corpus_tokens(manifest: Mapping[str, Any]) -> int:
+    return int(manifest["num_tokens"] - manifest["num_padding_tokens"])
 
 
 def _rules(facts: Mapping[str, Any]) -> list[RuleCount]:
@@ -182,7 +202,7 @@ def _languages(facts: Mapping[str, Any]) -> list[LanguageCount]:
     ]
 
 
-def _histograms(facts: Mapping[str, Any], run: RunOutput) -> list[Histogram]:
+def _histograms(facts: Mapping[str, Any], run: RunProgress) -> list[Histogram]:
     histograms = []
     for stage_facts in facts.values():
         for name, counts in stage_facts["histograms"].items():
@@ -203,6 +223,8 @@ def _histograms(facts: Mapping[str, Any], run: RunOutput) -> list[Histogram]:
 
 
 def _samples(facts: Mapping[str, Any]) -> list[SamplePage]:
+    # Pages that stayed to the end, or to where the run ended.
+    last = list(facts.values())[-1] if facts else None
     return [
         SamplePage(
             rule=sample["rule"],
@@ -215,11 +237,11 @@ def _samples(facts: Mapping[str, Any]) -> list[SamplePage]:
         )
         for stage_facts in facts.values()
         for sample in stage_facts["samples"]
-        if sample["fate"] != "kept" or stage_facts is facts["encode"]
+        if sample["fate"] != "kept" or stage_facts is last
     ]
 
 
-def _duplicates(run: RunOutput) -> list[DuplicatePair]:
+def _duplicates(run: RunProgress) -> list[DuplicatePair]:
     return [
         DuplicatePair(
             kind=f"{pair['rule']}, value {pair['value']:.3g} against {pair['threshold']:.3g}",
@@ -229,12 +251,16 @@ def _duplicates(run: RunOutput) -> list[DuplicatePair]:
             right_url=pair["url"],
             right_text=pair["text"],
         )
-        for pair in run.dedup_evidence["pairs"]
+        for pair in (run.dedup_evidence or {"pairs": ()})["pairs"]
     ]
 
 
-def _deduplication(run: RunOutput, recipe: Recipe, facts: Mapping[str, Any]) -> DedupSummary:
+def _deduplication(
+    run: RunProgress, recipe: Recipe, facts: Mapping[str, Any]
+) -> DedupSummary | None:
     found = run.dedup_evidence
+    if found is None:
+        return None
     stage = facts["deduplicate"]
     domains = [
         DomainCount(domain=name, documents=documents, kept=kept)
@@ -246,7 +272,8 @@ def _deduplication(run: RunOutput, recipe: Recipe, facts: Mapping[str, Any]) -> 
     size = sum(entry["text_bytes"] for entry in dropped)
     if recipe.deduplication.mode == "remove":
         size += found["paragraphs"]["text_bytes"]
-    tokens = run.shard_manifest["num_tokens"] - run.shard_manifest["num_padding_tokens"]
+    tokens = _corpus_tokens(run.shard_manifest) if run.shard_manifest else 0
+    encoded = kept_text_bytes(facts["encode"]) if run.encoded else 0
     return DedupSummary(
         method=recipe.deduplication.method_name,
         mode=recipe.deduplication.mode,
@@ -254,7 +281,7 @@ def _deduplication(run: RunOutput, recipe: Recipe, facts: Mapping[str, Any]) -> 
         documents_shortened=found["paragraphs"]["documents"],
         paragraphs_removed=found["paragraphs"]["paragraphs"],
         text_bytes_removed=size,
-        tokens_removed=round(size * tokens / max(kept_text_bytes(facts["encode"]), 1)),
+        tokens_removed=round(size * tokens / max(encoded, 1)),
         tokens_new=tokens,
         earlier=recipe.deduplication.earlier,
         precision=tuple(DedupPrecision(**entry) for entry in found["precision"]),
@@ -271,13 +298,15 @@ def _record_types(documents: StageOutput) -> dict[str, int]:
     return {name: count for name, count in totals.items() if count}
 
 
-def _shards(run: RunOutput) -> ShardSummary:
+def _shards(run: RunProgress) -> ShardSummary | None:
     manifest = run.shard_manifest
+    if manifest is None:
+        return None
     return ShardSummary(
         shards=len(manifest["shards"]),
         sequences=manifest["num_sequences"],
         sequence_length=manifest["sequence_length"],
-        tokens=manifest["num_tokens"] - manifest["num_padding_tokens"],
+        tokens=_corpus_tokens(manifest),
         padding_tokens=manifest["num_padding_tokens"],
         bytes=sum(shard["size_bytes"] for shard in manifest["shards"]),
         tokenizer=manifest["tokenizer_sha256"][:16],

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dclm_spark.html_pages.charts import Histogram
+
 
 @dataclass(frozen=True, kw_only=True)
 class StageSummary:
@@ -20,11 +22,9 @@ class StageSummary:
     quarantined: int
     text_bytes_kept: int
     seconds: float
-    tokens_kept: int | None = None
     cpu_seconds: float | None = None
     bytes_in: int | None = None
     rules: Mapping[str, int] = field(default_factory=dict)
-    resumed: bool = False
 
     @property
     def balanced(self) -> bool:
@@ -74,21 +74,6 @@ class DomainCount:
     documents: int
     kept: int
     text_bytes_kept: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Histogram:
-    """Counts of one signal: `edges` has one entry more than `counts`; `threshold` is drawn.
-
-    `kept_side` says which side of the threshold is kept: "above", "below" or "" (no threshold).
-    """
-
-    name: str
-    edges: tuple[float, ...]
-    counts: tuple[int, ...]
-    threshold: float | None = None
-    kept_side: str = ""
-    unit: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +186,11 @@ class RunSummary:
     record_types: Mapping[str, int] = field(default_factory=dict)
     shards: ShardSummary | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+    # Why the run ended before its last stage; "" for one that is whole.
+    failure: str = ""
+    # Lists and models that were not set, and what that means.
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    skipped_files: tuple[str, ...] = ()
 
     @property
     def balanced(self) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from warcio.recordloader import ArcWarcRecord
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
@@ -100,33 +101,12 @@ def _write_page(
     counts: dict[str, int],
 ) -> None:
     request_id, response_id, metadata_id = (_record_id(rng) for _ in range(3))
-    host_and_path = page.url.split("://", 1)[1].partition("/")
-    request = StatusAndHeaders(
-        f"GET /{host_and_path[2]} HTTP/1.1", [("Host", host_and_path[0])], is_http_request=True
-    )
     common = {"WARC-Date": _date(number), "WARC-Target-URI": page.url}
-    writer.write_record(
-        writer.create_warc_record(
-            page.url,
-            "request",
-            http_headers=request,
-            warc_headers_dict=common | {"WARC-Record-ID": request_id},
-        )
-    )
+    writer.write_record(_request(writer, page, common | {"WARC-Record-ID": request_id}))
     counts["request"] += 1
     start = buffer.tell()
     ids = {"WARC-Record-ID": response_id, "WARC-Concurrent-To": request_id}
-    # Only a resource record may hold a block that is no HTTP message; it is renamed here.
-    response = writer.create_warc_record(
-        page.url,
-        "response" if page.http else "resource",
-        payload=io.BytesIO(page.body),
-        http_headers=_http_headers(page) if page.http else None,
-        warc_content_type="application/http; msgtype=response",
-        warc_headers_dict=common | ids,
-    )
-    response.rec_headers.replace_header("WARC-Type", "response")
-    writer.write_record(response)
+    writer.write_record(_response(writer, page, common | ids))
     if page.damage:
         _break(buffer, start, page.damage, rng)
     counts["broken" if page.damage else "response"] += 1
@@ -135,16 +115,40 @@ def _write_page(
         if page.detected_charset:
             note += f"charset-detected: {page.detected_charset}\r\n"
         ids = {"WARC-Record-ID": metadata_id, "WARC-Concurrent-To": response_id}
-        writer.write_record(
-            writer.create_warc_record(
-                page.url,
-                "metadata",
-                payload=io.BytesIO(note.encode()),
-                warc_content_type="application/warc-fields",
-                warc_headers_dict=common | ids,
-            )
-        )
+        writer.write_record(_metadata(writer, page, note, common | ids))
         counts["metadata"] += 1
+
+
+def _request(writer: WARCWriter, page: Page, headers: dict[str, str]) -> ArcWarcRecord:
+    host, _, path = page.url.split("://", 1)[1].partition("/")
+    http = StatusAndHeaders(f"GET /{path} HTTP/1.1", [("Host", host)], is_http_request=True)
+    return writer.create_warc_record(
+        page.url, "request", http_headers=http, warc_headers_dict=headers
+    )
+
+
+def _response(writer: WARCWriter, page: Page, headers: dict[str, str]) -> ArcWarcRecord:
+    # Only a resource record may hold a block that is no HTTP message; it is renamed here.
+    response = writer.create_warc_record(
+        page.url,
+        "response" if page.http else "resource",
+        payload=io.BytesIO(page.body),
+        http_headers=_http_headers(page) if page.http else None,
+        warc_content_type="application/http; msgtype=response",
+        warc_headers_dict=headers,
+    )
+    response.rec_headers.replace_header("WARC-Type", "response")
+    return response
+
+
+def _metadata(writer: WARCWriter, page: Page, note: str, headers: dict[str, str]) -> ArcWarcRecord:
+    return writer.create_warc_record(
+        page.url,
+        "metadata",
+        payload=io.BytesIO(note.encode()),
+        warc_content_type="application/warc-fields",
+        warc_headers_dict=headers,
+    )
 
 
 def _http_headers(page: Page) -> StatusAndHeaders:

@@ -1,6 +1,7 @@
 """The documents stage: one unit and one task per input file, text never crosses into the JVM."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from udfs.units.commit import report_of
 from udfs.units.curate import CurationSettings, InputUnit, curate_file
 from udfs.units.statistics import documents_by_fate
 
+LOGGER = logging.getLogger("dclm_spark")
 STAGE = "documents"
 # Common Crawl's web server, unlike its bucket, is not made for hundreds of connections.
 HTTP_READERS = 10
@@ -35,6 +37,22 @@ def curate(
     """
     keyed = key_settings(settings)
     return read_inputs(spark, inputs, settings, directory, STAGE, keyed, curate_file)
+
+
+def missed_domains(documents: StageOutput) -> int:
+    """Return how many pages the banned domains are meant to ban and the reference lets through."""
+    return sum(unit.get("missed_domains", 0) for unit in documents.facts())
+
+
+def warn_of_missed_domains(documents: StageOutput) -> None:
+    """Log `missed_domains`, where there are any."""
+    if count := missed_domains(documents):
+        LOGGER.warning(
+            "url_lists.domains: %s more pages would be banned by hosts with www, ports, subdomains "
+            "and paths; quirks=dclm-2024 compares whole locations as the reference does, "
+            "quirks=none bans them",
+            f"{count:,}",
+        )
 
 
 def read_inputs(

@@ -1,8 +1,9 @@
 """The encode stage: the quality decision, then the token ids of every document that stays."""
 
+import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,20 @@ from pyspark.sql import DataFrame, SparkSession
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import check_balance, commit_each, run_units
 from dclm_spark.errors import SettingError
-from udfs.documents.schema import FATE_FIELDS
+from udfs.checks import at_least, check
+from udfs.documents.schema import FATE_FIELDS, OWN_COLUMNS
+from udfs.quirks import follows_reference
 from udfs.rules.urls import hosts
-from udfs.storage.files import read_table
+from udfs.storage.files import column_names, read_table
 from udfs.tokens.order import buckets, document_keys
-from udfs.tokens.tokenizer import TokenizerSettings, load_encoder
+from udfs.tokens.special_ids import special_ids
+from udfs.tokens.tokenizer import TokenizerSettings, gpt_neox, load_encoder
 from udfs.tokens.tokenizer import encode as encode_texts
 from udfs.units.commit import UnitClock, commit
 from udfs.units.fates import FateOutputs, with_fate
 from udfs.units.statistics import kept_text_bytes, merge
 
+LOGGER = logging.getLogger("dclm_spark")
 STAGE = "encode"
 
 _READ = ["doc_id", "crawl", "warc_path", "warc_offset", "url", "text"]
@@ -46,26 +51,60 @@ ENCODED = pa.schema(
 )
 
 
+def encoded_schema(own_columns: bool) -> pa.Schema:
+    """Return the schema of encoded documents: ENCODED, with own columns where there are some."""
+    return ENCODED.append(OWN_COLUMNS) if own_columns else ENCODED
+
+
 @dataclass(frozen=True, kw_only=True)
 class TokenSettings:
     """The tokenizer, and how documents become shards of fixed-length sequences (spec 5.1)."""
 
-    tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
+    tokenizer: TokenizerSettings = field(default_factory=gpt_neox)
     # Sequences hold one token more than the model sees, for the targets.
     sequence_length: int = 2048
     sequences_per_shard: int = 8192
     seed: int = 1234
-    end_of_text_id: int = 0
-    # The reference pads with the token for 22 spaces and does not mask it [Q].
-    padding_id: int = 50256
+    # None: by the names of the tokenizer's special tokens (udfs/tokens/special_ids.py), which
+    # gives 0 and, as the reference pads [Q], 50256 for GPT-NeoX.
+    end_of_text_id: int | None = None
+    padding_id: int | None = None
     # Documents are shuffled within cells of this much text; each cell pads one sequence.
     cell_size_bytes: int = 256 * 1024 * 1024
 
     def __post_init__(self) -> None:
-        for name in ("sequence_length", "sequences_per_shard"):
-            value = getattr(self, name)
-            if value < 1:
-                raise SettingError(f"tokens.{name} = {value!r}: expected at least 1")
+        check(self, sequence_length=at_least(1), sequences_per_shard=at_least(1))
+        check(self, cell_size_bytes=at_least(1))
+
+
+def with_special_ids(settings: TokenSettings, quirks: str) -> TokenSettings:
+    """Return the settings with the ids that go between documents and after the last one.
+
+    Raises SettingError for a tokenizer that does not fit into shards or has no such tokens.
+    """
+    try:
+        encoder = load_encoder(settings.tokenizer)
+    except ValueError as error:
+        raise SettingError(f"tokens.tokenizer: {error}") from None
+    if encoder.vocabulary_size > 2**16:
+        raise SettingError(
+            f"tokens.tokenizer: {encoder.vocabulary_size} ids do not fit into the 16 bits of a "
+            "shard; use a tokenizer with at most 65536"
+        )
+    try:
+        found = special_ids(
+            encoder,
+            end_of_text_id=settings.end_of_text_id,
+            padding_id=settings.padding_id,
+            like_reference=follows_reference(quirks),
+        )
+    except ValueError as error:
+        raise SettingError(f"tokens.{error}") from None
+    LOGGER.debug(
+        "tokens: %s (%d) ends every document, %r (%d) pads",
+        found.end_of_text, found.end_of_text_id, found.padding, found.padding_id,
+    )  # fmt: skip
+    return replace(settings, end_of_text_id=found.end_of_text_id, padding_id=found.padding_id)
 
 
 def num_cells(documents: StageOutput, settings: TokenSettings) -> int:
@@ -83,7 +122,8 @@ def encode(
 ) -> StageOutput:
     """Drop documents that score below `threshold` and tokenize the others, file by file.
 
-    Without `scores` every document stays.
+    Without `scores` every document stays. Own columns of the documents go along; the units' facts
+    have `own_columns` then.
     """
     files = {file["unit"]: file for file in documents.files("kept/")}
     scored = {file["unit"]: file for file in scores.files("scores/")} if scores else {}
@@ -124,18 +164,19 @@ def encode(
 
 
 def _encode_file(
-    row: dict[str, Any], threshold: float, settings: TokenSettings, cells: int, directory: str
+    row: dict[str, Any],
+    threshold: float,
+    settings: TokenSettings,
+    cells: int,
+    directory: str,
 ) -> pa.RecordBatch:
     clock = UnitClock()
     encoder = load_encoder(settings.tokenizer)
-    if encoder.vocabulary_size > 2**16:
-        raise SettingError(
-            f"tokens.tokenizer: {encoder.vocabulary_size} ids do not fit into the 16 bits of a "
-            "shard; use a tokenizer with at most 65536"
-        )
-    outputs = FateOutputs(directory, row["unit"], ENCODED)
+    own = OWN_COLUMNS.name in column_names(row["documents_uri"])
+    outputs = FateOutputs(directory, row["unit"], encoded_schema(own))
     tokens_by_cell = np.zeros(cells, np.int64)
-    for batch in _with_scores(row["documents_uri"], row["scores_uri"]):
+    read = [*_READ, OWN_COLUMNS.name] if own else _READ
+    for batch in _with_scores(row["documents_uri"], row["scores_uri"], read):
         encoded = _encoded(_decided(batch, threshold), encoder, settings, cells)
         kept = encoded.filter(pc.equal(encoded.column("fate"), "kept"))
         # One more per document: its end-of-text token.
@@ -144,16 +185,20 @@ def _encode_file(
         outputs.write(encoded)
     files, facts = outputs.close()
     facts["tokens_by_cell"] = tokens_by_cell.tolist()
+    if own:
+        facts["own_columns"] = True
     return commit(directory, row["unit"], row["key"], files, facts, clock)
 
 
-def _with_scores(documents_uri: str, scores_uri: str) -> Iterator[pa.RecordBatch]:
+def _with_scores(
+    documents_uri: str, scores_uri: str, columns: list[str]
+) -> Iterator[pa.RecordBatch]:
     """Yield documents with their score (null without a score file), which has the same order."""
     scores = read_table(scores_uri, ["doc_id", "quality_score"]) if scores_uri else None
     ahead = pa.table(
         {"doc_id": pa.array([], pa.binary()), "quality_score": pa.array([], pa.float64())}
     )
-    for batch in read_table(documents_uri, _READ):
+    for batch in read_table(documents_uri, columns):
         if scores is None:
             yield batch.append_column("quality_score", pa.nulls(batch.num_rows, pa.float64()))
             continue

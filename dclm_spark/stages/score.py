@@ -12,8 +12,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import commit_each, run_units
-from dclm_spark.errors import InputError, SettingError
+from dclm_spark.errors import InputError
 from dclm_spark.settings import FileReference
+from udfs.checks import FRACTION, check, share_above_zero
 from udfs.fasttext.quality import QualityModel
 from udfs.storage.cache import fetch
 from udfs.storage.files import read_table
@@ -37,6 +38,15 @@ class QualitySettings:
     threshold: float = 0.018112
     top: float | None = None
 
+    def __post_init__(self) -> None:
+        """Check every value: scores are probabilities."""
+        check(self, threshold=FRACTION, top=share_above_zero())
+        if self.positive_label == self.negative_label:
+            raise ValueError(
+                f"negative_label = {self.negative_label!r}: expected another label than "
+                "positive_label"
+            )
+
 
 def score_buckets(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Return the bucket of each score (scores lie in 0..1); larger scores, larger buckets."""
@@ -55,8 +65,6 @@ def top_threshold(facts: Iterable[Mapping[str, Any]], top: float) -> float:
     Computed from the units' `score_buckets`, so it does not depend on partitioning; documents that
     share the edge's bucket (scores within 0.05 %) are all kept.
     """
-    if not 0 < top <= 1:
-        raise SettingError(f"quality.top = {top}: expected a fraction above 0 and at most 1")
     counts: Counter[int] = Counter()
     for unit in facts:
         for bucket, count in unit.get("score_buckets", ()):

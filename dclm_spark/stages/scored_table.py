@@ -2,7 +2,7 @@
 
 The table is a folder: `texts-<hash>` holds what one way of extracting gave, and each
 `signals-<family>-<hash>` what one way of measuring says of these texts, row by row. What a recipe
-needs and the table lacks is added; limits (`udfs.rules.families.measured_by`) are no part of it.
+needs and the table lacks is added; limits (`udfs.rules.families.measuring`) are no part of it.
 """
 
 import json
@@ -20,7 +20,7 @@ from dclm_spark.settings import settings_hash
 from dclm_spark.stages.documents import STAGE, key_settings, read_inputs
 from udfs import storage
 from udfs.units.curate import CurationSettings
-from udfs.units.scored_table import ScoredFile, decide_file, extract_file, measured_by, sign_file
+from udfs.units.scored_table import ScoredFile, decide_file, extract_file, measuring, sign_file
 from udfs.units.statistics import documents_by_fate, merge
 
 TEXTS, SIGNALS = "texts", "signals"
@@ -61,7 +61,7 @@ def add_to_table(
     )
     if not settings.heuristics.enabled:
         return texts, None
-    measured = measured_by(settings)
+    measured = measuring(settings)
     family, chain = settings.heuristics.rules, [extraction, measured]
     name = f"{SIGNALS}-{family}-{settings_hash(chain)[:12]}"
     return texts, _measure(spark, texts, measured, storage.join(table, name))

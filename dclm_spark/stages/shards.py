@@ -1,7 +1,5 @@
 """The shard stage: a keyed global shuffle of documents, then of sequences, into exact shards."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,50 +8,58 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from dclm_spark import shard_format
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import run_units
 from dclm_spark.engine.tables import read_files, spark_schema
 from dclm_spark.errors import InputError
+from dclm_spark.shard_format import (
+    MANIFEST,
+    REMAINDER,
+    ROWS_PER_GROUP,
+    TRAIN,
+    Shard,
+    ShardManifest,
+)
 from dclm_spark.stages.encode import TokenSettings
 from udfs import storage
+from udfs.documents.schema import OWN_COLUMNS
 from udfs.tokens.order import permuted_positions
-from udfs.tokens.packing import PROVENANCE, Packer, Sequence, num_sequences
+from udfs.tokens.packing import Packer, Sequence, num_sequences, provenance_fields
 from udfs.units.commit import COMMITTED, FileEntry, ParquetOutput, UnitClock, commit, group_by_unit
 
 STAGE = "shards"
-FORMAT = "dclm-spark-shards"
 BatchFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
-ROW_GROUP_SEQUENCES = 256
 BATCH_SEQUENCES = 256
 
-_ENCODED = pa.schema(
-    [
+_TOKENS = pa.schema([pa.field("tokens", pa.binary())])
+
+
+def _encoded_schema(own_columns: bool) -> pa.Schema:
+    fields = [
         pa.field("doc_id", pa.binary()),
         pa.field("domain", pa.string()),
         pa.field("cell", pa.int32()),
         pa.field("order_key", pa.int64()),
         pa.field("tokens", pa.binary()),
     ]
-)
-_PACKED = pa.schema(
-    [
-        pa.field("unit", pa.string()),
-        pa.field("row", pa.int32()),
-        pa.field("tokens", pa.binary()),
-        pa.field("documents", PROVENANCE),
-        pa.field("num_padding_tokens", pa.int32()),
-    ]
-)
-_TOKENS = pa.schema([pa.field("tokens", pa.binary())])
-_PROVENANCE = pa.schema(
-    [
-        pa.field("row", pa.int32()),
-        pa.field("doc_id", pa.binary()),
-        pa.field("domain", pa.string()),
-        pa.field("start", pa.int32()),
-        pa.field("num_tokens", pa.int32()),
-    ]
-)
+    return pa.schema([*fields, *([OWN_COLUMNS] if own_columns else [])])
+
+
+def _packed_schema(own_columns: bool) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field("unit", pa.string()),
+            pa.field("row", pa.int32()),
+            pa.field("tokens", pa.binary()),
+            pa.field("documents", pa.list_(pa.struct(provenance_fields(own_columns)))),
+            pa.field("num_padding_tokens", pa.int32()),
+        ]
+    )
+
+
+def _provenance_schema(own_columns: bool) -> pa.Schema:
+    return pa.schema([pa.field("row", pa.int32()), *provenance_fields(own_columns)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +102,10 @@ def shard_layout(encoded: StageOutput, settings: TokenSettings) -> ShardLayout:
 
 
 def write_shards(
-    spark: SparkSession, encoded: StageOutput, settings: TokenSettings, directory: str
+    spark: SparkSession,
+    encoded: StageOutput,
+    settings: TokenSettings,
+    directory: str,
 ) -> StageOutput:
     """Write the token shards and their provenance; two shuffles (by cell, by shard) of the ids.
 
@@ -109,20 +118,24 @@ def write_shards(
             "dropped them, and the thresholds of the recipe"
         )
     key = unit_key(STAGE, encoded.fingerprint, settings)
+    own_columns = any(facts.get("own_columns") for facts in encoded.facts())
     units = [Unit(name=_unit(shard), key=key) for shard in range(layout.num_shards)]
     uris = [file["uri"] for file in encoded.files("kept/")]
 
     def execute(pending: list[Unit]) -> DataFrame:
         names = {unit.name for unit in pending}
-        documents = read_files(spark, uris, _ENCODED)
+        documents = read_files(spark, uris, _encoded_schema(own_columns))
         cells = len(layout.cell_starts) - 1
+        packed_as = _packed_schema(own_columns)
         packed = (
             documents.repartition(cells, "cell")
             .sortWithinPartitions("cell", "order_key", "doc_id")
-            .mapInArrow(_packing(settings, layout, names), spark_schema(_PACKED))
+            .mapInArrow(_packing(settings, layout, names, packed_as), spark_schema(packed_as))
         )
         placed = packed.repartition(len(pending), "unit").sortWithinPartitions("unit", "row")
-        return placed.mapInArrow(_committing(directory, key), spark_schema(COMMITTED))
+        return placed.mapInArrow(
+            _committing(directory, key, _provenance_schema(own_columns)), spark_schema(COMMITTED)
+        )
 
     output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
     _check_rows(output, layout)
@@ -138,7 +151,9 @@ def _check_rows(output: StageOutput, layout: ShardLayout) -> None:
         assert unit["facts"]["num_sequences"] == layout.rows_of(shard), unit["unit"]
 
 
-def _packing(settings: TokenSettings, layout: ShardLayout, names: set[str]) -> BatchFunction:
+def _packing(
+    settings: TokenSettings, layout: ShardLayout, names: set[str], schema: pa.Schema
+) -> BatchFunction:
     def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for cell, rows in group_by_unit(batches, "cell"):
             placed = _placed(_sequences(rows, settings), int(cell), settings, layout)
@@ -147,25 +162,35 @@ def _packing(settings: TokenSettings, layout: ShardLayout, names: set[str]) -> B
                 if row["unit"] in names:
                     waiting.append(row)
                 if len(waiting) == BATCH_SEQUENCES:
-                    yield pa.RecordBatch.from_pylist(waiting, _PACKED)
+                    yield pa.RecordBatch.from_pylist(waiting, schema)
                     waiting = []
-            yield pa.RecordBatch.from_pylist(waiting, _PACKED)
+            yield pa.RecordBatch.from_pylist(waiting, schema)
 
     return pack
 
 
 def _sequences(rows: Iterator[pa.RecordBatch], settings: TokenSettings) -> Iterator[Sequence]:
+    # `with_special_ids` has filled them in.
+    assert settings.end_of_text_id is not None
+    assert settings.padding_id is not None
     packer = Packer(
         tokens_per_row=settings.sequence_length + 1,
         end_of_text_id=settings.end_of_text_id,
         padding_id=settings.padding_id,
     )
     for batch in rows:
-        for doc_id, domain, tokens in zip(
-            batch.column("doc_id"), batch.column("domain"), batch.column("tokens"), strict=True
+        own = OWN_COLUMNS.name
+        owned = own in batch.schema.names
+        columns = batch.column(own) if owned else pa.nulls(batch.num_rows, OWN_COLUMNS.type)
+        for doc_id, domain, tokens, kept in zip(
+            batch.column("doc_id"),
+            batch.column("domain"),
+            batch.column("tokens"),
+            columns,
+            strict=True,
         ):
             ids = np.frombuffer(tokens.as_py(), "<u2")
-            yield from packer.add(doc_id.as_py(), domain.as_py(), ids)
+            yield from packer.add(doc_id.as_py(), domain.as_py(), ids, kept.as_py())
     yield from packer.finish()
 
 
@@ -186,18 +211,18 @@ def _placed(
         }
 
 
-def _committing(directory: str, key: str) -> BatchFunction:
+def _committing(directory: str, key: str, schema: pa.Schema) -> BatchFunction:
     def commit_shards(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for unit, rows in group_by_unit(batches, "unit"):
             clock = UnitClock()
             tokens = ParquetOutput(
-                directory, f"{unit}.parquet", _TOKENS, row_group_rows=ROW_GROUP_SEQUENCES
+                directory, f"{unit}.parquet", _TOKENS, row_group_rows=ROWS_PER_GROUP
             )
-            provenance = ParquetOutput(directory, f"{unit}.provenance.parquet", _PROVENANCE)
+            provenance = ParquetOutput(directory, f"{unit}.provenance.parquet", schema)
             count = padding = 0
             for batch in rows:
                 tokens.write(batch.select(["tokens"]))
-                provenance.write(_provenance_rows(batch))
+                provenance.write(_provenance_rows(batch, schema))
                 count += batch.num_rows
                 padding += sum(batch.column("num_padding_tokens").to_pylist())
             facts = {"num_sequences": count, "num_padding_tokens": padding}
@@ -207,7 +232,7 @@ def _committing(directory: str, key: str) -> BatchFunction:
     return commit_shards
 
 
-def _provenance_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _provenance_rows(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     rows = [
         {"row": row, **document}
         for row, documents in zip(
@@ -215,7 +240,7 @@ def _provenance_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
         )
         for document in documents
     ]
-    return pa.RecordBatch.from_pylist(rows, _PROVENANCE)
+    return pa.RecordBatch.from_pylist(rows, schema)
 
 
 def write_manifest(
@@ -227,42 +252,34 @@ def write_manifest(
     recipe_hash: str,
 ) -> dict[str, Any]:
     """Write `manifest.json`, the trainer's contract, beside the shards, and return it."""
+    # `with_special_ids` has found both in the tokenizer.
+    assert settings.end_of_text_id is not None
+    assert settings.padding_id is not None
     whole = max(unit["facts"]["num_sequences"] for unit in output.manifests)
-    shards = [_shard_entry(unit, whole) for unit in output.manifests]
-    tokens_per_row = settings.sequence_length + 1
-    sequences = sum(int(shard["num_sequences"]) for shard in shards)
-    padding = sum(unit["facts"]["num_padding_tokens"] for unit in output.manifests)
-    fingerprint = hashlib.sha256(json.dumps(shards, sort_keys=True).encode()).hexdigest()
-    manifest = {
-        "format": FORMAT,
-        "version": 1,
-        "sequence_length": settings.sequence_length,
-        "tokens_per_row": tokens_per_row,
-        "dtype": "uint16",
-        "vocabulary_size": vocabulary_size,
-        "tokenizer_sha256": tokenizer_sha256,
-        "end_of_text_id": settings.end_of_text_id,
-        "padding_id": settings.padding_id,
-        "num_sequences": sequences,
-        "num_tokens": sequences * tokens_per_row,
-        "num_padding_tokens": padding,
-        "sequences_per_shard": whole,
-        "seed": settings.seed,
-        "recipe_hash": recipe_hash,
-        "fingerprint": fingerprint,
-        "shards": shards,
-    }
-    text = json.dumps(manifest, indent=1)
-    storage.write_bytes(storage.join(output.directory, "manifest.json"), text.encode())
-    return manifest
+    return shard_format.write_manifest(
+        ShardManifest(
+            path=storage.join(output.directory, MANIFEST),
+            sequence_length=settings.sequence_length,
+            tokens_per_row=settings.sequence_length + 1,
+            vocabulary_size=vocabulary_size,
+            tokenizer_sha256=tokenizer_sha256,
+            end_of_text_id=settings.end_of_text_id,
+            padding_id=settings.padding_id,
+            num_padding_tokens=sum(u["facts"]["num_padding_tokens"] for u in output.manifests),
+            sequences_per_shard=whole,
+            seed=settings.seed,
+            recipe_hash=recipe_hash,
+            shards=tuple(_shard(unit, whole) for unit in output.manifests),
+        )
+    )
 
 
-def _shard_entry(unit: dict[str, Any], whole: int) -> dict[str, Any]:
-    entry = FileEntry(**unit["files"][0])
-    return {
-        "path": entry.path,
-        "num_sequences": unit["facts"]["num_sequences"],
-        "size_bytes": entry.size_bytes,
-        "sha256": entry.sha256,
-        "role": "train" if unit["facts"]["num_sequences"] == whole else "remainder",
-    }
+def _shard(unit: dict[str, Any], whole: int) -> Shard:
+    entry, num_sequences = FileEntry(**unit["files"][0]), unit["facts"]["num_sequences"]
+    return Shard(
+        path=entry.path,
+        num_sequences=num_sequences,
+        size_bytes=entry.size_bytes,
+        sha256=entry.sha256,
+        role=TRAIN if num_sequences == whole else REMAINDER,
+    )

@@ -12,8 +12,8 @@ import pytest
 
 from dclm_spark.dedup.settings import METHODS
 from dclm_spark.recipes import load_recipe
-from dclm_spark.sample.crawl import generate_crawl
-from dclm_spark.sample.run import sample_recipe
+from dclm_spark.sample.generate import generate_crawl
+from dclm_spark.sample.sample_run import sample_recipe
 from dclm_spark.settings import to_yaml
 from tests.fault_server import end_after, reset_after, shortened_to, stall_after, status
 from tests.gcs_store import gcs_store

@@ -6,13 +6,13 @@ decoded input rows (below), and for models with character n-grams a word cache o
 the processes of a host share their pages.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from udfs.fasttext.arrays import Index, Sums, Texts, Tree, WordCache
 from udfs.fasttext.file import (
     LABEL_PREFIX,
     DenseMatrix,
@@ -28,7 +28,7 @@ from udfs.fasttext.word_hashes import (
     MAYBE_SEPARATOR,
     SEPARATOR,
 )
-from udfs.text.columns import utf8_buffers
+from udfs.text.columns import read_only, utf8_buffers
 
 Integers = npt.NDArray[np.int32]
 Doubles = npt.NDArray[np.float64]
@@ -61,14 +61,6 @@ def byte_classes(*, delete: bytes = b"", separate: bytes = b"", lines: bool = Fa
     return classes
 
 
-@dataclass(frozen=True)
-class _Tree:
-    """The Huffman tree of a `hs` output layer; nodes below the number of labels are labels."""
-
-    left: Integers
-    right: Integers
-
-
 class FastTextModel:
     """A supervised model; `predict` equals the library's top-1 to 1e-5 in probability.
 
@@ -84,18 +76,23 @@ class FastTextModel:
         self.dim = file.dim
         self.loss = file.loss
         self.word_ngrams = file.word_ngrams
-        self._shape = np.array(
-            [file.bucket, file.minn, file.maxn, file.word_ngrams, file.n_words], np.int64
-        )
-        self._keys, self._ids, self.labels, counts = _index_dictionary(file)
-        self._kept_bits, self._bucket_rows = _bucket_rows(file)
+        keys, ids, self.labels, counts = _index_dictionary(file)
         self._output = file.output
         self._tree = _huffman_tree(counts) if file.loss == "hs" else None
         self._fold = _fold(file)
+        shape = [file.bucket, file.minn, file.maxn, file.word_ngrams, file.n_words]
+        kept_bits, bucket_rows = _bucket_rows(file)
+        self._byte_class = byte_classes()
         self._rows = _input_rows(file, self._fold)
+        self._index = Index(
+            keys=keys,
+            ids=ids,
+            kept_bits=kept_bits,
+            bucket_rows=bucket_rows,
+            shape=np.array(shape, np.int64),
+        )
         self._width = self._rows.shape[1]
         self._cache = _word_cache(WORD_CACHE_ROWS if file.maxn > 0 else 2, self._width)
-        self._byte_class = byte_classes()
 
     def predict(self, texts: pa.Array | pa.ChunkedArray) -> tuple[Integers, Doubles]:
         """Return (index into `labels`, probability) of the best label of each text.
@@ -135,13 +132,15 @@ class FastTextModel:
         from udfs.fasttext.kernels import sum_rows
         from udfs.text.byte_masks import readable_blocks
 
-        sums = np.zeros((len(starts), self._width), np.float64)
-        counts = np.zeros(len(starts), np.int64)
-        sum_rows(
-            readable_blocks(data), np.ascontiguousarray(starts), np.ascontiguousarray(ends),
-            classes, self._keys, self._ids, self._rows, self._kept_bits, self._bucket_rows,
-            self._shape, *self._cache, sums, counts,
-        )  # fmt: skip
+        sums, counts = found = Sums(
+            np.zeros((len(starts), self._width), np.float64), np.zeros(len(starts), np.int64)
+        )
+        texts = Texts(
+            read_only(readable_blocks(data)),
+            np.array(starts, np.int64),
+            np.array(ends, np.int64),
+        )
+        sum_rows(texts, classes, self._index, self._rows, self._cache, found)
         hidden = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
         labels, probabilities = self._best(hidden)
         labels[counts == 0] = -1
@@ -160,14 +159,14 @@ class FastTextModel:
         best = np.take_along_axis(shares, labels[:, None], axis=1)[:, 0]
         return labels.astype(np.int32), best + LOG_GUARD
 
-    def _best_leaf(self, hidden: Floats, tree: _Tree) -> tuple[Integers, Doubles]:
+    def _best_leaf(self, hidden: Floats, tree: Tree) -> tuple[Integers, Doubles]:
         from udfs.fasttext.kernels import walk_tree
 
         folded = self._fold is not None
         nodes = np.eye(self._width, dtype=np.float32) if folded else self._output
         labels = np.empty(len(hidden), np.int32)
         scores = np.empty(len(hidden), np.float64)
-        walk_tree(hidden, nodes, tree.left, tree.right, len(self.labels), scores, labels)
+        walk_tree(hidden, nodes, tree, scores, labels)
         return labels, np.exp(scores)
 
 
@@ -176,22 +175,26 @@ def load(path: str | Path) -> FastTextModel:
     return FastTextModel(read_fasttext_file(Path(path)))
 
 
-def _word_cache(rows: int, width: int) -> tuple[npt.NDArray[np.generic], ...]:
-    """Return an empty cache: hash table, slot of each row, bits of words met once, state of both,
-    count and sum of each row.
+def labels_of(path: str | Path) -> tuple[str, ...]:
+    """Return the labels of the model at `path` without loading its vectors."""
+    return _index_dictionary(read_fasttext_file(Path(path)))[2]
+
+
+def _word_cache(rows: int, width: int) -> WordCache:
+    """Return an empty cache of `rows` words.
 
     A sum of 16 numbers begins where a cache line does, and so do 8 slots of the table.
     """
     # Spare rows for the words of a block and of the end of a line, and one of zeros.
     all_rows = rows + BLOCK_WORDS + 2
     sums = _aligned_zeros(all_rows * width * 4).view(np.float32).reshape(all_rows, width)
-    return (
-        _aligned_zeros(max(16 * rows, _CACHE_LINE_SIZE_BYTES)).view(np.uint64),
-        np.zeros(rows, np.int32),
-        np.zeros(rows, np.uint8),
-        np.zeros(2, np.int64),
-        np.zeros(all_rows, np.uint16),
-        sums,
+    return WordCache(
+        table=_aligned_zeros(max(16 * rows, _CACHE_LINE_SIZE_BYTES)).view(np.uint64),
+        owners=np.zeros(rows, np.int32),
+        sightings=np.zeros(rows, np.uint8),
+        state=np.zeros(2, np.int64),
+        counts=np.zeros(all_rows, np.uint16),
+        sums=sums,
     )
 
 
@@ -226,7 +229,7 @@ def _bucket_rows(file: FastTextFile) -> tuple[ByteClass, Integers]:
     return np.packbits(rows >= 0, bitorder="little"), rows
 
 
-def _huffman_tree(label_counts: Positions) -> _Tree:
+def _huffman_tree(label_counts: Positions) -> Tree:
     """Build the library's Huffman tree, which follows from the labels' counts and their order."""
     n_labels = len(label_counts)
     weights = [*label_counts.tolist(), *([10**15] * (n_labels - 1))]
@@ -244,7 +247,7 @@ def _huffman_tree(label_counts: Positions) -> _Tree:
                 inner += 1
         left[node], right[node] = smallest
         weights[node] = weights[smallest[0]] + weights[smallest[1]]
-    return _Tree(left, right)
+    return Tree(left, right)
 
 
 def _fold(file: FastTextFile) -> Floats | None:

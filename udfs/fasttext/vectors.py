@@ -4,9 +4,11 @@ The functions are written in LLVM's vectors, which every processor's code genera
 is checked: what they touch must exist.
 """
 
-# Kernels take plain arrays and numbers; numba, not mypy, types them.
+from typing import Any, NamedTuple
+
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from udfs.text.byte_masks import splat
@@ -14,9 +16,18 @@ from udfs.text.byte_masks import splat
 LANES = 8
 
 
-def _lanes(context, builder, array_type, array, row, column):
+class _Code(NamedTuple):
+    """Where numba writes a function: its context, its builder, the types of its arguments."""
+
+    context: Any
+    builder: Any
+    types: Any
+
+
+def _lanes(code, array_type, array, row, column):
     """Return the pointer to array[row, column : column + 8] as a vector."""
-    made = context.make_array(array_type)(context, builder, array)
+    builder = code.builder
+    made = code.context.make_array(array_type)(code.context, builder, array)
     if array_type.ndim == 1:
         index = column
     else:
@@ -34,11 +45,12 @@ def _load(builder, pointer):
     return loaded
 
 
-def _add(context, builder, totals_type, rows_type, totals, place, rows, found, column):
-    target = _lanes(context, builder, totals_type, totals, place, column)
+def _add(code, totals, place, rows, found, column):
+    builder, totals_type, rows_type = code.builder, code.types[0], code.types[2]
+    target = _lanes(code, totals_type, totals, place, column)
     total = _load(builder, target)
     for row in found:
-        numbers = _load(builder, _lanes(context, builder, rows_type, rows, row, column))
+        numbers = _load(builder, _lanes(code, rows_type, rows, row, column))
         if totals_type.dtype == types.float64:
             numbers = builder.fpext(numbers, total.type)
         total = builder.fadd(total, numbers)
@@ -52,23 +64,23 @@ def add_eight(typing_context, totals, place, rows, row, column):
 
     def generate(context, builder, signature, arguments):
         totals, place, rows, row, column = arguments
-        kinds = signature.args[0], signature.args[2]
-        return _add(context, builder, *kinds, totals, place, rows, [row], column)
+        code = _Code(context, builder, signature.args)
+        return _add(code, totals, place, rows, [row], column)
 
     return types.int64(totals, types.int64, rows, types.int64, types.int64), generate
 
 
 @intrinsic
-def add_eight_of_four(typing_context, totals, place, rows, first, second, third, fourth, column):
-    """Do what add_eight does for four rows, in their order."""
+def add_eight_of_four(typing_context, totals, place, rows, four, column):
+    """Do what add_eight does for a tuple of four rows, in their order."""
 
     def generate(context, builder, signature, arguments):
-        totals, place, rows, *found, column = arguments
-        kinds = signature.args[0], signature.args[2]
-        return _add(context, builder, *kinds, totals, place, rows, found, column)
+        totals, place, rows, four, column = arguments
+        code = _Code(context, builder, signature.args)
+        return _add(code, totals, place, rows, cgutils.unpack_tuple(builder, four, 4), column)
 
-    numbers = [types.int64] * 4
-    return types.int64(totals, types.int64, rows, *numbers, types.int64), generate
+    numbers = types.UniTuple(types.int64, 4)
+    return types.int64(totals, types.int64, rows, numbers, types.int64), generate
 
 
 @intrinsic
@@ -80,7 +92,8 @@ def or_of_equal(typing_context, table, at, key, low_bits):
 
     def generate(context, builder, signature, arguments):
         table, at, key, low_bits = arguments
-        entries = _load(builder, _lanes(context, builder, signature.args[0], table, None, at))
+        code = _Code(context, builder, signature.args)
+        entries = _load(builder, _lanes(code, signature.args[0], table, None, at))
         kind = entries.type
         differing = builder.xor(entries, splat(builder, kind, key))
         differing = builder.lshr(differing, splat(builder, kind, low_bits))

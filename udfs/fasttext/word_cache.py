@@ -1,6 +1,5 @@
 """The cache of fastText inference: which row holds the sum of a word that was met before."""
 
-# Kernels take plain arrays and numbers; numba, not mypy, types them.
 import numpy as np
 from numba import njit
 
@@ -23,7 +22,7 @@ def cached_row(table, hash64):
 
 
 @njit(cache=True, nogil=True)
-def is_new(sightings, cache_state, hash64):
+def is_new(sightings, state, hash64):
     """Say whether a word is met for the first time, as far as is remembered, and remember it.
 
     Half of all words are never met again; they are not worth a row.
@@ -32,17 +31,17 @@ def is_new(sightings, cache_state, hash64):
     bit = np.uint8(1 << (place & 7))
     if sightings[place >> 3] & bit:
         return False
-    if cache_state[1] == 2 * sightings.size:
+    if state[1] == 2 * sightings.size:
         # A quarter of the bits is set: one word in four would pass for known.
         sightings[:] = 0
-        cache_state[1] = 0
+        state[1] = 0
     sightings[place >> 3] |= bit
-    cache_state[1] += 1
+    state[1] += 1
     return True
 
 
 @njit(cache=True, nogil=True)
-def claim_row(table, owners, cache_state, hash64):
+def claim_row(table, owners, state, hash64):
     """Return the row where a word's sum may lie from now on.
 
     A word may lie in any slot of a cache line. Rows are taken in the order of first use, so that
@@ -57,8 +56,8 @@ def claim_row(table, owners, cache_state, hash64):
             break
     row = np.int64(table[slot] & CACHE_ROW_MASK) - 1
     if row < 0:
-        row = cache_state[0]
-        cache_state[0] = (row + 1) % owners.size
+        row = state[0]
+        state[0] = (row + 1) % owners.size
         if owners[row] > 0:
             table[owners[row] - 1] = 0
         owners[row] = slot + 1

@@ -1,6 +1,5 @@
 """The words of texts as fastText cuts them, and their hashes: bytes in, positions out."""
 
-# Kernels take plain arrays and numbers; numba, not mypy, types them.
 import numpy as np
 from numba import njit
 
@@ -109,25 +108,21 @@ def _maybe_special(data, position, end, byte_class):
 
 
 @njit(cache=True, nogil=True)
-def _put_word(data, start, stop, hole, byte_class, words, stops, spans, holes):
-    """Store data[start:stop] as word number `words` if it is one; return how many there are."""
-    if hole:
-        while start < stop and byte_class[data[start]] == DELETED:
-            start += 1
-    if start >= stop:
-        return words
-    stops[words], spans[words], holes[words] = stop, stop - start, hole
-    return words + 1
+def _first_kept(data, start, stop, byte_class):
+    """Return where the first byte of data[start:stop] lies that is not deleted, else `stop`."""
+    while start < stop and byte_class[data[start]] == DELETED:
+        start += 1
+    return start
 
 
 @njit(cache=True, nogil=True)
-def split_block(data, position, end, byte_class, stops, spans, holes):
-    """Find the next words from `position` on, as many as fit; return (words, next position).
+def split_block(words, position, end, byte_class):
+    """Find the next words from `position` on, as many as fit; return (number, next position).
 
-    `data` has at least 64 bytes. A word ends before stops[i] and began spans[i] bytes earlier;
-    where holes[i] is 0, none of its bytes is deleted.
+    `words.data` has at least 64 bytes.
     """
-    words, start, hole = np.int64(0), position, np.int64(0)
+    data, stops, spans, holes, _ = words
+    number, start, hole = np.int64(0), position, np.int64(0)
     for block in range(position, end, 64):
         mask = _maybe_special(data, block, end, byte_class)
         while mask != 0:
@@ -143,18 +138,27 @@ def split_block(data, position, end, byte_class, stops, spans, holes):
                 width = _separator_width(data, stop, end)
                 if width == 0:
                     continue
-            words = _put_word(data, start, stop, hole, byte_class, words, stops, spans, holes)
+            if hole:
+                start = _first_kept(data, start, stop, byte_class)
+            if start < stop:
+                stops[number], spans[number], holes[number] = stop, stop - start, hole
+                number += 1
             start, hole = stop + width, np.int64(0)
-            if words == stops.size:
-                return words, start
-    words = _put_word(data, start, end, hole, byte_class, words, stops, spans, holes)
-    return words, end
+            if number == holes.size:
+                return number, start
+    if hole:
+        start = _first_kept(data, start, end, byte_class)
+    if start < end:
+        stops[number], spans[number], holes[number] = end, end - start, hole
+        number += 1
+    return number, end
 
 
 @njit(cache=True, nogil=True)
-def hash_words(data, byte_class, words, stops, spans, holes, hashes64):
-    """Store our hash of each word that `split_block` found."""
-    for index in range(words):
+def hash_words(words, number, byte_class):
+    """Store our hash of each of the `number` words that `split_block` found."""
+    data, stops, spans, holes, hashes64 = words
+    for index in range(number):
         stop = stops[index]
         start = stop - spans[index]
         if holes[index] == 0 and stop + 8 <= data.size:

@@ -1,8 +1,8 @@
 """From one input file to judged documents: reading, extraction, families, in one pass."""
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from typing import Any
 
@@ -10,13 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
-from udfs.documents.preextracted import read_documents
-from udfs.documents.schema import FATE_FIELDS, KEPT, SOURCE_FIELDS
+from udfs.documents.preextracted import InputSettings, read_documents
+from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS, SOURCE_FIELDS
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
 from udfs.rules.families import HeuristicSettings
+from udfs.rules.family import Tools
+from udfs.rules.redaction import RedactionSettings, redact
 from udfs.rules.url_lists import UrlLists, load_url_lists
+from udfs.rules.urls import AddressCounts
 from udfs.storage.cache import fetch
 from udfs.storage.stream import without_secrets
 from udfs.units.commit import UnitClock, commit
@@ -24,14 +27,15 @@ from udfs.units.fates import FateOutputs, with_fate
 
 STAGE = "heuristics"
 
+# 16 bytes: hash of the cleaned text of kept documents, for exact deduplication.
+TEXT_HASH = pa.field("text_hash", pa.binary())
 # The documents stage's table: where a document comes from, its cleaned text, signals and fate.
 DOCUMENTS = pa.schema(
     [
         *SOURCE_FIELDS,
         pa.field("text", pa.string()),
         *families.SIGNALS,
-        # 16 bytes: hash of the cleaned text of kept documents, for exact deduplication.
-        pa.field("text_hash", pa.binary()),
+        TEXT_HASH,
         *FATE_FIELDS,
     ]
 )
@@ -56,6 +60,21 @@ class CurationSettings:
     language_model: tuple[str, str | None]
     # Keyword arguments of `udfs.rules.url_lists.load_url_lists` as (name, URI, SHA-256).
     url_lists: tuple[tuple[str, str, str | None], ...]
+    input: InputSettings = field(default_factory=InputSettings)
+    redaction: RedactionSettings = field(default_factory=RedactionSettings)
+
+    @property
+    def signals(self) -> list[pa.Field]:
+        """Return the columns that judging adds: signals, then counts of what was replaced."""
+        return [*families.SIGNALS, *self.redaction.columns]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Return the schema of the documents: DOCUMENTS and the columns that settings ask for."""
+        extracted = list(self.extraction.schema)
+        before = len(extracted) - len(FATE_FIELDS)
+        own = [OWN_COLUMNS] if self.input.columns else []
+        return pa.schema([*extracted[:before], *self.signals, TEXT_HASH, *own, *FATE_FIELDS])
 
 
 def curate_file(
@@ -64,11 +83,13 @@ def curate_file(
     """Commit the documents of one input file, each with its fate, and return the row to report."""
     clock = UnitClock()
     counts = RecordCounts()
-    outputs = FateOutputs(directory, unit, DOCUMENTS)
-    for batch in curated(source, settings, counts):
+    addresses = AddressCounts()
+    outputs = FateOutputs(directory, unit, settings.schema)
+    for batch in curated(source, settings, counts, addresses):
         outputs.write(batch)
     files, facts = outputs.close()
-    return commit(directory, unit, key, files, facts | input_facts(source, counts), clock)
+    facts |= input_facts(source, counts) | asdict(addresses)
+    return commit(directory, unit, key, files, facts, clock)
 
 
 def input_facts(source: InputUnit, counts: RecordCounts) -> dict[str, Any]:
@@ -78,74 +99,116 @@ def input_facts(source: InputUnit, counts: RecordCounts) -> dict[str, Any]:
 
 
 def curated(
-    source: InputUnit, settings: CurationSettings, counts: RecordCounts
+    source: InputUnit,
+    settings: CurationSettings,
+    counts: RecordCounts,
+    addresses: AddressCounts | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the documents of one input file with signals and fates (schema DOCUMENTS)."""
-    lists = url_lists(settings)
-    identify = language_identifier(settings)
+    """Yield the documents of one input file with signals and fates (`settings.schema`)."""
+    tools = Tools(url_lists(settings), language_identifier(settings))
     # Pages whose URL fails need no parsing, unless every signal is wanted.
-    every_signal = settings.heuristics.annotate == "all"
-    rules = partial(_url_rules, settings=settings.heuristics, lists=lists)
-    for batch in extracted(source, settings.extraction, counts, None if every_signal else rules):
-        yield judge(batch, settings.heuristics, lists, identify)
+    skip = None
+    if settings.heuristics.annotate != "all" and source.kind == "warc":
+        skip = partial(
+            families.url_outcomes,
+            settings=settings.heuristics,
+            lists=tools.lists,
+            counts=addresses,
+        )
+    for batch in extracted(source, settings, counts, skip):
+        # No document is judged by its address twice.
+        asked = batch.column("url") if skip is None else None
+        yield judge(batch, asked, settings, tools, addresses)
 
 
 def extracted(
     source: InputUnit,
-    settings: ExtractionSettings,
+    settings: CurationSettings,
     counts: RecordCounts,
     skip_url: SkipUrl | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the documents of one input file, no fate where there is a text (schema EXTRACTED)."""
-    if source.kind == "warc":
-        return extract_documents(source.crawl, source.uri, source.path, settings, skip_url, counts)
-    return read_documents(source.uri, source.crawl, source.path, settings, counts)
+    """Yield the documents of one input file, no fate where there is a text (schema EXTRACTED).
+
+    Own columns, where some are kept, are null for pages of a WARC.
+    """
+    crawl, uri, path, extraction = source.crawl, source.uri, source.path, settings.extraction
+    if source.kind != "warc":
+        yield from read_documents(uri, crawl, path, extraction, counts, settings.input)
+        return
+    for batch in extract_documents(crawl, uri, path, extraction, skip_url, counts):
+        if settings.input.columns:
+            batch = batch.append_column(OWN_COLUMNS, pa.nulls(batch.num_rows, OWN_COLUMNS.type))
+        yield batch
 
 
 def judge(
     batch: pa.RecordBatch,
-    settings: HeuristicSettings,
-    lists: UrlLists,
-    identify: Callable[[pa.Array], Any],
+    urls: pa.Array | None,
+    settings: CurationSettings,
+    tools: Tools,
+    addresses: AddressCounts | None = None,
 ) -> pa.RecordBatch:
-    """Add signals, cleaned text and fate to extracted documents (schema DOCUMENTS).
+    """Add signals, cleaned text and fate to extracted documents (`settings.schema`).
 
-    Documents that reading or extraction gave a fate pass through without signals.
+    Documents that reading or extraction gave a fate pass through without signals. Without `urls`
+    no rule on addresses is asked: those without a fate have passed them.
     """
+    names = settings.schema.names
     batch = batch.append_column("row", pa.array(range(batch.num_rows), pa.int64()))
     open_rows = pc.is_null(batch.column("fate"))
-    parts = [_closed(batch.filter(pc.invert(open_rows)))]
+    closed = without_signals(batch.filter(pc.invert(open_rows)), settings)
+    parts = [closed.select([*names, "row"])]
     # A filter copies the texts.
-    candidates = batch.filter(open_rows) if pc.any(pc.invert(open_rows)).as_py() else batch
+    is_mixed = pc.any(pc.invert(open_rows)).as_py()
+    candidates = batch.filter(open_rows) if is_mixed else batch
     if candidates.num_rows:
-        texts, urls = candidates.column("text"), candidates.column("url")
-        result = families.apply(texts, urls, settings, lists, identify)
-        parts.append(_in_order(judged(candidates, result)))
+        if urls is not None and is_mixed:
+            urls = urls.filter(open_rows)
+        result = families.apply(
+            candidates.column("text"), urls, settings.heuristics, *tools, addresses
+        )
+        parts.append(judged(candidates, result, settings).select([*names, "row"]))
     table = pa.concat_tables([pa.Table.from_batches([part]) for part in parts])
-    table = table.sort_by("row").select(DOCUMENTS.names).combine_chunks()
-    return table.to_batches()[0] if table.num_rows else _closed(batch).select(DOCUMENTS.names)
+    table = table.sort_by("row").select(names).combine_chunks()
+    return table.to_batches()[0] if table.num_rows else closed.select(names)
 
 
-def without_signals(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Give documents that no rule was asked about the columns of DOCUMENTS that they lack."""
-    for field in (*families.SIGNALS, DOCUMENTS.field("text_hash")):
-        batch = batch.append_column(field, pa.nulls(batch.num_rows, field.type))
+def without_signals(batch: pa.RecordBatch, settings: CurationSettings) -> pa.RecordBatch:
+    """Give documents that no rule was asked about the columns that they lack."""
+    for column in (*settings.signals, TEXT_HASH):
+        batch = batch.append_column(column, pa.nulls(batch.num_rows, column.type))
     return _replaced(batch, "text", batch.column("text").cast(pa.large_string()))
 
 
-def judged(batch: pa.RecordBatch, result: JudgedTexts) -> pa.RecordBatch:
+def judged(
+    batch: pa.RecordBatch, result: JudgedTexts, settings: CurationSettings
+) -> pa.RecordBatch:
     """Give documents without a fate the signals, the text and the fate of `result`."""
-    for field in families.SIGNALS:
-        batch = batch.append_column(field, result.signals[field.name].cast(field.type))
-    batch = _replaced(batch, "text", result.text.cast(pa.large_string()))
+    text, counts = _redacted(result, settings.redaction)
+    for column in settings.signals:
+        values = counts.get(column.name)
+        if values is None:
+            values = result.signals[column.name]
+        batch = batch.append_column(column, values.cast(column.type))
+    batch = _replaced(batch, "text", text.cast(pa.large_string()))
     batch = with_fate(
         batch, stage=STAGE, rule=result.rule, value=result.value, threshold=result.threshold
     )
-    return batch.append_column(DOCUMENTS.field("text_hash"), _text_hashes(batch))
+    return batch.append_column(TEXT_HASH, _text_hashes(batch))
 
 
-def _closed(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return _in_order(without_signals(batch))
+def _redacted(
+    result: JudgedTexts, settings: RedactionSettings
+) -> tuple[pa.LargeStringArray, dict[str, pa.Array]]:
+    """Return texts, those of kept documents redacted, and the counts; null for the others."""
+    if not settings.columns:
+        return result.text, {}
+    kept = pc.is_null(result.rule)
+    texts, counts = redact(result.text.filter(kept), settings)
+    nulls = pa.nulls(len(kept), pa.int32())
+    return pc.replace_with_mask(result.text, kept, texts), {
+        name: pc.replace_with_mask(nulls, kept, pa.array(values)) for name, values in counts.items()
+    }
 
 
 def _text_hashes(batch: pa.RecordBatch) -> pa.Array:
@@ -159,14 +222,6 @@ def _text_hashes(batch: pa.RecordBatch) -> pa.Array:
 
 def _replaced(batch: pa.RecordBatch, name: str, column: pa.Array) -> pa.RecordBatch:
     return batch.set_column(batch.schema.get_field_index(name), name, column)
-
-
-def _in_order(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch.select([*DOCUMENTS.names, "row"])
-
-
-def _url_rules(urls: pa.Array, *, settings: HeuristicSettings, lists: UrlLists) -> Any:
-    return families.url_outcomes(urls, settings, lists)
 
 
 def url_lists(settings: CurationSettings) -> UrlLists:

@@ -1,43 +1,18 @@
-"""WARC files as a stream of response records, each whole or with the reason why it is not.
+"""WARC files as a stream of response records, each whole or with the reason why it is not."""
 
-Reads WARC 0.17 to 1.1: plain, gzip (a member per record, or any other way), Zstandard, LZ4.
-Memory is bounded by `WarcSettings`; damage costs the record it hits.
-"""
-
-import re
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from udfs.warc.compression import Piece, Readable, pieces
+from udfs.warc.compression import Readable
 from udfs.warc.http_response import BrokenMessageError, header_fields, parse_response
-
-# A record that does not begin its gzip member has no file offset of its own: its offset is this
-# plus its position in the decoded data.
-IN_MEMBER_OFFSET = 1 << 62
-# Damage behind the whole records of a member has this plus the member's offset.
-DAMAGE_OFFSET = IN_MEMBER_OFFSET + (1 << 61)
-
-_VERSION = re.compile(rb"WARC/(?:0\.1[78]|1\.[01])[ \t]*\r?\n", re.IGNORECASE)
-_NEXT_RECORD = re.compile(rb"\n(?:WARC|warc)/(?:0\.1[78]|1\.[01])[ \t]*\r?\n")
-_HEADER_END = re.compile(rb"\n\r?\n")
-_BLANKS = re.compile(rb"[\r\n]*")
-# Some writers of plain files pad with zeros.
-_BLANKS_AND_PADDING = re.compile(rb"[\r\n\0]*")
-_LOOKAHEAD_BYTES = 24
-_ARC_START = b"filedesc://"
-_ARC_ADVICE = "an ARC file: convert it to WARC first (for instance with `warcio recompress`)"
-_NO_LENGTH = "the record has no Content-Length"
-
-
-@dataclass(frozen=True, kw_only=True)
-class WarcSettings:
-    """Limits that bound the memory one record may take."""
-
-    # Common Crawl cuts payloads at 5 MiB (1 MiB before 2025).
-    max_record_size_bytes: int = 64 * 1024 * 1024
-    max_header_size_bytes: int = 256 * 1024
+from udfs.warc.scanner import (
+    DEFAULT_SETTINGS,
+    BrokenRecord,
+    RawRecord,
+    RecordScanner,
+    WarcSettings,
+)
 
 
 @dataclass
@@ -76,29 +51,14 @@ class WarcRecord:
     truncated: str | None
     record_id: str | None
     payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class BrokenRecord:
-    """A record (or bytes between records) that cannot be read; `rule` is a short noun."""
-
-    offset: int
-    rule: str
-    reason: str
-    url: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Raw:
-    offset: int
-    record_type: str
-    fields: dict[str, str]
-    block: bytes
+    # HTTP headers about the use of the page, as in `HttpMessage`.
+    x_robots_tag: str = ""
+    tdm_reservation: str = ""
 
 
 def read_records(
     stream: Readable,
-    settings: WarcSettings = WarcSettings(),
+    settings: WarcSettings = DEFAULT_SETTINGS,
     counts: RecordCounts | None = None,
 ) -> Iterator[WarcRecord | BrokenRecord]:
     """Yield every response record of a WARC file and every broken record, in file order.
@@ -108,15 +68,15 @@ def read_records(
     counts = RecordCounts() if counts is None else counts
     # Popped as they are yielded, for a generator keeps its variables, and a page may be large.
     waiting: list[WarcRecord] = []
-    for raw in _Reader(stream, settings).records():
-        if waiting and isinstance(raw, _Raw):
+    for raw in RecordScanner(stream, settings).records():
+        if waiting and isinstance(raw, RawRecord):
             waiting[0] = _with_detected_charset(waiting[0], raw)
-        if isinstance(raw, _Raw) and raw.record_type != "response":
+        if isinstance(raw, RawRecord) and raw.record_type != "response":
             counts.count(raw.record_type)
             continue
         if waiting:
             yield waiting.pop()
-        record = _response(raw, settings) if isinstance(raw, _Raw) else raw
+        record = _response(raw, settings) if isinstance(raw, RawRecord) else raw
         counts.count("broken" if isinstance(record, BrokenRecord) else "response")
         if isinstance(record, BrokenRecord):
             yield record
@@ -127,16 +87,18 @@ def read_records(
         yield waiting.pop()
 
 
-def _response(raw: _Raw, settings: WarcSettings) -> WarcRecord | BrokenRecord:
+def _response(raw: RawRecord, settings: WarcSettings) -> WarcRecord | BrokenRecord:
     fields = raw.fields
     url = fields.get("warc-target-uri", "").strip("<>") or None
     status, content_type, payload = None, fields.get("content-type"), raw.block
+    x_robots_tag = tdm_reservation = ""
     if raw.block.startswith(b"HTTP/"):
         try:
             message = parse_response(raw.block, settings.max_record_size_bytes)
         except BrokenMessageError as error:
             return BrokenRecord(raw.offset, "http_too_large", str(error), url)
         status, content_type, payload = message.status, message.content_type, message.body
+        x_robots_tag, tdm_reservation = message.x_robots_tag, message.tdm_reservation
     return WarcRecord(
         offset=raw.offset,
         url=url,
@@ -148,6 +110,8 @@ def _response(raw: _Raw, settings: WarcSettings) -> WarcRecord | BrokenRecord:
         truncated=fields.get("warc-truncated"),
         record_id=fields.get("warc-record-id"),
         payload=payload,
+        x_robots_tag=x_robots_tag,
+        tdm_reservation=tdm_reservation,
     )
 
 
@@ -159,7 +123,7 @@ def _fetch_time(value: str) -> datetime | None:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
-def _with_detected_charset(record: WarcRecord, follower: _Raw) -> WarcRecord:
+def _with_detected_charset(record: WarcRecord, follower: RawRecord) -> WarcRecord:
     """Take the charset from a metadata record that speaks of `record`."""
     if follower.record_type != "metadata":
         return record
@@ -169,233 +133,6 @@ def _with_detected_charset(record: WarcRecord, follower: _Raw) -> WarcRecord:
         return record
     charset = header_fields(follower.block).get("charset-detected")
     return replace(record, detected_charset=charset) if charset else record
-
-
-class _Reader:
-    """Cuts decoded pieces into records; `_data[_at:]` is decoded and not yet consumed.
-
-    A barrier is a piece that the record in hand cannot reach into: the start of a member that
-    begins a record, or the place of damage.
-    """
-
-    def __init__(self, stream: Readable, settings: WarcSettings):
-        self._settings = settings
-        self._pieces, self._plain = pieces(stream)
-        self._blanks = _BLANKS_AND_PADDING if self._plain else _BLANKS
-        self._data, self._at = b"", 0
-        # Position of _data[0] in the decoded file.
-        self._base = 0
-        self._barrier: Piece | None = None
-        # Where in the decoded file members begin: (decoded position, file offset).
-        self._starts: deque[tuple[int, int]] = deque()
-        self._record_end = 0
-        # The offset of the last member that gave it to a record.
-        self._member_of_record: int | None = None
-        # Whether a record has begun that the next member could be part of.
-        self._inside = False
-
-    def records(self) -> Iterator[_Raw | BrokenRecord]:
-        """Yield every record of the file, and a broken one for each stretch that is none."""
-        if self._need(len(_ARC_START)) and self._data.startswith(_ARC_START):
-            yield BrokenRecord(0, "arc_format", _ARC_ADVICE)
-            return
-        if not self._skip_blanks() and self._barrier is None:
-            yield BrokenRecord(0, "empty_file", "the file is empty")
-        while True:
-            if self._skip_blanks():
-                yield self._record()
-            elif self._barrier is None:
-                return
-            elif self._barrier.error is not None:
-                offset, error = self._barrier.offset, self._barrier.error
-                taken = offset == self._member_of_record
-                yield BrokenRecord(offset + DAMAGE_OFFSET * taken, "damaged_file", error)
-                self._barrier = None
-            else:
-                self._cross_barrier()
-
-    def _need(self, size: int) -> bool:
-        """Say whether `size` bytes follow before the next barrier; load them."""
-        have = len(self._data) - self._at
-        if have >= size:
-            return True
-        parts = [self._data[self._at :]]
-        self._base += self._at
-        while have < size and (data := self._next_data(have)) is not None:
-            parts.append(data)
-            have += len(data)
-        self._data, self._at = b"".join(parts), 0
-        return have >= size
-
-    def _next_data(self, have: int) -> bytes | None:
-        """Return the data of the next piece, None at a barrier or the end."""
-        if self._barrier is not None:
-            return None
-        piece = next(self._pieces, None)
-        if piece is None:
-            return None
-        if piece.error is not None or ((have or self._inside) and _begins_record(piece)):
-            self._barrier = piece
-            return None
-        if piece.begins_member:
-            self._starts.append((self._base + have, piece.offset))
-        return piece.data
-
-    def _cross_barrier(self) -> None:
-        assert self._barrier is not None
-        piece, self._barrier = self._barrier, None
-        self._base += len(self._data)
-        self._data, self._at = piece.data, 0
-        self._starts.append((self._base, piece.offset))
-
-    def _skip_blanks(self) -> bool:
-        """Go to the next byte that is no line end; False at a barrier or the end."""
-        self._record_end, self._inside = self._base + self._at, False
-        while self._need(1):
-            blanks = self._blanks.match(self._data, self._at)
-            assert blanks is not None
-            self._at = blanks.end()
-            if self._at < len(self._data):
-                return True
-        return False
-
-    def _offset(self) -> int:
-        """Return the offset of the record that begins here (see IN_MEMBER_OFFSET)."""
-        here, offset = self._base + self._at, None
-        if self._plain:
-            self._member_of_record = here
-            return here
-        while self._starts and self._starts[0][0] <= here:
-            start, file_offset = self._starts.popleft()
-            offset = file_offset if start >= self._record_end else offset
-        if offset is None:
-            return IN_MEMBER_OFFSET + here
-        self._member_of_record = offset
-        return offset
-
-    def _record(self) -> _Raw | BrokenRecord:
-        offset, start = self._offset(), self._base + self._at
-        self._inside = True
-        self._need(32)
-        version = _VERSION.match(self._data, self._at)
-        if version is None:
-            return self._not_a_record(offset)
-        end = self._header_end()
-        if end is None:
-            return self._give_up(start, offset, "header_too_large", self._header_reason())
-        fields = header_fields(self._data[self._at : end].partition(b"\n")[2])
-        self._at = end
-        record_type = fields.get("warc-type", "").lower()
-        url = fields.get("warc-target-uri", "").strip("<>") or None
-        length = fields.get("content-length", "")
-        if not (length.isascii() and length.isdigit()) or len(length) > 18:
-            reason = f"Content-Length is {length!r}, not a number" if length else _NO_LENGTH
-            return self._give_up(start, offset, "bad_content_length", reason, url)
-        if int(length) > self._settings.max_record_size_bytes:
-            return self._too_large(offset, int(length), url)
-        return self._with_block(start, _Raw(offset, record_type, fields, b""), int(length), url)
-
-    def _with_block(
-        self, start: int, raw: _Raw, length: int, url: str | None
-    ) -> _Raw | BrokenRecord:
-        end = self._base + self._at + length
-        if not self._need(length):
-            have = len(self._data) - self._at
-            reason = f"Content-Length says {length} bytes, but only {have} follow"
-            return self._give_up(start, raw.offset, "truncated_record", reason, url)
-        self._need(length + _LOOKAHEAD_BYTES)
-        block = self._data[self._at : self._at + length]
-        after = self._data[self._at + length : self._at + length + _LOOKAHEAD_BYTES]
-        follows = after.lstrip(b"\r\n")
-        if follows and follows[:5].upper() != b"WARC/" and _NEXT_RECORD.search(block):
-            reason = "Content-Length is wrong: another record begins inside this one"
-            return self._give_up(start, raw.offset, "bad_content_length", reason, url)
-        self._at = end - self._base
-        if not raw.record_type:
-            return BrokenRecord(raw.offset, "no_record_type", "the record has no WARC-Type", url)
-        return replace(raw, block=block)
-
-    def _header_end(self) -> int | None:
-        """Return where the header in hand ends (an index into _data), None if it does not."""
-        limit = self._settings.max_header_size_bytes
-        wanted = 4096
-        while True:
-            complete = self._need(min(wanted, limit))
-            found = _HEADER_END.search(self._data, self._at, self._at + limit)
-            if found:
-                return found.end()
-            if not complete or wanted >= limit:
-                return None
-            wanted *= 4
-
-    def _header_reason(self) -> str:
-        limit = self._settings.max_header_size_bytes
-        if len(self._data) - self._at >= limit:
-            return f"a WARC header of more than {limit} bytes"
-        return "the WARC header has no end"
-
-    def _give_up(
-        self, start: int, offset: int, rule: str, reason: str, url: str | None = None
-    ) -> BrokenRecord:
-        """Report the record that begins at `start` and go to the next one that can be found."""
-        self._at = max(self._at, start + 1 - self._base)
-        barrier = self._barrier
-        if barrier is not None and barrier.error is not None and self._reached_end():
-            rule, reason, self._barrier = "damaged_file", barrier.error, None
-        self._seek_record()
-        return BrokenRecord(offset, rule, reason, url)
-
-    def _reached_end(self) -> bool:
-        return _NEXT_RECORD.search(self._data, self._at) is None
-
-    def _not_a_record(self, offset: int) -> BrokenRecord:
-        line = self._data[self._at : self._at + 40].split(b"\n")[0].strip()
-        self._at += 1
-        start = self._base + self._at
-        barrier = self._barrier
-        self._seek_record()
-        size = self._base + self._at - start + 1
-        if barrier is None and self._barrier is not None and self._barrier.error is not None:
-            # The bytes of a damaged member are part of the damage, not one more record.
-            reason, self._barrier = self._barrier.error, None
-            return BrokenRecord(offset, "damaged_file", reason)
-        shown = ascii(line.decode("latin-1"))
-        return BrokenRecord(
-            offset, "not_a_record", f"{size} bytes that are no WARC record begin with {shown}"
-        )
-
-    def _too_large(self, offset: int, length: int, url: str | None) -> BrokenRecord:
-        limit = self._settings.max_record_size_bytes
-        if self._plain:
-            # The length may be a lie: look for the next record rather than skip that far.
-            self._seek_record()
-        else:
-            self._skip(length)
-        reason = f"Content-Length is {length}, the limit (max_record_size_bytes) {limit}"
-        return BrokenRecord(offset, "record_too_large", reason, url)
-
-    def _skip(self, size: int) -> None:
-        while size > 0 and self._need(1):
-            step = min(size, len(self._data) - self._at)
-            self._at += step
-            size -= step
-
-    def _seek_record(self) -> None:
-        """Go to the next line that begins a record, to the next barrier or to the end."""
-        while True:
-            found = _NEXT_RECORD.search(self._data, max(0, self._at - 1))
-            if found:
-                self._at = found.start() + 1
-                self._record_end = self._base + self._at
-                return
-            self._at = max(self._at, len(self._data) - _LOOKAHEAD_BYTES)
-            if not self._need(_LOOKAHEAD_BYTES + 1):
-                self._at = len(self._data)
-                return
-
-
-def _begins_record(piece: Piece) -> bool:
-    return piece.begins_member and _VERSION.match(piece.data.lstrip(b"\r\n")[:24]) is not None
 
 
 Record = WarcRecord | BrokenRecord

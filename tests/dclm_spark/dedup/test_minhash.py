@@ -190,9 +190,9 @@ def test_wrong_settings_fail_before_spark_starts() -> None:
         ({"star_rounds": 0}, "star_rounds = 0"),
         ({"survivor_order": ()}, "survivor_order"),
     ):
-        with pytest.raises(SettingError, match=message):
+        with pytest.raises(ValueError, match=message):
             NearDuplicateSettings(**values)  # type: ignore[arg-type]
-    with pytest.raises(SettingError, match="hot_bucket_size = 1"):
+    with pytest.raises(ValueError, match="hot_bucket_size = 1"):
         BucketSettings(hot_bucket_size=1)
 
 

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from dclm_spark.html_pages.quantities import bytes_text, duration_text, share_text
 from dclm_spark.report.page import headline, render_report, write_report
-from dclm_spark.report.sections import bytes_text, duration_text, share_text
 from dclm_spark.report.summary import (
     DedupPrecision,
     DedupSummary,

@@ -16,7 +16,7 @@ from dclm_spark.dedup.settings import METHODS, DeduplicationSettings
 from dclm_spark.errors import SettingError
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings
-from dclm_spark.sample.crawl import generate_crawl
+from dclm_spark.sample.generate import generate_crawl
 from dclm_spark.stages.deduplicate import deduplicate
 from dclm_spark.stages.documents import curate
 from udfs.units.curate import DOCUMENTS

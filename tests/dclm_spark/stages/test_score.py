@@ -3,8 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from dclm_spark.errors import SettingError
-from dclm_spark.stages.score import bucket_edge, score_buckets, top_threshold
+from dclm_spark.stages.score import QualitySettings, bucket_edge, score_buckets, top_threshold
 
 
 def facts(scores):
@@ -35,6 +34,7 @@ def test_a_bucket_begins_with_its_lowest_score():
     )
 
 
-def test_a_fraction_outside_its_range_is_refused():
-    with pytest.raises(SettingError, match=r"quality\.top"):
-        top_threshold([], 0.0)
+@pytest.mark.parametrize("top", [0.0, 10.0, float("nan")])
+def test_a_fraction_outside_its_range_is_refused(top):
+    with pytest.raises(ValueError, match=r"top = .*: expected a fraction above 0"):
+        QualitySettings(top=top)

@@ -8,8 +8,8 @@ import pytest
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings
-from dclm_spark.sample.crawl import generate_crawl
-from dclm_spark.sample.run import sample_recipe
+from dclm_spark.sample.generate import generate_crawl
+from dclm_spark.sample.sample_run import sample_recipe
 from dclm_spark.stages.documents import curate
 from dclm_spark.stages.scored_table import build_table, decide
 from udfs.units.statistics import merge

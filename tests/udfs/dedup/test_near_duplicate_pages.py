@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from datasketch import MinHash, MinHashLSH
 
-from dclm_spark.measure.planted_pairs import listed_pairs
+from tests.benchmarks.planted_pairs import listed_pairs
 from tests.shared_data import SHARED, needs_shared
 from udfs.dedup.minhash import (
     PRESETS,

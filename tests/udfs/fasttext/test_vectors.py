@@ -14,7 +14,7 @@ def add_one(totals, place, rows, row, column):
 
 @njit
 def add_four(totals, place, rows, row, column):
-    add_eight_of_four(totals, place, rows, row[0], row[1], row[2], row[3], column)
+    add_eight_of_four(totals, place, rows, (row[0], row[1], row[2], row[3]), column)
 
 
 @njit

@@ -10,7 +10,8 @@ import pytest
 import zstandard
 
 from tests.shared_data import SHARED, needs_shared
-from udfs.warc.reader import BrokenRecord, RecordCounts, WarcRecord, WarcSettings, read_records
+from udfs.warc.reader import RecordCounts, WarcRecord, read_records
+from udfs.warc.scanner import BrokenRecord, WarcSettings
 
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
 
