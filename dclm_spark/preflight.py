@@ -101,8 +101,9 @@ def describe(recipe: Recipe, run: CheckedRun) -> list[str]:
 
 def stages_of(recipe: Recipe) -> list[str]:
     """Return the stages that a recipe runs, with what decides in each."""
-    copies = [*recipe.deduplication.exact]
-    copies += [recipe.deduplication.method] if recipe.deduplication.method != "none" else []
+    deduplication = recipe.deduplication
+    copies = [*deduplication.exact]
+    copies += [deduplication.method_name] if deduplication.method.compares else []
     rules = recipe.heuristics.rules if recipe.heuristics.enabled else "no rules"
     stages = [f"documents ({rules})", f"deduplicate ({', '.join(copies) or 'nothing'})"]
     if recipe.decontamination.data is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dclm_spark.errors import SettingError
+from dclm_spark.settings_choices import choices_of
 from dclm_spark.yaml_text import read_yaml, write_yaml
 from udfs.storage.reference import FileReference
 from udfs.storage.stream import without_secrets
@@ -132,8 +133,9 @@ def _fields(kind: Any, values: Any, path: str) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         where = path.removesuffix(".") or "settings"
         raise SettingError(f"{where} = {values!r}: expected a mapping of keys to values")
+    known = {*fields, *(key for choice in choices_of(kind) for key in choice.keys)}
     for key in values:
-        if key not in fields:
+        if key not in known:
             raise _unknown_key(path, str(key), kind)
     return fields
 
@@ -147,10 +149,14 @@ def _build(
 ) -> Settings:
     """Return what `make` makes of the converted values, its complaints with whole keys."""
     hints = typing.get_type_hints(kind)
-    changes = {
-        key: _value(hints[key], getattr(current, key, None), value, f"{path}{key}")
-        for key, value in values.items()
-    }
+    changes: dict[str, Any] = {}
+    chosen: set[str] = set()
+    for choice in choices_of(kind):
+        chosen |= {choice.field.name, *choice.keys}
+        changes |= choice.changes(current, values, path, _value)
+    for key, value in values.items():
+        if key not in chosen:
+            changes[key] = _value(hints[key], getattr(current, key, None), value, f"{path}{key}")
     try:
         return make(changes)
     except SettingError:
@@ -223,9 +229,12 @@ _NAMES = {
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
-        return {
+        plain = {
             field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)
         }
+        for choice in choices_of(type(value)):
+            plain |= choice.named(getattr(value, choice.field.name), plain[choice.field.name])
+        return plain
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -236,6 +245,7 @@ def _plain(value: Any) -> Any:
 def _unknown_key(path: str, key: str, kind: Any) -> SettingError:
     """Name the nearest key at this place, or else one of nearly that name below it."""
     known = [field.name for field in dataclasses.fields(kind)]
+    known += [name for choice in choices_of(kind) for name in choice.kinds]
     nearest = difflib.get_close_matches(key, known, n=1)
     if not nearest:
         deep = {name.rpartition(".")[2]: name for name in reversed(_keys_of(kind))}

@@ -49,14 +49,14 @@ def open_members(stars: DataFrame, judged: DataFrame, threshold: float) -> DataF
     unlike = judged.where(F.col("similarity") < threshold).select(
         "doc_id", "partner", F.lit(True).alias("unlike")
     )
-    members = stars.join(unlike, ["doc_id", "partner"], "left").select(
+    members = stars.join(unlike.hint("merge"), ["doc_id", "partner"], "left").select(
         "bucket",
         "doc_id",
         "earlier",
         (F.col("open") & F.coalesce("unlike", F.lit(False))).alias("open"),
     )
     unfinished = members.where("open").select("bucket").distinct()
-    return members.join(unfinished, "bucket", "left_semi")
+    return members.join(unfinished.hint("merge"), "bucket", "left_semi")
 
 
 def hot_buckets(members: DataFrame, settings: BucketSettings) -> DataFrame:

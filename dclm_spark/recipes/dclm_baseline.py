@@ -1,6 +1,7 @@
 """DCLM-BASELINE (paper section 4, spec 2 to 5): the reference recipe."""
 
 from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.dedup.sharded_ngrams import ShardedNgrams
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.settings import FileReference
 from dclm_spark.stages.score import QualitySettings
@@ -21,6 +22,6 @@ def dclm_baseline() -> Recipe:
     return Recipe(
         name="dclm_baseline",
         quirks="dclm-2024",
-        deduplication=DeduplicationSettings(method="sharded", shards=100),
+        deduplication=DeduplicationSettings(method=ShardedNgrams(), shards=100),
         quality=QualitySettings(model=FileReference(uri=QUALITY_MODEL), threshold=0.018112),
     )

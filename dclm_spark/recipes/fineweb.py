@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dclm_spark.dedup.minhash import NearDuplicateSettings
+from dclm_spark.dedup.minhash import MinHash
 from dclm_spark.dedup.settings import DeduplicationSettings
 from dclm_spark.recipes.dclm_baseline import dclm_baseline
 from dclm_spark.recipes.recipe import Recipe
@@ -21,13 +21,13 @@ def fineweb() -> Recipe:
     compares the pages of one crawl; so does a run whose input is one crawl.
     """
     baseline = dclm_baseline()
-    near = NearDuplicateSettings(signatures=PRESETS["datatrove"], verification="none")
+    near = MinHash(signatures=PRESETS["datatrove"], verification="none")
     return replace(
         baseline,
         name="fineweb",
         heuristics=replace(baseline.heuristics, rules="fineweb"),
         redaction=RedactionSettings(emails=True, public_ips=True),
-        deduplication=DeduplicationSettings(method="minhash", near_duplicates=near),
+        deduplication=DeduplicationSettings(method=near),
         quality=QualitySettings(enabled=False),
     )
 

@@ -1,6 +1,7 @@
 """What a recipe is: every choice between a WARC and a token shard, as one frozen tree."""
 
 from dataclasses import dataclass, field, fields, replace
+from typing import Any, cast
 
 from dclm_spark.dedup.settings import DeduplicationSettings
 from dclm_spark.errors import SettingError
@@ -78,12 +79,12 @@ def with_quirks(recipe: Recipe) -> Recipe:
     """
     quirks = recipe.quirks
     extraction, heuristics = recipe.extraction, recipe.heuristics
-    ngrams = recipe.deduplication.ngrams
+    method, name = recipe.deduplication.method, recipe.deduplication.method_name
     parts = {
         "extraction": extraction.quirks,
         "heuristics": heuristics.quirks,
         "heuristics.cleaning": heuristics.cleaning.quirks,
-        "deduplication.ngrams": ngrams.quirks,
+        f"deduplication.{name}": getattr(method, "quirks", quirks),
     }
     for name, given in parts.items():
         if given not in (REFERENCE, quirks):
@@ -91,12 +92,14 @@ def with_quirks(recipe: Recipe) -> Recipe:
                 f"{name}.quirks = {given!r}, but quirks = {quirks!r}: one switch holds for the "
                 f"whole recipe; set quirks={given} alone"
             )
+    if hasattr(method, "quirks"):
+        method = replace(cast("Any", method), quirks=quirks)
     cleaning = replace(heuristics.cleaning, quirks=quirks)
     return replace(
         recipe,
         extraction=replace(extraction, quirks=quirks),
         heuristics=replace(heuristics, quirks=quirks, cleaning=cleaning),
-        deduplication=replace(recipe.deduplication, ngrams=replace(ngrams, quirks=quirks)),
+        deduplication=replace(recipe.deduplication, method=method),
     )
 
 

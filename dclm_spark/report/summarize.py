@@ -291,7 +291,7 @@ def _deduplication(
     tokens = _corpus_tokens(run.shard_manifest) if run.shard_manifest else 0
     selected = kept_text_bytes(facts["select"]) if run.tokenized else 0
     return DedupSummary(
-        method=recipe.deduplication.method,
+        method=recipe.deduplication.method_name,
         mode=recipe.deduplication.mode,
         documents_removed=sum(entry["documents"] for entry in dropped),
         documents_shortened=found["paragraphs"]["documents"],

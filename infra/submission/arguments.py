@@ -106,7 +106,7 @@ def _check_recipe(name: str, assignments: Sequence[str], planned_shards: int | N
                 f"{setting} = {uri!r}: no executor sees this machine's disk; copy it to a bucket, "
                 "and its address into the recipe"
             )
-    if recipe.deduplication.method == "sharded":
+    if recipe.deduplication.method.memory_follows_shard:
         refuse_too_few_shards(recipe.deduplication.shards, planned_shards)
 
 
