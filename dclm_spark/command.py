@@ -117,7 +117,7 @@ def run_command(main: Callable[[], None]) -> None:
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in ("pyspark", "py4j"):
             raise
-        from dclm_spark.engine.task_errors import task_error
+        from dclm_spark.task_errors import task_error
 
         print(f"error: {task_error(error)}", file=sys.stderr)
         sys.exit(EXIT_FAILED)

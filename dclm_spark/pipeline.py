@@ -31,7 +31,8 @@ from dclm_spark.stages.run_output import RunOutput, RunProgress
 from dclm_spark.stages.score import score
 from dclm_spark.stages.scored_table import decide
 from dclm_spark.stages.select import minimum_score, select
-from dclm_spark.stages.shards import write_manifest, write_shards
+from dclm_spark.stages.shard_manifest import write_manifest
+from dclm_spark.stages.shards import write_shards
 from dclm_spark.stages.tokenize import tokenize, with_special_ids
 from udfs import storage
 from udfs.tokens.tokenizer import load_encoder, tokenizer_fingerprint
@@ -59,9 +60,8 @@ def build_baseline(
     scored table (`dclm_spark.stages.scored_table`) to decide from instead of reading the files
     again; `limit` reads only so many of the files. What is committed already, from the same input,
     settings and code, is not done again; the result is the same bytes whichever way it came about.
-    Raises SettingError where another driver writes to `output`, and where that holds finished work
-    of another recipe, of other files or of another version's format; with `overwrite` such work is
-    replaced and removed.
+    Raises SettingError where another driver writes to `output`, or that holds finished work of
+    another recipe, other files or another version, which `overwrite` replaces.
     """
     output, started = storage.absolute(output), time.time()
     _check_scored(recipe, scored)

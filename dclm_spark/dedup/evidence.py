@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from dclm_spark.dedup.lines import FEW_SENTENCES
 from dclm_spark.dedup.method import VERDICTS
-from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.engine.caching import cached, uncached
 from dclm_spark.engine.code_version import code_version
 from dclm_spark.engine.manifests import StageOutput, unit_key

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
-from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.errors import SettingError
 from dclm_spark.limits import LimitSettings
 from dclm_spark.settings import FileReference, settings_hash

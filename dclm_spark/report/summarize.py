@@ -10,11 +10,14 @@ from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.run_record import RunIdentity
 from dclm_spark.html_pages.charts import Histogram
 from dclm_spark.recipes.recipe import Recipe, left_out
+from dclm_spark.report.dedup_summary import (
+    TOP_DOMAINS,
+    corpus_tokens,
+    deduplication,
+    duplicate_pairs,
+)
 from dclm_spark.report.summary import (
-    DedupPrecision,
-    DedupSummary,
     DomainCount,
-    DuplicatePair,
     FunnelStep,
     LanguageCount,
     RuleCount,
@@ -30,7 +33,6 @@ from dclm_spark.stages.run_output import RunProgress
 from udfs.rules.families import rules_of
 from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes
 
-TOP_DOMAINS = 50
 # Signals whose threshold is an upper bound: kept documents lie below it.
 _KEPT_BELOW = {"word_removal_fraction", "contained_ngram_fraction"}
 _RULE_OF_SIGNAL = {
@@ -76,8 +78,8 @@ def summarize(
         else (),
         histograms=tuple(_histograms(facts, run)),
         samples=tuple(_samples(facts)),
-        duplicates=tuple(_duplicates(run)),
-        deduplication=_deduplication(run, recipe, facts),
+        duplicates=tuple(duplicate_pairs(run)),
+        deduplication=deduplication(run, recipe, facts),
         record_types=_record_types(run.documents) if run.documents else {},
         shards=_shards(run),
         facts=_further_facts(run),
@@ -184,12 +186,8 @@ def _funnel(run: RunProgress, facts: Mapping[str, Any], rules: Sequence[str]) ->
             )
         )
     if run.shard_manifest is not None:
-        steps[-1] = replace(steps[-1], tokens=_corpus_tokens(run.shard_manifest))
+        steps[-1] = replace(steps[-1], tokens=corpus_tokens(run.shard_manifest))
     return steps
-
-
-def _corpus_tokens(manifest: Mapping[str, Any]) -> int:
-    return int(manifest["num_tokens"] - manifest["num_padding_tokens"])
 
 
 def _rules(facts: Mapping[str, Any]) -> list[RuleCount]:
@@ -257,55 +255,6 @@ def _samples(facts: Mapping[str, Any]) -> list[SamplePage]:
     ]
 
 
-def _duplicates(run: RunProgress) -> list[DuplicatePair]:
-    return [
-        DuplicatePair(
-            kind=f"{pair['rule']}, value {pair['value']:.3g} against {pair['threshold']:.3g}",
-            similarity=pair["containment" if pair["rule"] == "contained_ngrams" else "jaccard"],
-            left_url=pair["partner_url"],
-            left_text=pair["partner_text"],
-            right_url=pair["url"],
-            right_text=pair["text"],
-        )
-        for pair in (run.dedup_evidence or {"pairs": ()})["pairs"]
-    ]
-
-
-def _deduplication(
-    run: RunProgress, recipe: Recipe, facts: Mapping[str, Any]
-) -> DedupSummary | None:
-    found = run.dedup_evidence
-    if found is None:
-        return None
-    stage = facts["deduplicate"]
-    domains = [
-        DomainCount(domain=name, documents=documents, kept=kept)
-        for name, documents, kept, _ in stage["domains"]
-        if kept < documents
-    ]
-    domains.sort(key=lambda one: (one.kept - one.documents, one.domain))
-    dropped = [entry for entry in stage["counts"] if entry["fate"] == "dropped"]
-    size = sum(entry["text_bytes"] for entry in dropped)
-    if recipe.deduplication.mode == "remove":
-        size += found["paragraphs"]["text_bytes"]
-    tokens = _corpus_tokens(run.shard_manifest) if run.shard_manifest else 0
-    selected = kept_text_bytes(facts["select"]) if run.tokenized else 0
-    return DedupSummary(
-        method=recipe.deduplication.method_name,
-        mode=recipe.deduplication.mode,
-        documents_removed=sum(entry["documents"] for entry in dropped),
-        documents_shortened=found["paragraphs"]["documents"],
-        paragraphs_removed=found["paragraphs"]["paragraphs"],
-        text_bytes_removed=size,
-        tokens_removed=round(size * tokens / max(selected, 1)),
-        tokens_new=tokens,
-        earlier=recipe.deduplication.earlier,
-        precision=tuple(DedupPrecision(**entry) for entry in found["precision"]),
-        clusters=tuple((rule, size, clusters) for rule, size, clusters in found["clusters"]),
-        domains=tuple(domains[:TOP_DOMAINS]),
-    )
-
-
 def _record_types(documents: StageOutput) -> dict[str, int]:
     totals: dict[str, int] = defaultdict(int)
     for _, unit in documents.facts():
@@ -322,7 +271,7 @@ def _shards(run: RunProgress) -> ShardSummary | None:
         shards=len(manifest["shards"]),
         sequences=manifest["num_sequences"],
         sequence_length=manifest["sequence_length"],
-        tokens=_corpus_tokens(manifest),
+        tokens=corpus_tokens(manifest),
         padding_tokens=manifest["num_padding_tokens"],
         bytes=sum(shard["size_bytes"] for shard in manifest["shards"]),
         tokenizer=manifest["tokenizer_sha256"][:16],

@@ -27,7 +27,7 @@ from udfs.dedup.contamination import (
 )
 from udfs.documents.schema import FATE_FIELDS
 from udfs.storage.cache import fetch
-from udfs.storage.files import read_table
+from udfs.storage.parquet import read_table
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
 

@@ -17,7 +17,7 @@ from dclm_spark.settings import FileReference
 from udfs.checks import FRACTION, check, share_above_zero
 from udfs.fasttext.quality import QualityModel
 from udfs.storage.cache import fetch
-from udfs.storage.files import read_table
+from udfs.storage.parquet import read_table
 from udfs.tokens.order import document_keys
 from udfs.units.output import UnitOutput
 

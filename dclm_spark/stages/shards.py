@@ -11,19 +11,13 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dclm_spark import shard_format
 from dclm_spark.engine.code_version import code_version
 from dclm_spark.engine.manifests import StageOutput, Unit, numbered_unit, unit_key
 from dclm_spark.engine.stage import UnitRules, run_units
 from dclm_spark.engine.tables import read_files, spark_schema
 from dclm_spark.errors import InputError
 from dclm_spark.shard_format import (
-    MANIFEST,
-    REMAINDER,
     ROWS_PER_GROUP,
-    TRAIN,
-    Shard,
-    ShardManifest,
 )
 from dclm_spark.stages.tokenize import FOLDER, TokenSettings, has_own_columns
 from udfs import storage
@@ -35,7 +29,7 @@ from udfs.units.parquet_output import ParquetOutput
 
 STAGE = "shards"
 BatchFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
-_PROVENANCE_SUFFIX = ".provenance.parquet"
+PROVENANCE_SUFFIX = ".provenance.parquet"
 BATCH_SEQUENCES = 256
 
 _TOKENS = pa.schema([pa.field("tokens", pa.binary())])
@@ -265,7 +259,7 @@ def _commit_shard(
         ParquetOutput(
             directory, f"{unit}.parquet", _TOKENS, row_group_rows=ROWS_PER_GROUP
         ) as tokens,
-        ParquetOutput(directory, f"{unit}{_PROVENANCE_SUFFIX}", schema) as provenance,
+        ParquetOutput(directory, f"{unit}{PROVENANCE_SUFFIX}", schema) as provenance,
     ):
         for batch in rows:
             tokens.write(batch.select(["tokens"]))
@@ -286,49 +280,3 @@ def _provenance_rows(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch
         for document in documents
     ]
     return pa.RecordBatch.from_pylist(rows, schema)
-
-
-def write_manifest(
-    output: StageOutput,
-    settings: TokenSettings,
-    *,
-    vocabulary_size: int,
-    tokenizer_sha256: str,
-    recipe_hash: str,
-) -> dict[str, Any]:
-    """Write `manifest.json`, the trainer's contract, beside the shards, and return it."""
-    # `with_special_ids` has found both in the tokenizer.
-    assert settings.end_of_text_id is not None
-    assert settings.padding_id is not None
-    facts = dict(output.facts())
-    whole = max(unit["num_sequences"] for unit in facts.values())
-    return shard_format.write_manifest(
-        ShardManifest(
-            path=storage.join(output.directory, MANIFEST),
-            sequence_length=settings.sequence_length,
-            tokens_per_row=settings.sequence_length + 1,
-            vocabulary_size=vocabulary_size,
-            tokenizer_sha256=tokenizer_sha256,
-            end_of_text_id=settings.end_of_text_id,
-            padding_id=settings.padding_id,
-            num_padding_tokens=sum(unit["num_padding_tokens"] for unit in facts.values()),
-            sequences_per_shard=whole,
-            seed=settings.seed,
-            recipe_hash=recipe_hash,
-            shards=tuple(
-                _shard(file, facts[file["unit"]]["num_sequences"], whole)
-                for file in output.files("")
-                if not file["path"].endswith(_PROVENANCE_SUFFIX)
-            ),
-        )
-    )
-
-
-def _shard(file: dict[str, Any], num_sequences: int, whole: int) -> Shard:
-    return Shard(
-        path=file["path"],
-        num_sequences=num_sequences,
-        size_bytes=file["size_bytes"],
-        sha256=file["sha256"],
-        role=TRAIN if num_sequences == whole else REMAINDER,
-    )

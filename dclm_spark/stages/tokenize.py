@@ -21,7 +21,7 @@ from udfs.checks import at_least, check
 from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS
 from udfs.quirks import follows_reference
 from udfs.rules.urls import hosts
-from udfs.storage.files import column_names, read_table
+from udfs.storage.parquet import column_names, read_table
 from udfs.tokens.order import buckets, document_keys
 from udfs.tokens.special_ids import special_ids
 from udfs.tokens.tokenizer import TokenizerSettings, gpt_neox, load_encoder

@@ -17,7 +17,7 @@ from udfs.dedup.windows import Counts, window_bounds
 from udfs.text.byte_masks import readable_blocks
 from udfs.text.columns import Offsets, read_only, utf8_buffers
 from udfs.text.hashing import mix
-from udfs.text.lines import line_end_after, strip
+from udfs.text.line_spans import line_end_after, strip
 from udfs.text.unicode import character_properties, code_point_at
 
 Numbers = npt.NDArray[np.int32]

@@ -18,7 +18,7 @@ from udfs.rules.batch import JudgedTexts
 from udfs.rules.cleaning.redaction import RedactionSettings
 from udfs.rules.url_lists import UrlLists
 from udfs.rules.urls import AddressCounts
-from udfs.storage.files import read_table
+from udfs.storage.parquet import read_table
 from udfs.units.curate import (
     CurationSettings,
     InputUnit,

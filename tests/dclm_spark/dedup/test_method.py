@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from dclm_spark.dedup import settings as dedup_settings
+from dclm_spark.dedup import methods as dedup_settings
 from dclm_spark.dedup.method import ORDER, DedupMethod
 from dclm_spark.dedup.minhash import MinHash
 from dclm_spark.errors import SettingError

@@ -68,7 +68,7 @@ from dclm_spark.recipes.recipe import curation_settings
 from dclm_spark.session import spark_session
 from dclm_spark.stages.documents import write_documents
 from dclm_spark.stages.scored_table import decide
-from udfs.storage.files import read_table
+from udfs.storage.parquet import read_table
 
 spark = spark_session("toy", master="local[1]")
 files = list_inputs(sys.argv[1])

@@ -6,7 +6,7 @@ import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
-from dclm_spark.engine.task_errors import failed_task, task_error
+from dclm_spark.task_errors import failed_task, task_error
 
 # As Spark 4 says it (shortened): local, standalone and YARN.
 ABORTED = (

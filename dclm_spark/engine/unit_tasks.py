@@ -10,8 +10,8 @@ from pyspark.sql import functions as F
 
 from dclm_spark.engine.progress import progress_bar
 from dclm_spark.engine.tables import spark_schema, work_frame
-from dclm_spark.engine.task_errors import SPARK_ERRORS, failed_task, task_error
 from dclm_spark.errors import StageError
+from dclm_spark.task_errors import SPARK_ERRORS, failed_task, task_error
 from udfs.units.commit import COMMITTED
 
 RESUMES = "a re-run resumes after what is committed"
