@@ -39,9 +39,11 @@ class LocalBody:
         self._file.seek(offset)
 
     def read(self, size: int) -> bytes:
+        """Return up to `size` bytes."""
         return self._file.read(size)
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
 
