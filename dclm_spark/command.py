@@ -23,6 +23,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def job_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a job, whose docstring keeps its lines in --help."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
 def add_recipe_arguments(parser: argparse.ArgumentParser, default: str = "dclm_baseline") -> None:
     """Add `--recipe NAME|file.yaml`, `--options NAME` and `--set key.path=value`."""
     parser.add_argument("--recipe", default=default, help="name of a recipe, or a .yaml file")

@@ -16,7 +16,7 @@ from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.run_record import run_identity, write_run_record
 from dclm_spark.errors import SettingError
 from dclm_spark.limits import check_documents, check_yield
-from dclm_spark.preflight import check_run, describe
+from dclm_spark.preflight import CheckedRun, check_run, describe
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
 from dclm_spark.report.machine import write_json
 from dclm_spark.report.page import write_report
@@ -114,14 +114,26 @@ def _write_reports(summary: RunSummary, output: str) -> None:
     LOGGER.info("report: %s", report)
 
 
-def check_output(recipe: Recipe, files: Sequence[InputFile], output: str) -> None:
-    """Raise SettingError where `output` holds finished work of another recipe or other files.
+def check_output(
+    recipe: Recipe,
+    inputs: str,
+    output: str,
+    *,
+    base: str | None = None,
+    limit: int | None = None,
+    overwrite: bool = False,
+) -> CheckedRun:
+    """Check everything that can be before Spark starts, finished work in `output` included.
 
-    Needs no Spark: jobs ask before they start it.
+    Raises SettingError and the like with a message for the user.
     """
-    output = storage.absolute(output)
-    identity = run_identity(recipe.name, recipe_hash(recipe), files)
-    check_finished_work(output, identity, files, stages_below(output)("documents"))
+    checked = check_run(recipe, inputs, output, base=base, limit=limit)
+    if not overwrite:
+        place = storage.absolute(output)
+        identity = run_identity(recipe.name, recipe_hash(recipe), checked.inputs.files)
+        documents = stages_below(place)("documents")
+        check_finished_work(place, identity, checked.inputs.files, documents)
+    return checked
 
 
 def stages_below(output: str) -> Place:
