@@ -14,7 +14,6 @@ from pyspark.sql import SparkSession
 from dclm_spark.engine.file_stage import FileStage, UnitSource, sources_of
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.errors import SettingError
-from dclm_spark.stages.select import SELECTED
 from udfs.documents.schema import FATE_FIELDS, KEPT
 from udfs.rules.urls import hosts
 from udfs.storage.files import read_table
@@ -47,7 +46,9 @@ TOKENIZED = pa.schema(
     ]
 )
 # What select says of a document.
-_DECIDED = pa.schema([SELECTED.field("doc_id"), SELECTED.field("quality_score"), *FATE_FIELDS])
+_DECIDED = pa.schema(
+    [pa.field("doc_id", pa.binary()), pa.field("quality_score", pa.float64()), *FATE_FIELDS]
+)
 
 
 @dataclass(frozen=True, kw_only=True)
