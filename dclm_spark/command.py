@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dclm_spark.errors import BalanceError, StageError
+from dclm_spark.errors import BalanceError, LimitError, StageError
 
 _PACKAGES = {"dclm_spark", "udfs"}
 EXIT_USER_ERROR = 2
@@ -16,9 +16,20 @@ EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 
 
+def positive(text: str) -> int:
+    """Return a whole number from 1 on, as argparse converts an argument."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 1 on")
+    return int(text)
+
+
 def add_recipe_arguments(parser: argparse.ArgumentParser, default: str = "dclm_baseline") -> None:
-    """Add `--recipe NAME|file.yaml` and `--set key.path=value`."""
+    """Add `--recipe NAME|file.yaml`, `--options NAME` and `--set key.path=value`."""
     parser.add_argument("--recipe", default=default, help="name of a recipe, or a .yaml file")
+    parser.add_argument(
+        "--options", action="append", default=[], metavar="NAME",
+        help="settings that belong together: own_crawl (repeatable)",
+    )  # fmt: skip
     parser.add_argument(
         "--set",
         action="append",
@@ -87,6 +98,9 @@ def run_command(main: Callable[[], None]) -> None:
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
     )
     logging.getLogger("dclm_spark").setLevel(logging.INFO)
+    for handler in logging.getLogger().handlers:
+        # A call into the JVM that is interrupted, or ends with it, is told by its own error.
+        handler.addFilter(lambda record: Path(record.pathname).parent.name != "py4j")
     try:
         main()
     except ValueError as error:
@@ -94,7 +108,7 @@ def run_command(main: Callable[[], None]) -> None:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
-    except (BalanceError, StageError) as error:
+    except (BalanceError, LimitError, StageError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:

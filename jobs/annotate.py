@@ -9,8 +9,8 @@ from dclm_spark.command import add_failure_argument, run_command
 from dclm_spark.session import spark_session
 
 
-def main() -> None:
-    """Parse the command line and fill the table."""
+def argument_parser() -> argparse.ArgumentParser:
+    """Return the parser, by which infra/submission looks at arguments, too."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipes", nargs="+", required=True, help="names or .yaml files")
     parser.add_argument(
@@ -21,7 +21,12 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="recipe KEY=VALUE, for all")
     add_failure_argument(parser)
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
-    given = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Parse the command line and fill the table."""
+    given = argument_parser().parse_args()
     from dclm_spark.recipes import load_recipe
     from dclm_spark.recipes.recipe import curation_settings
     from dclm_spark.stages.scored_table import build_table

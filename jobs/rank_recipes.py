@@ -9,8 +9,8 @@ from dclm_spark.command import add_model_arguments, model_fields, run_command
 from dclm_spark.session import spark_session
 
 
-def main() -> None:
-    """Parse the command line, rank, and print the conclusions."""
+def argument_parser() -> argparse.ArgumentParser:
+    """Return the parser, by which infra/submission looks at arguments, too."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipes", nargs="+", required=True, help="names or .yaml files")
     parser.add_argument("--input", help="*.paths.gz listing, glob, directory or files (comma)")
@@ -29,7 +29,12 @@ def main() -> None:
     )
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
     add_model_arguments(parser)
-    given = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Parse the command line, rank, and print the conclusions."""
+    given = argument_parser().parse_args()
     spark = spark_session("rank_recipes", given.master)
     from dclm_spark.ranking.rank import RankSettings, rank_recipes
 

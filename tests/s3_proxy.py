@@ -103,9 +103,7 @@ class ProxyHandler(Handler):
 
     def _forwarded(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
         # The signature covers the Host header, so it goes on as it came.
-        headers = {
-            name: value for name, value in self.headers.items() if name.lower() != "expect"
-        }
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
         connection = http.client.HTTPConnection(urlsplit(self.state.store).netloc, timeout=60)
         try:
             connection.request(self.command, self.path, body or None, headers)

@@ -2,29 +2,68 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from dclm_spark.engine.tables import checkpoint
-from udfs.dedup.lines import line_keys, remove_lines
+from dclm_spark.dedup.decisions import seen_share
+from dclm_spark.dedup.method import DedupInput, DedupMethod, Removal, Remover
+from dclm_spark.engine.checkpoints import Checkpoints, TableLayout
+from dclm_spark.engine.tables import Documents, extent_of
+from udfs.dedup.lines import LineDedupSettings, line_keys, remove_lines
 from udfs.dedup.ngrams import DedupResult
+from udfs.text.columns import utf8_buffers
+from udfs.text.sentences import sentence_counts
 
+# No copy itself, but a page that lost too many lines.
+FEW_SENTENCES = "few_sentences"
 # Bytes of the MD5 that a place begins with; the document's id follows, for equal URLs.
 _MD5_SIZE_BYTES = 16
+# Text per line of an English page, and a line's key, place and number as a row of Spark.
+_TEXT_BYTES_PER_LINE = 60
+_ROW_SIZE_BYTES = 80
 
 
-def seen_lines(spark: SparkSession, documents: DataFrame, directory: str, key: str) -> DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class Lines(LineDedupSettings, DedupMethod):
+    """One copy of each line; pages left with too few sentences go."""
+
+    def seen(self, given: DedupInput) -> DataFrame:
+        """Return the lines that stay elsewhere."""
+        return seen_lines(given.documents, given.working)
+
+    def remover(self, shard_fact: int, seed: int) -> Remover:
+        """Return what takes the seen lines out and counts the sentences that are left."""
+        limit = float(self.min_sentences)
+
+        def remove(batch: pa.RecordBatch) -> Removal:
+            parts = remove_seen_lines(batch)
+            sentences = sentence_counts(*utf8_buffers(parts.text)).astype(np.float64)
+            value = pa.array(sentences)
+            rule = pc.if_else(pc.less(value, limit), FEW_SENTENCES, pa.scalar(None, pa.string()))
+            share = seen_share(parts)
+            return Removal(parts=parts, share=share, rule=rule, value=value, threshold=limit)
+
+        return remove
+
+
+def seen_lines(documents: Documents, working: Checkpoints) -> DataFrame:
     """Return (doc_id, lines, partner) of the documents with lines that stay elsewhere.
 
-    `documents` has doc_id, url and text, and `key` names their content. `lines` are the numbers of
-    those lines, `partner` is the first document where one stays: itself where it repeats itself.
+    `documents` has doc_id, url and text. `lines` are the numbers of those lines, `partner` is the
+    first document where one stays: itself where it repeats itself.
     """
-    occurrences = _occurrences(documents)
-    seen, _ = checkpoint(spark, directory, "seen_lines", key, lambda: _seen(occurrences))
+    chosen = documents.select("doc_id", "url", "text")
+    extent = extent_of(documents, ("doc_id", "url", "text"))
+    shuffled = extent.text_size_bytes // _TEXT_BYTES_PER_LINE * _ROW_SIZE_BYTES
+    layout = TableLayout(by=("place",), size_bytes=shuffled // 2)
+    seen, _ = working.keyed(extent.key).table(
+        "seen_lines", lambda: _seen(_occurrences(chosen)), layout, shuffled
+    )
     return seen.select(_doc_id("place").alias("doc_id"), "lines", _doc_id("owner").alias("partner"))
 
 
@@ -52,8 +91,7 @@ def _occurrences(documents: DataFrame) -> DataFrame:
             columns = [pa.array(keys), places.take(pa.array(rows)), pa.array(numbers)]
             yield pa.RecordBatch.from_arrays(columns, ["line", "place", "number"])
 
-    chosen = documents.select("doc_id", "url", "text")
-    return chosen.mapInArrow(emit, "line bigint, place binary, number int")
+    return documents.mapInArrow(emit, "line bigint, place binary, number int")
 
 
 def _seen(occurrences: DataFrame) -> DataFrame:

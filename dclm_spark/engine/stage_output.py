@@ -46,7 +46,7 @@ class StageOutput:
     """The committed units of a stage, in the order of their names.
 
     Units and files are Arrow tables (UNITS, FILES), about 1 KB a unit: a crawl has a hundred
-    thousand. `totals` are the units' statistics added up (`udfs.units.statistics.Totals`).
+    thousand. `totals` are the units' statistics added up (`udfs.units.totals.Totals`).
     """
 
     stage: str
@@ -116,6 +116,16 @@ class StageOutput:
 
     def _sum(self, column: str) -> int:
         return int(pc.sum(self.units[column]).as_py() or 0)
+
+
+def unit_statistics(output: StageOutput, unit: str) -> dict[str, Any]:
+    """Return the statistics that one unit committed; empty where it has none."""
+    found = output.units.filter(pc.equal(output.units["unit"], unit))["statistics_path"]
+    if not found.length() or found[0].as_py() is None:
+        return {}
+    text = storage.read_bytes(storage.join(output.directory, found[0].as_py()))
+    statistics: dict[str, Any] = json.loads(text)
+    return statistics
 
 
 class UnitRows:

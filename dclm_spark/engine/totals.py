@@ -16,7 +16,7 @@ from dclm_spark.engine.stage_output import StageOutput
 from dclm_spark.engine.tables import spark_schema, work_frame
 from udfs import storage
 from udfs.units.commit import COMMITTED, STATISTICS, committed
-from udfs.units.statistics import Totals
+from udfs.units.totals import Totals
 
 LOGGER = logging.getLogger("dclm_spark")
 
@@ -28,7 +28,7 @@ _GROUP = pa.schema([("uri", pa.string()), ("parts", pa.string())])
 
 
 def stage_totals(spark: SparkSession, output: StageOutput) -> dict[str, Any]:
-    """Return the statistics of all units of `output`, added up (`udfs.units.statistics.Totals`).
+    """Return the statistics of all units of `output`, added up (`udfs.units.totals.Totals`).
 
     They are kept beside the stage and read again while the units' own are the same.
     """

@@ -143,12 +143,12 @@ def compare(
         )
         for one, other in pairs
     ]
-    order = sorted(scores, key=lambda score: score.mean, reverse=metric.higher_is_better)
+    scores.sort(key=lambda score: score.mean, reverse=metric.higher_is_better)
     return Comparison(
         metric=metric.name,
         higher_is_better=metric.higher_is_better,
         items=metric.num_items,
-        scores=tuple(order),
+        scores=tuple(scores),
         verdicts=tuple(verdicts),
     )
 

@@ -13,7 +13,7 @@ import random
 import resource
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,7 +27,7 @@ from dclm_spark.report.summarize import summarize
 from dclm_spark.session import spark_session
 from dclm_spark.stages.run_output import RunOutput
 from udfs.documents.schema import FATES
-from udfs.units.commit import COMMITTED
+from udfs.units.commit import COMMITTED, FORMAT_VERSION
 from udfs.units.curate import InputUnit
 from udfs.units.statistics import DOMAINS_PER_UNIT, HISTOGRAM_EDGES, SAMPLE_CHARACTERS
 from udfs.warc.reader import RecordCounts
@@ -43,10 +43,10 @@ def name_of(place: int) -> str:
     return f"CC-MAIN-20240220211055-20240221001055-{place:05d}-{place:010x}"
 
 
-def statistics(seed: int) -> dict:
+def statistics(seed: int, domains: int = DOMAINS_PER_UNIT) -> dict:
     """What `udfs.units.statistics.Tally` says of such a WARC."""
     draw = random.Random(seed)
-    hosts = draw.sample(range(50 * HOSTS), DOMAINS_PER_UNIT)
+    hosts = draw.sample(range(50 * HOSTS), domains)
     documents = sorted((int(draw.paretovariate(1.1)) + 1 for _ in hosts), reverse=True)
     rules = [("kept", "", "")] + [("dropped", "heuristics", f"rule_{n}") for n in range(RULES)]
     return {
@@ -79,6 +79,7 @@ def manifest(place: int, key: str) -> dict:
     )
     records = RecordCounts(response=PAGES, request=PAGES, metadata=PAGES, warcinfo=1)
     return {
+        "format_version": FORMAT_VERSION,
         "unit": name,
         "key": key,
         "files": [
@@ -94,7 +95,7 @@ def manifest(place: int, key: str) -> dict:
     }  # fmt: skip
 
 
-def prepare(folder: Path, units: int, key: str) -> None:
+def prepare(folder: Path, units: int, domains: int, key: str) -> None:
     """Write `units` manifests and their statistics where a stage looks for them."""
     (folder / "statistics").mkdir(parents=True)
     (folder / "prepared").mkdir()
@@ -103,7 +104,7 @@ def prepare(folder: Path, units: int, key: str) -> None:
         (folder / "prepared" / f"{unit['unit']}.json").write_text(json.dumps(unit, indent=1))
         own = folder / unit["statistics"]["path"]
         if place < DISTINCT:
-            own.write_text(json.dumps(statistics(place), separators=(",", ":")))
+            own.write_text(json.dumps(statistics(place, domains), separators=(",", ":")))
         else:
             own.hardlink_to(folder / "statistics" / f"{name_of(place % DISTINCT)}.json")
 
@@ -153,17 +154,16 @@ def report(output, folder: Path) -> None:
     """Write the report of a run whose first stage is `output`."""
     empty = {"counts": [], "thresholds": {}, "languages": [], "domains": [], "histograms": {},
              "samples": []}  # fmt: skip
-    later = [stage_output(name, str(folder), []) for name in ("deduplicate", "encode", "shards")]
-    later = [SimpleNamespace(**vars(one) | {"totals": empty}) for one in later]
-    for one in later:
-        one.text_bytes, one.total = lambda: 0, lambda _: 0.0
+    names = ("deduplicate", "select", "tokenize", "shards")
+    later = [replace(stage_output(name, str(folder), []), totals=empty) for name in names]
     shards = {"num_tokens": 0, "num_padding_tokens": 0, "shards": [], "num_sequences": 0,
               "sequence_length": 2048, "tokenizer_sha256": "", "fingerprint": ""}  # fmt: skip
     evidence = {"pairs": [], "precision": [], "clusters": [],
                 "paragraphs": {"documents": 0, "paragraphs": 0, "text_bytes": 0}}  # fmt: skip
     run = RunOutput(
         documents=output, deduplicated=later[0], decontaminated=None, dedup_evidence=evidence,
-        scores=None, threshold=None, encoded=later[1], shards=later[2], shard_manifest=shards,
+        scored=None, minimum_score=None, selected=later[1], tokenized=later[2], shards=later[3],
+        shard_manifest=shards,
     )  # fmt: skip
     identity = SimpleNamespace(recipe_hash="0" * 16, versions={}, commit="")
     summary = summarize(run, load_recipe("dclm_baseline", []), identity, time.time())
@@ -199,8 +199,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--units", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True, help="a folder that is not there yet")
+    parser.add_argument("--domains", type=int, default=DOMAINS_PER_UNIT, help="of each unit")
     given = parser.parse_args()
-    prepare(given.folder, given.units, "key")
+    prepare(given.folder, given.units, given.domains, "key")
     spark = spark_session("driver_scale", "local[2]")
     try:
         print(json.dumps(measure(spark, given.folder, given.units, "key")))

@@ -38,8 +38,17 @@ class StandaloneCluster:
         """Start a worker of one core that finds nothing installed."""
         self.workers.append(
             self._start(
-                f"worker{number}", "--host", "127.0.0.1", "--cores", "1", "--memory", "2g",
-                "--webui-port", str(_free_port()), "--work-dir", str(self.folder / f"w{number}"),
+                f"worker{number}",
+                "--host",
+                "127.0.0.1",
+                "--cores",
+                "1",
+                "--memory",
+                "2g",
+                "--webui-port",
+                str(_free_port()),
+                "--work-dir",
+                str(self.folder / f"w{number}"),
                 self.url,
             )
         )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
+from udfs.checks import FRACTION, at_least, check, check_order
 from udfs.dedup.ngrams import DedupResult, dedup_result
 from udfs.dedup.windows import (
     CONTAINED,
@@ -50,19 +51,9 @@ class GlobalNgramSettings:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        if not 1 <= self.min_ngram <= self.max_ngram:
-            raise ValueError(
-                f"min_ngram = {self.min_ngram}, max_ngram = {self.max_ngram}: must satisfy "
-                "1 <= min_ngram <= max_ngram; DCLM used 13 and 13"
-            )
-        if not 0.0 <= self.threshold <= 1.0:
-            raise ValueError(
-                f"threshold = {self.threshold}: must be a share from 0 to 1; DCLM used 0.8"
-            )
-        if self.sample_one_in < 1:
-            raise ValueError(
-                f"sample_one_in = {self.sample_one_in}: must be at least 1, which takes all n-grams"
-            )
+        check(self, min_ngram=at_least(1).but("DCLM used 13"))
+        check_order(self, "min_ngram", "max_ngram")
+        check(self, threshold=FRACTION.but("DCLM used 0.8"), sample_one_in=at_least(1))
 
 
 def ngram_occurrences(

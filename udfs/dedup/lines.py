@@ -10,14 +10,14 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
+from udfs.checks import at_least, check
 from udfs.dedup.ngrams import DedupResult, dedup_result
 from udfs.dedup.shingles import lower_case_table
 from udfs.dedup.windows import Counts, window_bounds
-from udfs.rules.c4_kernels import line_end_after
 from udfs.text.byte_masks import readable_blocks
 from udfs.text.columns import Offsets, read_only, utf8_buffers
 from udfs.text.hashing import mix
-from udfs.text.lines import strip
+from udfs.text.lines import line_end_after, strip
 from udfs.text.unicode import character_properties, code_point_at
 
 Numbers = npt.NDArray[np.int32]
@@ -30,6 +30,10 @@ class LineDedupSettings:
     """Dedup by lines: pages that are left with fewer sentences are dropped (spec 2.9: 3)."""
 
     min_sentences: int = 3
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        check(self, min_sentences=at_least(0))
 
 
 def line_keys(texts: pa.Array | pa.ChunkedArray) -> tuple[Counts, Counts, Numbers]:

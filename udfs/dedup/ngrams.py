@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
+from udfs.checks import FRACTION, at_least, check, check_order, one_of
 from udfs.dedup.bloom import Words as FilterWords
 from udfs.dedup.bloom import block_start, contains, empty_filter, filter_size_bytes, insert
 from udfs.dedup.windows import (
@@ -27,7 +28,7 @@ from udfs.dedup.windows import (
     window_bounds,
     write_document,
 )
-from udfs.quirks import follows_reference
+from udfs.quirks import QUIRKS, follows_reference
 from udfs.text.byte_masks import readable_blocks
 from udfs.text.columns import Bytes, Offsets, read_only, string_column, utf8_buffers
 from udfs.text.hashing import Hashes
@@ -54,20 +55,9 @@ class NgramDedupSettings:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        if not 1 <= self.min_ngram <= self.max_ngram:
-            raise ValueError(
-                f"min_ngram = {self.min_ngram}, max_ngram = {self.max_ngram}: must satisfy "
-                "1 <= min_ngram <= max_ngram; DCLM used 13 and 13"
-            )
-        if not 0.0 <= self.threshold <= 1.0:
-            raise ValueError(
-                f"threshold = {self.threshold}: must be a share from 0 to 1; DCLM used 0.8"
-            )
-        follows_reference(self.quirks)
-        if self.max_memory_bytes <= 0:
-            raise ValueError(
-                f"max_memory_bytes = {self.max_memory_bytes}: must be positive, such as 4294967296"
-            )
+        check(self, min_ngram=at_least(1).but("DCLM used 13"), quirks=one_of(QUIRKS))
+        check_order(self, "min_ngram", "max_ngram")
+        check(self, threshold=FRACTION.but("DCLM used 0.8"), max_memory_bytes=at_least(1))
         filter_size_bytes(0, self.false_positive_rate)
 
 

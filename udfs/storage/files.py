@@ -33,6 +33,12 @@ def read_table(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         yield from pq.ParquetFile(source).iter_batches(READ_ROWS, columns=list(columns))
 
 
+def column_names(uri: str) -> list[str]:
+    """Return the names of the columns of a Parquet file."""
+    with open_seekable(uri) as source:
+        return list(pq.ParquetFile(source).schema_arrow.names)
+
+
 __all__ = [
     "MissingObjectError", "ReadSettings", "StorageError", "Stream", "delete", "exists", "is_local",
     "join", "list_files", "local_path", "open_seekable", "open_stream", "read_bytes", "size_bytes",

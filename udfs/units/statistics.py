@@ -1,11 +1,11 @@
 """What a unit says of its documents: counts by fate and rule, languages, domains, samples.
 
 Everything is a function of the rows, so a re-run unit gives the same statistics. Those of units add
-up in any order of additions (`Totals`), and in bounded memory whatever their number.
+up (`udfs.units.totals`).
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,8 @@ from udfs.rules.urls import hosts
 
 SAMPLES_PER_RULE = 3
 SAMPLE_CHARACTERS = 600
-# The largest domains of a unit, and of any number of units: the others are cut off. What this may
-# hide of a domain is bounded by `domains_cut`.
+# The largest domains of a unit; of those left out, the largest has `domains_cut` documents.
 DOMAINS_PER_UNIT = 1000
-DOMAINS_OF_MANY = 20_000
 
 # Statistics by these names add up over units; they lie beside the manifests, in a file a unit.
 ADDED_UP = (
@@ -176,103 +174,6 @@ def _sample(batch: pa.RecordBatch, row: int, fate: str, rule: str) -> dict[str, 
         "error": batch.column("error")[row].as_py(),
         "text": text[:SAMPLE_CHARACTERS],
     }
-
-
-class Totals:
-    """Statistics of any number of units, added up one unit at a time.
-
-    What it holds is bounded by the rules, languages and `DOMAINS_OF_MANY`, not by the units. Totals
-    of groups of units may be added up again; equal groups in an equal order give equal totals.
-    """
-
-    def __init__(self) -> None:
-        self._counts: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
-        self._thresholds: dict[str, float] = {}
-        self._languages: Counter[tuple[str, bool]] = Counter()
-        self._domains: dict[str, list[int]] = {}
-        self._domains_cut = 0
-        self._histograms: dict[str, list[int]] = {}
-        self._samples: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        self._score_buckets: Counter[int] = Counter()
-        self._contaminated: Counter[str] = Counter()
-
-    def add(self, facts: Mapping[str, Any]) -> None:
-        """Add the statistics of a unit (`Tally.facts`), or the totals of several."""
-        for entry in facts.get("counts", ()):
-            pair = self._counts[entry["fate"], entry["stage"], entry["rule"]]
-            pair[0] += entry["documents"]
-            pair[1] += entry["text_bytes"]
-        self._thresholds.update(facts.get("thresholds", {}))
-        for language, kept, count in facts.get("languages", ()):
-            self._languages[language, kept] += count
-        for name, bins in facts.get("histograms", {}).items():
-            known = self._histograms.setdefault(name, [0] * len(bins))
-            self._histograms[name] = [a + b for a, b in zip(known, bins, strict=True)]
-        self._score_buckets.update(dict(facts.get("score_buckets", ())))
-        self._contaminated.update(facts.get("contaminated_documents", {}))
-        self._add_domains(facts)
-        self._add_samples(facts.get("samples", ()))
-
-    def _add_domains(self, facts: Mapping[str, Any]) -> None:
-        domains = self._domains
-        for name, documents, kept, size in facts.get("domains", ()):
-            entry = domains.get(name)
-            if entry is None:
-                domains[name] = [documents, kept, size]
-            else:
-                entry[0] += documents
-                entry[1] += kept
-                entry[2] += size
-        self._domains_cut += facts.get("domains_cut", 0)
-        if len(domains) > 2 * DOMAINS_OF_MANY:
-            self._cut_domains()
-
-    def _cut_domains(self) -> list[tuple[str, list[int]]]:
-        """Forget all but the largest domains, and return those."""
-        largest = sorted(self._domains.items(), key=_by_documents)
-        if len(largest) > DOMAINS_OF_MANY:
-            self._domains_cut += largest[DOMAINS_OF_MANY][1][0]
-            largest = largest[:DOMAINS_OF_MANY]
-            self._domains = dict(largest)
-        return largest
-
-    def _add_samples(self, samples: Iterable[dict[str, Any]]) -> None:
-        for sample in samples:
-            kept = self._samples.setdefault((sample["fate"], sample["rule"]), [])
-            kept.append(sample)
-            kept.sort(key=lambda one: str(one["doc_id"]))
-            del kept[SAMPLES_PER_RULE:]
-
-    def facts(self) -> dict[str, Any]:
-        """Return the totals in the shape of a unit's statistics.
-
-        A domain has at least the documents that are told here, and at most `domains_cut` more.
-        """
-        largest = self._cut_domains()
-        return {
-            "counts": [
-                {"fate": f, "stage": s, "rule": r, "documents": documents, "text_bytes": size}
-                for (f, s, r), (documents, size) in sorted(self._counts.items())
-            ],
-            "thresholds": dict(sorted(self._thresholds.items())),
-            "languages": [[*key, count] for key, count in sorted(self._languages.items())],
-            "domains": [[name, *numbers] for name, numbers in largest],
-            "domains_cut": self._domains_cut,
-            "histograms": dict(sorted(self._histograms.items())),
-            "samples": [one for _, kept in sorted(self._samples.items()) for one in kept],
-            "score_buckets": [
-                [bucket, count] for bucket, count in sorted(self._score_buckets.items())
-            ],
-            "contaminated_documents": dict(sorted(self._contaminated.items())),
-        }
-
-
-def merge(facts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Add up the statistics of several units (the result has the shape of `Tally.facts`)."""
-    totals = Totals()
-    for unit in facts:
-        totals.add(unit)
-    return totals.facts()
 
 
 def documents_by_fate(facts: Mapping[str, Any]) -> dict[str, int]:

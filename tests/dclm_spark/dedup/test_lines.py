@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dclm_spark.dedup.lines import seen_lines
+from dclm_spark.engine.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.spark
 
@@ -54,6 +55,7 @@ def test_one_copy_of_each_line_stays_for_any_partitioning(
     expected = slow(rows)
     random.Random(partitions).shuffle(rows)
     frame = spark.createDataFrame(rows, SCHEMA).repartition(partitions)
-    found = seen_lines(spark, frame, str(tmp_path), "key").collect()
+    working = Checkpoints(spark=spark, directory=str(tmp_path), key="key")
+    found = seen_lines(frame, working).collect()
     assert len(expected) > 50
     assert {bytes(row.doc_id): (list(row.lines), bytes(row.partner)) for row in found} == expected

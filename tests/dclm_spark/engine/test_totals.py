@@ -7,8 +7,9 @@ import pytest
 
 from dclm_spark.engine import totals
 from dclm_spark.engine.stage_output import stage_output
-from udfs.units import statistics
-from udfs.units.statistics import SAMPLES_PER_RULE, Totals, merge
+from udfs.units import totals as unit_totals
+from udfs.units.statistics import SAMPLES_PER_RULE
+from udfs.units.totals import Totals, merge
 
 
 def facts(seed):
@@ -38,7 +39,7 @@ def test_totals_of_groups_are_the_totals_of_all():
 
 
 def test_a_domain_has_at_most_so_many_documents_more_as_the_totals_say(monkeypatch):
-    monkeypatch.setattr(statistics, "DOMAINS_OF_MANY", 20)
+    monkeypatch.setattr(unit_totals, "DOMAINS_OF_MANY", 20)
     draw = random.Random(1)
     true, cut = {}, Totals()
     for _ in range(200):

@@ -13,7 +13,7 @@ from dclm_spark.stages.score import QualitySettings, random_scores, score_bucket
 from dclm_spark.stages.select import SELECTED, judge, minimum_score, select, top_threshold
 from udfs.documents.schema import EXTRACTED
 from udfs.units.fates import with_fate
-from udfs.units.statistics import merge
+from udfs.units.totals import merge
 
 
 def buckets(*units):
