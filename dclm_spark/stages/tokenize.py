@@ -16,7 +16,6 @@ from pyspark.sql import SparkSession
 from dclm_spark.engine.file_stage import FileStage, UnitSource, sources_of
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.errors import SettingError
-from dclm_spark.stages.select import SELECTED
 from udfs.checks import at_least, check
 from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS
 from udfs.quirks import follows_reference
@@ -53,7 +52,9 @@ TOKENIZED = pa.schema(
     ]
 )
 # What select says of a document.
-_DECIDED = pa.schema([SELECTED.field("doc_id"), SELECTED.field("quality_score"), *FATE_FIELDS])
+_DECIDED = pa.schema(
+    [pa.field("doc_id", pa.binary()), pa.field("quality_score", pa.float64()), *FATE_FIELDS]
+)
 
 
 def tokenized_schema(own_columns: bool) -> pa.Schema:

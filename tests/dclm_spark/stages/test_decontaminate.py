@@ -22,7 +22,7 @@ from dclm_spark.sample.sample_run import sample_recipe
 from dclm_spark.stages.decontaminate import (
     DecontaminationSettings,
     EvaluationDataSettings,
-    decontaminate,
+    decontaminate_by_index,
     documents_by_task,
     judge,
     row_texts,
@@ -127,7 +127,7 @@ def test_the_stage_removes_or_annotates_and_counts_by_task(spark, tmp_path, sett
     empty = {"key": "k", "documents": {}, "facts": {}, "timing": {}}
     units = [{"unit": f"part-{n}", "files": [f], **empty} for n, f in enumerate(files)]
     given = stage_output("documents", str(tmp_path / "in"), units)
-    output = decontaminate(
+    output = decontaminate_by_index(
         spark, given, EXTRACTED, replace(settings, mode=mode), str(tmp_path / mode)
     )
     assert documents_by_task(output) == {"quiz": 3, "songs": 1}
