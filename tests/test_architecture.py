@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     "dclm_spark": (
         {"errors", "source_commit", "html_pages"},
-        {"yaml_text"},
+        {"yaml_text", "settings_choices"},
         {"settings", "session", "command", "crawl", "shard_format"},
         {"train"},
         {"evaluate"},

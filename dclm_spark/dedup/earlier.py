@@ -4,7 +4,7 @@ import json
 
 from pyspark.sql import SparkSession
 
-from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.engine.checkpoints import Checkpoints, TableLayout, table_parts, table_schema
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.tables import Extent, FileTable

@@ -12,9 +12,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dclm_spark.dedup.lines import FEW_SENTENCES
+from dclm_spark.dedup.duplicate_lines import FEW_SENTENCES
 from dclm_spark.dedup.method import VERDICTS
-from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.engine.manifests import StageOutput, unit_key
 from dclm_spark.engine.tables import read_files, rows_with_ids, spark_schema, work_frame
 from udfs import storage

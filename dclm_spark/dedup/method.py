@@ -1,7 +1,7 @@
 """Dedup methods: what one says of documents, and what the stage gives it.
 
 A method is a frozen dataclass whose fields are its settings, named in one line of
-`dclm_spark.dedup.settings.METHODS`. It overrides what it needs of `DedupMethod`: verdicts on whole
+`dclm_spark.dedup.methods.METHODS`. It overrides what it needs of `DedupMethod`: verdicts on whole
 documents, parts of texts that others own, what a task does with the documents of a shard, and the
 table that a crawl leaves for later ones.
 """

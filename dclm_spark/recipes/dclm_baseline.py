@@ -1,6 +1,6 @@
 """DCLM-BASELINE (paper section 4, spec 2 to 5): the reference recipe."""
 
-from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.dedup.sharded_ngrams import ShardedNgrams
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.settings import FileReference

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.dedup.minhash import MinHash
-from dclm_spark.dedup.settings import DeduplicationSettings
 from dclm_spark.recipes.dclm_baseline import dclm_baseline
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.stages.score import QualitySettings

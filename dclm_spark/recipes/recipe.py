@@ -1,8 +1,9 @@
 """What a recipe is: every choice between a WARC and a token shard, as one frozen tree."""
 
 from dataclasses import dataclass, field, fields, replace
+from typing import Any, cast
 
-from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.errors import SettingError
 from dclm_spark.limits import LimitSettings
 from dclm_spark.settings import FileReference, settings_hash

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.dedup.sharded_ngrams import ShardedNgrams
 from dclm_spark.recipes.dclm_baseline import dclm_baseline
 from dclm_spark.recipes.recipe import Recipe

@@ -11,7 +11,7 @@ from dclm_spark.dedup.decisions import STAGE, deduplicated_schema, judge, open_s
 from dclm_spark.dedup.earlier import earlier_keys, earlier_tables, save_table
 from dclm_spark.dedup.exact import exact_verdicts, joined_verdicts
 from dclm_spark.dedup.method import ORDER, DedupInput, Sharding
-from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.engine.checkpoints import Checkpoints
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.shuffles import partition_keys, sized_shuffles

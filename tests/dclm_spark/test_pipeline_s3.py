@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dclm_spark.dedup.settings import METHODS
+from dclm_spark.dedup.methods import METHODS
 from dclm_spark.recipes import load_recipe
 from dclm_spark.sample.generate import generate_crawl
 from dclm_spark.sample.sample_run import sample_recipe
@@ -37,7 +37,7 @@ import json, logging, os, sys
 logging.basicConfig(level=logging.INFO)
 from dclm_spark.errors import StageError
 from dclm_spark.pipeline import build_baseline
-from dclm_spark.dedup.settings import METHODS
+from dclm_spark.dedup.methods import METHODS
 from dclm_spark.recipes import load_recipe
 from dclm_spark.session import spark_session
 spark = spark_session("tests", "local[2,3]")

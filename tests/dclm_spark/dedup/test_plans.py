@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from dclm_spark.dedup.settings import METHODS, DeduplicationSettings
+from dclm_spark.dedup.methods import METHODS, DeduplicationSettings
 from dclm_spark.stages.deduplicate import deduplicate
 from tests.dclm_spark.dedup.committed import committed
 from tests.dclm_spark.dedup.queries import watched

@@ -12,7 +12,7 @@ import pytest
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.dedup.evidence import dedup_evidence
 from dclm_spark.dedup.global_ngrams import GlobalNgrams
-from dclm_spark.dedup.settings import METHODS, DeduplicationSettings
+from dclm_spark.dedup.methods import METHODS, DeduplicationSettings
 from dclm_spark.errors import SettingError
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings

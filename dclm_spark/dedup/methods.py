@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from dclm_spark.dedup.duplicate_lines import Lines
 from dclm_spark.dedup.exact import EXACT_KEYS, ExactOnly
 from dclm_spark.dedup.global_ngrams import GlobalNgrams
-from dclm_spark.dedup.lines import Lines
 from dclm_spark.dedup.method import DedupMethod
 from dclm_spark.dedup.minhash import MinHash
 from dclm_spark.dedup.sharded_ngrams import ShardedNgrams
-from dclm_spark.settings import chosen_by_name
+from dclm_spark.settings_choices import chosen_by_name
 from udfs.checks import between, check, one_of
 
 # The only place that knows the methods' names. "sharded" is n-gram dedup in independent shards
