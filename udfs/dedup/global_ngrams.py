@@ -29,6 +29,7 @@ from udfs.dedup.windows import (
     ngram_rule,
     room_to_write,
     trimmed,
+    window_bounds,
     workspace,
     write_document,
 )
@@ -111,7 +112,8 @@ class _Seen(NamedTuple):
 def _occurrences(
     data: Bytes, offsets: Offsets, rule: NgramRule, sample_one_in: int
 ) -> tuple[Counts, Counts, Numbers]:
-    work = workspace(data, offsets)
+    _, most_windows = window_bounds(data, offsets)
+    work = workspace(offsets, most_windows)
     # Every n-gram has a byte of its own; unused pages are never touched.
     size = offsets[-1] - offsets[0]
     hashes = np.empty(size, np.int64)
@@ -141,7 +143,8 @@ def _remove_seen(
     sample_one_in: int,
     threshold: float,
 ) -> Written:
-    work, written = workspace(data, offsets), room_to_write(data, offsets)
+    all_windows, most_windows = window_bounds(data, offsets)
+    work, written = workspace(offsets, most_windows), room_to_write(offsets, all_windows)
     windows, counts = work.windows, written.counts
     for document in range(len(offsets) - 1):
         num_windows = cut_document(data, offsets[document], offsets[document + 1], rule, work)

@@ -40,6 +40,7 @@ from udfs.dedup.windows import (
     ngram_rule,
     room_to_write,
     trimmed,
+    window_bounds,
     workspace,
     write_document,
 )
@@ -269,7 +270,8 @@ def _deduplicate(
     insert_at_once: bool,
 ) -> Written:
     """Run old-both over a batch."""
-    work, written = workspace(data, offsets), room_to_write(data, offsets)
+    all_windows, most_windows = window_bounds(data, offsets)
+    work, written = workspace(offsets, most_windows), room_to_write(offsets, all_windows)
     counts = written.counts
     own = np.zeros(1, np.uint64)
     for document in range(len(offsets) - 1):

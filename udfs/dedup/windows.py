@@ -61,10 +61,9 @@ def ngram_rule(seed: np.uint64, min_ngram: int, max_ngram: int) -> NgramRule:
 
 
 @njit(cache=True, nogil=True)
-def workspace(data: Bytes, offsets: Offsets) -> Workspace:
+def workspace(offsets: Offsets, most_windows: int) -> Workspace:
     """Return room for the largest document; pages that no token reaches take no memory."""
     most_tokens = largest_document(offsets)
-    _, most_windows = window_bounds(data, offsets)
     return Workspace(
         np.empty(most_tokens, np.uint64),
         np.empty(most_tokens, np.uint64),
@@ -73,10 +72,9 @@ def workspace(data: Bytes, offsets: Offsets) -> Workspace:
 
 
 @njit(cache=True, nogil=True)
-def room_to_write(data: Bytes, offsets: Offsets) -> Written:
+def room_to_write(offsets: Offsets, all_windows: int) -> Written:
     """Return room for what any outcome of the batch leaves."""
     num_documents = len(offsets) - 1
-    all_windows, _ = window_bounds(data, offsets)
     return Written(
         np.empty(offsets[num_documents] - offsets[0], np.uint8),
         np.zeros(num_documents + 1, np.int64),
@@ -158,22 +156,22 @@ def cut_document(data: Bytes, start: int, end: int, rule: NgramRule, work: Works
 
     `data` comes from `udfs.text.byte_masks.readable_blocks`.
     """
-    leading = leading_factor(rule.max_ngram)
+    leading, table, tokens = leading_factor(rule.max_ngram), rule.table, work.tokens
     window = 0
     num_tokens = 0
     window_start = start
     position = start
     ends = np.empty(ENDS_AT_A_TIME, np.int64)
     while position < end:
-        for stop in ends[: segment_ends(data, position, end, rule.table, ends)]:
+        for stop in ends[: segment_ends(data, position, end, table, ends)]:
             newline = _newline_in(data, position, stop)
             if newline > window_start or (newline == window_start and newline > start):
                 _close_window(newline, num_tokens, rule, leading, work, window)
                 window += 1
                 num_tokens = 0
                 window_start = newline
-            elif newline < 0 and not is_white(data, position, stop, rule.table):
-                work.tokens[num_tokens] = token_hash(data, position, stop, rule.seed)
+            elif newline < 0 and not is_white(data, position, stop, table):
+                tokens[num_tokens] = token_hash(data, position, stop, rule.seed)
                 num_tokens += 1
             position = stop
     if end > start:
