@@ -62,10 +62,14 @@ def settings_hash(settings: Any) -> str:
 def keys(settings: Any, prefix: str = "") -> list[str]:
     """Return every dotted key of a tree."""
     found: list[str] = []
+    names = {choice.field.name: choice for choice in choices_of(type(settings))}
     for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
+        value, place = getattr(settings, field.name), field.name
+        if field.name in names:
+            found.append(prefix + field.name)
+            place = names[field.name].name_of(value)
         nested = dataclasses.is_dataclass(value)
-        found += keys(value, f"{prefix}{field.name}.") if nested else [prefix + field.name]
+        found += keys(value, f"{prefix}{place}.") if nested else [prefix + place]
     return found
 
 

@@ -44,14 +44,8 @@ MORE_PARAMETERS = {
     "dclm_spark/measure/clock.py:timed": "work, its size, and how often it is repeated",
     "dclm_spark/sample/pages.py:html_page": "each says one thing of a generated page",
     "dclm_spark/train/modeling_openlm.py:forward": "the arguments that transformers calls it with",
-    "udfs/dedup/global_ngrams.py:_remove_seen": "arrays of one document, its spans and its owners",
     "udfs/dedup/minhash.py:_sign_batch": "arrays of a batch, of the permutations, of the result",
-    "udfs/dedup/ngrams.py:_decide_windows": "arrays of one document, of the filter, of its spans",
-    "udfs/dedup/ngrams.py:_deduplicate": "arrays of a batch, of the filter, of the result",
     "udfs/dedup/shingles.py:shingle_document": "arrays of one document, and of its hash table",
-    "udfs/dedup/windows.py:_close_window": "arrays of one document and its windows",
-    "udfs/dedup/windows.py:cut_document": "arrays of one document and its windows",
-    "udfs/dedup/windows.py:write_document": "arrays of one document, its spans and the result",
     "udfs/documents/extract.py:extract_documents": "a file's three names, and how it is read",
     "udfs/documents/rows.py:fate": "the columns of a fate, and the row",
     "udfs/text/hashed_words.py:find_words": "a text, its tables, and the two arrays that it fills",
@@ -59,14 +53,10 @@ MORE_PARAMETERS = {
     "udfs/text/word_kernels.py:_without_letters": "bit masks of one block, in registers",
 }
 MORE_LINES = {
-    "udfs/dedup/global_ngrams.py:_remove_seen": "one loop that decides and writes while it reads",
-    "udfs/dedup/ngrams.py:_deduplicate": "one loop that decides and writes while it reads",
     "udfs/text/hashed_words.py:find_words": "one loop over blocks whose masks live in registers",
     "udfs/text/word_kernels.py:count_words": "one loop over blocks whose masks live in registers",
 }
-LONGER_FILES = {
-    "udfs/dedup/ngrams.py": "n-gram dedup of a shard, its filter and its windows",
-}
+LONGER_FILES: dict[str, str] = {}
 
 
 def sources(*tops: str) -> list[Path]:

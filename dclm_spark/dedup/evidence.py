@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dclm_spark.dedup.lines import FEW_SENTENCES
+from dclm_spark.dedup.duplicate_lines import FEW_SENTENCES
 from dclm_spark.dedup.method import VERDICTS
 from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.engine.caching import cached, uncached

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from dclm_spark.dedup.duplicate_lines import Lines
 from dclm_spark.dedup.exact import EXACT_KEYS, ExactOnly
 from dclm_spark.dedup.global_ngrams import GlobalNgrams
-from dclm_spark.dedup.lines import Lines
 from dclm_spark.dedup.method import DedupMethod
 from dclm_spark.dedup.minhash import MinHash
 from dclm_spark.dedup.sharded_ngrams import ShardedNgrams

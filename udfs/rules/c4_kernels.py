@@ -15,7 +15,7 @@ from numba import njit
 from udfs.rules.cleaning.line_kernels import move_to_front
 from udfs.rules.cleaning.line_patterns import spellings_before_lower
 from udfs.text.columns import Bytes, Offsets, read_only
-from udfs.text.line_spans import line_end_after, strip
+from udfs.text.lines import line_end_after, strip
 from udfs.text.sentences import abbreviations, count_sentences
 from udfs.text.tries import Trie, build_trie
 from udfs.text.unicode import (

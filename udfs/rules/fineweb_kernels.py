@@ -10,7 +10,7 @@ from numba import njit
 from udfs.text.byte_masks import readable_blocks
 from udfs.text.columns import Bytes, Offsets, read_only
 from udfs.text.hashing import count_hash, largest_step, table_size, token_hash
-from udfs.text.line_spans import line_end_after, strip
+from udfs.text.lines import line_end_after, strip
 from udfs.text.unicode import TABLE_SIZE, character_properties, code_point_at, code_points
 from udfs.text.words import word_spans
 

@@ -14,7 +14,7 @@ from numba import njit
 from udfs.text.byte_masks import readable_blocks
 from udfs.text.columns import Bytes, Offsets, read_only
 from udfs.text.hashing import count_hash, largest_step, mix, table_size, token_hash
-from udfs.text.line_spans import strip
+from udfs.text.lines import strip
 from udfs.text.unicode import character_properties, code_points
 from udfs.text.words import word_spans
 

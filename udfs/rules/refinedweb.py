@@ -26,7 +26,7 @@ from udfs.rules.url_lists import UrlLists
 from udfs.rules.urls import RULES as URL_RULES
 from udfs.rules.urls import UNREADABLE
 from udfs.text.columns import Bytes, Offsets
-from udfs.text.line_spans import BULLET_LINES, ELLIPSIS_LINES, LINES, SYMBOLS, line_counts
+from udfs.text.lines import BULLET_LINES, ELLIPSIS_LINES, LINES, SYMBOLS, line_counts
 from udfs.text.words import (
     FASTTEXT_WORDS,
     NON_ALPHABETIC_WORDS,

@@ -26,7 +26,7 @@ from udfs.text.byte_masks import (
 from udfs.text.columns import Bytes, Offsets, read_only
 from udfs.text.hashed_words import find_words, hash_bytes
 from udfs.text.hashing import find_firsts, largest_step, table_size
-from udfs.text.line_spans import strip
+from udfs.text.lines import strip
 from udfs.text.unicode import character_properties
 from udfs.text.word_breaks import byte_kinds, word_table
 

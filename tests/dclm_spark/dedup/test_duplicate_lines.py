@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dclm_spark.dedup.lines import seen_lines
+from dclm_spark.dedup.duplicate_lines import seen_lines
 from dclm_spark.engine.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.spark

@@ -14,7 +14,7 @@ from dclm_spark.dedup.decisions import seen_share
 from dclm_spark.dedup.method import DedupInput, DedupMethod, Removal, Remover
 from dclm_spark.engine.checkpoints import Checkpoints, TableLayout
 from dclm_spark.engine.tables import Documents, extent_of
-from udfs.dedup.lines import LineDedupSettings, line_keys, remove_lines
+from udfs.dedup.duplicate_lines import LineDedupSettings, line_keys, remove_lines
 from udfs.dedup.ngrams import DedupResult
 from udfs.text.columns import utf8_buffers
 from udfs.text.sentences import sentence_counts

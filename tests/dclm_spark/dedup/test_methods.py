@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from dclm_spark.dedup import methods as dedup_settings
+from dclm_spark.dedup import methods
 from dclm_spark.dedup.method import ORDER, DedupMethod
 from dclm_spark.dedup.minhash import MinHash
 from dclm_spark.errors import SettingError
@@ -43,7 +43,7 @@ def settings_of(*assignments, base="dclm_baseline"):
 
 @pytest.mark.spark
 def test_a_new_method_is_one_class_and_one_line(spark, tmp_path, monkeypatch):
-    monkeypatch.setitem(dedup_settings.METHODS, "same_start", SameStart)
+    monkeypatch.setitem(methods.METHODS, "same_start", SameStart)
     settings = settings_of("method=same_start", "same_start.characters=3", "shards=2")
     documents = committed(tmp_path / "in", ["abcd one", "abce two", "xyz three", "abc"])
     output = deduplicate(spark, documents, DOCUMENTS, settings, str(tmp_path / "out"))
@@ -72,12 +72,12 @@ def test_a_recipe_in_yaml_may_name_the_method_after_its_settings(tmp_path):
     assert load_recipe(str(path)).deduplication.method == MinHash(threshold=0.6)
 
 
-@pytest.mark.parametrize("name", dedup_settings.METHODS)
+@pytest.mark.parametrize("name", methods.METHODS)
 def test_a_recipe_survives_the_way_through_plain_data_with_one_method_only(name):
     recipe = load_recipe("dclm_baseline", [f"deduplication.method={name}"])
     values = to_dict(recipe)
     assert values["deduplication"]["method"] == name
-    assert not (set(dedup_settings.METHODS) - {name}) & set(values["deduplication"])
+    assert not (set(methods.METHODS) - {name}) & set(values["deduplication"])
     assert from_dict(Recipe, values) == recipe
 
 
@@ -87,10 +87,7 @@ def test_a_recipe_survives_the_way_through_plain_data_with_one_method_only(name)
         (["minhash.threshold=0.7"], r"deduplication.minhash belongs to .* = 'minhash', but .*shar"),
         (["method=minhash", "sharded.threshold=0.7"], "belongs to .* = 'sharded', but"),
         (["method=minhash", "ngrams.threshold=0.7"], "belongs to .* = 'sharded', but"),
-        (
-            ["method=minhash", "minhash.treshold=0.7"],
-            "did you mean deduplication.minhash.threshold",
-        ),
+        (["method=minhash", "minhash.treshold=0.7"], "did you mean .*minhash.threshold"),
         (["method=minhsh"], "expected one of sharded, global, minhash, lines, none"),
         (["method.threshold=1"], "expected one of sharded"),
         (["minhas.threshold=1"], "did you mean deduplication.minhash"),

@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from udfs.dedup.lines import line_keys, remove_lines
+from udfs.dedup.duplicate_lines import line_keys, remove_lines
 
 LINES = st.sampled_from(["", " ", "A line", "a LINE ", "\ta line", "Other", "éÉ", "x"])
 TEXTS = st.lists(st.lists(LINES, max_size=8).map("\n".join), max_size=5)

@@ -13,11 +13,11 @@ from numba import njit
 from udfs.checks import at_least, check
 from udfs.dedup.ngrams import DedupResult, dedup_result
 from udfs.dedup.shingles import lower_case_table
-from udfs.dedup.windows import Counts, window_bounds
+from udfs.dedup.windows import Counts, Written, window_bounds
 from udfs.text.byte_masks import readable_blocks
 from udfs.text.columns import Offsets, read_only, utf8_buffers
 from udfs.text.hashing import mix
-from udfs.text.line_spans import line_end_after, strip
+from udfs.text.lines import line_end_after, strip
 from udfs.text.unicode import character_properties, code_point_at
 
 Numbers = npt.NDArray[np.int32]
@@ -56,7 +56,7 @@ def remove_lines(
         readable_blocks(data), read_only(offsets), read_only(line_offsets), read_only(line_numbers),
         character_properties(),
     )  # fmt: skip
-    return dedup_result(offsets, *found)
+    return dedup_result(offsets, Written(*found))
 
 
 @njit(cache=True, nogil=True)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from udfs.text.columns import utf8_buffers
-from udfs.text.line_spans import line_counts
+from udfs.text.lines import line_counts
 
 PIECES = st.sampled_from(
     [".", "...", ". . .", "…", "#", "●", "•", "*", "-", " ", "\n", "\u00a0", "\x1f", "a", "é", "\r"]
