@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from dclm_spark.crawl.listing import InputFile
+from dclm_spark.crawl.listing import InputFile, find_inputs
 from dclm_spark.dedup.evidence import dedup_evidence
 from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import StageOutput
@@ -115,6 +115,15 @@ def _write_reports(summary: RunSummary, output: str) -> None:
 
 
 def check_output(
+    recipe: Recipe, inputs: str, output: str, *, base: str | None = None, limit: int | None = None
+) -> None:
+    """Raise SettingError where `output` holds finished work of another recipe or other files."""
+    place, files = storage.absolute(output), find_inputs(inputs, base, limit).files
+    identity = run_identity(recipe.name, recipe_hash(recipe), files)
+    check_finished_work(place, identity, files, stages_below(place)("documents"))
+
+
+def check_before_start(
     recipe: Recipe,
     inputs: str,
     output: str,
@@ -123,17 +132,10 @@ def check_output(
     limit: int | None = None,
     overwrite: bool = False,
 ) -> CheckedRun:
-    """Check everything that can be before Spark starts, finished work in `output` included.
-
-    Raises SettingError and the like with a message for the user.
-    """
-    checked = check_run(recipe, inputs, output, base=base, limit=limit)
+    """Check everything that can be before Spark starts, finished work in `output` first."""
     if not overwrite:
-        place = storage.absolute(output)
-        identity = run_identity(recipe.name, recipe_hash(recipe), checked.inputs.files)
-        documents = stages_below(place)("documents")
-        check_finished_work(place, identity, checked.inputs.files, documents)
-    return checked
+        check_output(recipe, inputs, output, base=base, limit=limit)
+    return check_run(recipe, inputs, output, base=base, limit=limit)
 
 
 def stages_below(output: str) -> Place:

@@ -38,12 +38,12 @@ def main() -> None:
     recipe = load_recipe(given.recipe, given.set, given.options)
     if given.print_recipe:
         return print(to_yaml(recipe), end="")
-    from dclm_spark.pipeline import build_baseline, check_output
+    from dclm_spark.pipeline import build_baseline, check_before_start
 
     run = {name: getattr(given, name) for name in ("base", "limit", "overwrite")}
     if given.input or given.check:
         # Before Spark starts: most of what goes wrong the first time is found here.
-        checked = check_output(recipe, given.input or "", given.output, **run)
+        checked = check_before_start(recipe, given.input or "", given.output, **run)
         if given.check:
             return print("\n".join(describe(recipe, checked)))
     spark = spark_session("build_baseline", given.master)

@@ -19,6 +19,7 @@ from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import recipe_hash
 from dclm_spark.sample.generate import generate_crawl
 from dclm_spark.stages.documents import unit_name
+from udfs.tokens.tokenizer import train_tokenizer
 
 ROOT = Path(__file__).parents[2]
 WARCS = ("a", "b", "c")
@@ -101,9 +102,10 @@ def test_the_job_refuses_before_spark_starts(finished):
 def test_ctrl_c_ends_with_one_line_and_frees_the_output(tmp_path):
     crawl = generate_crawl(tmp_path / "sample", seed=9, num_pages=200)
     output = tmp_path / "out"
+    (tmp_path / "tokenizer.json").write_text(train_tokenizer(iter(["one two three"]), 300))
     process = job(
         "--recipe", "raw", "--input", crawl.listing, "--base", crawl.base, "--output", output,
-        "--master", "local[2]",
+        "--master", "local[2]", "--set", f"tokens.tokenizer.uri={tmp_path / 'tokenizer.json'}",
     )  # fmt: skip
     deadline = time.monotonic() + 300
     while not (output / LEASE).exists() and process.poll() is None:

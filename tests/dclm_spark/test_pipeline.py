@@ -207,11 +207,12 @@ def test_a_dropped_page_can_be_explained_and_read(run):
 def test_minhash_finds_the_near_duplicates_that_were_planted(spark, run, crawl, recipe, tmp_path):
     from dataclasses import replace
 
+    from dclm_spark.dedup.methods import METHODS
     from dclm_spark.stages.deduplicate import deduplicate
     from udfs.units.documents import DOCUMENTS
 
     _, result = run
-    settings = replace(recipe.deduplication, exact=(), method="minhash")
+    settings = replace(recipe.deduplication, exact=(), method=METHODS["minhash"]())
     found = deduplicate(spark, result.documents, DOCUMENTS, settings, str(tmp_path / "deduplicate"))
     dropped = [
         row for file in found.files("dropped/") for row in pq.read_table(file["uri"]).to_pylist()
