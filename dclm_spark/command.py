@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dclm_spark.errors import BalanceError, StageError
+from dclm_spark.errors import BalanceError, LimitError, StageError
 
 _PACKAGES = {"dclm_spark", "udfs"}
 EXIT_USER_ERROR = 2
@@ -16,9 +16,27 @@ EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 
 
+def positive(text: str) -> int:
+    """Return a whole number from 1 on, as argparse converts an argument."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 1 on")
+    return int(text)
+
+
+def job_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a job, whose docstring keeps its lines in --help."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
 def add_recipe_arguments(parser: argparse.ArgumentParser, default: str = "dclm_baseline") -> None:
-    """Add `--recipe NAME|file.yaml` and `--set key.path=value`."""
+    """Add `--recipe NAME|file.yaml`, `--options NAME` and `--set key.path=value`."""
     parser.add_argument("--recipe", default=default, help="name of a recipe, or a .yaml file")
+    parser.add_argument(
+        "--options", action="append", default=[], metavar="NAME",
+        help="settings that belong together: own_crawl (repeatable)",
+    )  # fmt: skip
     parser.add_argument(
         "--set",
         action="append",
@@ -97,7 +115,7 @@ def run_command(main: Callable[[], None]) -> None:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
-    except (BalanceError, StageError) as error:
+    except (BalanceError, LimitError, StageError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
@@ -106,7 +124,7 @@ def run_command(main: Callable[[], None]) -> None:
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in ("pyspark", "py4j"):
             raise
-        from dclm_spark.engine.task_errors import task_error
+        from dclm_spark.task_errors import task_error
 
         print(f"error: {task_error(error)}", file=sys.stderr)
         sys.exit(EXIT_FAILED)

@@ -13,5 +13,9 @@ class BalanceError(RuntimeError):
     """The books of a stage do not balance: records in differ from kept + dropped + quarantined."""
 
 
+class LimitError(RuntimeError):
+    """A run lost more than its declared limits allow."""
+
+
 class StageError(RuntimeError):
     """A stage ended without committing all of its units; running the job again resumes it."""

@@ -110,11 +110,10 @@ def _input_uri(output: str, file: tuple[str, str], inputs: Sequence[InputFile]) 
 
 
 def _yaml(output: str) -> dict[str, Any]:
-    import yaml
+    from dclm_spark.yaml_text import read_yaml
 
-    content: dict[str, Any] = yaml.safe_load(
-        storage.read_bytes(storage.join(output, "recipe.yaml"))
-    )
+    uri = storage.join(output, "recipe.yaml")
+    content: dict[str, Any] = read_yaml(storage.read_bytes(uri).decode(), uri)
     return content
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow.parquet as pq
 
+from dclm_spark.shard_format import ShardManifest, read_manifest
 from udfs import storage
 
 SEQUENCES_PER_TAR = 8192
@@ -23,8 +24,7 @@ def export_openlm(
     OpenLM's reader drops whatever follows the last one. The order is that of the shards, which are
     shuffled already. Bytes depend on the shards alone.
     """
-    manifest = json.loads(storage.read_bytes(storage.join(shards, "manifest.json")))
-    sequences = _sequences(shards, manifest)
+    sequences = _sequences(read_manifest(shards))
     lines = []
     for number, contexts in enumerate(_chunks(sequences, sequences_per_tar)):
         name = f"shard_{number:08d}"
@@ -34,9 +34,9 @@ def export_openlm(
     return len(lines)
 
 
-def _sequences(shards: str, manifest: dict[str, list[dict[str, str]]]) -> Iterator[list[int]]:
-    for shard in manifest["shards"]:
-        with storage.open_seekable(storage.join(shards, shard["path"])) as source:
+def _sequences(manifest: ShardManifest) -> Iterator[list[int]]:
+    for shard in manifest.shards:
+        with storage.open_seekable(manifest.uri(shard)) as source:
             for batch in pq.ParquetFile(source).iter_batches(256):
                 for tokens in batch.column("tokens"):
                     yield np.frombuffer(tokens.as_py(), "<u2").tolist()

@@ -2,34 +2,40 @@
 
 import logging
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
+import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from dclm_spark.crawl.listing import list_inputs
-from dclm_spark.dedup.earlier import earlier_keys
+from dclm_spark.crawl.listing import InputFile
 from dclm_spark.dedup.evidence import dedup_evidence
 from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.run_record import run_identity, write_run_record
+from dclm_spark.errors import SettingError
+from dclm_spark.limits import check_documents, check_yield
+from dclm_spark.preflight import CheckedRun, check_run, describe
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
+from dclm_spark.report.machine import write_json
 from dclm_spark.report.page import write_report
 from dclm_spark.report.summarize import summarize
+from dclm_spark.report.summary import RunSummary
 from dclm_spark.stages import STAGES
 from dclm_spark.stages.decontaminate import decontaminate
 from dclm_spark.stages.deduplicate import deduplicate, deduplicated_schema
-from dclm_spark.stages.documents import write_documents
+from dclm_spark.stages.documents import warn_of_missed_domains, write_documents
 from dclm_spark.stages.finished_work import check_finished_work, remove_other_formats
-from dclm_spark.stages.run_output import RunOutput
-from dclm_spark.stages.score import check_model, score
+from dclm_spark.stages.run_output import RunOutput, RunProgress
+from dclm_spark.stages.score import score
 from dclm_spark.stages.scored_table import decide
 from dclm_spark.stages.select import minimum_score, select
-from dclm_spark.stages.shards import write_manifest, write_shards
-from dclm_spark.stages.tokenize import tokenize
+from dclm_spark.stages.shard_manifest import write_manifest
+from dclm_spark.stages.shards import write_shards
+from dclm_spark.stages.tokenize import tokenize, with_special_ids
 from udfs import storage
 from udfs.tokens.tokenizer import load_encoder, tokenizer_fingerprint
-from udfs.units.documents import DOCUMENTS
 
 LOGGER = logging.getLogger("dclm_spark")
 # From the name of a stage to its folder.
@@ -45,23 +51,25 @@ def build_baseline(
     base: str | None = None,
     place: Place | None = None,
     scored: str | None = None,
+    limit: int | None = None,
     overwrite: bool = False,
 ) -> RunOutput:
     """Turn the files that `inputs` names into token shards below `output`, and write the report.
 
     `place` puts stages elsewhere than below `output`, where runs may share them; `scored` is a
     scored table (`dclm_spark.stages.scored_table`) to decide from instead of reading the files
-    again. What is committed already, from the same input, settings and code, is not done again;
-    the result is the same bytes whichever way it came about. Raises SettingError where another
-    driver writes to `output`, and where that holds finished work of another recipe, of other files
-    or of another version's format; with `overwrite` such work is replaced and removed.
+    again; `limit` reads only so many of the files. What is committed already, from the same input,
+    settings and code, is not done again; the result is the same bytes whichever way it came about.
+    Raises SettingError where another driver writes to `output`, or that holds finished work of
+    another recipe, other files or another version, which `overwrite` replaces.
     """
-    output = storage.absolute(output)
-    started = time.time()
+    output, started = storage.absolute(output), time.time()
+    _check_scored(recipe, scored)
+    checked = check_run(recipe, inputs, output, base=base, limit=limit)
+    for line in describe(recipe, checked):
+        LOGGER.info("%s", line)
     place = place or stages_below(output)
-    earlier_keys(recipe.deduplication)
-    check_model(recipe.quality)
-    files = list_inputs(inputs, base)
+    files = checked.inputs.files
     identity = run_identity(recipe.name, recipe_hash(recipe), files)
     with only_driver(output, *([scored] if scored else [])):
         if overwrite:
@@ -69,28 +77,63 @@ def build_baseline(
         else:
             check_finished_work(output, identity, files, place("documents"))
         write_run_record(output, recipe, files, identity)
-        settings = curation_settings(recipe)
-        if scored is None:
-            documents = write_documents(spark, files, settings, place("documents"), overwrite)
-        else:
-            table = storage.absolute(scored)
-            documents = decide(spark, files, settings, place("documents"), table, overwrite)
-        run = _run_stages(spark, documents, recipe, place)
-        summary = summarize(run, recipe, identity, started)
-        write_report(summary, storage.join(output, "report.html"))
-    LOGGER.info("report: %s", storage.join(output, "report.html"))
-    return run
+        run, failure = RunProgress(), ""
+        try:
+            _run_stages(spark, run, _Source(recipe, files, scored, overwrite), place)
+            return run.finished()
+        except (Exception, KeyboardInterrupt) as error:
+            failure = str(error) or type(error).__name__
+            raise
+        finally:
+            summary = summarize(run, recipe, identity, started, failure)
+            _write_reports(replace(summary, skipped_files=checked.inputs.skipped), output)
 
 
-def check_output(recipe: Recipe, inputs: str, output: str, base: str | None = None) -> None:
-    """Raise SettingError where `output` holds finished work of another recipe or other files.
+class _Source(NamedTuple):
+    """What the documents stage reads, and whether it may replace finished work."""
 
-    Needs no Spark: jobs ask before they start it.
+    recipe: Recipe
+    files: Sequence[InputFile]
+    scored: str | None
+    overwrite: bool
+
+
+def _check_scored(recipe: Recipe, scored: str | None) -> None:
+    if scored is not None and recipe.input.columns:
+        raise SettingError(
+            f"input.columns = {list(recipe.input.columns)}: a scored table keeps no own columns; "
+            "run without --scored, or without input.columns"
+        )
+
+
+def _write_reports(summary: RunSummary, output: str) -> None:
+    """Write the report for people and for programs, also of a run that failed."""
+    report = storage.join(output, "report.html")
+    write_report(summary, report)
+    write_json(summary, storage.join(output, "report.json"))
+    LOGGER.info("report: %s", report)
+
+
+def check_output(
+    recipe: Recipe,
+    inputs: str,
+    output: str,
+    *,
+    base: str | None = None,
+    limit: int | None = None,
+    overwrite: bool = False,
+) -> CheckedRun:
+    """Check everything that can be before Spark starts, finished work in `output` included.
+
+    Raises SettingError and the like with a message for the user.
     """
-    output = storage.absolute(output)
-    files = list_inputs(inputs, base)
-    identity = run_identity(recipe.name, recipe_hash(recipe), files)
-    check_finished_work(output, identity, files, stages_below(output)("documents"))
+    checked = check_run(recipe, inputs, output, base=base, limit=limit)
+    if not overwrite:
+        place = storage.absolute(output)
+        identity = run_identity(recipe.name, recipe_hash(recipe), checked.inputs.files)
+        documents = stages_below(place)("documents")
+        check_finished_work(place, identity, checked.inputs.files, documents)
+    return checked
 
 
 def stages_below(output: str) -> Place:
@@ -102,39 +145,49 @@ def stages_below(output: str) -> Place:
     return place
 
 
-def _run_stages(
-    spark: SparkSession, documents: StageOutput, recipe: Recipe, place: Place
-) -> RunOutput:
-    deduplicated = deduplicate(
-        spark, documents, DOCUMENTS, recipe.deduplication, place("deduplicate")
+def _run_stages(spark: SparkSession, run: RunProgress, source: _Source, place: Place) -> None:
+    """Run all stages; `run` holds what has ended."""
+    recipe = source.recipe
+    documents, schema = _read_documents(spark, run, source, place("documents"))
+    run.deduplicated = deduplicate(
+        spark, documents, schema, recipe.deduplication, place("deduplicate")
     )
-    decontaminated = decontaminate(
+    check_yield("deduplicate", run.deduplicated, recipe.limits)
+    run.decontaminated = decontaminate(
         spark,
-        deduplicated,
-        deduplicated_schema(DOCUMENTS),
+        run.deduplicated,
+        deduplicated_schema(schema),
         recipe.decontamination,
         place("decontaminate"),
     )
-    candidates = decontaminated or deduplicated
-    evidence = dedup_evidence(spark, documents, deduplicated, recipe.deduplication)
-    scored = None
+    if run.decontaminated is not None:
+        check_yield("decontaminate", run.decontaminated, recipe.limits)
+    candidates = run.decontaminated or run.deduplicated
+    run.dedup_evidence = dedup_evidence(spark, documents, run.deduplicated, recipe.deduplication)
     if recipe.quality.enabled:
-        scored = score(spark, candidates, recipe.quality, place("score"))
-    minimum = minimum_score(recipe.quality, scored)
-    selected = select(spark, candidates, scored, minimum, place("select"))
-    tokenized, shards, manifest = write_corpus(spark, recipe, candidates, selected, place)
-    return RunOutput(
-        documents=documents,
-        deduplicated=deduplicated,
-        decontaminated=decontaminated,
-        dedup_evidence=evidence,
-        scored=scored,
-        minimum_score=minimum,
-        selected=selected,
-        tokenized=tokenized,
-        shards=shards,
-        shard_manifest=manifest,
+        run.scored = score(spark, candidates, recipe.quality, place("score"))
+    run.minimum_score = minimum_score(recipe.quality, run.scored)
+    run.selected = select(spark, candidates, run.scored, run.minimum_score, place("select"))
+    check_yield("select", run.selected, recipe.limits)
+    run.tokenized, run.shards, run.shard_manifest = write_corpus(
+        spark, recipe, candidates, run.selected, place
     )
+
+
+def _read_documents(
+    spark: SparkSession, run: RunProgress, source: _Source, directory: str
+) -> tuple[StageOutput, pa.Schema]:
+    """Run the documents stage, from the files or from a scored table; return its schema, too."""
+    recipe, settings = source.recipe, curation_settings(source.recipe)
+    if source.scored is None:
+        run.documents = write_documents(spark, source.files, settings, directory, source.overwrite)
+    else:
+        table = storage.absolute(source.scored)
+        run.documents = decide(spark, source.files, settings, directory, table, source.overwrite)
+    warn_of_missed_domains(run.documents)
+    check_documents(run.documents, recipe.limits)
+    check_yield("documents", run.documents, recipe.limits)
+    return run.documents, settings.schema
 
 
 def write_corpus(
@@ -145,7 +198,7 @@ def write_corpus(
     place: Place,
 ) -> tuple[StageOutput, StageOutput, dict[str, Any]]:
     """Tokenize the selected of `candidates` and write their shards; return both, the manifest."""
-    tokens = recipe.tokens
+    tokens = with_special_ids(recipe.tokens, recipe.quirks)
     tokenized = tokenize(spark, candidates, selected, tokens, place("tokenize"))
     shards = write_shards(spark, tokenized, tokens, place("shards"))
     manifest = write_manifest(

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dclm_spark.errors import InputError, SettingError
+from dclm_spark.errors import InputError
 from udfs import storage
+from udfs.checks import above, at_least, check
 from udfs.fasttext.quality import QualityModel
 from udfs.storage.cache import fetch
 from udfs.storage.stream import shown
@@ -49,7 +50,10 @@ class QualityTrainingSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.heldout < 1:
-            raise SettingError(f"heldout = {self.heldout}: expected a fraction from 0 to below 1")
+            raise ValueError(f"heldout = {self.heldout}: expected a fraction from 0 to below 1")
+        whole = at_least(1)
+        check(self, learning_rate=above(0.0), dim=whole, window=whole, epochs=whole, bucket=whole)
+        check(self, word_ngrams=whole, threads=whole)
 
 
 def train_quality(

@@ -25,6 +25,9 @@ _REQUIRED = {
     "spark.sql.execution.arrow.pyspark.validateSchema.enabled": "true",
     "spark.sql.session.timeZone": "UTC",
 }
+# Where models and tokenizers come from; workers on other machines do not see this environment.
+# Spark redacts a setting whose name has "token" in it.
+_FOR_WORKERS = ("HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_TOKEN")
 _AT_START = {
     "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
     "spark.python.worker.faulthandler.enabled": "true",
@@ -49,6 +52,9 @@ def spark_session(app_name: str, master: str | None = None) -> SparkSession:
         builder = builder.config("spark.driver.bindAddress", "127.0.0.1")
         logging_options = f"-Dlog4j2.configurationFile=file:{_LOG_SETTINGS}"
         builder = builder.config("spark.driver.extraJavaOptions", logging_options)
+    for name in _FOR_WORKERS:
+        if os.environ.get(name):
+            builder = builder.config(f"spark.executorEnv.{name}", os.environ[name])
     for key, value in (_AT_START | _python_sockets(pyspark.__version__)).items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()

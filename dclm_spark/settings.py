@@ -6,23 +6,28 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from dclm_spark.errors import SettingError
+from dclm_spark.settings_choices import choices_of
+from dclm_spark.yaml_text import read_yaml, write_yaml
+from udfs.storage.reference import FileReference
 from udfs.storage.stream import without_secrets
 
+__all__ = [
+    "FileReference", "from_dict", "keys", "merge", "override", "read", "save", "settings_hash",
+    "to_dict", "to_yaml",
+]  # fmt: skip
+
 Settings = TypeVar("Settings")
+_TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_NOTHING = ("", "~", "null", "none")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class FileReference:
-    """A model or list by URI (local, s3://, gs://, https://, hf://, package://) and checksum."""
-
-    uri: str
-    sha256: str | None = None
+class _Typed(str):
+    """A value as it was typed on a command line; the field says whether it is text or YAML."""
 
 
 def to_dict(settings: Any) -> dict[str, Any]:
@@ -35,8 +40,17 @@ def to_dict(settings: Any) -> dict[str, Any]:
 
 def to_yaml(settings: Any) -> str:
     """Return the tree as YAML text in declaration order."""
-    text: str = yaml.safe_dump(to_dict(settings), sort_keys=False, allow_unicode=True)
-    return text
+    return write_yaml(to_dict(settings))
+
+
+def save(settings: Any, path: Path) -> None:
+    """Write the tree as YAML."""
+    path.write_text(to_yaml(settings), encoding="utf-8")
+
+
+def read(kind: type[Settings], path: Path) -> Settings:
+    """Return the tree that `save` wrote."""
+    return from_dict(kind, read_yaml(path.read_text(encoding="utf-8"), str(path)))
 
 
 def settings_hash(settings: Any) -> str:
@@ -45,61 +59,186 @@ def settings_hash(settings: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def keys(settings: Any, prefix: str = "") -> list[str]:
+    """Return every dotted key of a tree."""
+    found: list[str] = []
+    names = {choice.field.name: choice for choice in choices_of(type(settings))}
+    for field in dataclasses.fields(settings):
+        value, place = getattr(settings, field.name), field.name
+        if field.name in names:
+            found.append(prefix + field.name)
+            place = names[field.name].name_of(value)
+        nested = dataclasses.is_dataclass(value)
+        found += keys(value, f"{prefix}{place}.") if nested else [prefix + place]
+    return found
+
+
 def from_dict(kind: type[Settings], values: Mapping[str, Any], path: str = "") -> Settings:
     """Build a `kind` from plain data; absent keys keep their defaults.
 
-    Raises SettingError for an unknown key (naming the nearest known one) or a wrong type.
+    Raises SettingError for an unknown key (naming the nearest known one) or a wrong value.
     """
-    hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(typing.cast("Any", kind))}
-    for key in values:
-        if key not in fields:
-            raise _unknown_key(f"{path}{key}", key, list(fields))
-    built = {key: _value(hints[key], value, f"{path}{key}") for key, value in values.items()}
+    fields = _fields(kind, values, path)
     missing = [
         name
         for name, field in fields.items()
-        if name not in built
+        if name not in values
         and field.default is dataclasses.MISSING
         and field.default_factory is dataclasses.MISSING
     ]
     if missing:
         raise SettingError(f"{path or 'settings'}: the key {missing[0]!r} is required")
-    return kind(**built)
+    return _build(lambda changes: kind(**changes), kind, None, values, path)
 
 
-def override(settings: Settings, assignments: Sequence[str]) -> Settings:
-    """Apply `key.path=value` assignments (values in YAML notation) to a settings tree."""
+def merge(settings: Settings, values: Mapping[str, Any], path: str = "") -> Settings:
+    """Return the tree with the values of a nested mapping; keys that are absent stay as they are.
+
+    Raises SettingError for an unknown key (naming the nearest known one) or a wrong value.
+    """
+    kind = type(settings)
+    _fields(kind, values, path)
+    if isinstance(settings, FileReference) and "uri" in values:
+        # The checksum was that of another file.
+        values = {"sha256": None, **values}
+
+    def changed(changes: dict[str, Any]) -> Settings:
+        return typing.cast("Settings", dataclasses.replace(typing.cast("Any", settings), **changes))
+
+    return _build(changed, kind, settings, values, path)
+
+
+def override(settings: Settings, assignments: Iterable[str]) -> Settings:
+    """Apply `key.path=value` assignments to a tree, all at once; the last of a key counts.
+
+    A value for a text is taken as it stands, another in YAML notation.
+    """
+    values: dict[str, Any] = {}
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
-        if not separator:
+        if not separator or not key.strip():
             raise SettingError(f"--set {assignment!r}: expected key.path=value")
-        settings = _assign(settings, key.strip().split("."), yaml.safe_load(text), key.strip())
-    return settings
+        _put(values, key.strip().split("."), _Typed(text.strip()), key.strip())
+    return merge(settings, values)
 
 
-def _assign(settings: Any, keys: list[str], value: Any, whole: str) -> Any:
-    if not dataclasses.is_dataclass(settings):
-        raise SettingError(f"--set {whole}: {keys[0]!r} lies below a plain value; shorten the key")
-    names = [field.name for field in dataclasses.fields(settings)]
-    if keys[0] not in names:
-        raise _unknown_key(whole, keys[0], names)
-    hint, current = typing.get_type_hints(type(settings))[keys[0]], getattr(settings, keys[0])
-    if len(keys) > 1 and current is None:
-        for key in reversed(keys[1:]):
-            value = {key: value}
-    if len(keys) > 1 and current is not None:
-        changed = _assign(current, keys[1:], value, whole)
-    else:
-        changed = _value(hint, value, whole)
-    return dataclasses.replace(typing.cast("Any", settings), **{keys[0]: changed})
+def _put(values: dict[str, Any], path: list[str], value: Any, whole: str) -> None:
+    *folders, last = path
+    for name in folders:
+        values = values.setdefault(name, {})
+        if not isinstance(values, dict):
+            raise SettingError(f"--set {whole}: {name!r} was given a value before; shorten the key")
+    values[last] = value
+
+
+def _fields(kind: Any, values: Any, path: str) -> dict[str, Any]:
+    """Return the fields of a settings class; SettingError for values that it cannot take."""
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    if not isinstance(values, Mapping):
+        where = path.removesuffix(".") or "settings"
+        raise SettingError(f"{where} = {values!r}: expected a mapping of keys to values")
+    known = {*fields, *(key for choice in choices_of(kind) for key in choice.keys)}
+    for key in values:
+        if key not in known:
+            raise _unknown_key(path, str(key), kind)
+    return fields
+
+
+def _build(
+    make: typing.Callable[[dict[str, Any]], Settings],
+    kind: Any,
+    current: Any,
+    values: Mapping[str, Any],
+    path: str,
+) -> Settings:
+    """Return what `make` makes of the converted values, its complaints with whole keys."""
+    hints = typing.get_type_hints(kind)
+    changes: dict[str, Any] = {}
+    chosen: set[str] = set()
+    for choice in choices_of(kind):
+        chosen |= {choice.field.name, *choice.keys}
+        changes |= choice.changes(current, values, path, _value)
+    for key, value in values.items():
+        if key not in chosen:
+            changes[key] = _value(hints[key], getattr(current, key, None), value, f"{path}{key}")
+    try:
+        return make(changes)
+    except SettingError:
+        raise
+    except ValueError as error:
+        # A settings class knows its fields and not where it stands in the tree.
+        raise SettingError(f"{path}{error}") from error
+
+
+def _value(hint: Any, current: Any, value: Any, path: str) -> Any:
+    """Check and convert `value` for a field of type `hint` that holds `current`."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None or (isinstance(value, _Typed) and value.lower() in _NOTHING):
+            return None
+        choices = [argument for argument in arguments if argument is not type(None)]
+        return _value(choices[0], current, value, path)
+    if isinstance(value, _Typed):
+        value = _typed(hint, value, path)
+    if dataclasses.is_dataclass(hint):
+        if isinstance(value, str) and issubclass(typing.cast("Any", hint), FileReference):
+            value = {"uri": value}
+        if current is not None:
+            return merge(current, value, f"{path}.")
+        return from_dict(typing.cast("type[Any]", hint), _mapping(value, path), f"{path}.")
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise SettingError(f"{path} = {value!r}: expected a list, such as [a, b]")
+        return tuple(_value(arguments[0], None, item, path) for item in value)
+    return _scalar(hint, value, path)
+
+
+def _mapping(value: Any, path: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise SettingError(f"{path} = {value!r}: expected a mapping of keys to values")
+    return value
+
+
+def _typed(hint: Any, value: _Typed, path: str) -> Any:
+    """Read what was typed: a text as it stands, unless it is in quotes, the rest as YAML."""
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    if hint is str and not quoted:
+        return str(value)
+    return read_yaml(value, f"--set {path}={value}")
+
+
+def _scalar(hint: Any, value: Any, path: str) -> Any:
+    if isinstance(value, Mapping):
+        raise SettingError(f"{path} is a value and has no keys; unknown are {', '.join(value)}")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if hint is bool and isinstance(value, str) and value.lower() in _TRUTH:
+        return _TRUTH[value.lower()]
+    if isinstance(hint, type) and (
+        not isinstance(value, hint) or (hint is int and isinstance(value, bool))
+    ):
+        raise SettingError(f"{path} = {value!r}: expected {_NAMES.get(hint, hint.__name__)}")
+    return value
+
+
+_NAMES = {
+    str: "text; put it in quotes where YAML reads something else",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
 
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
-        return {
+        plain = {
             field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)
         }
+        for choice in choices_of(type(value)):
+            plain |= choice.named(getattr(value, choice.field.name), plain[choice.field.name])
+        return plain
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -107,44 +246,22 @@ def _plain(value: Any) -> Any:
     return without_secrets(value) if isinstance(value, str) else value
 
 
-def _value(hint: Any, value: Any, path: str) -> Any:
-    """Check and convert `value` for a field of type `hint`."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        choices = [argument for argument in arguments if argument is not type(None)]
-        return _value(choices[0], value, path) if len(choices) == 1 else value
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, Mapping):
-            raise SettingError(f"{path} = {value!r}: expected a mapping of keys to values")
-        return from_dict(typing.cast("type[Any]", hint), value, f"{path}.")
-    if origin is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise SettingError(f"{path} = {value!r}: expected a list")
-        return tuple(_value(arguments[0], item, path) for item in value)
-    return _scalar(hint, value, path)
-
-
-def _scalar(hint: Any, value: Any, path: str) -> Any:
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    # YAML 1.1 reads 1e-3 as a string.
-    if hint is float and isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            pass
-    if hint is int and isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(hint, type) and (
-        not isinstance(value, hint) or (hint is int and isinstance(value, bool))
-    ):
-        raise SettingError(f"{path} = {value!r}: expected {hint.__name__}")
-    return value
-
-
-def _unknown_key(whole: str, key: str, known: list[str]) -> SettingError:
+def _unknown_key(path: str, key: str, kind: Any) -> SettingError:
+    """Name the nearest key at this place, or else one of nearly that name below it."""
+    known = [field.name for field in dataclasses.fields(kind)]
+    known += [name for choice in choices_of(kind) for name in choice.kinds]
     nearest = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known keys: {', '.join(known)}"
-    return SettingError(f"unknown key {whole!r}: {hint}")
+    if not nearest:
+        deep = {name.rpartition(".")[2]: name for name in reversed(_keys_of(kind))}
+        nearest = [deep[name] for name in difflib.get_close_matches(key, deep, n=1)]
+    hint = f"did you mean {path}{nearest[0]}?" if nearest else f"known keys: {', '.join(known)}"
+    return SettingError(f"unknown key '{path}{key}': {hint}")
+
+
+def _keys_of(kind: Any, prefix: str = "") -> list[str]:
+    found: list[str] = []
+    for name, hint in typing.get_type_hints(kind).items():
+        choices = [hint, *typing.get_args(hint)]
+        nested = next((choice for choice in choices if dataclasses.is_dataclass(choice)), None)
+        found += _keys_of(nested, f"{prefix}{name}.") if nested else [prefix + name]
+    return found

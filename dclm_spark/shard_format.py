@@ -3,14 +3,19 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT, VERSION = "dclm-spark-shards", 1
+from udfs import storage
+from udfs.storage.stream import shown
+
+MANIFEST = "manifest.json"
+FORMAT, VERSION, DTYPE = "dclm-spark-shards", 1, "uint16"
+# What a shard is for: all whole shards are trained on, what did not fill one never is.
+TRAIN, REMAINDER = "train", "remainder"
 ROWS_PER_GROUP = 256
 Rows = NDArray[np.uint16]
 
@@ -31,9 +36,10 @@ class Shard:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """A source of training sequences."""
+class ShardManifest:
+    """A source of training sequences; the fields stand in `manifest.json` in this order."""
 
+    # Where it was read; not in the file.
     path: str
     sequence_length: int
     tokens_per_row: int
@@ -41,17 +47,22 @@ class Manifest:
     tokenizer_sha256: str
     end_of_text_id: int
     padding_id: int
+    num_padding_tokens: int
+    sequences_per_shard: int
+    # Of the shuffle, and of the recipe that made the corpus.
+    seed: int
+    recipe_hash: str
     shards: tuple[Shard, ...]
 
     @property
     def train_shards(self) -> tuple[Shard, ...]:
         """The shards of equal size that training reads."""
-        return tuple(shard for shard in self.shards if shard.role == "train")
+        return tuple(shard for shard in self.shards if shard.role == TRAIN)
 
     @property
     def remainder(self) -> tuple[Shard, ...]:
         """What did not fill a shard: a random sample of the corpus, never trained on."""
-        return tuple(shard for shard in self.shards if shard.role == "remainder")
+        return tuple(shard for shard in self.shards if shard.role == REMAINDER)
 
     @property
     def num_sequences(self) -> int:
@@ -69,58 +80,88 @@ class Manifest:
         facts = [(shard.path, shard.num_sequences, shard.sha256) for shard in self.train_shards]
         return hashlib.sha256(json.dumps([self.tokens_per_row, facts]).encode()).hexdigest()
 
+    def uri(self, shard: Shard) -> str:
+        """Return where `shard` lies: beside the manifest."""
+        return f"{self.path.rpartition('/')[0] or '.'}/{shard.path}"
 
-def fingerprints(manifests: Sequence[Manifest]) -> tuple[str, ...]:
+
+def fingerprints(manifests: Sequence[ShardManifest]) -> tuple[str, ...]:
     """Return what a checkpoint remembers of its training data."""
     return tuple(manifest.fingerprint for manifest in manifests)
 
 
-def read_manifest(path: str) -> Manifest:
+def write_manifest(manifest: ShardManifest) -> dict[str, Any]:
+    """Write `manifest` to its path, whole or not at all, and return the JSON object."""
+    shards = [asdict(shard) for shard in manifest.shards]
+    num_sequences = sum(shard.num_sequences for shard in manifest.shards)
+    facts = {
+        "format": FORMAT,
+        "version": VERSION,
+        "sequence_length": manifest.sequence_length,
+        "tokens_per_row": manifest.tokens_per_row,
+        "dtype": DTYPE,
+        "vocabulary_size": manifest.vocabulary_size,
+        "tokenizer_sha256": manifest.tokenizer_sha256,
+        "end_of_text_id": manifest.end_of_text_id,
+        "padding_id": manifest.padding_id,
+        "num_sequences": num_sequences,
+        "num_tokens": num_sequences * manifest.tokens_per_row,
+        "num_padding_tokens": manifest.num_padding_tokens,
+        "sequences_per_shard": manifest.sequences_per_shard,
+        "seed": manifest.seed,
+        "recipe_hash": manifest.recipe_hash,
+        "fingerprint": hashlib.sha256(json.dumps(shards, sort_keys=True).encode()).hexdigest(),
+        "shards": shards,
+    }
+    storage.write_bytes(manifest.path, json.dumps(facts, indent=1).encode())
+    return facts
+
+
+def read_manifest(path: str) -> ShardManifest:
     """Read `manifest.json` (or the directory that holds it); ShardError says what is wrong."""
     if not path.endswith(".json"):
-        path = f"{path.rstrip('/')}/manifest.json"
+        path = f"{path.rstrip('/')}/{MANIFEST}"
     try:
-        facts = json.loads(read_bytes(path))
+        facts = json.loads(storage.read_bytes(path))
+    except storage.MissingObjectError as error:
+        raise ShardError(
+            f"--shards {shown(path)}: there is no such file; give the folder with {MANIFEST} that "
+            "the shards stage wrote (OUTPUT/shards), or the file itself"
+        ) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ShardError(f"shard manifest {path}: not JSON ({error})") from error
-    _check_format(path, facts)
+        raise ShardError(f"shard manifest {shown(path)}: not JSON ({error})") from error
+    _check_format(shown(path), facts)
+    try:
+        return _manifest(path, facts)
+    except (KeyError, TypeError) as error:
+        raise ShardError(
+            f"shard manifest {shown(path)}: the key {error} is missing or of another kind; write "
+            "the shards again"
+        ) from error
+
+
+def _manifest(path: str, facts: dict[str, Any]) -> ShardManifest:
+    names = set(ShardManifest.__dataclass_fields__) - {"path", "shards"}
     shards = tuple(
         Shard(**{name: entry[name] for name in Shard.__dataclass_fields__})
         for entry in facts["shards"]
     )
-    return Manifest(
-        path=path,
-        shards=shards,
-        **{
-            name: facts[name]
-            for name in Manifest.__dataclass_fields__
-            if name not in ("path", "shards")
-        },
-    )
-
-
-def read_bytes(path: str) -> bytes:
-    """Return a whole local or remote file."""
-    if "://" not in path:
-        return Path(path).read_bytes()
-    from udfs import storage
-
-    return bytes(storage.read_bytes(path))
+    return ShardManifest(path=path, shards=shards, **{name: facts[name] for name in names})
 
 
 def _check_format(path: str, facts: Any) -> None:
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise ShardError(f"shard manifest {path}: format must be {FORMAT!r}")
-    for name, wanted in (("version", VERSION), ("dtype", "uint16")):
+    for name, wanted in (("version", VERSION), ("dtype", DTYPE)):
         if facts.get(name) != wanted:
             raise ShardError(
                 f"shard manifest {path}: {name} = {facts.get(name)!r}, "
-                f"this trainer reads {wanted!r}"
+                f"this version reads {wanted!r}"
             )
-    if facts["tokens_per_row"] != facts["sequence_length"] + 1:
+    if facts.get("tokens_per_row") != facts.get("sequence_length", 0) + 1:
         raise ShardError(
-            f"shard manifest {path}: tokens_per_row = {facts['tokens_per_row']} must be "
-            f"sequence_length + 1 = {facts['sequence_length'] + 1}"
+            f"shard manifest {path}: tokens_per_row = {facts.get('tokens_per_row')} must be "
+            f"sequence_length + 1 = {facts.get('sequence_length', 0) + 1}"
         )
 
 

@@ -1,17 +1,19 @@
 """Extract texts and measure signals once, for any number of recipes to be decided on.
 
+    spark-submit jobs/annotate.py --recipes raw refinedweb --input warc.paths.gz --output TABLE
+
 What the recipes need and the table lacks is added; thresholds are no part of it.
 """
 
 import argparse
 
-from dclm_spark.command import add_failure_argument, run_command
+from dclm_spark.command import add_failure_argument, job_parser, run_command
 from dclm_spark.session import spark_session
 
 
-def main() -> None:
-    """Parse the command line and fill the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def argument_parser() -> argparse.ArgumentParser:
+    """Return the parser, by which infra/submission looks at arguments, too."""
+    parser = job_parser(__doc__)
     parser.add_argument("--recipes", nargs="+", required=True, help="names or .yaml files")
     parser.add_argument(
         "--input", required=True, help="*.paths.gz listing, glob, directory or files (comma)"
@@ -21,7 +23,12 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="recipe KEY=VALUE, for all")
     add_failure_argument(parser)
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
-    given = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Parse the command line and fill the table."""
+    given = argument_parser().parse_args()
     from dclm_spark.recipes import load_recipe
     from dclm_spark.recipes.recipe import curation_settings
     from dclm_spark.stages.scored_table import build_table

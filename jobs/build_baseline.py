@@ -1,49 +1,60 @@
 """Build a corpus: WARCs (or extracted documents) to token shards, with a report on every record.
 
-Without --input, the embedded sample: a generated crawl, its own tokenizer and classifier, and a
-tiny model trained on the shards.
+    spark-submit jobs/build_baseline.py --recipe dclm_baseline --input warc.paths.gz --output RUN
+
+Without --input, the embedded sample: a generated crawl, its tokenizer, classifier and tiny model.
 """
 
 import argparse
+import sys
 
-from dclm_spark.command import add_recipe_arguments, add_run_arguments, run_command
-from dclm_spark.pipeline import build_baseline, check_output
+from dclm_spark import command
+from dclm_spark.preflight import describe
 from dclm_spark.recipes import load_recipe
 from dclm_spark.session import spark_session
+from dclm_spark.settings import to_yaml
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """Return the parser, by which infra/submission looks at arguments, too."""
+    parser = command.job_parser(__doc__)
+    add = parser.add_argument
+    add("--input", help="*.paths.gz listing, glob, directory or files (comma)")
+    add("--base", help="URL, bucket or folder that the paths of a listing are below")
+    add("--output", required="--print-recipe" not in sys.argv, help="folder or prefix of the run")
+    add("--limit", type=command.positive, help="read only the first so many files")
+    add("--check", action="store_true", help="check everything, print the plan and stop")
+    add("--print-recipe", action="store_true", help="print the resolved recipe (YAML) and stop")
+    add("--scored", help="decide from this scored table of jobs/annotate.py")
+    add("--master", help="Spark master when not started by spark-submit")
+    command.add_recipe_arguments(parser)
+    command.add_run_arguments(parser)
+    return parser
 
 
 def main() -> None:
     """Parse the command line and run the pipeline."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--input", help="*.paths.gz listing, glob, directory or files (comma)")
-    parser.add_argument(
-        "--base", help="URL, bucket or folder that the paths of a listing are below"
-    )
-    parser.add_argument("--output", required=True, help="folder, s3:// or gs:// prefix of the run")
-    parser.add_argument("--scored", help="decide from this scored table of jobs/annotate.py")
-    parser.add_argument("--master", help="Spark master when not started by spark-submit")
-    add_recipe_arguments(parser)
-    add_run_arguments(parser)
-    arguments = parser.parse_args()
-    recipe = load_recipe(arguments.recipe, arguments.set)
-    if arguments.input and not arguments.overwrite:
-        check_output(recipe, arguments.input, arguments.output, arguments.base)
-    spark = spark_session("build_baseline", arguments.master)
-    if arguments.input is None:
-        from dclm_spark.sample.run import run_sample
+    given = argument_parser().parse_args()
+    recipe = load_recipe(given.recipe, given.set, given.options)
+    if given.print_recipe:
+        return print(to_yaml(recipe), end="")
+    from dclm_spark.pipeline import build_baseline, check_output
 
-        run_sample(spark, recipe, arguments.output)
-        return
-    build_baseline(
-        spark,
-        recipe=recipe,
-        inputs=arguments.input,
-        output=arguments.output,
-        base=arguments.base,
-        scored=arguments.scored,
-        overwrite=arguments.overwrite,
-    )
+    run = {name: getattr(given, name) for name in ("base", "limit", "overwrite")}
+    if given.input or given.check:
+        # Before Spark starts: most of what goes wrong the first time is found here.
+        checked = check_output(recipe, given.input or "", given.output, **run)
+        if given.check:
+            return print("\n".join(describe(recipe, checked)))
+    spark = spark_session("build_baseline", given.master)
+    run |= {"inputs": given.input, "output": given.output, "scored": given.scored}
+    if given.input:
+        build_baseline(spark, recipe=recipe, **run)
+    else:
+        from dclm_spark.sample.sample_run import run_sample
+
+        run_sample(spark, recipe, given.output)
 
 
 if __name__ == "__main__":
-    run_command(main)
+    command.run_command(main)

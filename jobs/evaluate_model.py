@@ -1,8 +1,11 @@
-"""Score a model on the tasks of DCLM: CORE, EXTENDED, MMLU or a list of labels."""
+"""Score a model on the tasks of DCLM (CORE, EXTENDED, MMLU or a list), on held-out texts, or both.
+
+python jobs/evaluate_model.py --model RUN --tokenizer tokenizer.json --data DIR --output OUT
+"""
 
 import argparse
 
-from dclm_spark.command import run_command
+from dclm_spark.command import job_parser, run_command
 from dclm_spark.evaluate.models import load_model
 from dclm_spark.evaluate.results import EvaluateSettings
 from dclm_spark.evaluate.runner import evaluate
@@ -10,33 +13,46 @@ from dclm_spark.evaluate.tasks import select_tasks
 from dclm_spark.html_pages.quantities import fixed_text
 
 
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = job_parser(__doc__)
+    add = parser.add_argument
+    add("--model", required=True, help="run, checkpoint, export, OpenLM file or folder, hf:NAME")
+    add("--data", default="", help="folder or URI with local_data/ and gpqa/")
+    add("--tokenizer", help="tokenizer.json; needed unless the model's folder has one")
+    add("--weights", default="last", help="a run's last or averaged weights")
+    add("--tasks", help="core (default with --data), extended, mmlu or labels: a,b")
+    add("--sample", type=int, help="score at most so many rows of each task")
+    add("--seed", type=int, default=0, help="which rows --sample takes")
+    add("--heldout", action="append", default=[], help="JSON lines of texts")
+    add("--batch-tokens", type=int, default=8192, help="padded tokens at a time")
+    add("--max-tokens", type=int, default=2048, help="prompt and answer; longer ones are cut")
+    add("--no-special-tokens", action="store_true", help="prompts without the tokenizer's BOS")
+    add("--trust-remote-code", action="store_true", help="run code that an hf: model brings")
+    add("--output", required=True, help="folder; finished tasks are resumed")
+    given = parser.parse_args()
+    if given.tasks and not given.data:
+        parser.error("--tasks needs --data, the folder with the tasks' files")
+    return given
+
+
 def main() -> None:
-    """Parse the arguments, evaluate, and say where the results are."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", required=True, help="run, checkpoint, .pt file or hf:NAME")
-    parser.add_argument("--data", required=True, help="folder or URI with local_data/ and gpqa/")
-    parser.add_argument("--tokenizer", help="tokenizer.json; required unless hf: brings its own")
-    parser.add_argument("--weights", default="last", help="a run's last or averaged weights")
-    parser.add_argument("--tasks", default="core", help="core, extended, mmlu or labels: a,b")
-    parser.add_argument("--sample", type=int, help="score at most so many rows of each task")
-    parser.add_argument("--seed", type=int, default=0, help="which rows --sample takes")
-    parser.add_argument("--heldout", action="append", default=[], help="JSON lines of texts")
-    parser.add_argument("--batch-tokens", type=int, default=8192, help="padded tokens at a time")
-    parser.add_argument("--output", required=True, help="folder; finished tasks are resumed")
-    arguments = parser.parse_args()
-    settings = EvaluateSettings(
-        data=arguments.data,
-        sample=arguments.sample,
-        seed=arguments.seed,
-        heldout=tuple(arguments.heldout),
-        batch_tokens=arguments.batch_tokens,
-    )
-    tasks = select_tasks(arguments.tasks)
-    model = load_model(arguments.model, arguments.tokenizer, weights=arguments.weights)
-    summary = evaluate(model, tasks, arguments.output, settings)
-    for name, estimate in summary["aggregates"].items():
-        print(f"{name:45s} {fixed_text(estimate['value'])}")
-    print(f"details: {arguments.output}/results.html and results.json")
+    """Evaluate, print the numbers, and say where the details are."""
+    given = arguments()
+    names = ("data", "sample", "seed", "batch_tokens", "max_tokens")
+    fields = {name: getattr(given, name) for name in names}
+    settings = EvaluateSettings(heldout=tuple(given.heldout), **fields)
+    tasks = given.tasks or ("core" if given.data else "")
+    model = load_model(
+        given.model, given.tokenizer, weights=given.weights,
+        trust_remote_code=given.trust_remote_code, special_tokens=not given.no_special_tokens,
+    )  # fmt: skip
+    summary = evaluate(model, select_tasks(tasks) if tasks else (), given.output, settings)
+    for name, one in summary["aggregates"].items():
+        print(f"{name:45s} {fixed_text(one['value'])}")
+    for name, one in summary["bits_per_byte"].items():
+        print(f"{'bits_per_byte of ' + name:45s} {fixed_text(one['value'])} ({one['n']} texts)")
+    print(f"details: {given.output}/results.html and results.json")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
 """Rank curation recipes by the models trained on them, with intervals and controls.
 
+    spark-submit jobs/rank_recipes.py --recipes raw refinedweb --input warc.paths.gz --output DIR
+
 Without --input, the embedded sample, whose planted facts make the better recipe known.
 """
 
 import argparse
 
-from dclm_spark.command import add_model_arguments, model_fields, run_command
+from dclm_spark.command import add_model_arguments, job_parser, model_fields, run_command
 from dclm_spark.session import spark_session
 
 
-def main() -> None:
-    """Parse the command line, rank, and print the conclusions."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def argument_parser() -> argparse.ArgumentParser:
+    """Return the parser, by which infra/submission looks at arguments, too."""
+    parser = job_parser(__doc__)
     parser.add_argument("--recipes", nargs="+", required=True, help="names or .yaml files")
     parser.add_argument("--input", help="*.paths.gz listing, glob, directory or files (comma)")
     parser.add_argument("--base", help="what the paths of a listing are below")
@@ -29,7 +31,12 @@ def main() -> None:
     )
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
     add_model_arguments(parser)
-    given = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Parse the command line, rank, and print the conclusions."""
+    given = argument_parser().parse_args()
     spark = spark_session("rank_recipes", given.master)
     from dclm_spark.ranking.rank import RankSettings, rank_recipes
 

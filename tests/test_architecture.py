@@ -11,24 +11,26 @@ ROOT = Path(__file__).parents[1]
 # Lower floors first; a module imports from its own package and from floors below it.
 FLOORS = {
     "dclm_spark": (
-        {"errors", "source_commit", "html_pages"},
+        {"errors", "source_commit", "html_pages", "task_errors"},
+        {"yaml_text", "settings_choices"},
         {"settings", "session", "command", "crawl", "shard_format"},
         {"train"},
         {"evaluate"},
         {"engine"},
-        {"dedup"},
+        {"dedup", "limits"},
         {"stages"},
         {"recipes", "planning"},
-        {"report", "measure", "explain", "quality_classifier", "openlm_export"},
+        {"report", "measure", "explain", "quality_classifier", "openlm_export", "preflight"},
         {"pipeline"},
         {"sample"},
         {"ranking"},
     ),
     "udfs": (
-        {"quirks", "cpu_clock"},
+        {"quirks", "cpu_clock", "checks", "home_folder"},
         {"text", "storage"},
-        {"rules", "fasttext", "dedup", "warc", "html", "tokens"},
+        {"rules", "fasttext", "dedup", "warc", "html"},
         {"documents"},
+        {"tokens"},
         {"units"},
     ),
 }
@@ -36,11 +38,24 @@ LINES_OF_A_FILE, LINES_OF_A_FUNCTION, PARAMETERS = 300, 45, 6
 FILES_OF_A_FOLDER = 15
 # Training has the network, its parallel forms and its loop in one room.
 FILES_OF = {"dclm_spark/train": 20}
-# A job's main and a table of published numbers take one argument for each of their facts.
+# Functions with more, each with its reason.
 MORE_PARAMETERS = {
+    "dclm_spark/pipeline.py:build_baseline": "what a job's command line says, by keyword",
+    "dclm_spark/measure/clock.py:timed": "work, its size, and how often it is repeated",
     "dclm_spark/sample/pages.py:html_page": "each says one thing of a generated page",
+    "dclm_spark/train/modeling_openlm.py:forward": "the arguments that transformers calls it with",
+    "udfs/dedup/minhash.py:_sign_batch": "arrays of a batch, of the permutations, of the result",
+    "udfs/dedup/shingles.py:shingle_document": "arrays of one document, and of its hash table",
+    "udfs/documents/extract.py:extract_documents": "a file's three names, and how it is read",
+    "udfs/documents/rows.py:fate": "the columns of a fate, and the row",
+    "udfs/text/hashed_words.py:find_words": "a text, its tables, and the two arrays that it fills",
+    "udfs/text/word_breaks.py:_joins": "three values of the rules, and where to look ahead",
+    "udfs/text/word_kernels.py:_without_letters": "bit masks of one block, in registers",
 }
-MORE_LINES: dict[str, str] = {}
+MORE_LINES = {
+    "udfs/text/hashed_words.py:find_words": "one loop over blocks whose masks live in registers",
+    "udfs/text/word_kernels.py:count_words": "one loop over blocks whose masks live in registers",
+}
 LONGER_FILES: dict[str, str] = {}
 
 

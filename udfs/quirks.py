@@ -1,6 +1,7 @@
 """The switch between the reference's surprising behaviour and the intended one (spec 12)."""
 
-QUIRKS = ("dclm-2024", "none")
+REFERENCE = "dclm-2024"
+QUIRKS = (REFERENCE, "none")
 
 
 def follows_reference(quirks: str) -> bool:
@@ -9,4 +10,4 @@ def follows_reference(quirks: str) -> bool:
         raise ValueError(
             f"quirks: {quirks!r} is not known; write one of {', '.join(map(repr, QUIRKS))}"
         )
-    return quirks == "dclm-2024"
+    return quirks == REFERENCE

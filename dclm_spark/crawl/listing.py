@@ -1,6 +1,7 @@
-"""What a run reads: files named by a listing, a glob, a directory or one by one."""
+"""The input files of a run: named by a listing, a glob, a directory or one by one."""
 
 import gzip
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +12,18 @@ from dclm_spark.errors import InputError
 from udfs import storage
 from udfs.storage.stream import shown
 
+LOGGER = logging.getLogger("dclm_spark")
 WARC_SUFFIXES = (".warc.gz", ".warc", ".warc.zst", ".warc.lz4", ".arc.gz", ".arc")
-PREEXTRACTED_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".json.zst", ".parquet")
+_COMPRESSIONS = ("", ".gz", ".zst", ".bz2", ".xz")
+PREEXTRACTED_SUFFIXES = (
+    *(f"{lines}{end}" for lines in (".jsonl", ".ndjson", ".json") for end in _COMPRESSIONS),
+    ".parquet",
+)
 UNKNOWN_CRAWL = "unknown"
 _CRAWL = re.compile(r"(?:crawl-data|crawl)/([^/]+)/|\b(CC-MAIN-\d{4}-\d{2}(?:-\d{2})?)\b")
 _GLOB = re.compile(r"[*?\[]")
 _WEB = ("http://", "https://")
+_SHOWN_NAMES = 5
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -33,25 +40,79 @@ class InputFile:
     kind: str
 
 
-def list_inputs(inputs: str, base: str | None = None) -> list[InputFile]:
-    """Return the files that `inputs` names, sorted by (crawl, path).
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The files to read, sorted by (crawl, path), and those of a folder that no reader knows.
+
+    Hidden names, which begin with "." or "_", are in neither, as in Spark.
+    """
+
+    files: tuple[InputFile, ...]
+    skipped: tuple[str, ...] = ()
+
+
+def find_inputs(inputs: str, base: str | None = None, limit: int | None = None) -> Inputs:
+    """Return the files that `inputs` names, the first `limit` of them when it is given.
 
     `inputs` is one or more of, separated by commas: a `*.paths.gz` (or `.paths`) listing whose
-    lines lie below `base` or are addresses themselves, a directory, a glob, a file. A query, such
+    lines lie below `base` or are addresses themselves, a directory, a glob, a file. A local name
+    that exists is that file, whatever commas, brackets or stars are in it. A query, such
     as a signature, is part of an address but not of a file's name. Raises InputError for what does
     not exist, has an unknown suffix or is named twice, and for no file at all.
     """
     files: list[InputFile] = []
-    for item in filter(None, (part.strip() for part in inputs.split(","))):
-        files += _listed(item, base) if _is_listing(item) else _named(item, base)
+    skipped: list[str] = []
+    for item in _items(inputs):
+        if _is_listing(item):
+            files += _listed(item, base)
+        else:
+            found = _named(item, base)
+            files += found.files
+            skipped += found.skipped
     if not files:
-        named = ", ".join(shown(item) for item in inputs.split(","))
-        raise InputError(f"--input {named}: it names no file")
+        raise _nothing(inputs, skipped)
     files.sort()
     for first, second in pairwise(files):
         if (first.crawl, first.path) == (second.crawl, second.path):
             raise InputError(f"--input: {second.path} of crawl {second.crawl} is named twice")
-    return files
+    return Inputs(files=tuple(files[:limit]), skipped=tuple(skipped))
+
+
+def list_inputs(inputs: str, base: str | None = None, limit: int | None = None) -> list[InputFile]:
+    """Return the files of `find_inputs`; those that are skipped are named in the log."""
+    found = find_inputs(inputs, base, limit)
+    if found.skipped:
+        LOGGER.warning("--input: %s", describe_skipped(found.skipped))
+    return list(found.files)
+
+
+def describe_skipped(names: Sequence[str]) -> str:
+    """Return how many files were left out for their names, and some of them."""
+    some = ", ".join(shown(name).rpartition("/")[2] for name in names[:_SHOWN_NAMES])
+    more = ", ..." if len(names) > _SHOWN_NAMES else ""
+    return f"{len(names)} files are not read, for no reader knows their suffix: {some}{more}"
+
+
+def _nothing(inputs: str, skipped: Sequence[str]) -> InputError:
+    named = ", ".join(shown(item) for item in _items(inputs)) or "(empty)"
+    reason = f"; {describe_skipped(skipped)}" if skipped else ""
+    return InputError(f"--input {named}: it names no file{reason}")
+
+
+def _items(inputs: str) -> list[str]:
+    """Split at commas, but not within a local name that exists."""
+    parts = inputs.split(",")
+    items: list[str] = []
+    while parts:
+        ends = (end for end in range(len(parts), 1, -1) if _exists(",".join(parts[:end]).strip()))
+        end = next(ends, 1)
+        items.append(",".join(parts[:end]).strip())
+        parts = parts[end:]
+    return [item for item in items if item]
+
+
+def _exists(item: str) -> bool:
+    return bool(item) and storage.is_local(item) and storage.local_path(item).exists()
 
 
 def _is_listing(item: str) -> bool:
@@ -93,11 +154,16 @@ def _base_of(listing: str, first: str) -> str:
     )
 
 
-def _named(item: str, base: str | None) -> list[InputFile]:
+def _named(item: str, base: str | None) -> Inputs:
     uris = _expanded(item)
     if not uris:
         raise InputError(f"--input {shown(item)}: there is no such file, and no file below it")
-    return _named_uris(uris, base)
+    if len(uris) == 1:
+        # A file that is asked for by its own name is read or refused, never passed over.
+        return Inputs(files=tuple(_named_uris(uris, base)))
+    known = [uri for uri in uris if _has_kind(_name(uri))]
+    unknown = tuple(uri for uri in uris if not _has_kind(_name(uri)))
+    return Inputs(files=tuple(_named_uris(known, base)), skipped=unknown)
 
 
 def _named_uris(uris: Sequence[str], base: str | None) -> list[InputFile]:
@@ -117,27 +183,37 @@ def _named_uris(uris: Sequence[str], base: str | None) -> list[InputFile]:
 def _expanded(item: str) -> list[str]:
     if item.startswith(_WEB):
         return [item]
+    if _exists(item):
+        path = storage.local_path(item).absolute()
+        below = sorted(str(found) for found in path.rglob("*") if found.is_file())
+        return _visible(str(path), below) if path.is_dir() else [str(path)]
     if _GLOB.search(item):
         return _globbed(item)
     if storage.is_local(item):
-        path = storage.local_path(item).absolute()
-        if path.is_dir():
-            return [str(found) for found in sorted(path.rglob("*")) if _has_kind(str(found))]
-        return [str(path)] if path.exists() else []
-    if _has_kind(item):
-        return [item]
-    return [uri for uri in storage.list_files(item) if _has_kind(uri)]
+        return []
+    return [item] if _has_kind(item) else _visible(item, storage.list_files(item))
 
 
 def _globbed(pattern: str) -> list[str]:
-    fixed = _GLOB.split(pattern, maxsplit=1)[0]
-    folder = fixed.rpartition("/")[0]
     if storage.is_local(pattern):
-        root = Path(folder or ".").absolute()
+        pattern = str(storage.local_path(pattern))
+        folder = _GLOB.split(pattern, maxsplit=1)[0].rpartition("/")[0]
+        root = Path(folder or ("/" if pattern.startswith("/") else ".")).absolute()
         found = root.glob(pattern[len(folder) :].lstrip("/"))
-        return sorted(str(path) for path in found if path.is_file())
+        return _visible(str(root), sorted(str(path) for path in found if path.is_file()))
+    folder = _GLOB.split(pattern, maxsplit=1)[0].rpartition("/")[0]
     expression = re.compile(_as_expression(pattern))
     return [uri for uri in storage.list_files(folder) if expression.fullmatch(uri)]
+
+
+def _visible(folder: str, uris: Sequence[str]) -> list[str]:
+    """Leave out what is hidden below `folder`: leftovers of writers, editors and systems."""
+    return [uri for uri in uris if not any(map(_hidden, uri[len(folder) :].split("/")))]
+
+
+def _hidden(name: str) -> bool:
+    # A folder of a partitioned table may be called _key=value.
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)
 
 
 def _as_expression(pattern: str) -> str:
@@ -174,13 +250,13 @@ def _crawl_of(text: str) -> str | None:
 
 
 def _has_kind(name: str) -> bool:
-    return name.endswith(WARC_SUFFIXES + PREEXTRACTED_SUFFIXES)
+    return name.lower().endswith(WARC_SUFFIXES + PREEXTRACTED_SUFFIXES)
 
 
 def _kind(name: str) -> str:
-    if name.endswith(WARC_SUFFIXES):
+    if name.lower().endswith(WARC_SUFFIXES):
         return "warc"
-    if name.endswith(PREEXTRACTED_SUFFIXES):
+    if name.lower().endswith(PREEXTRACTED_SUFFIXES):
         return "preextracted"
     allowed = ", ".join(WARC_SUFFIXES + PREEXTRACTED_SUFFIXES)
     raise InputError(f"--input {name}: unknown kind of file; its name must end in one of {allowed}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from dclm_spark.errors import SettingError
+from udfs.checks import at_least, check
 
 # Enough sampled members that a hot bucket is not missed.
 _SAMPLED_MEMBERS = 1024
@@ -27,9 +27,7 @@ class BucketSettings:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        for name, least in (("hot_bucket_size", 2), ("splits", 1)):
-            if getattr(self, name) < least:
-                raise SettingError(f"{name} = {getattr(self, name)}: must be at least {least}")
+        check(self, hot_bucket_size=at_least(2), splits=at_least(1))
 
 
 def bucket_members(signatures: DataFrame) -> DataFrame:
@@ -51,14 +49,14 @@ def open_members(stars: DataFrame, judged: DataFrame, threshold: float) -> DataF
     unlike = judged.where(F.col("similarity") < threshold).select(
         "doc_id", "partner", F.lit(True).alias("unlike")
     )
-    members = stars.join(unlike, ["doc_id", "partner"], "left").select(
+    members = stars.join(unlike.hint("merge"), ["doc_id", "partner"], "left").select(
         "bucket",
         "doc_id",
         "earlier",
         (F.col("open") & F.coalesce("unlike", F.lit(False))).alias("open"),
     )
     unfinished = members.where("open").select("bucket").distinct()
-    return members.join(unfinished, "bucket", "left_semi")
+    return members.join(unfinished.hint("merge"), "bucket", "left_semi")
 
 
 def hot_buckets(members: DataFrame, settings: BucketSettings) -> DataFrame:

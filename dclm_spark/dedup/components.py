@@ -7,44 +7,55 @@ depend on the size of a component; every round is written, so that a killed run 
 import logging
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from dclm_spark.engine.tables import checkpoint
+from dclm_spark.engine.checkpoints import Checkpoints, TableLayout
 from dclm_spark.errors import StageError
 
 LOGGER = logging.getLogger(__name__)
 
 # Rounds grow with the logarithm of the diameter; more than this many means a defect.
 MAX_ROUNDS = 100
+# An edge as a row of Spark.
+_EDGE_SIZE_BYTES = 64
 
 
 def connected_components(
-    spark: SparkSession, edges: DataFrame, directory: str, key: str
+    edges: DataFrame, working: Checkpoints, most_edges: int = 0
 ) -> tuple[DataFrame, int]:
     """Return (members, rounds): `doc_id` and `component`, the least doc_id it is connected to.
 
     `edges` has the columns (doc_id, partner), in any direction and number; a document without an
-    edge is no member. `key` names what the edges depend on; rounds written below `directory`
-    under the same key are used again.
+    edge is no member. The key of `working` names what the edges depend on; rounds written below
+    its folder under the same key are used again. `most_edges` (an upper estimate) says into how
+    many tasks the first round is cut.
     """
     pairs = edges.select(F.col("doc_id").alias("u"), F.col("partner").alias("v"))
     pairs = pairs.where(F.col("u") != F.col("v"))
-    current, facts = checkpoint(spark, directory, "round-000", key, pairs.distinct, _fingerprint)
+    size = most_edges * _EDGE_SIZE_BYTES
+    current, facts = working.table(
+        "round-000", pairs.distinct, _layout(most_edges), size, _fingerprint
+    )
     for number in range(1, MAX_ROUNDS + 1):
         previous, before = current, facts
-        current, facts = checkpoint(
-            spark,
-            directory,
+        current, facts = working.table(
             f"round-{number:03d}",
-            f"{key}/{number}",
             lambda previous=previous: _small_star(_large_star(previous)),  # type: ignore[misc]
+            _layout(before["edges"]),
+            2 * before["edges"] * _EDGE_SIZE_BYTES,
             _fingerprint,
         )
         LOGGER.info("components: round %d has %d edges", number, facts["edges"])
         if facts == before:
             return _members(current), number
-    raise StageError(f"components did not settle within {MAX_ROUNDS} rounds below {directory}")
+    raise StageError(
+        f"components did not settle within {MAX_ROUNDS} rounds below {working.directory}"
+    )
+
+
+def _layout(edges: int) -> TableLayout:
+    return TableLayout(by=("u",), size_bytes=edges * _EDGE_SIZE_BYTES)
 
 
 def _fingerprint(edges: DataFrame) -> dict[str, Any]:

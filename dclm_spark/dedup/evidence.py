@@ -3,22 +3,22 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from dclm_spark.dedup.duplicate_lines import FEW_SENTENCES
 from dclm_spark.dedup.method import VERDICTS
-from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.engine.caching import cached, uncached
 from dclm_spark.engine.code_version import code_version
 from dclm_spark.engine.manifests import StageOutput, unit_key
-from dclm_spark.engine.tables import read_files
+from dclm_spark.engine.tables import read_files, rows_with_ids, spark_schema, work_frame
 from udfs import storage
 from udfs.dedup.shingles import shingle_hashes
 
@@ -207,7 +207,7 @@ def dedup_evidence(
             return stored
     rows = cached(_rows(spark, deduplicated, settings))
     # A page of too few sentences lost lines to many pages and is a copy of none.
-    verdicts = rows.where(F.col("rule") != "few_sentences")
+    verdicts = rows.where(F.col("rule") != FEW_SENTENCES)
     pairs = sample_pairs(verdicts, lambda ids: _pages(spark, documents, ids), PAIRS_PER_RULE)
     clusters = cluster_sizes(verdicts).orderBy("rule", "documents").collect()
     found = {
@@ -228,15 +228,14 @@ def _rows(
     """Return the verdicts that were carried out or, in annotate mode, noted; rule null if none."""
     uris = [file["uri"] for fate in ("kept/", "dropped/") for file in deduplicated.files(fate)]
     noted = F.col("duplicate_rule")
-    near = settings.near_duplicates.threshold
-    limit = F.when(noted == "near_duplicate", near).when(
-        noted == "contained_ngrams", settings.ngram_threshold
-    )
+    limit = F.lit(1.0)
+    for rule, threshold in settings.method.thresholds().items():
+        limit = F.when(noted == rule, threshold).otherwise(limit)
     return read_files(spark, uris, _ROWS).select(
         "doc_id",
         F.coalesce("rule", noted).alias("rule"),
         F.coalesce("value", "duplicate_value").alias("value"),
-        F.coalesce("threshold", limit, F.lit(1.0)).alias("threshold"),
+        F.coalesce("threshold", limit).alias("threshold"),
         "partner",
         "removed_windows",
         "removed_size_bytes",
@@ -244,14 +243,17 @@ def _rows(
 
 
 def _pages(spark: SparkSession, documents: StageOutput, ids: list[bytes]) -> DataFrame:
-    """Return the pages with the given ids; the other texts are read, but do not leave the task."""
+    """Return the pages with the given ids; texts are read of the row groups that hold one."""
     wanted = pa.array(ids, pa.binary())
+    rows = [{"uri": file["uri"]} for file in documents.files("kept/")]
 
-    def chosen(batch: pa.RecordBatch) -> pa.RecordBatch:
-        return batch.filter(pc.is_in(batch.column("doc_id").cast(pa.binary()), wanted))
+    def find(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for uri in batch.column("uri").to_pylist():
+                yield from rows_with_ids(uri, "doc_id", wanted, _DOCUMENTS)
 
-    uris = [file["uri"] for file in documents.files("kept/")]
-    return read_files(spark, uris, _DOCUMENTS, transform=chosen)
+    files = work_frame(spark, rows, pa.schema([("uri", pa.string())]))
+    return files.mapInArrow(find, spark_schema(_DOCUMENTS))
 
 
 def _paragraphs(rows: DataFrame) -> dict[str, int]:

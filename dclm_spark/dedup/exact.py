@@ -1,16 +1,18 @@
 """Exact duplicates: documents with the same text, or the same normalised URL."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from dclm_spark.dedup.method import VERDICTS
-from dclm_spark.engine.tables import read_files, spark_schema
+from dclm_spark.dedup.method import ORDER, DedupInput, DedupMethod
+from dclm_spark.engine.tables import read_files
 from dclm_spark.errors import SettingError
 from udfs.rules.urls import normalized_urls
 
 EXACT_KEYS = ("text", "url")
-ORDER = ("crawl", "warc_path", "warc_offset")
 
 _READ = pa.schema(
     [
@@ -25,25 +27,39 @@ _READ = pa.schema(
 _KEYED = _READ.append(pa.field("url_key", pa.string()))
 
 
-def exact_verdicts(spark: SparkSession, uris: list[str], keys: tuple[str, ...]) -> DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class ExactOnly(DedupMethod):
+    """Nothing more than the exact keys."""
+
+    compares: ClassVar[bool] = False
+
+
+def exact_verdicts(given: DedupInput, keys: tuple[str, ...]) -> DataFrame | None:
     """Return a verdict for each document whose text or URL occurs earlier in the declared order.
 
     The first in order of (crawl, WARC path, offset) stays. One shuffle of ids and keys per key;
-    text does not move. A document that is a copy by several keys gets the verdict of the first
-    key in `keys`.
+    texts are not read. A document that is a copy by several keys gets the verdict of the first
+    key in `keys`; without keys the result is None.
     """
     unknown = [key for key in keys if key not in EXACT_KEYS]
     if unknown:
         raise SettingError(
             f"deduplication.exact = {unknown[0]!r}: allowed are {', '.join(EXACT_KEYS)}"
         )
-    documents = read_files(spark, uris, _READ, transform=_with_url_key, output_schema=_KEYED)
-    verdicts = spark.createDataFrame([], spark_schema(VERDICTS))
+    documents = read_files(
+        given.spark, given.files.uris, _READ, transform=_with_url_key, output_schema=_KEYED
+    )
+    verdicts: DataFrame | None = None
     for key in keys:
         found = _copies(documents, "text_hash" if key == "text" else "url_key", f"duplicate_{key}")
-        known = verdicts.select("doc_id")
-        verdicts = verdicts.unionByName(found.join(known, "doc_id", "left_anti"))
+        verdicts = found if verdicts is None else joined_verdicts(verdicts, found)
     return verdicts
+
+
+def joined_verdicts(first: DataFrame, second: DataFrame) -> DataFrame:
+    """Return the verdicts of both; a document in both has that of `first`."""
+    known = first.select("doc_id").hint("merge")
+    return first.unionByName(second.join(known, "doc_id", "left_anti"))
 
 
 def _copies(documents: DataFrame, key: str, rule: str) -> DataFrame:

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from dclm_spark.engine.code_version import code_of
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import REMOVE, UnitRules, run_units
-from dclm_spark.engine.tasks import commit_each
+from dclm_spark.engine.unit_tasks import commit_each
 from udfs.units.commit import UnreadableInputError, failed, failed_key, report_of
 from udfs.units.output import UnitOutput
 

@@ -17,8 +17,8 @@ from dclm_spark.engine.manifests import (
     uncommit,
 )
 from dclm_spark.engine.stage_output import StageOutput, UnitRows
-from dclm_spark.engine.tasks import JobError, run_tasks
 from dclm_spark.engine.totals import stage_totals
+from dclm_spark.engine.unit_tasks import JobError, run_tasks
 from dclm_spark.errors import SettingError, StageError
 from udfs import storage
 from udfs.units.commit import FORMAT_VERSION, UnitClock, commit, failed_key

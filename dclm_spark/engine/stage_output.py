@@ -118,6 +118,16 @@ class StageOutput:
         return int(pc.sum(self.units[column]).as_py() or 0)
 
 
+def unit_statistics(output: StageOutput, unit: str) -> dict[str, Any]:
+    """Return the statistics that one unit committed; empty where it has none."""
+    found = output.units.filter(pc.equal(output.units["unit"], unit))["statistics_path"]
+    if not found.length() or found[0].as_py() is None:
+        return {}
+    text = storage.read_bytes(storage.join(output.directory, found[0].as_py()))
+    statistics: dict[str, Any] = json.loads(text)
+    return statistics
+
+
 class UnitRows:
     """Manifests put into columns one by one, so that no more than a thousand are held as such."""
 

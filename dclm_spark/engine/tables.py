@@ -1,20 +1,19 @@
 """Reading committed Parquet files as DataFrames, from any storage that `udfs.storage` knows."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
+from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
-from udfs import storage
-from udfs.storage.files import read_table
-from udfs.storage.scratch import ScratchFile
+from udfs.storage.files import open_seekable
+from udfs.storage.parquet import read_table
 
 _TASK = "task"
 
@@ -69,83 +68,74 @@ def read_files(
     return files.mapInArrow(read, spark_schema(result))
 
 
-_WRITTEN = pa.schema([("part", pa.string()), ("rows", pa.int64())])
+def rows_with_ids(
+    uri: str, column: str, wanted: pa.Array, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a Parquet file whose `column` is among `wanted`.
 
-
-def checkpoint(
-    spark: SparkSession,
-    directory: str,
-    name: str,
-    key: str,
-    build: Callable[[], DataFrame],
-    facts: Callable[[DataFrame], dict[str, Any]] = lambda _: {},
-) -> tuple[DataFrame, dict[str, Any]]:
-    """Return the table `name` below `directory` and its facts, building it unless it is there.
-
-    It is there when its marker holds `key`, which must name everything that the rows depend on:
-    input, settings, code version. `facts` are computed from the written table and kept beside it.
+    Runs on an executor. Only that column is read of row groups that hold none of them.
     """
-    table, marker = storage.join(directory, name), storage.join(directory, f"{name}.json")
-    if storage.exists(marker):
-        stored = json.loads(storage.read_bytes(marker))
-        if stored["key"] == key:
-            return open_table(spark, table), stored["facts"]
-    storage.delete(marker)
-    if storage.is_local(table):
-        build().write.mode("overwrite").parquet(table)
-    else:
-        write_by_tasks(build(), table)
-    written = open_table(spark, table)
-    found = facts(written)
-    text = json.dumps({"key": key, "facts": found}, sort_keys=True)
-    storage.write_bytes(marker, text.encode())
-    return written, found
+    with open_seekable(uri) as source:
+        file = pq.ParquetFile(source)
+        for group in range(file.num_row_groups):
+            ids = file.read_row_group(group, columns=[column]).column(column)
+            found = pc.is_in(ids.cast(wanted.type), wanted)
+            if not pc.any(found).as_py():
+                continue
+            rows = file.read_row_group(group, columns=list(schema.names)).filter(found)
+            yield from rows.select(schema.names).cast(schema).combine_chunks().to_batches()
 
 
-def open_table(spark: SparkSession, table: str) -> DataFrame:
-    """Return the rows of a table that a checkpoint wrote."""
-    if storage.is_local(table):
-        return spark.read.parquet(table)
-    return read_parts(spark, table)
+class Extent(NamedTuple):
+    """How much a table holds, and a key that another content does not share."""
+
+    key: str
+    num_rows: int
+    # UTF-8 bytes of the column `text`, 0 without one.
+    text_size_bytes: int
 
 
-def write_by_tasks(rows: DataFrame, table: str) -> None:
-    """Write a table with `udfs.storage.files`, which needs no jars: a file for each partition.
+class Documents(Protocol):
+    """Rows of which single columns can be asked for: a DataFrame, or files (`FileTable`)."""
 
-    A list of the files, written last, tells them from what an earlier attempt left.
-    """
+    @property
+    def columns(self) -> list[str]:
+        """Return the names of the columns."""
+        ...
 
-    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        context = TaskContext.get()
-        assert context is not None
-        part = f"part-{context.partitionId():05d}.parquet"
-        written = _write_part(batches, storage.join(table, part))
-        yield pa.RecordBatch.from_pydict({"part": [part], "rows": [written]}, schema=_WRITTEN)
-
-    for stale in storage.list_files(table):
-        storage.delete(stale)
-    done = rows.mapInArrow(write, spark_schema(_WRITTEN)).where("rows > 0").collect()
-    listing = {"schema": rows.schema.jsonValue(), "parts": sorted(row["part"] for row in done)}
-    storage.write_bytes(storage.join(table, "parts.json"), json.dumps(listing).encode())
+    def select(self, *names: str) -> DataFrame:
+        """Return these columns of all rows."""
+        ...
 
 
-def _write_part(batches: Iterator[pa.RecordBatch], uri: str) -> int:
-    rows, writer = 0, None
-    with ScratchFile() as file:
-        path = str(file.path)
-        for batch in batches:
-            if batch.num_rows:
-                writer = writer or pq.ParquetWriter(path, batch.schema, compression="zstd")
-                writer.write_batch(batch)
-                rows += batch.num_rows
-        if writer is not None:
-            writer.close()
-            storage.upload(path, uri)
-    return rows
+@dataclass(frozen=True, kw_only=True)
+class FileTable:
+    """Rows in committed Parquet files; `select` reads no other columns than those named."""
+
+    spark: SparkSession
+    uris: tuple[str, ...]
+    schema: pa.Schema
+    extent: Extent
+
+    @property
+    def columns(self) -> list[str]:
+        """Return the names of the columns."""
+        return list(self.schema.names)
+
+    def select(self, *names: str) -> DataFrame:
+        """Return these columns of all rows, one task per file."""
+        chosen = pa.schema([self.schema.field(name) for name in names])
+        return read_files(self.spark, self.uris, chosen)
 
 
-def read_parts(spark: SparkSession, table: str) -> DataFrame:
-    """Return the rows that `write_by_tasks` wrote."""
-    listing = json.loads(storage.read_bytes(storage.join(table, "parts.json")))
-    schema = to_arrow_schema(StructType.fromJson(listing["schema"]))
-    return read_files(spark, [storage.join(table, part) for part in listing["parts"]], schema)
+def extent_of(documents: Documents, columns: Sequence[str]) -> Extent:
+    """Return the extent of the named columns; a DataFrame is read once for it."""
+    known = getattr(documents, "extent", None)
+    if isinstance(known, Extent):
+        return known
+    rows = documents.select(*columns)
+    total = F.sum(F.xxhash64(*columns).cast("decimal(38,0)")).cast("string")
+    size = F.sum(F.octet_length("text")) if "text" in columns else F.lit(0)
+    row = rows.agg(F.count("*").alias("rows"), total.alias("hash"), size.alias("size")).collect()[0]
+    key = f"{'-'.join(columns)}/{row['rows']}/{row['hash']}"
+    return Extent(key=key, num_rows=int(row["rows"]), text_size_bytes=int(row["size"] or 0))

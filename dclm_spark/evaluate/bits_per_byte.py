@@ -10,46 +10,57 @@ import numpy as np
 import zstandard
 
 from dclm_spark.errors import InputError
-from dclm_spark.evaluate.datasets import DataRoot
-from dclm_spark.evaluate.prompts import Candidate, Tokenizer
+from dclm_spark.evaluate.prompts import Candidate
 from dclm_spark.evaluate.scoring import WINDOW_ITEMS, Scorer
+from dclm_spark.evaluate.tokens import PromptEncoder
 from dclm_spark.evaluate.uncertainty import Metric, Stratum
+from udfs import storage
 from udfs.storage.stream import shown
 
 
 def read_texts(uri: str) -> list[str]:
     """Return the `text` fields of a JSON-lines file (.jsonl, .jsonl.gz or .jsonl.zst) by URI."""
-    folder, _, name = uri.rpartition("/")
-    content = DataRoot(folder or ".").read(name)
-    if content is None:
-        raise InputError(f"heldout = {shown(uri)}: no such file; give JSON lines with a text field")
-    if name.endswith(".zst"):
+    try:
+        content = storage.read_bytes(uri)
+    except storage.MissingObjectError as error:
+        raise InputError(
+            f"heldout = {shown(uri)}: no such file; give JSON lines with a text field"
+        ) from error
+    if uri.endswith(".zst"):
         content = zstandard.ZstdDecompressor().decompressobj().decompress(content)
-    elif name.endswith(".gz"):
+    elif uri.endswith(".gz"):
         content = gzip.decompress(content)
-    return [json.loads(line)["text"] for line in content.split(b"\n") if line.strip()]
+    lines = (line for line in content.split(b"\n") if line.strip())
+    try:
+        texts = [json.loads(line)["text"] for line in lines]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"heldout = {shown(uri)}: a line is no JSON object with a text field ({error})"
+        ) from error
+    if not texts:
+        raise InputError(f"heldout = {shown(uri)}: holds no text")
+    return texts
 
 
 def score_texts(
     scorer: Scorer,
-    tokenizer: Tokenizer,
+    encoder: PromptEncoder,
     texts: Sequence[str],
     max_tokens: int = 2048,
-    end_of_text_id: int = 0,
     batch_tokens: int = 8192,
 ) -> Iterator[dict[str, Any]]:
     """Yield per text its row, loss in nats, tokens and UTF-8 bytes.
 
-    A text starts after end of text, as in training. Longer ones are cut into windows that see
-    one token of the window before.
+    A text starts after end of text, as in training (after its beginning token where a tokenizer
+    has one). Longer ones are cut into windows that see one token of the window before.
     """
     for first in range(0, len(texts), WINDOW_ITEMS):
         some = texts[first : first + WINDOW_ITEMS]
-        ids = [tokenizer.encode(text, add_special_tokens=False).ids for text in some]
+        ids = [encoder.plain(text) for text in some]
         windows = [
             (owner, window)
             for owner, tokens in enumerate(ids)
-            for window in _windows(tokens, max_tokens, end_of_text_id)
+            for window in _windows(tokens, max_tokens, encoder.beginning())
         ]
         windows.sort(key=lambda pair: len(pair[1].tokens))
         nats = [0.0] * len(some)
@@ -66,9 +77,9 @@ def score_texts(
             }
 
 
-def _windows(tokens: Sequence[int], max_tokens: int, end_of_text_id: int) -> Iterator[Candidate]:
+def _windows(tokens: Sequence[int], max_tokens: int, beginning: int) -> Iterator[Candidate]:
     for first in range(0, len(tokens), max_tokens - 1):
-        before = tokens[first - 1] if first else end_of_text_id
+        before = tokens[first - 1] if first else beginning
         yield Candidate((before, *tokens[first : first + max_tokens - 1]), 1, "", 1)
 
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.fs
 import zstandard
 
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.tasks import Task
+from udfs import storage
 from udfs.storage.stream import shown
 
 Row = dict[str, Any]
@@ -57,17 +56,15 @@ class TaskData:
 
 @dataclass(frozen=True)
 class DataRoot:
-    """A directory or URI (s3://, gs://, file://) laid out as llm-foundry's `scripts/eval`."""
+    """A folder by path or URI, laid out as llm-foundry's `scripts/eval`."""
 
     uri: str
 
     def read(self, path: str) -> bytes | None:
         """Return the bytes at `path` below the root, or None when nothing is there."""
-        filesystem, base = _filesystem(self.uri)
         try:
-            with filesystem.open_input_file(f"{base}/{path}") as source:
-                return bytes(source.read())
-        except FileNotFoundError:
+            return storage.read_bytes(storage.join(self.uri, path))
+        except storage.MissingObjectError:
             return None
 
     def facts(self) -> dict[str, dict[str, str]]:
@@ -110,21 +107,6 @@ def load_task(task: Task, root: str | Path, gpqa_password: str = GPQA_PASSWORD) 
     )
 
 
-def question_texts(data: TaskData) -> Iterator[tuple[int, str]]:
-    """Yield (file row, text) of every question with its right answer, for decontamination.
-
-    GPQA's authors ask that theirs be published nowhere: keep at most hashes of them.
-    """
-    for number, row in enumerate(data.rows):
-        if "context_options" in row:
-            parts = [row["context_options"][row["gold"]], row["continuation"]]
-        elif "choices" in row:
-            parts = [row["query"], row["choices"][row["gold"]]]
-        else:
-            parts = [row["context"], row.get("continuation") or row.get("answer", "")]
-        yield number, " ".join(part.strip() for part in parts)
-
-
 def _content(source: DataRoot, task: Task, paths: tuple[str, ...]) -> bytes:
     for path in paths:
         content = source.read(path)
@@ -136,13 +118,6 @@ def _content(source: DataRoot, task: Task, paths: tuple[str, ...]) -> bytes:
 def _decompressed(content: bytes) -> bytes:
     with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(content)) as reader:
         return bytes(reader.read())
-
-
-def _filesystem(uri: str) -> tuple[pa.fs.FileSystem, str]:
-    if "://" in uri:
-        filesystem, base = pa.fs.FileSystem.from_uri(uri.rstrip("/"))
-        return filesystem, base
-    return pa.fs.LocalFileSystem(), str(Path(uri).resolve())
 
 
 def _stripped(row: Row) -> Row:

@@ -1,29 +1,18 @@
 """Token ids that the reference evaluator would feed for a row (llm-foundry 0.9.0; spec 8.3)."""
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
 
 from dclm_spark.evaluate.datasets import Row, TaskData
 from dclm_spark.evaluate.tasks import CHOICE, GENERATION, SCHEMA, Task
+from dclm_spark.evaluate.tokens import PromptEncoder
 
 # DCLM's file says seed 1, but that does not reach the draw.
 FEWSHOT_SEED = 1234
 MAX_SEQUENCE_TOKENS = 2048
 EXTRA_REASONING_TOKENS = 10
 EXAMPLE_SEPARATOR = "\n"
-
-
-class Tokenizer(Protocol):
-    """What prompts need of a `tokenizers.Tokenizer`."""
-
-    def encode(self, sequence: str, *, add_special_tokens: bool = True) -> Any:
-        """Return an encoding whose `ids` are the tokens."""
-
-    def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
-        """Return the text of `ids`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +66,11 @@ class TaskPrompts:
     """The prompts of one task for one tokenizer."""
 
     def __init__(
-        self, data: TaskData, tokenizer: Tokenizer, max_tokens: int = MAX_SEQUENCE_TOKENS
+        self, data: TaskData, encoder: PromptEncoder, max_tokens: int = MAX_SEQUENCE_TOKENS
     ) -> None:
         self.task: Task = data.task
         self.rows = data.rows
-        self.tokenizer = tokenizer
+        self.encoder = encoder
         self.max_tokens = max_tokens
         self.categories = data.categories()
 
@@ -96,7 +85,7 @@ class TaskPrompts:
     def max_new_tokens(self) -> int:
         """Return how many tokens a generated answer may have: the longest accepted one."""
         longest = max(
-            len(self._ids(self._with_reasoning(row, answer)))
+            self.encoder.answer_length(self._with_reasoning(row, answer))
             for row in self.rows
             for answer in (row["answer"], *row.get("aliases", ()))
         )
@@ -108,38 +97,33 @@ class TaskPrompts:
         source = self.rows[members[row]]
         fewshot = self._draws[category][row]
         examples = [self._example(self.rows[members[number]]) for number in fewshot]
-        preamble = self._ids(EXAMPLE_SEPARATOR.join(examples)) if examples else []
+        preamble = self.encoder.preamble(EXAMPLE_SEPARATOR.join(examples))
         is_generation = self.task.kind == GENERATION
         return Item(
             row=row,
             file_row=members[row],
             category=category,
             fewshot=fewshot,
-            candidates=tuple(self._candidates(source, preamble)),
+            candidates=tuple(self._candidates(source, preamble, bool(examples))),
             gold=int(source.get("gold", 0)),
             answers=tuple(sorted(_accepted_answers(source))) if is_generation else (),
         )
 
-    def preamble_tokens(self, item: Item) -> int:
-        """Return how many tokens the few-shot part of `item` has before any cutting."""
-        members = self.categories[item.category]
-        examples = [self._example(self.rows[members[number]]) for number in item.fewshot]
-        return len(self._ids(EXAMPLE_SEPARATOR.join(examples))) if examples else 0
-
-    def _candidates(self, row: Row, preamble: list[int]) -> list[Candidate]:
-        if self.task.kind == GENERATION:
-            return [self._prompt(preamble + self._ids(self._question(row, bool(preamble))))]
+    def _candidates(self, row: Row, preamble: list[int], follows_examples: bool) -> list[Candidate]:
+        plain = self.encoder.plain
         if self.task.kind == SCHEMA:
-            lead = EXAMPLE_SEPARATOR if preamble else ""
-            contexts = [preamble + self._ids(lead + text) for text in row["context_options"]]
+            lead = EXAMPLE_SEPARATOR if follows_examples else ""
+            contexts = [preamble + plain(lead + text) for text in row["context_options"]]
             return [self._candidate(context, row["continuation"]) for context in contexts]
-        context = preamble + self._ids(self._question(row, bool(preamble)))
+        context = preamble + plain(self._question(row, follows_examples))
+        if self.task.kind == GENERATION:
+            return [self._prompt(context)]
         endings = row["choices"] if self.task.kind == CHOICE else [row["continuation"]]
         return [self._candidate(context, ending) for ending in endings]
 
     def _candidate(self, context: list[int], ending: str) -> Candidate:
-        text = ending if ending.startswith(" ") else f" {ending}"
-        continuation = self._ids(text)
+        text = self.encoder.continuation(ending)
+        continuation = self.encoder.plain(text)
         kept = context[max(0, len(context) + len(continuation) - self.max_tokens) :]
         return Candidate((*kept, *continuation), len(kept), text, len(context))
 
@@ -171,10 +155,6 @@ class TaskPrompts:
     def _with_reasoning(self, row: Row, answer: str) -> str:
         reasoning = row.get("chain_of_thought", "")
         return f"{reasoning}{self.task.reasoning_delimiter}{answer}" if reasoning else answer
-
-    def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
 
 
 def _accepted_answers(row: Row) -> set[str]:

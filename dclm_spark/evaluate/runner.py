@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import random
 import time
 from collections.abc import Sequence
@@ -14,22 +13,23 @@ from typing import Any
 
 from tqdm import tqdm
 
-from dclm_spark.errors import SettingError
+from dclm_spark.errors import InputError, SettingError
 from dclm_spark.evaluate.bits_per_byte import read_texts, score_texts
 from dclm_spark.evaluate.datasets import MissingDataError, TaskData, load_task
 from dclm_spark.evaluate.models import LoadedModel
-from dclm_spark.evaluate.page import results_page
 from dclm_spark.evaluate.prompts import TaskPrompts
 from dclm_spark.evaluate.results import EvaluateSettings, Results, summarize
+from dclm_spark.evaluate.results_page import results_page
 from dclm_spark.evaluate.scoring import WINDOW_ITEMS, score_rows
 from dclm_spark.evaluate.suite import data_baseline
 from dclm_spark.evaluate.tasks import Task
+from udfs import storage
 from udfs.storage.stream import shown
 
 LOGGER = logging.getLogger("dclm_spark")
 
 # Raised when a change of code changes records, so that old ones are not resumed.
-RECORDS_VERSION = 1
+RECORDS_VERSION = 2
 # What a stopped run may lose, and how often it says where it is.
 SAVE_SECONDS = 60.0
 
@@ -40,9 +40,11 @@ def evaluate(
     """Score `tasks`, write `results.json`, `results.html` and a file per task; return the summary.
 
     A task whose file in `output` was written with the same model, data and settings is not run
-    again. A task without data is reported as missing, with the reason.
+    again. A task without data is reported as missing, with the reason. Raises InputError when
+    nothing at all could be scored, SettingError when the model cannot read settings.max_tokens.
     """
     output = Path(output)
+    _check_length(model, settings)
     results = Results(model=model.name, fingerprint=model.fingerprint, settings=settings)
     for number, task in enumerate(tqdm(tasks, desc="tasks", disable=None), 1):
         place = f"{task.label} ({number} of {len(tasks)})"
@@ -62,10 +64,29 @@ def evaluate(
                 f"heldout = {shown(uri)}: another file is called {name!r} too; rename one"
             )
         results.heldout[name] = _heldout_records(model, uri, output / "heldout", settings)
+    if not results.tasks and not results.heldout:
+        _explain_nothing(results)
     summary = summarize(results)
-    write_atomically(output / "results.json", json.dumps(summary, indent=1))
-    write_atomically(output / "results.html", results_page(summary))
+    _write(output / "results.json", json.dumps(summary, indent=1))
+    _write(output / "results.html", results_page(summary))
     return summary
+
+
+def _check_length(model: LoadedModel, settings: EvaluateSettings) -> None:
+    if model.max_positions is not None and settings.max_tokens > model.max_positions:
+        raise SettingError(
+            f"max_tokens = {settings.max_tokens}: {model.name} reads {model.max_positions} "
+            f"positions at most; pass --max-tokens {model.max_positions} (longer prompts are cut "
+            "on the left, so results differ from those of models with 2048)"
+        )
+
+
+def _explain_nothing(results: Results) -> None:
+    reasons = "; ".join(list(results.missing.values())[:3])
+    raise InputError(
+        f"nothing was scored: {reasons or 'no task and no --heldout was given'}; --data is a "
+        "folder with local_data/ as llm-foundry's scripts/eval has it (docs/evaluation.md)"
+    )
 
 
 def sampled_rows(data: TaskData, sample: int | None, seed: int) -> list[tuple[str | None, int]]:
@@ -109,7 +130,7 @@ def _task_result(
         if written["key"] == key:
             return written, True
     rows = sampled_rows(data, settings.sample, settings.seed)
-    prompts = TaskPrompts(data, model.tokenizer, settings.max_tokens)
+    prompts = TaskPrompts(data, model.encoder, settings.max_tokens)
     started = time.monotonic()
     unfinished = folder / f"{label}.unfinished"
     records = _score(model, prompts, rows, settings, unfinished, key)
@@ -127,7 +148,7 @@ def _task_result(
         "seconds": round(time.monotonic() - started, 2),
         "records": records,
     }
-    write_atomically(file, json.dumps(result))
+    _write(file, json.dumps(result))
     unfinished.unlink(missing_ok=True)
     return result, False
 
@@ -152,7 +173,7 @@ def _score(
                 records.append(record)
                 progress.update()
             if len(records) < len(rows) and time.monotonic() - saved >= SAVE_SECONDS:
-                write_atomically(unfinished, json.dumps({"key": key, "records": records}))
+                _write(unfinished, json.dumps({"key": key, "records": records}))
                 LOGGER.info("%s: %d of %d rows", label, len(records), len(rows))
                 saved = time.monotonic()
     return records
@@ -174,7 +195,9 @@ def _heldout_records(
     model: LoadedModel, uri: str, folder: Path, settings: EvaluateSettings
 ) -> list[dict[str, Any]]:
     texts = read_texts(uri)
-    facts = (RECORDS_VERSION, model.fingerprint, texts, settings.max_tokens)
+    facts = (
+        RECORDS_VERSION, model.fingerprint, texts, settings.max_tokens, model.special_tokens
+    )  # fmt: skip
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     file = folder / f"{heldout_name(uri)}.json"
     if file.is_file():
@@ -183,14 +206,13 @@ def _heldout_records(
             return list(written["records"])
     scored = score_texts(
         model.scorer,
-        model.tokenizer,
+        model.encoder,
         texts,
         max_tokens=settings.max_tokens,
-        end_of_text_id=model.end_of_text_id,
         batch_tokens=settings.batch_tokens,
     )
     records = list(tqdm(scored, desc=heldout_name(uri), total=len(texts), disable=None))
-    write_atomically(file, json.dumps({"key": key, "uri": uri, "records": records}))
+    _write(file, json.dumps({"key": key, "uri": uri, "records": records}))
     return records
 
 
@@ -203,6 +225,7 @@ def _key(model: LoadedModel, data: TaskData, settings: EvaluateSettings) -> str:
         settings.sample,
         settings.seed,
         settings.max_tokens,
+        model.special_tokens,
     )
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -222,9 +245,5 @@ def _read_records(folder: Path) -> dict[str, list[dict[str, Any]]]:
     return {file.stem: json.loads(file.read_text())["records"] for file in files}
 
 
-def write_atomically(file: Path, content: str | bytes) -> None:
-    """Write `content`, text as UTF-8, so that a reader sees either nothing or all of it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    partial.replace(file)
+def _write(file: Path, content: str) -> None:
+    storage.write_bytes(str(file), content.encode())

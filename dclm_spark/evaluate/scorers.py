@@ -1,17 +1,18 @@
-"""Scores and generates with any Hugging Face causal language model."""
+"""Scores and generates with our network, or with any Hugging Face causal language model."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from dclm_spark.evaluate.prompts import Candidate, Tokenizer
+from dclm_spark.evaluate.prompts import Candidate
 from dclm_spark.evaluate.scoring import TokenScores
-from dclm_spark.train.network import Attention, Block, OpenLM, rotate
+from dclm_spark.evaluate.tokens import Tokenizer
+from dclm_spark.train.network import OpenLM
 
 # Rows of the output head at a time: its vocabulary makes it the widest tensor.
 HEAD_ROWS = 256
@@ -21,19 +22,31 @@ STOP_TOKENS = 8
 
 @dataclass
 class Cache:
-    """Keys and values of every layer [P, T, N, H], and which of the T places are real [P, T]."""
+    """Keys and values of every layer [P, N, T, H], and which of the T places are real [P, T]."""
 
-    keys: list[Tensor]
-    values: list[Tensor]
     is_real: Tensor
+    keys: list[Tensor] = field(default_factory=list)
+    values: list[Tensor] = field(default_factory=list)
 
     def rows(self, index: Tensor) -> "Cache":
         """Return the cache of the sequences in `index`."""
         return Cache(
+            self.is_real[index],
             [layer[index] for layer in self.keys],
             [layer[index] for layer in self.values],
-            self.is_real[index],
         )
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int
+    ) -> tuple[Tensor, Tensor]:
+        """Append to a layer's keys and values and return all of them."""
+        if layer_idx == len(self.keys):
+            self.keys.append(key_states)
+            self.values.append(value_states)
+        else:
+            for held, new in ((self.keys, key_states), (self.values, value_states)):
+                held[layer_idx] = torch.cat((held[layer_idx], new), dim=2)
+        return self.keys[layer_idx], self.values[layer_idx]
 
 
 class OpenLMScorer:
@@ -73,7 +86,7 @@ class OpenLMScorer:
         last = torch.tensor([len(prompt) - 1 for prompt in prompts], device=self.device)
         states = hidden[torch.arange(len(prompts), device=self.device), last]
         for _ in range(max_new_tokens):
-            tokens = self._head(states).argmax(dim=-1).tolist()
+            tokens = self.model.head(states).argmax(dim=-1).tolist()
             for place, token in zip(active, tokens, strict=True):
                 new[place].append(token)
             going = [n for n, p in enumerate(active) if not self._is_over(new[p], stop_strings)]
@@ -95,7 +108,10 @@ class OpenLMScorer:
     def _extend(
         self, sequences: Sequence[Sequence[int]], before: Cache | None
     ) -> tuple[Tensor, Cache]:
-        """Feed tokens after what `before` holds; return hidden states [R, S, D] and the cache."""
+        """Feed tokens after what `before` holds, which grows by them.
+
+        Returns states [R, S, D] behind the last layer, and the cache.
+        """
         lengths = torch.tensor([len(sequence) for sequence in sequences], device=self.device)
         width = int(lengths.max())
         padded = [[*sequence, *[0] * (width - len(sequence))] for sequence in sequences]
@@ -104,20 +120,10 @@ class OpenLMScorer:
         offsets = torch.zeros_like(lengths) if before is None else before.is_real.sum(dim=1)
         positions = offsets[:, None] + torch.arange(width, device=self.device)
         mask = _mask(is_real, before)
-        hidden = self.model.tok_embeddings(tokens)
-        hidden = hidden.to(self.model.activation_dtype or hidden.dtype)
-        cosine, sine = self.model.rotary(int(positions.max()) + 1, hidden.dtype)
-        cosine, sine = cosine[positions], sine[positions]
-        cache = Cache([], [], is_real)
+        cache = Cache(is_real) if before is None else before
         if before is not None:
             cache.is_real = torch.cat((before.is_real, is_real), dim=1)
-        for number, layer in enumerate(self.model.layers):
-            held = None if before is None else (before.keys[number], before.values[number])
-            hidden = _layer(cast("Block", layer), hidden, cosine, sine, mask, held, cache)
-        return hidden, cache
-
-    def _head(self, states: Tensor) -> Tensor:
-        return cast("Tensor", self.model.output(self.model.norm(states)).float())
+        return self.model.states(tokens, mask, positions, cache), cache
 
     def _judge(
         self, rows: list[list[Tensor]], targets: Sequence[Sequence[int]]
@@ -127,7 +133,7 @@ class OpenLMScorer:
         nats, greedy = [], []
         pieces = zip(torch.split(states, HEAD_ROWS), torch.split(wanted, HEAD_ROWS), strict=True)
         for some_states, some_wanted in pieces:
-            logits = self._head(some_states)
+            logits = self.model.head(some_states)
             nats.append(functional.cross_entropy(logits, some_wanted, reduction="none"))
             greedy.append(logits.argmax(dim=-1) == some_wanted)
         ends = np.cumsum([len(of_one) for of_one in rows])[:-1]
@@ -148,37 +154,6 @@ def _mask(is_real: Tensor, before: Cache | None) -> Tensor | None:
     new = causal.expand(rows, width, width)
     held = before.is_real[:, None].expand(rows, width, before.is_real.shape[1])
     return torch.cat((held, new), dim=2)[:, None]
-
-
-def _layer(
-    layer: Block,
-    hidden: Tensor,
-    cosine: Tensor,
-    sine: Tensor,
-    mask: Tensor | None,
-    held: tuple[Tensor, Tensor] | None,
-    cache: Cache,
-) -> Tensor:
-    attention: Attention = layer.attention
-    rows, width, channels = hidden.shape
-    heads = (rows, width, -1, attention.head_width)
-    q, k, v = attention.in_proj(layer.attention_norm(hidden)).split(channels, dim=-1)
-    queries = rotate(attention.q_norm(q).view(heads), cosine, sine)
-    keys = rotate(attention.k_norm(k).view(heads), cosine, sine)
-    values = v.view(heads)
-    if held is not None:
-        keys, values = torch.cat((held[0], keys), dim=1), torch.cat((held[1], values), dim=1)
-    cache.keys.append(keys)
-    cache.values.append(values)
-    mixed = functional.scaled_dot_product_attention(
-        queries.transpose(1, 2),
-        keys.transpose(1, 2),
-        values.transpose(1, 2),
-        attn_mask=mask,
-        is_causal=mask is None,
-    )
-    hidden = hidden + attention.out_proj(mixed.transpose(1, 2).reshape(hidden.shape))
-    return cast("Tensor", hidden + layer.feed_forward(layer.ffn_norm(hidden)))
 
 
 class HuggingFaceScorer:

@@ -57,13 +57,13 @@ def _task(
     fewshot: int,
     v1: float,
     v2: float,
-    file: str = "",
     **how: Any,
 ) -> Task:
+    file = how.pop("file", label)
     folder = "gpqa" if label.startswith("gpqa") else f"local_data/{category.replace(' ', '_')}"
     return Task(
         label=label,
-        file=f"{folder}/{file or label}.jsonl",
+        file=f"{folder}/{file}.jsonl",
         category=category,
         kind=kind,
         fewshot=fewshot,

@@ -1,16 +1,19 @@
 """Memory and time of a run before it is started, by formulas that a person can check.
 
-Bytes per device, with P weights over G devices:
-- weights, gradients and Adam's two moments: P/G * 16 in fp32 and bf16-mixed (4 each), and
-  P/G * 8 in bf16 (2 each);
-- the layers being computed, gathered whole, in the arithmetic's dtype (when G > 1): two layers
-  (one in use, one on its way) and the embedding and output matrix, with their gradients;
+Bytes per device, with P weights over G devices in R replicas (P R / G weights each), when most is
+held: at the start of the last micro-batch's backward pass.
+- weights and Adam's two moments: 12 bytes a weight in fp32 and bf16-mixed (4 each), 6 in bf16;
+- gradients: while micro-batches are accumulated, FSDP2 keeps them whole on every device, for all P
+  weights (4 bytes each, 2 in bf16); with one micro-batch a step there are none yet;
+- the layers being computed, gathered whole, in the arithmetic's dtype (when G > R): two layers
+  (one in use, one on its way) and the embedding and output matrix;
 - activations kept for the backward pass of one micro-batch of T tokens: per layer and token
-  `width * 12 + hidden * 4` numbers without recomputation (stream, norms, q, k, v, their rotated
-  forms, attention's output; gate, up, their product), `width * 6 + hidden * 2` when all but
+  `width * 11 + hidden * 3` numbers without recomputation, `width * 6 + hidden * 2` when all but
   products are recomputed, `width` when all is;
-- logits: T (or the chunk of the loss) * vocabulary * 12 bytes (in low precision, fp32, and the
-  gradients of both), 16 in fp32.
+- logits: T (or the chunk of the loss) * vocabulary * 19 bytes (in low precision, fp32, and what
+  their gradients pass through), 20 in fp32.
+The factors 11, 3 and 19 are those of the four peaks measured in docs/training.md, which the sums
+meet within 5 %.
 
 Time: tokens * FLOPs per token / (devices * peak * assumed utilization); the utilization is the
 reader's, so it is an argument.
@@ -29,6 +32,7 @@ class Plan:
 
     num_devices: int
     state_bytes: int
+    gradient_bytes: int
     gathered_bytes: int
     activation_bytes: int
     logit_bytes: int
@@ -38,8 +42,15 @@ class Plan:
     @property
     def total_bytes(self) -> int:
         """Peak need of one device."""
-        parts = (self.state_bytes, self.gathered_bytes, self.activation_bytes, self.logit_bytes)
-        return sum(parts)
+        return sum(self.parts)
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """State, gradients, gathered layers, activations and logits."""
+        return (
+            self.state_bytes, self.gradient_bytes, self.gathered_bytes, self.activation_bytes,
+            self.logit_bytes,
+        )  # fmt: skip
 
 
 def plan(
@@ -58,13 +69,16 @@ def plan(
     number_bytes = 4 if settings.precision == "fp32" else 2
     flops = settings.last_step * settings.tokens_per_step * settings.model.flops_per_token()
     seconds = flops / (num_devices * peak_flops_per_second * utilization)
+    shards = max(1, num_devices // settings.replicas)
+    accumulation = share // micro
     return Plan(
         num_devices=num_devices,
-        state_bytes=_state_bytes(settings) // num_devices,
-        gathered_bytes=_gathered_bytes(settings, number_bytes) if num_devices > 1 else 0,
+        state_bytes=_state_bytes(settings) // shards,
+        gradient_bytes=_gradient_bytes(settings) if accumulation > 1 else 0,
+        gathered_bytes=_gathered_bytes(settings, number_bytes) if shards > 1 else 0,
         activation_bytes=micro_tokens * _activations_per_token(settings) * number_bytes,
         logit_bytes=_logit_bytes(settings, micro_tokens),
-        accumulation=share // micro,
+        accumulation=accumulation,
         days=seconds / 86_400,
     )
 
@@ -72,38 +86,40 @@ def plan(
 def table(settings: TrainSettings, device_counts: tuple[int, ...] = (8, 64, 256)) -> str:
     """Return the plans for several numbers of devices as a Markdown table."""
     lines = [
-        "| devices | state | gathered | activations | logits | total GiB | accumulation | days |",
-        "|---|---|---|---|---|---|---|---|",
+        "| devices | state | gradients | gathered | activations | logits | total GiB "
+        "| accumulation | days |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for count in device_counts:
         found = plan(settings, num_devices=count)
-        parts = (
-            found.state_bytes, found.gathered_bytes, found.activation_bytes, found.logit_bytes,
-            found.total_bytes,
-        )  # fmt: skip
+        parts = (*found.parts, found.total_bytes)
         sizes = " | ".join(f"{part / _GIB:.1f}" for part in parts)
         lines.append(f"| {count} | {sizes} | {found.accumulation} | {found.days:.1f} |")
     return "\n".join(lines)
 
 
 def _state_bytes(settings: TrainSettings) -> int:
-    each = 8 if settings.precision == "bf16" else 16
+    each = 6 if settings.precision == "bf16" else 12
     if settings.optimizer.average_decay is not None:
         each += 4
     return settings.model.num_parameters() * each
+
+
+def _gradient_bytes(settings: TrainSettings) -> int:
+    return settings.model.num_parameters() * (2 if settings.precision == "bf16" else 4)
 
 
 def _gathered_bytes(settings: TrainSettings, number_bytes: int) -> int:
     model = settings.model
     ends = 2 * (model.vocabulary_size or 0) * model.width
     layer = (model.num_parameters() - ends) // model.num_layers
-    return (2 * layer + ends) * 2 * number_bytes
+    return (2 * layer + ends) * number_bytes
 
 
 def _activations_per_token(settings: TrainSettings) -> int:
     width, hidden = settings.model.width, settings.model.feed_forward_width
     per_layer = {
-        "none": 12 * width + 4 * hidden,
+        "none": 11 * width + 3 * hidden,
         "selective": 6 * width + 2 * hidden,
         "full": width,
     }[settings.recompute]
@@ -112,5 +128,5 @@ def _activations_per_token(settings: TrainSettings) -> int:
 
 def _logit_bytes(settings: TrainSettings, micro_tokens: int) -> int:
     tokens = min(micro_tokens, settings.loss_chunk_tokens or micro_tokens)
-    each = 16 if settings.precision == "fp32" else 12
+    each = 20 if settings.precision == "fp32" else 19
     return tokens * (settings.model.vocabulary_size or 0) * each

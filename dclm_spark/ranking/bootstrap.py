@@ -110,9 +110,8 @@ def compare(
 ) -> Comparison:
     """Compare recipes on a metric whose columns are runs; `recipes` names each run's recipe.
 
-    Items are resampled together for all runs, so luck with items cancels in differences. The
-    noise of training is taken as equal for all recipes and estimated from their seeds; it
-    enters as a t distribution, since a bootstrap of two or three seeds is too narrow.
+    Items are resampled together for all runs, so luck with items cancels in differences. Training
+    noise is taken as equal for all recipes and estimated from their seeds, as a t distribution.
     """
     values = metric.values()
     if len(recipes) != len(values):
@@ -143,12 +142,12 @@ def compare(
         )
         for one, other in pairs
     ]
-    order = sorted(scores, key=lambda score: score.mean, reverse=metric.higher_is_better)
+    scores.sort(key=lambda score: score.mean, reverse=metric.higher_is_better)
     return Comparison(
         metric=metric.name,
         higher_is_better=metric.higher_is_better,
         items=metric.num_items,
-        scores=tuple(order),
+        scores=tuple(scores),
         verdicts=tuple(verdicts),
     )
 

@@ -17,7 +17,7 @@ from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.tables import read_files
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.bits_per_byte import read_texts
-from dclm_spark.evaluate.runner import heldout_name, write_atomically
+from dclm_spark.evaluate.runner import heldout_name
 from dclm_spark.pipeline import Place, build_baseline, stages_below, write_corpus
 from dclm_spark.ranking.prepared import CleanTexts, Corpus, keep_tokenizer
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
@@ -58,7 +58,8 @@ def clean_heldout(
         index = write_index({"heldout": _all(texts)}, str(folder / "index.npy"))
         seen = _ngrams_in_pool(spark, pool, index)
         counts = {name: _write(folder, name, rows, seen) for name, rows in texts.items()}
-        write_atomically(report, json.dumps({"key": key, "left_out": counts}, indent=1))
+        text = json.dumps({"key": key, "left_out": counts}, indent=1)
+        storage.write_bytes(str(report), text.encode())
     left_out = json.loads(report.read_text())["left_out"]
     return [
         CleanTexts(
@@ -102,7 +103,8 @@ def _write(folder: Path, name: str, rows: Sequence[str], seen: set[int]) -> int:
             "memory; give texts from elsewhere"
         )
     lines = (json.dumps({"text": text}) for text in clean)
-    write_atomically(folder / f"{name}.jsonl", "".join(f"{line}\n" for line in lines))
+    text = "".join(f"{line}\n" for line in lines)
+    storage.write_bytes(str(folder / f"{name}.jsonl"), text.encode())
     if len(clean) < len(rows):
         LOGGER.warning(
             "held-out %s: the pool holds %d of %d texts", name, len(rows) - len(clean), len(rows)

@@ -1,6 +1,7 @@
 """The ranking of recipes as JSON and as one self-contained page."""
 
 import json
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.aggregate import dclm_aggregates
-from dclm_spark.evaluate.runner import read_heldout, read_run, write_atomically
+from dclm_spark.evaluate.runner import read_heldout, read_run
 from dclm_spark.html_pages.quantities import fixed_text
 from dclm_spark.html_pages.render import render
 from dclm_spark.ranking.bootstrap import (
@@ -19,6 +20,7 @@ from dclm_spark.ranking.bootstrap import (
     metrics_of,
 )
 from dclm_spark.ranking.records import (
+    FOLDERS,
     DatasetRecord,
     EvaluationRecord,
     ModelRecord,
@@ -28,6 +30,7 @@ from dclm_spark.ranking.records import (
     read_records,
     write_record,
 )
+from udfs import storage
 
 
 def recorded_runs(
@@ -115,9 +118,9 @@ def build_leaderboard(
 
 def write_leaderboard(leaderboard: Mapping[str, Any], folder: str | Path) -> None:
     """Write `leaderboard.json` and `leaderboard.html`."""
-    folder = Path(folder)
-    write_atomically(folder / "leaderboard.json", json.dumps(leaderboard, indent=1))
-    write_atomically(folder / "leaderboard.html", leaderboard_page(leaderboard))
+    texts = {"json": json.dumps(leaderboard, indent=1), "html": leaderboard_page(leaderboard)}
+    for kind, text in texts.items():
+        storage.write_bytes(str(Path(folder) / f"leaderboard.{kind}"), text.encode())
 
 
 def leaderboard_page(leaderboard: Mapping[str, Any]) -> str:
@@ -185,12 +188,8 @@ def _shown(value: float | str) -> str:
     return value if isinstance(value, str) else fixed_text(value)
 
 
+LOGGER = logging.getLogger("dclm_spark")
 _KINDS: tuple[type[Record], ...] = (DatasetRecord, ModelRecord, EvaluationRecord)
-_DCLM_FOLDERS: dict[type[Record], str] = {
-    DatasetRecord: "datasets",
-    ModelRecord: "models",
-    EvaluationRecord: "evals",
-}
 
 
 def every_record(folder: str | Path) -> list[Record]:
@@ -201,20 +200,24 @@ def every_record(folder: str | Path) -> list[Record]:
 def import_from_dclm(source: str | Path, folder: str | Path) -> int:
     """Write the records of DCLM's `exp_data` at `source` below `folder`; return their number.
 
-    Raises InputError for a file that is no record, and where there is none at all.
+    A file that is no record is named in the log and skipped. Raises InputError where there is no
+    record at all.
     """
-    count = 0
-    for kind, place in _DCLM_FOLDERS.items():
+    count, skipped = 0, 0
+    for kind, place in FOLDERS.items():
         for file in sorted((Path(source) / place).rglob("*.json")):
             try:
                 record = from_dclm(kind, json.loads(file.read_text()))  # type: ignore[type-var]
-            except (ValueError, KeyError, TypeError) as error:
-                raise InputError(f"{file}: no {kind.__name__} of DCLM's layout ({error})") from None
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                LOGGER.warning("%s: skipped, no %s: %s", file, kind.__name__, error)
+                skipped += 1
+                continue
             write_record(record, folder)
             count += 1
     if not count:
         raise InputError(
-            f"{source}: no record in it; expected DCLM's exp_data with datasets/, models/, evals/"
+            f"{source}: no record in it ({skipped} files skipped); expected DCLM's exp_data with "
+            "datasets/, models/, evals/"
         )
     return count
 

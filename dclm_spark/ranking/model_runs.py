@@ -16,18 +16,17 @@ from dclm_spark.evaluate.runner import (
     evaluate,
     heldout_name,
     read_heldout,
-    write_atomically,
 )
 from dclm_spark.evaluate.tasks import Task
 from dclm_spark.ranking.planted import ANSWERS, score_facts
 from dclm_spark.ranking.prepared import Corpus, part_of
 from dclm_spark.sample.facts import Fact
-from dclm_spark.settings import settings_hash
-from dclm_spark.shard_format import Manifest, read_manifest
+from dclm_spark.settings import settings_hash, to_dict
+from dclm_spark.shard_format import ShardManifest, read_manifest
 from dclm_spark.source_commit import source_commit
 from dclm_spark.train.scales import TrainSettings
-from dclm_spark.train.settings import to_mapping
 from dclm_spark.train.trainer import train
+from udfs import storage
 from udfs.storage.cache import fetch
 
 LOGGER = logging.getLogger("dclm_spark")
@@ -91,7 +90,7 @@ def ranked_run(
     # Texts count by name and content, so that a ranking which was moved goes on.
     texts = [(heldout_name(uri), _digest(uri)) for uri in measurement.heldout]
     measured = asdict(measurement) | {"heldout": texts}
-    key = settings_hash([facts.fingerprint, facts.tokenizer_sha256, to_mapping(settings), measured])
+    key = settings_hash([facts.fingerprint, facts.tokenizer_sha256, to_dict(settings), measured])
     return RankedRun(
         corpus=replace(corpus, manifest=str(manifest)),
         seed=seed,
@@ -101,7 +100,7 @@ def ranked_run(
     )
 
 
-def _passes(manifest: Manifest, settings: TrainSettings) -> float:
+def _passes(manifest: ShardManifest, settings: TrainSettings) -> float:
     """Return how often the corpus is read to spend the budget; 1.0 if it is large enough."""
     wanted = settings.last_step * settings.batch_sequences
     return max(1.0, math.ceil(100 * wanted / manifest.num_sequences) / 100)
@@ -137,7 +136,7 @@ def train_and_measure(run: RankedRun, measurement: Measurement, *, again: bool =
         "num_tokens": result.num_tokens,
         "commit": source_commit(),
     }
-    write_atomically(run.folder / FINISHED, json.dumps(facts, indent=1))
+    storage.write_bytes(str(run.folder / FINISHED), json.dumps(facts, indent=1).encode())
     LOGGER.info("%s: final loss %.3f, %s", run.name, result.final_loss, run.folder)
 
 
@@ -155,10 +154,9 @@ def measure(run: RankedRun, measurement: Measurement) -> dict[str, Any]:
     summary = evaluate(model, measurement.tasks, folder, settings)
     if measurement.facts:
         records = score_facts(model, measurement.facts)
-        write_atomically(
-            folder / "heldout" / f"{ANSWERS}.json",
-            json.dumps({"key": "", "uri": "the sample's facts", "records": records}),
-        )
+        place = folder / "heldout" / f"{ANSWERS}.json"
+        answers = {"key": "", "uri": "the sample's facts", "records": records}
+        storage.write_bytes(str(place), json.dumps(answers).encode())
     return summary
 
 
@@ -175,7 +173,7 @@ def model_configuration(run: RankedRun) -> dict[str, Any]:
         "sequence_length": model.sequence_length,
         "tokens": settings.num_steps * settings.tokens_per_step,
         "passes over the corpus": settings.data.passes,
-        "settings": settings_hash(to_mapping(common))[:12],
+        "settings": settings_hash(to_dict(common))[:12],
     }
 
 

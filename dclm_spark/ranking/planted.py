@@ -8,9 +8,9 @@ from typing import Any
 
 from dclm_spark.evaluate.models import LoadedModel
 from dclm_spark.evaluate.prompts import Candidate
-from dclm_spark.evaluate.runner import write_atomically
 from dclm_spark.sample.facts import Fact
 from dclm_spark.sample.prose import article
+from udfs import storage
 
 ANSWERS = "planted_answers"
 NUM_ARTICLES = 40
@@ -21,7 +21,7 @@ _BATCH = 32
 def write_articles(path: Path) -> Path:
     """Write articles that no sample crawl holds: their seed is none that a crawl can have."""
     rows = (json.dumps({"text": article(Random(f"{_SEED}:{n}")).text}) for n in range(NUM_ARTICLES))
-    write_atomically(path, "".join(f"{row}\n" for row in rows))
+    storage.write_bytes(str(path), "".join(f"{row}\n" for row in rows).encode())
     return path
 
 

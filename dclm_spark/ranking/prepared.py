@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dclm_spark.errors import InputError
-from dclm_spark.evaluate.runner import heldout_name, write_atomically
+from dclm_spark.evaluate.runner import heldout_name
 from dclm_spark.sample.facts import Fact
 from dclm_spark.settings import from_dict, to_dict
 from dclm_spark.shard_format import ROWS_PER_GROUP
+from udfs import storage
 from udfs.storage.cache import fetch
 
 
@@ -43,7 +44,7 @@ def part_of(manifest: Path, part: int) -> Path:
     facts["num_sequences"] = each * len(used)
     facts["num_tokens"] = facts["num_sequences"] * facts["sequence_length"]
     facts["part_of"] = source
-    write_atomically(target, json.dumps(facts, indent=1))
+    storage.write_bytes(str(target), json.dumps(facts, indent=1).encode())
     return target
 
 
@@ -56,7 +57,7 @@ def _first(folder: Path, shard: dict[str, Any], num_sequences: int, part: int) -
     buffer = pa.BufferOutputStream()
     pq.write_table(rows, buffer, compression="zstd", row_group_size=ROWS_PER_GROUP)
     content = buffer.getvalue().to_pybytes()
-    write_atomically(path, content)
+    storage.write_bytes(str(path), content)
     return shard | {
         "path": path.name,
         "num_sequences": num_sequences,
@@ -119,7 +120,7 @@ def keep_tokenizer(output: str, uri: str, sha256: str | None) -> str:
     text = fetch(uri, sha256).read_text("utf-8")
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     copy = Path(output) / "tokenizers" / f"{name}.json"
-    write_atomically(copy, text)
+    storage.write_bytes(str(copy), text.encode())
     return str(copy)
 
 
@@ -131,7 +132,7 @@ def write_prepared(prepared: PreparedRanking, output: str) -> None:
         one["tokenizer_file"] = os.path.relpath(one["tokenizer_file"], output)
     for one in facts["heldout"]:
         one["uri"] = os.path.relpath(one["uri"], output)
-    write_atomically(Path(output) / PREPARED, json.dumps(facts, indent=1))
+    storage.write_bytes(storage.join(output, PREPARED), json.dumps(facts, indent=1).encode())
 
 
 def read_prepared(output: str) -> PreparedRanking:

@@ -38,9 +38,9 @@ from dclm_spark.ranking.train_models import (
 )
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import Recipe, curation_settings
-from dclm_spark.sample.crawl import SampleCrawl, generate_crawl
 from dclm_spark.sample.facts import Fact
-from dclm_spark.sample.run import SEED, sample_recipe
+from dclm_spark.sample.generate import SampleCrawl, generate_crawl
+from dclm_spark.sample.sample_run import SEED, sample_recipe
 from dclm_spark.stages.score import QualitySettings
 from dclm_spark.stages.scored_table import add_to_table
 from udfs import storage

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,10 +11,11 @@ from typing import Any, TypeVar
 
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.aggregate import dclm_aggregates
-from dclm_spark.evaluate.runner import write_atomically
 from dclm_spark.ranking.model_runs import RankedRun, model_configuration, run_facts
-from dclm_spark.train.settings import to_mapping
+from dclm_spark.settings import to_dict
+from udfs import storage
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NAMESPACE = uuid.UUID("5a0c7c3e-6f0e-5a55-9d5b-3a3d6f1f7a10")
 
 
@@ -72,7 +74,7 @@ class EvaluationRecord:
 Record = DatasetRecord | ModelRecord | EvaluationRecord
 AnyRecord = TypeVar("AnyRecord", DatasetRecord, ModelRecord, EvaluationRecord)
 
-_FOLDERS: dict[type[Record], str] = {
+FOLDERS: dict[type[Record], str] = {
     DatasetRecord: "datasets",
     ModelRecord: "models",
     EvaluationRecord: "evals",
@@ -112,15 +114,16 @@ def evaluation_record(
 
 def write_record(record: Record, folder: str | Path) -> Path:
     """Write the record below `folder` in our own layout and return its file."""
-    file = Path(folder) / _FOLDERS[type(record)] / f"{record.uuid}.json"
-    write_atomically(file, json.dumps(asdict(record), indent=1, sort_keys=True))
+    file = Path(folder) / FOLDERS[type(record)] / f"{record.uuid}.json"
+    text = json.dumps(asdict(record), indent=1, sort_keys=True)
+    storage.write_bytes(str(file), text.encode())
     return file
 
 
 def read_records(kind: type[AnyRecord], folder: str | Path) -> list[AnyRecord]:
     """Return the records of one kind below `folder`, sorted by name."""
     found = []
-    for file in sorted((Path(folder) / _FOLDERS[kind]).glob("*.json")):
+    for file in sorted((Path(folder) / FOLDERS[kind]).glob("*.json")):
         values = json.loads(file.read_text())
         if kind is DatasetRecord:
             values["sources"] = tuple(tuple(source) for source in values["sources"])
@@ -171,14 +174,26 @@ def from_dclm(kind: type[AnyRecord], values: Mapping[str, Any]) -> AnyRecord:
     ours = {theirs: mine for mine, theirs in _DCLM_KEYS[kind].items()}
     fields = {ours.get(key, key): value for key, value in values.items()}
     if kind is DatasetRecord:
-        sources = fields.get("sources") or ()
-        fields["sources"] = tuple((one["uuid"], one["name"]) for one in sources)
+        fields["sources"] = _sources(fields.get("sources"))
     if kind is EvaluationRecord:
         _read_evaluation(fields)
     known = set(kind.__dataclass_fields__) - {"extra"}
     extra = {key: value for key, value in fields.items() if key not in known}
     present = {key: fields[key] for key in known if fields.get(key) is not None}
     return kind(**present, extra=extra)
+
+
+def _sources(given: Any) -> tuple[tuple[str, str], ...]:
+    """Return (uuid, name) of each source; DCLM's older files give names or uuids alone."""
+    listed = [given] if isinstance(given, str | Mapping) else list(given or ())
+    found = []
+    for one in listed:
+        if isinstance(one, str):
+            is_uuid = bool(_UUID.fullmatch(one))
+            found.append((one, "") if is_uuid else ("", one))
+        else:
+            found.append((str(one.get("uuid") or ""), str(one.get("name") or "")))
+    return tuple(found)
 
 
 def _read_evaluation(fields: dict[str, Any]) -> None:
@@ -200,7 +215,7 @@ def export_to_dclm(records: Sequence[Record], folder: str | Path) -> list[Path]:
     """Write records as DCLM's `exp_data` has them and return the files."""
     files = []
     for record in records:
-        place = _FOLDERS[type(record)]
+        place = FOLDERS[type(record)]
         name = record.name
         if isinstance(record, DatasetRecord):
             place += "/tokenized" if record.is_tokenized else "/untokenized"
@@ -208,7 +223,7 @@ def export_to_dclm(records: Sequence[Record], folder: str | Path) -> list[Path]:
             name = f"evaluation_{record.model_name}_{record.name}"
         file = Path(folder) / place / f"{name.replace('/', '_')}.json"
         # DCLM writes not-a-number as Python does.
-        write_atomically(file, json.dumps(to_dclm(record), indent=4))
+        storage.write_bytes(str(file), json.dumps(to_dclm(record), indent=4).encode())
         files.append(file)
     return files
 
@@ -236,7 +251,7 @@ def _write(run: RankedRun, folder: Path, command: str) -> str:
         name=run.name.replace("/", "-seed-"),
         dataset_uuid=dataset.uuid,
         dataset_name=dataset.name,
-        hyperparameters=to_mapping(run.settings),
+        hyperparameters=to_dict(run.settings),
         checkpoint_url=str(run.folder / "model"),
         extra={
             "seed": run.seed,

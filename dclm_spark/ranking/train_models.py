@@ -24,8 +24,8 @@ from dclm_spark.ranking.model_runs import (
 )
 from dclm_spark.ranking.prepared import PreparedRanking, read_prepared
 from dclm_spark.ranking.records import records_below, write_records
+from dclm_spark.settings import override
 from dclm_spark.train.scales import TrainSettings, scale
-from dclm_spark.train.settings import override
 from udfs import storage
 
 LOGGER = logging.getLogger("dclm_spark")

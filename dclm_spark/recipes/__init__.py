@@ -2,22 +2,24 @@
 
 import difflib
 from collections.abc import Callable, Sequence
-from pathlib import Path
-
-import yaml
 
 from dclm_spark.errors import SettingError
 from dclm_spark.recipes.c4 import c4
+from dclm_spark.recipes.courteous import courteous
 from dclm_spark.recipes.dclm_baseline import dclm_baseline
 from dclm_spark.recipes.fineweb import fineweb, fineweb_edu
 from dclm_spark.recipes.recipe import Recipe, with_quirks
 from dclm_spark.recipes.refinedweb import raw, refinedweb
 from dclm_spark.recipes.sample import sample
-from dclm_spark.settings import override
+from dclm_spark.settings import merge, override
+from dclm_spark.yaml_text import read_yaml
+from udfs import storage
+from udfs.storage.stream import shown
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "dclm_baseline": dclm_baseline,
     "refinedweb": refinedweb,
+    "courteous": courteous,
     "raw": raw,
     "c4": c4,
     "fineweb": fineweb,
@@ -26,49 +28,67 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 }
 
 
-def load_recipe(name: str, assignments: Sequence[str] = ()) -> Recipe:
+# Settings that belong together, by the name of what they are for. A crawl of one's own (Heritrix,
+# Nutch, wget) holds redirects, errors, DNS records, which have no status, images and scripts;
+# Common Crawl keeps them out of its WARCs.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "own_crawl": (
+        "extraction.http_statuses=[200]",
+        "extraction.mime_types=[text/html, application/xhtml+xml]",
+    ),
+}
+
+
+def load_recipe(name: str, assignments: Sequence[str] = (), options: Sequence[str] = ()) -> Recipe:
     """Return the recipe called `name`, or the one in the YAML file `name`, with overrides applied.
 
-    A YAML file holds the keys that it changes; its `base` names the recipe that it starts from
-    (dclm_baseline unless given). Raises SettingError for unknown names, keys or values.
+    Named `options` (OPTIONS) come first, `assignments` after them.
+
+    The file is a path or URI. It holds the keys that it changes; its `base` names the recipe that
+    it starts from (dclm_baseline unless given). Raises SettingError for unknown names, keys or
+    values.
     """
-    recipe = _from_file(Path(name)) if name.endswith((".yaml", ".yml")) else _by_name(name)
-    return with_quirks(override(recipe, assignments))
+    recipe = _from_file(name) if name.endswith((".yaml", ".yml")) else _by_name(name)
+    chosen = [assignment for option in options for assignment in _option(option)]
+    return with_quirks(override(override(recipe, chosen), assignments))
 
 
-def _by_name(name: str) -> Recipe:
+def _option(name: str) -> tuple[str, ...]:
+    if name not in OPTIONS:
+        raise SettingError(f"--options {name!r}: expected one of {', '.join(OPTIONS)}")
+    return OPTIONS[name]
+
+
+def _by_name(name: str, where: str = "--recipe") -> Recipe:
     if name not in RECIPES:
-        nearest = difflib.get_close_matches(name, RECIPES, n=1)
+        nearest = difflib.get_close_matches(str(name), RECIPES, n=1)
         hint = f"did you mean {nearest[0]!r}?" if nearest else "no recipe has a name like it;"
         raise SettingError(
-            f"--recipe {name!r}: {hint} known: {', '.join(RECIPES)}, or a path ending in .yaml"
+            f"{where} {name!r}: {hint} known: {', '.join(RECIPES)}, or a path ending in .yaml"
         )
     return RECIPES[name]()
 
 
-def _from_file(path: Path) -> Recipe:
-    if not path.exists():
-        raise SettingError(f"--recipe {path}: there is no such file")
-    values = yaml.safe_load(path.read_text())
+def _from_file(uri: str) -> Recipe:
+    where = f"--recipe {shown(uri)}"
+    try:
+        text = storage.read_bytes(uri).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SettingError(f"{where}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    except storage.MissingObjectError:
+        raise SettingError(
+            f"{where}: there is no such file; known names: {', '.join(RECIPES)}"
+        ) from None
+    values = read_yaml(text, where)
+    if values is None:
+        raise SettingError(f"{where}: it is empty; write at least one key, such as base: c4")
     if not isinstance(values, dict):
-        raise SettingError(f"--recipe {path}: expected a mapping of recipe keys to values")
-    base = _by_name(values.pop("base", "dclm_baseline"))
-    return override(base, [f"{key}={_inline(value)}" for key, value in _leaves(values)])
+        raise SettingError(f"{where}: expected a mapping of recipe keys to values")
+    base = _by_name(values.pop("base", "dclm_baseline"), f"{where}: base")
+    try:
+        return merge(base, values)
+    except SettingError as error:
+        raise SettingError(f"{where}: {error}") from None
 
 
-def _leaves(values: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
-    leaves: list[tuple[str, object]] = []
-    for key, value in values.items():
-        if isinstance(value, dict) and "uri" not in value:
-            leaves += _leaves(value, f"{prefix}{key}.")
-        else:
-            leaves.append((f"{prefix}{key}", value))
-    return leaves
-
-
-def _inline(value: object) -> str:
-    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6)
-    return text.removesuffix("\n...\n")
-
-
-__all__ = ["RECIPES", "Recipe", "load_recipe"]
+__all__ = ["OPTIONS", "RECIPES", "Recipe", "load_recipe"]

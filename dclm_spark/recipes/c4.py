@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.dedup.duplicate_lines import Lines
+from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.recipes.dclm_baseline import dclm_baseline
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.stages.score import QualitySettings
@@ -18,6 +19,6 @@ def c4() -> Recipe:
         baseline,
         name="c4",
         heuristics=replace(baseline.heuristics, rules="c4"),
-        deduplication=DeduplicationSettings(exact=("url",), method="lines"),
+        deduplication=DeduplicationSettings(exact=("url",), method=Lines()),
         quality=QualitySettings(enabled=False),
     )

@@ -1,13 +1,15 @@
 """DCLM-BASELINE (paper section 4, spec 2 to 5): the reference recipe."""
 
-from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.dedup.methods import DeduplicationSettings
+from dclm_spark.dedup.sharded_ngrams import ShardedNgrams
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.settings import FileReference
 from dclm_spark.stages.score import QualitySettings
 
 # Published model of the paper (spec 4.1); downloaded by the user's run, never shipped.
 QUALITY_MODEL = (
-    "hf://mlfoundations/fasttext-oh-eli5/openhermes_reddit_eli5_vs_rw_v2_bigram_200k_train.bin"
+    "hf://mlfoundations/fasttext-oh-eli5@cd8b714a90f2dbcd3b02cf5fc972e5d7c7f4f107/"
+    "openhermes_reddit_eli5_vs_rw_v2_bigram_200k_train.bin"
 )
 
 
@@ -20,6 +22,6 @@ def dclm_baseline() -> Recipe:
     return Recipe(
         name="dclm_baseline",
         quirks="dclm-2024",
-        deduplication=DeduplicationSettings(method="sharded", shards=100),
+        deduplication=DeduplicationSettings(method=ShardedNgrams(), shards=100),
         quality=QualitySettings(model=FileReference(uri=QUALITY_MODEL), threshold=0.018112),
     )

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
-from dclm_spark.dedup.minhash import NearDuplicateSettings
-from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.dedup.methods import DeduplicationSettings
+from dclm_spark.dedup.minhash import MinHash
 from dclm_spark.recipes.dclm_baseline import dclm_baseline
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.stages.score import QualitySettings
 from udfs.dedup.minhash import PRESETS
+from udfs.rules.cleaning.redaction import RedactionSettings
 
 # FineWeb-Edu keeps 3 and more of 5 for educational value, about 8 % of FineWeb's tokens.
 EDUCATIONAL_TOP = 0.08
@@ -16,15 +17,17 @@ EDUCATIONAL_TOP = 0.08
 def fineweb() -> Recipe:
     """Return FineWeb's filters and its MinHash: 14 bands of 8 rows over 5-grams, not verified.
 
-    FineWeb compares the pages of one crawl; so does a run whose input is one crawl.
+    E-mail and public IP addresses are replaced; FineWeb does it after the copies are gone. FineWeb
+    compares the pages of one crawl; so does a run whose input is one crawl.
     """
     baseline = dclm_baseline()
-    near = NearDuplicateSettings(signatures=PRESETS["datatrove"], verification="none")
+    near = MinHash(signatures=PRESETS["datatrove"], verification="none")
     return replace(
         baseline,
         name="fineweb",
         heuristics=replace(baseline.heuristics, rules="fineweb"),
-        deduplication=DeduplicationSettings(method="minhash", near_duplicates=near),
+        redaction=RedactionSettings(emails=True, public_ips=True),
+        deduplication=DeduplicationSettings(method=near),
         quality=QualitySettings(enabled=False),
     )
 

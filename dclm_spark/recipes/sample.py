@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.dedup.methods import DeduplicationSettings
+from dclm_spark.dedup.sharded_ngrams import ShardedNgrams
 from dclm_spark.recipes.dclm_baseline import dclm_baseline
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.stages.score import QualitySettings
@@ -15,7 +16,7 @@ def sample() -> Recipe:
     return replace(
         baseline,
         name="sample",
-        deduplication=DeduplicationSettings(exact=("text",), method="sharded", shards=2),
+        deduplication=DeduplicationSettings(exact=("text",), method=ShardedNgrams(), shards=2),
         quality=QualitySettings(threshold=0.5),
         tokens=TokenSettings(sequence_length=256, sequences_per_shard=512, padding_id=1),
     )

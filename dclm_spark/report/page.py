@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 
+from dclm_spark.crawl.listing import describe_skipped
 from dclm_spark.html_pages.quantities import bytes_text, count_text, share_text
 from dclm_spark.html_pages.render import render
 from dclm_spark.report.summary import RunSummary, SamplePage
@@ -27,6 +28,7 @@ def render_report(summary: RunSummary) -> str:
         rules=sorted(summary.rules, key=lambda rule: (-rule.documents, rule.stage, rule.rule)),
         samples=_samples_by_rule(summary),
         languages=sorted(summary.languages, key=lambda one: (-one.documents, one.language)),
+        skipped=describe_skipped(summary.skipped_files) if summary.skipped_files else "",
         domains=sorted(summary.domains, key=lambda one: (-one.documents, one.domain)),
         duplicates=sorted(summary.duplicates, key=lambda pair: -pair.similarity),
         record_types=sorted(
@@ -42,12 +44,14 @@ def headline(summary: RunSummary) -> str:
     share = share_text(summary.kept, summary.documents_in)
     tokens = f", {count_text(summary.shards.tokens)} tokens" if summary.shards else ""
     books = "books balanced" if summary.balanced else "the books do not balance"
-    return f"{kept} of {whole} records kept ({share}){tokens}, {books}"
+    ended = "the run did not end: " if summary.failure else ""
+    return f"{ended}{kept} of {whole} records kept ({share}){tokens}, {books}"
 
 
 def _sections(summary: RunSummary) -> list[tuple[str, str]]:
     """Return (anchor, heading) of the sections that have something to show."""
     every = (
+        ("failure", "Why the run did not end", summary.failure),
         ("funnel", "What is left after each step", summary.funnel),
         ("rules", "Removed by rule", summary.rules),
         ("samples", "Sample pages by rule", summary.samples),
@@ -58,6 +62,7 @@ def _sections(summary: RunSummary) -> list[tuple[str, str]]:
         ("stages", "Stages and throughput", summary.stages),
         ("shards", "Token shards", summary.shards),
         ("records", "Records in the input", any(summary.record_types.values())),
+        ("missing", "Left out", summary.left_out or summary.skipped_files),
         ("recipe", "Recipe and versions", summary.recipe_yaml),
     )
     return [(anchor, heading) for anchor, heading, content in every if content]

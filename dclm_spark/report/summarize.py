@@ -9,12 +9,15 @@ from typing import Any
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.run_record import RunIdentity
 from dclm_spark.html_pages.charts import Histogram
-from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.recipes.recipe import Recipe, left_out
+from dclm_spark.report.dedup_summary import (
+    TOP_DOMAINS,
+    corpus_tokens,
+    deduplication,
+    duplicate_pairs,
+)
 from dclm_spark.report.summary import (
-    DedupPrecision,
-    DedupSummary,
     DomainCount,
-    DuplicatePair,
     FunnelStep,
     LanguageCount,
     RuleCount,
@@ -25,11 +28,11 @@ from dclm_spark.report.summary import (
 )
 from dclm_spark.settings import to_yaml
 from dclm_spark.stages.decontaminate import documents_by_task
-from dclm_spark.stages.run_output import RunOutput
-from udfs.rules.families import RULES_OF
+from dclm_spark.stages.documents import missed_domains
+from dclm_spark.stages.run_output import RunProgress
+from udfs.rules.families import rules_of
 from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes
 
-TOP_DOMAINS = 50
 # Signals whose threshold is an upper bound: kept documents lie below it.
 _KEPT_BELOW = {"word_removal_fraction", "contained_ngram_fraction"}
 _RULE_OF_SIGNAL = {
@@ -41,8 +44,13 @@ _RULE_OF_SIGNAL = {
 }
 
 
-def summarize(run: RunOutput, recipe: Recipe, identity: RunIdentity, started: float) -> RunSummary:
-    """Return the summary of a run, from its committed manifests alone."""
+def summarize(
+    run: RunProgress, recipe: Recipe, identity: RunIdentity, started: float, failure: str = ""
+) -> RunSummary:
+    """Return the summary of a run, from its committed manifests alone.
+
+    `failure` says why it ended before its last stage; what it had committed is summed up.
+    """
     facts = _statistics(run)
     fates = [documents_by_fate(stage_facts) for stage_facts in facts.values()]
     return RunSummary(
@@ -54,58 +62,69 @@ def summarize(run: RunOutput, recipe: Recipe, identity: RunIdentity, started: fl
         commit=identity.commit,
         started=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(started)),
         seconds=time.time() - started,
-        documents_in=sum(fates[0].values()),
-        kept=fates[-1].get("kept", 0),
+        documents_in=sum(fates[0].values()) if fates else 0,
+        kept=fates[-1].get("kept", 0) if fates else 0,
         dropped=sum(stage.get("dropped", 0) for stage in fates),
         quarantined=sum(stage.get("quarantined", 0) for stage in fates),
         stages=tuple(_stage_summaries(run, facts)),
-        funnel=tuple(_funnel(run, facts, RULES_OF[recipe.heuristics.rules])),
+        funnel=tuple(_funnel(run, facts, rules_of(recipe.heuristics.rules))),
         rules=tuple(_rules(facts)),
-        languages=tuple(_languages(facts["documents"])),
+        languages=tuple(_languages(facts["documents"])) if fates else (),
         domains=tuple(
             DomainCount(domain=name, documents=seen, kept=kept, text_bytes_kept=size)
             for name, seen, kept, size in facts["documents"]["domains"][:TOP_DOMAINS]
-        ),
+        )
+        if fates
+        else (),
         histograms=tuple(_histograms(facts, run)),
         samples=tuple(_samples(facts)),
-        duplicates=tuple(_duplicates(run)),
-        deduplication=_deduplication(run, recipe, facts),
-        record_types=_record_types(run.documents),
+        duplicates=tuple(duplicate_pairs(run)),
+        deduplication=deduplication(run, recipe, facts),
+        record_types=_record_types(run.documents) if run.documents else {},
         shards=_shards(run),
         facts=_further_facts(run),
+        failure=failure,
+        left_out=left_out(recipe),
     )
 
 
-def _statistics(run: RunOutput) -> dict[str, Any]:
+def _statistics(run: RunProgress) -> dict[str, Any]:
     """Return the statistics of each stage that gives fates.
 
     Those of select are counted by tokenize, which has the texts of what select decided on.
     """
-    return {stage.stage: stage.totals for stage in run.judging} | {
-        run.selected.stage: run.tokenized.totals
-    }
+    facts = {stage.stage: stage.totals for stage in run.judging}
+    if run.selected and run.tokenized:
+        facts[run.selected.stage] = run.tokenized.totals
+    return facts
 
 
-def _further_facts(run: RunOutput) -> dict[str, str]:
-    """Return how many documents quote which evaluation set, and how exact counts of domains are."""
+def _further_facts(run: RunProgress) -> dict[str, str]:
+    """Return what the headline table says beside counts, by label."""
     further = {}
     if run.decontaminated is not None:
         by_task = documents_by_task(run.decontaminated)
         found = ", ".join(f"{task} {count:,}" for task, count in by_task.items())
         further["Documents that quote evaluation sets"] = found or "none"
+    if run.documents is None:
+        return further
     cut = run.documents.totals.get("domains_cut", 0)
     if cut:
         further["Documents of a domain, beyond those counted"] = f"at most {cut:,}"
+    missed = missed_domains(run.documents)
+    if missed:
+        further["Pages of banned domains that quirks=dclm-2024 lets through"] = f"{missed:,}"
     return further
 
 
-def _stage_summaries(run: RunOutput, facts: Mapping[str, Any]) -> list[StageSummary]:
+def _stage_summaries(run: RunProgress, facts: Mapping[str, Any]) -> list[StageSummary]:
     judging = [_stage_summary(stage, run, facts[stage.stage]) for stage in run.judging]
-    kept = judging[-1].kept
+    if run.tokenized is None or run.candidates is None:
+        return judging
     tokenized = replace(
         judging[-1],
         name=run.tokenized.stage,
-        documents_in=kept,
+        documents_in=judging[-1].kept,
         dropped=0,
         rules={},
         bytes_in=run.candidates.text_bytes(),
@@ -115,7 +134,7 @@ def _stage_summaries(run: RunOutput, facts: Mapping[str, Any]) -> list[StageSumm
     return [*judging, tokenized]
 
 
-def _stage_summary(stage: StageOutput, run: RunOutput, facts: Mapping[str, Any]) -> StageSummary:
+def _stage_summary(stage: StageOutput, run: RunProgress, facts: Mapping[str, Any]) -> StageSummary:
     fates = documents_by_fate(facts)
     return StageSummary(
         name=stage.stage,
@@ -131,15 +150,17 @@ def _stage_summary(stage: StageOutput, run: RunOutput, facts: Mapping[str, Any])
     )
 
 
-def _bytes_in(stage: StageOutput, run: RunOutput) -> int | None:
+def _bytes_in(stage: StageOutput, run: RunProgress) -> int | None:
     """Return the text bytes that a stage read; documents reads HTML instead, select no text."""
     if stage in (run.documents, run.selected):
         return None
     return run.judging[run.judging.index(stage) - 1].text_bytes()
 
 
-def _funnel(run: RunOutput, facts: Mapping[str, Any], rules: Sequence[str]) -> list[FunnelStep]:
+def _funnel(run: RunProgress, facts: Mapping[str, Any], rules: Sequence[str]) -> list[FunnelStep]:
     """Return what is left after each step, in the order in which the recipe applies them."""
+    if run.documents is None:
+        return []
     counts = facts["documents"]["counts"]
     left = sum(entry["documents"] for entry in counts)
     size = sum(entry["text_bytes"] for entry in counts)
@@ -164,12 +185,8 @@ def _funnel(run: RunOutput, facts: Mapping[str, Any], rules: Sequence[str]) -> l
                 text_bytes=kept_text_bytes(stage_facts),
             )
         )
-    manifest = run.shard_manifest
-    tokens = manifest["num_tokens"] - manifest["num_padding_tokens"]
-    last = steps[-1]
-    steps[-1] = FunnelStep(
-        label=last.label, documents=last.documents, text_bytes=last.text_bytes, tokens=tokens
-    )
+    if run.shard_manifest is not None:
+        steps[-1] = replace(steps[-1], tokens=corpus_tokens(run.shard_manifest))
     return steps
 
 
@@ -199,7 +216,7 @@ def _languages(facts: Mapping[str, Any]) -> list[LanguageCount]:
     ]
 
 
-def _histograms(facts: Mapping[str, Any], run: RunOutput) -> list[Histogram]:
+def _histograms(facts: Mapping[str, Any], run: RunProgress) -> list[Histogram]:
     histograms = []
     for stage_facts in facts.values():
         for name, counts in stage_facts["histograms"].items():
@@ -220,6 +237,8 @@ def _histograms(facts: Mapping[str, Any], run: RunOutput) -> list[Histogram]:
 
 
 def _samples(facts: Mapping[str, Any]) -> list[SamplePage]:
+    # Pages that stayed to the end, or to where the run ended.
+    last = list(facts.values())[-1] if facts else None
     return [
         SamplePage(
             rule=sample["rule"],
@@ -232,52 +251,8 @@ def _samples(facts: Mapping[str, Any]) -> list[SamplePage]:
         )
         for stage_facts in facts.values()
         for sample in stage_facts["samples"]
-        if sample["fate"] != "kept" or stage_facts is facts["select"]
+        if sample["fate"] != "kept" or stage_facts is last
     ]
-
-
-def _duplicates(run: RunOutput) -> list[DuplicatePair]:
-    return [
-        DuplicatePair(
-            kind=f"{pair['rule']}, value {pair['value']:.3g} against {pair['threshold']:.3g}",
-            similarity=pair["containment" if pair["rule"] == "contained_ngrams" else "jaccard"],
-            left_url=pair["partner_url"],
-            left_text=pair["partner_text"],
-            right_url=pair["url"],
-            right_text=pair["text"],
-        )
-        for pair in run.dedup_evidence["pairs"]
-    ]
-
-
-def _deduplication(run: RunOutput, recipe: Recipe, facts: Mapping[str, Any]) -> DedupSummary:
-    found = run.dedup_evidence
-    stage = facts["deduplicate"]
-    domains = [
-        DomainCount(domain=name, documents=documents, kept=kept)
-        for name, documents, kept, _ in stage["domains"]
-        if kept < documents
-    ]
-    domains.sort(key=lambda one: (one.kept - one.documents, one.domain))
-    dropped = [entry for entry in stage["counts"] if entry["fate"] == "dropped"]
-    size = sum(entry["text_bytes"] for entry in dropped)
-    if recipe.deduplication.mode == "remove":
-        size += found["paragraphs"]["text_bytes"]
-    tokens = run.shard_manifest["num_tokens"] - run.shard_manifest["num_padding_tokens"]
-    return DedupSummary(
-        method=recipe.deduplication.method,
-        mode=recipe.deduplication.mode,
-        documents_removed=sum(entry["documents"] for entry in dropped),
-        documents_shortened=found["paragraphs"]["documents"],
-        paragraphs_removed=found["paragraphs"]["paragraphs"],
-        text_bytes_removed=size,
-        tokens_removed=round(size * tokens / max(kept_text_bytes(facts["select"]), 1)),
-        tokens_new=tokens,
-        earlier=recipe.deduplication.earlier,
-        precision=tuple(DedupPrecision(**entry) for entry in found["precision"]),
-        clusters=tuple((rule, size, clusters) for rule, size, clusters in found["clusters"]),
-        domains=tuple(domains[:TOP_DOMAINS]),
-    )
 
 
 def _record_types(documents: StageOutput) -> dict[str, int]:
@@ -288,13 +263,15 @@ def _record_types(documents: StageOutput) -> dict[str, int]:
     return {name: count for name, count in totals.items() if count}
 
 
-def _shards(run: RunOutput) -> ShardSummary:
+def _shards(run: RunProgress) -> ShardSummary | None:
     manifest = run.shard_manifest
+    if manifest is None:
+        return None
     return ShardSummary(
         shards=len(manifest["shards"]),
         sequences=manifest["num_sequences"],
         sequence_length=manifest["sequence_length"],
-        tokens=manifest["num_tokens"] - manifest["num_padding_tokens"],
+        tokens=corpus_tokens(manifest),
         padding_tokens=manifest["num_padding_tokens"],
         bytes=sum(shard["size_bytes"] for shard in manifest["shards"]),
         tokenizer=manifest["tokenizer_sha256"][:16],

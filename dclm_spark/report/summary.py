@@ -186,6 +186,11 @@ class RunSummary:
     record_types: Mapping[str, int] = field(default_factory=dict)
     shards: ShardSummary | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+    # Why the run ended before its last stage; "" for one that is whole.
+    failure: str = ""
+    # Lists and models that were not set, and what that means.
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    skipped_files: tuple[str, ...] = ()
 
     @property
     def balanced(self) -> bool:

@@ -15,10 +15,10 @@ from pyspark.sql import SparkSession
 
 from dclm_spark.engine.file_stage import FileStage, sources_of
 from dclm_spark.engine.manifests import StageOutput
-from dclm_spark.errors import SettingError
 from dclm_spark.evaluate.datasets import Row, load_task
 from dclm_spark.evaluate.tasks import Task, select_tasks
 from udfs import storage
+from udfs.checks import at_least, check, one_of
 from udfs.dedup.contamination import (
     NGRAM_WORDS,
     ContaminationIndex,
@@ -27,7 +27,7 @@ from udfs.dedup.contamination import (
 )
 from udfs.documents.schema import FATE_FIELDS
 from udfs.storage.cache import fetch
-from udfs.storage.files import read_table
+from udfs.storage.parquet import read_table
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
 
@@ -58,10 +58,7 @@ class DecontaminationSettings:
     mode: str = "remove"
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise SettingError(f"mode = {self.mode!r}: expected one of {', '.join(MODES)}")
-        if self.min_ngrams < 1:
-            raise SettingError(f"min_ngrams = {self.min_ngrams}: expected 1 or more")
+        check(self, mode=one_of(MODES), min_ngrams=at_least(1), ngram_words=at_least(1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,14 +76,7 @@ class EvaluationDataSettings:
     mode: str = "remove"
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise SettingError(
-                f"decontamination.mode = {self.mode!r}: expected one of {', '.join(MODES)}"
-            )
-        if self.min_ngrams < 1:
-            raise SettingError(
-                f"decontamination.min_ngrams = {self.min_ngrams}: expected at least 1"
-            )
+        check(self, mode=one_of(MODES), min_ngrams=at_least(1), ngram_words=at_least(1))
 
 
 def task_texts(tasks: Sequence[Task], data: str) -> dict[str, list[str]]:

@@ -1,8 +1,9 @@
 """The documents stage: one unit and one task per input file, text never crosses into the JVM."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,25 +18,26 @@ from dclm_spark.settings import to_dict
 from udfs.documents.schema import STAGE
 from udfs.storage.stream import ReadSettings
 from udfs.units.curate import CurationSettings, curate_file, quarantine_file
-from udfs.units.documents import DOCUMENTS
 
+LOGGER = logging.getLogger("dclm_spark")
 # Common Crawl's web server, unlike its bucket, is not made for hundreds of connections.
 HTTP_READERS = 10
 
 
-@dataclass(frozen=True, kw_only=True)
-class InputLimits:
-    """What a run puts up with before it fails; no part of what a recipe is."""
+def missed_domains(documents: StageOutput) -> int:
+    """Return how many pages the banned domains are meant to ban and the reference lets through."""
+    return sum(facts.get("missed_domains", 0) for _, facts in documents.facts())
 
-    # Input files that cannot be read: a run goes on without so many, with each of them in the books
-    # as one quarantined document, and tries them again when it is run again.
-    max_failed_inputs: int = 0
 
-    def __post_init__(self) -> None:
-        if self.max_failed_inputs < 0:
-            raise SettingError(
-                f"limits.max_failed_inputs = {self.max_failed_inputs}: expected 0 or more"
-            )
+def warn_of_missed_domains(documents: StageOutput) -> None:
+    """Log `missed_domains`, where there are any."""
+    if count := missed_domains(documents):
+        LOGGER.warning(
+            "url_lists.domains: %s more pages would be banned by hosts with www, ports, subdomains "
+            "and paths; quirks=dclm-2024 compares whole locations as the reference does, "
+            "quirks=none bans them",
+            f"{count:,}",
+        )
 
 
 def write_documents(
@@ -53,7 +55,7 @@ def write_documents(
     """
     stage = FileStage(
         name=STAGE,
-        schema=DOCUMENTS,
+        schema=settings.schema,
         process=partial(curate_file, settings=read_by(inputs, settings)),
         key=(key_settings(settings),),
         max_tasks=max_readers(inputs, settings.extraction.reading),

@@ -6,6 +6,43 @@ from typing import Any
 from dclm_spark.engine.manifests import StageOutput
 
 
+@dataclass(kw_only=True)
+class RunProgress:
+    """What a run has committed so far; a stage that has not ended, or is not asked for, is None."""
+
+    documents: StageOutput | None = None
+    deduplicated: StageOutput | None = None
+    decontaminated: StageOutput | None = None
+    # Sampled pairs, precision and cluster sizes: see `dclm_spark.dedup.evidence`.
+    dedup_evidence: dict[str, Any] | None = None
+    scored: StageOutput | None = None
+    # The lowest score of a document that is kept; None without a quality filter.
+    minimum_score: float | None = None
+    # Gives the fates, without reading texts.
+    selected: StageOutput | None = None
+    # Has the token ids of the documents that were selected.
+    tokenized: StageOutput | None = None
+    shards: StageOutput | None = None
+    shard_manifest: dict[str, Any] | None = None
+
+    @property
+    def candidates(self) -> StageOutput | None:
+        """The stage whose kept documents the select stage chooses from."""
+        return self.decontaminated or self.deduplicated
+
+    @property
+    def judging(self) -> list[StageOutput]:
+        """The stages that give fates, in order."""
+        every = (self.documents, self.deduplicated, self.decontaminated, self.selected)
+        return [stage for stage in every if stage is not None]
+
+    def finished(self) -> "RunOutput":
+        """Return the output of a run whose stages have all ended."""
+        needed = ("documents", "deduplicated", "selected", "tokenized", "shards", "shard_manifest")
+        assert all(getattr(self, name) is not None for name in needed)
+        return RunOutput(**vars(self))
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunOutput:
     """The stages that a run committed, in order, the lowest score kept, the shard manifest."""
@@ -13,14 +50,10 @@ class RunOutput:
     documents: StageOutput
     deduplicated: StageOutput
     decontaminated: StageOutput | None
-    # Sampled pairs, precision and cluster sizes: see `dclm_spark.dedup.evidence`.
     dedup_evidence: dict[str, Any]
     scored: StageOutput | None
-    # The lowest score of a document that is kept; None without a quality filter.
     minimum_score: float | None
-    # Gives the fates, without reading texts.
     selected: StageOutput
-    # Has the token ids of the documents that were selected.
     tokenized: StageOutput
     shards: StageOutput
     shard_manifest: dict[str, Any]
@@ -33,8 +66,7 @@ class RunOutput:
     @property
     def judging(self) -> list[StageOutput]:
         """The stages that give fates, in order."""
-        every = (self.documents, self.deduplicated, self.decontaminated, self.selected)
-        return [stage for stage in every if stage is not None]
+        return RunProgress(**vars(self)).judging
 
     @property
     def stages(self) -> list[StageOutput]:

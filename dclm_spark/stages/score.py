@@ -14,9 +14,10 @@ from dclm_spark.engine.file_stage import FileStage, sources_of
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.errors import InputError
 from dclm_spark.settings import FileReference
+from udfs.checks import FRACTION, check, share_above_zero
 from udfs.fasttext.quality import QualityModel
 from udfs.storage.cache import fetch
-from udfs.storage.files import read_table
+from udfs.storage.parquet import read_table
 from udfs.tokens.order import document_keys
 from udfs.units.output import UnitOutput
 
@@ -37,6 +38,15 @@ class QualitySettings:
     negative_label: str = "cc"
     threshold: float = 0.018112
     top: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check every value: scores are probabilities."""
+        check(self, threshold=FRACTION, top=share_above_zero())
+        if self.positive_label == self.negative_label:
+            raise ValueError(
+                f"negative_label = {self.negative_label!r}: expected another label than "
+                "positive_label"
+            )
 
 
 def score_buckets(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 The table is a folder: `texts-<hash>` holds what one way of extracting gave, and each
 `signals-<family>-<hash>` what one way of measuring says of these texts, row by row. What a recipe
-needs and the table lacks is added; limits (`udfs.rules.families.measured_by`) are no part of it.
+needs and the table lacks is added; limits (`udfs.rules.families.measuring`) are no part of it.
 """
 
 from collections import defaultdict
@@ -20,15 +20,14 @@ from dclm_spark.engine.stage import KEEP, REFUSE, REMOVE
 from dclm_spark.settings import settings_hash
 from dclm_spark.stages.documents import key_settings, max_readers, read_by, read_inputs
 from udfs import storage
-from udfs.documents.schema import EXTRACTED, STAGE
+from udfs.documents.schema import STAGE
 from udfs.units.curate import CurationSettings, quarantine_file
-from udfs.units.documents import DOCUMENTS
 from udfs.units.scored_table import (
     SIGNAL_TABLE,
     ScoredFile,
     decide_file,
     extract_file,
-    measured_by,
+    measuring,
     sign_file,
 )
 
@@ -68,7 +67,7 @@ def add_to_table(
     name = f"{TEXTS}-{settings_hash(extraction)[:12]}"
     stage = FileStage(
         name=TEXTS,
-        schema=EXTRACTED,
+        schema=settings.extraction.schema,
         process=partial(extract_file, settings=read_by(inputs, settings)),
         key=(extraction,),
         max_tasks=max_readers(inputs, settings.extraction.reading),
@@ -79,7 +78,7 @@ def add_to_table(
     texts = read_inputs(spark, stage, inputs, storage.join(table, name))
     if not settings.heuristics.enabled:
         return texts, None
-    measured = measured_by(settings)
+    measured = measuring(settings)
     family, chain = settings.heuristics.rules, [extraction, measured]
     name = f"{SIGNALS}-{family}-{settings_hash(chain)[:12]}"
     stage = FileStage(
@@ -111,7 +110,7 @@ def decide(
     texts, signals = add_to_table(spark, inputs, settings, table)
     stage = FileStage(
         name=STAGE,
-        schema=DOCUMENTS,
+        schema=settings.schema,
         process=partial(decide_file, settings=settings),
         key=(key_settings(settings),),
         others=REMOVE if overwrite else REFUSE,

@@ -14,7 +14,7 @@ from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.errors import SettingError
 from dclm_spark.stages.score import SCORES, QualitySettings, bucket_edge
 from udfs.documents.schema import FATE_FIELDS
-from udfs.storage.files import read_table
+from udfs.storage.parquet import read_table
 from udfs.units.aligned_rows import AlignedRows
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput

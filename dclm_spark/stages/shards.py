@@ -1,6 +1,5 @@
 """The shard stage: a keyed global shuffle of documents, then of sequences, into exact shards."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,49 +16,53 @@ from dclm_spark.engine.manifests import StageOutput, Unit, numbered_unit, unit_k
 from dclm_spark.engine.stage import UnitRules, run_units
 from dclm_spark.engine.tables import read_files, spark_schema
 from dclm_spark.errors import InputError
-from dclm_spark.stages.tokenize import FOLDER, TokenSettings
+from dclm_spark.shard_format import (
+    ROWS_PER_GROUP,
+)
+from dclm_spark.stages.tokenize import FOLDER, TokenSettings, has_own_columns
 from udfs import storage
+from udfs.documents.schema import OWN_COLUMNS
 from udfs.tokens.order import permuted_positions
-from udfs.tokens.packing import PROVENANCE, Packer, Sequence, num_sequences
+from udfs.tokens.packing import Packer, Sequence, num_sequences, provenance_fields
 from udfs.units.commit import COMMITTED, UnitClock, commit, group_by_unit
 from udfs.units.parquet_output import ParquetOutput
 
 STAGE = "shards"
-FORMAT = "dclm-spark-shards"
 BatchFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
-ROW_GROUP_SEQUENCES = 256
-_PROVENANCE_SUFFIX = ".provenance.parquet"
+PROVENANCE_SUFFIX = ".provenance.parquet"
 BATCH_SEQUENCES = 256
 
-_TOKENIZED = pa.schema(
-    [
+_TOKENS = pa.schema([pa.field("tokens", pa.binary())])
+
+
+_CELLS = pa.schema([pa.field("cell", pa.int32()), pa.field("num_tokens", pa.int64())])
+
+
+def _tokenized_schema(own_columns: bool) -> pa.Schema:
+    fields = [
         pa.field("doc_id", pa.binary()),
         pa.field("domain", pa.string()),
         pa.field("cell", pa.int32()),
         pa.field("order_key", pa.int64()),
         pa.field("tokens", pa.binary()),
     ]
-)
-_CELLS = pa.schema([pa.field("cell", pa.int32()), pa.field("num_tokens", pa.int64())])
-_PACKED = pa.schema(
-    [
-        pa.field("unit", pa.string()),
-        pa.field("row", pa.int32()),
-        pa.field("tokens", pa.binary()),
-        pa.field("documents", PROVENANCE),
-        pa.field("num_padding_tokens", pa.int32()),
-    ]
-)
-_TOKENS = pa.schema([pa.field("tokens", pa.binary())])
-_PROVENANCE = pa.schema(
-    [
-        pa.field("row", pa.int32()),
-        pa.field("doc_id", pa.binary()),
-        pa.field("domain", pa.string()),
-        pa.field("start", pa.int32()),
-        pa.field("num_tokens", pa.int32()),
-    ]
-)
+    return pa.schema([*fields, *([OWN_COLUMNS] if own_columns else [])])
+
+
+def _packed_schema(own_columns: bool) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field("unit", pa.string()),
+            pa.field("row", pa.int32()),
+            pa.field("tokens", pa.binary()),
+            pa.field("documents", pa.list_(pa.struct(provenance_fields(own_columns)))),
+            pa.field("num_padding_tokens", pa.int32()),
+        ]
+    )
+
+
+def _provenance_schema(own_columns: bool) -> pa.Schema:
+    return pa.schema([pa.field("row", pa.int32()), *provenance_fields(own_columns)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,19 +145,23 @@ def write_shards(
         )
     key = unit_key(STAGE, tokenized.fingerprint, settings, code=code_version(__name__))
     units = [Unit(name=layout.unit(shard), key=key) for shard in range(layout.num_shards)]
+    own_columns = has_own_columns(tokenized.files(f"{FOLDER}/"))
     uris = [file["uri"] for file in tokenized.files(f"{FOLDER}/")]
 
     def execute(pending: list[Unit]) -> DataFrame:
         names = {unit.name for unit in pending}
-        documents = read_files(spark, uris, _TOKENIZED)
+        documents = read_files(spark, uris, _tokenized_schema(own_columns))
         cells = len(layout.cell_starts) - 1
+        packed_as = _packed_schema(own_columns)
         packed = (
             documents.repartition(cells, "cell")
             .sortWithinPartitions("cell", "order_key", "doc_id")
-            .mapInArrow(_packing(settings, layout, names), spark_schema(_PACKED))
+            .mapInArrow(_packing(settings, layout, names, packed_as), spark_schema(packed_as))
         )
         placed = packed.repartition(len(pending), "unit").sortWithinPartitions("unit", "row")
-        return placed.mapInArrow(_committing(directory, key), spark_schema(COMMITTED))
+        return placed.mapInArrow(
+            _committing(directory, key, _provenance_schema(own_columns)), spark_schema(COMMITTED)
+        )
 
     return run_units(
         spark,
@@ -175,7 +182,9 @@ def _check_sequences(layout: ShardLayout, output: StageOutput) -> dict[str, str]
     }
 
 
-def _packing(settings: TokenSettings, layout: ShardLayout, names: set[str]) -> BatchFunction:
+def _packing(
+    settings: TokenSettings, layout: ShardLayout, names: set[str], schema: pa.Schema
+) -> BatchFunction:
     def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for cell, rows in group_by_unit(batches, "cell"):
             placed = _placed(_sequences(rows, settings), int(cell), settings, layout)
@@ -184,25 +193,35 @@ def _packing(settings: TokenSettings, layout: ShardLayout, names: set[str]) -> B
                 if row["unit"] in names:
                     waiting.append(row)
                 if len(waiting) == BATCH_SEQUENCES:
-                    yield pa.RecordBatch.from_pylist(waiting, _PACKED)
+                    yield pa.RecordBatch.from_pylist(waiting, schema)
                     waiting = []
-            yield pa.RecordBatch.from_pylist(waiting, _PACKED)
+            yield pa.RecordBatch.from_pylist(waiting, schema)
 
     return pack
 
 
 def _sequences(rows: Iterator[pa.RecordBatch], settings: TokenSettings) -> Iterator[Sequence]:
+    # `with_special_ids` has filled them in.
+    assert settings.end_of_text_id is not None
+    assert settings.padding_id is not None
     packer = Packer(
         tokens_per_row=settings.sequence_length + 1,
         end_of_text_id=settings.end_of_text_id,
         padding_id=settings.padding_id,
     )
     for batch in rows:
-        for doc_id, domain, tokens in zip(
-            batch.column("doc_id"), batch.column("domain"), batch.column("tokens"), strict=True
+        own = OWN_COLUMNS.name
+        owned = own in batch.schema.names
+        columns = batch.column(own) if owned else pa.nulls(batch.num_rows, OWN_COLUMNS.type)
+        for doc_id, domain, tokens, kept in zip(
+            batch.column("doc_id"),
+            batch.column("domain"),
+            batch.column("tokens"),
+            columns,
+            strict=True,
         ):
             ids = np.frombuffer(tokens.as_py(), "<u2")
-            yield from packer.add(doc_id.as_py(), domain.as_py(), ids)
+            yield from packer.add(doc_id.as_py(), domain.as_py(), ids, kept.as_py())
     yield from packer.finish()
 
 
@@ -223,28 +242,28 @@ def _placed(
         }
 
 
-def _committing(directory: str, key: str) -> BatchFunction:
+def _committing(directory: str, key: str, schema: pa.Schema) -> BatchFunction:
     def commit_shards(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for unit, rows in group_by_unit(batches, "unit"):
-            yield _commit_shard(directory, unit, key, rows)
+            yield _commit_shard(directory, unit, key, rows, schema)
 
     return commit_shards
 
 
 def _commit_shard(
-    directory: str, unit: str, key: str, rows: Iterator[pa.RecordBatch]
+    directory: str, unit: str, key: str, rows: Iterator[pa.RecordBatch], schema: pa.Schema
 ) -> pa.RecordBatch:
     clock = UnitClock()
     count = padding = 0
     with (
         ParquetOutput(
-            directory, f"{unit}.parquet", _TOKENS, row_group_rows=ROW_GROUP_SEQUENCES
+            directory, f"{unit}.parquet", _TOKENS, row_group_rows=ROWS_PER_GROUP
         ) as tokens,
-        ParquetOutput(directory, f"{unit}{_PROVENANCE_SUFFIX}", _PROVENANCE) as provenance,
+        ParquetOutput(directory, f"{unit}{PROVENANCE_SUFFIX}", schema) as provenance,
     ):
         for batch in rows:
             tokens.write(batch.select(["tokens"]))
-            provenance.write(_provenance_rows(batch))
+            provenance.write(_provenance_rows(batch, schema))
             count += batch.num_rows
             padding += sum(batch.column("num_padding_tokens").to_pylist())
         facts = {"num_sequences": count, "num_padding_tokens": padding}
@@ -252,7 +271,7 @@ def _commit_shard(
     return commit(directory, unit, key, files, facts, clock)
 
 
-def _provenance_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _provenance_rows(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     rows = [
         {"row": row, **document}
         for row, documents in zip(
@@ -260,58 +279,4 @@ def _provenance_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
         )
         for document in documents
     ]
-    return pa.RecordBatch.from_pylist(rows, _PROVENANCE)
-
-
-def write_manifest(
-    output: StageOutput,
-    settings: TokenSettings,
-    *,
-    vocabulary_size: int,
-    tokenizer_sha256: str,
-    recipe_hash: str,
-) -> dict[str, Any]:
-    """Write `manifest.json`, the trainer's contract, beside the shards, and return it."""
-    facts = dict(output.facts())
-    whole = max(unit["num_sequences"] for unit in facts.values())
-    shards = [
-        _shard_entry(file, facts[file["unit"]]["num_sequences"], whole)
-        for file in output.files("")
-        if not file["path"].endswith(_PROVENANCE_SUFFIX)
-    ]
-    tokens_per_row = settings.sequence_length + 1
-    sequences = sum(int(shard["num_sequences"]) for shard in shards)
-    padding = sum(unit["num_padding_tokens"] for unit in facts.values())
-    fingerprint = hashlib.sha256(json.dumps(shards, sort_keys=True).encode()).hexdigest()
-    manifest = {
-        "format": FORMAT,
-        "version": 1,
-        "sequence_length": settings.sequence_length,
-        "tokens_per_row": tokens_per_row,
-        "dtype": "uint16",
-        "vocabulary_size": vocabulary_size,
-        "tokenizer_sha256": tokenizer_sha256,
-        "end_of_text_id": settings.end_of_text_id,
-        "padding_id": settings.padding_id,
-        "num_sequences": sequences,
-        "num_tokens": sequences * tokens_per_row,
-        "num_padding_tokens": padding,
-        "sequences_per_shard": whole,
-        "seed": settings.seed,
-        "recipe_hash": recipe_hash,
-        "fingerprint": fingerprint,
-        "shards": shards,
-    }
-    text = json.dumps(manifest, indent=1)
-    storage.write_bytes(storage.join(output.directory, "manifest.json"), text.encode())
-    return manifest
-
-
-def _shard_entry(file: dict[str, Any], sequences: int, whole: int) -> dict[str, Any]:
-    return {
-        "path": file["path"],
-        "num_sequences": sequences,
-        "size_bytes": file["size_bytes"],
-        "sha256": file["sha256"],
-        "role": "train" if sequences == whole else "remainder",
-    }
+    return pa.RecordBatch.from_pylist(rows, schema)

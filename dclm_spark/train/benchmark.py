@@ -28,7 +28,7 @@ def benchmark(settings: TrainSettings, *, num_steps: int = _NUM_STEPS) -> str:
     if settings.model.vocabulary_size is None:
         model = dataclasses.replace(settings.model, vocabulary_size=_NEOX_VOCABULARY_SIZE)
         settings = dataclasses.replace(settings, model=model)
-    ranks = join()
+    ranks = join(settings)
     try:
         step = _prepared_step(settings, ranks)
         for _ in range(_NUM_WARMUP_STEPS):

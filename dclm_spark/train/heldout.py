@@ -17,11 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dclm_spark.shard_format import ROWS_PER_GROUP, Manifest, Rows, ShardError, read_bytes
-from dclm_spark.train.batches import Batch, DataSettings, loss_weights
+from dclm_spark.shard_format import ROWS_PER_GROUP, Rows, ShardError, ShardManifest
+from dclm_spark.train.data.batches import Batch, loss_weights
+from dclm_spark.train.data.shard_reader import ShardReader
+from dclm_spark.train.data.sources import DataSettings
 from dclm_spark.train.distributed import Ranks
 from dclm_spark.train.network import OpenLM
-from dclm_spark.train.shard_reader import ShardReader
+from udfs import storage
 
 # Domain -> (summed cross entropy in nats, tokens).
 DomainLosses = dict[str, tuple[float, int]]
@@ -30,7 +32,7 @@ DomainLosses = dict[str, tuple[float, int]]
 class Provenance:
     """Finds the documents in training rows, from the file beside each shard."""
 
-    def __init__(self, manifests: Sequence[Manifest]) -> None:
+    def __init__(self, manifests: Sequence[ShardManifest]) -> None:
         self.manifests = manifests
         self._table = lru_cache(4)(self._read)
 
@@ -51,11 +53,11 @@ class Provenance:
 
     def _read(self, source: int, shard: int) -> pa.Table:
         manifest = self.manifests[source]
-        name = manifest.train_shards[shard].path.removesuffix(".parquet") + ".provenance.parquet"
-        path = f"{manifest.path.rsplit('/', 1)[0]}/{name}"
+        tokens = manifest.uri(manifest.train_shards[shard])
+        path = tokens.removesuffix(".parquet") + ".provenance.parquet"
         try:
-            content = read_bytes(path)
-        except OSError as error:
+            content = storage.read_bytes(path)
+        except storage.StorageError as error:
             raise ShardError(
                 f"{path}: cannot be read ({error}), so losses by domain are not to be had; "
                 "pass --set observe.domain_interval_steps=0"
@@ -93,14 +95,14 @@ class HeldoutLoss:
 
 
 def token_byte_lengths(
-    tokenizer: str, manifest: Manifest
+    tokenizer: str, manifest: ShardManifest
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Return how many bytes of text each token id stands for; end of text and padding stand for 0.
 
     Reads a byte-level BPE `tokenizer.json`, in which one character of a token is one byte.
     Raises ShardError for another tokenizer than the shards were made with.
     """
-    content = read_bytes(tokenizer)
+    content = storage.read_bytes(tokenizer)
     found = hashlib.sha256(content).hexdigest()
     if found != manifest.tokenizer_sha256:
         raise ShardError(
@@ -120,7 +122,7 @@ def token_byte_lengths(
 
 
 def heldout_rows(
-    settings: DataSettings, manifests: Sequence[Manifest], readers: Sequence[ShardReader]
+    settings: DataSettings, manifests: Sequence[ShardManifest], readers: Sequence[ShardReader]
 ) -> Rows | None:
     """Return up to `heldout_sequences` rows that training never reads; None if there are none."""
     found: list[Rows] = []
@@ -140,7 +142,7 @@ class Heldout:
     """Evaluates a model on fixed rows, split over the ranks."""
 
     def __init__(
-        self, rows: Rows, manifest: Manifest, ranks: Ranks, *, tokenizer: str | None,
+        self, rows: Rows, manifest: ShardManifest, ranks: Ranks, *, tokenizer: str | None,
         micro_batch_sequences: int,
     ) -> None:  # fmt: skip
         self.fingerprint = hashlib.sha256(rows.tobytes()).hexdigest()

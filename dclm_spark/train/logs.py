@@ -2,9 +2,11 @@
 
 import html
 import json
+import logging
 import math
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,10 @@ from typing import Any
 
 import torch
 from tqdm import tqdm
+
+LOGGER = logging.getLogger("dclm_spark")
+# How often progress is said where there is no terminal for a bar.
+PROGRESS_SECONDS = 30.0
 
 WIDTH, HEIGHT, MARGIN = 860, 420, 56
 Points = Sequence[tuple[float, float]]
@@ -150,6 +156,9 @@ class RunLog:
         self.is_first = is_first
         self._board: Any = None
         self._bar: Any = None
+        self._first_step, self._last_step = first_step, last_step
+        self._started = self._said = time.monotonic()
+        self._loss = float("nan")
         if not is_first:
             return
         self._forget_after(first_step)
@@ -169,15 +178,29 @@ class RunLog:
             for name, value in facts.items():
                 if isinstance(value, int | float) and math.isfinite(value):
                     self._board.add_scalar(f"{kind}/{name}", value, step)
+        if kind == "train":
+            self._loss = facts["loss"]
         if kind == "train" and self._bar is not None:
             self._bar.set_postfix_str(
                 f"loss {facts['loss']:.4f}, {facts['tokens_per_second']:,.0f} tokens/s"
             )
 
-    def advance(self) -> None:
-        """Move the progress bar by one step."""
+    def advance(self, step: int) -> None:
+        """Move the progress bar to `step`; without a terminal, say now and then how far it is."""
         if self._bar is not None:
             self._bar.update()
+        elif self.is_first and time.monotonic() - self._said >= PROGRESS_SECONDS:
+            self._said = time.monotonic()
+            LOGGER.info("%s", self._progress(step))
+
+    def _progress(self, step: int) -> str:
+        rate = (step - self._first_step) / (time.monotonic() - self._started)
+        left = int((self._last_step - step) / rate)
+        return (
+            f"step {step:,} of {self._last_step:,} ({100 * step / self._last_step:.1f} %), "
+            f"{rate:.2f} steps/s, {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left, "
+            f"loss {self._loss:.4f}"
+        )
 
     def close(self) -> None:
         """Flush and release everything."""

@@ -1,6 +1,7 @@
 """From settings to a network with weights: building, drawing the first weights, loading."""
 
 import dataclasses
+import math
 import zlib
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from dclm_spark.train.network import ModelSettings, OpenLM, initial_deviations
+from dclm_spark.train.distributed import Ranks
+from dclm_spark.train.network import ModelSettings, OpenLM
 from dclm_spark.train.scales import TrainSettings
 
 # The weights of the last step, or their moving average (optimizer.average_decay).
@@ -30,6 +32,21 @@ def build(settings: ModelSettings, *, precision: str = "fp32") -> OpenLM:
     elif precision == "bf16-mixed":
         model.activation_dtype = torch.bfloat16
     return model
+
+
+def initial_deviations(settings: ModelSettings) -> dict[str, float]:
+    """Return the deviation of each matrix's truncated normal by name (spec 7.2)."""
+    narrow, wide = 1 / math.sqrt(settings.width), 1 / math.sqrt(settings.feed_forward_width)
+    deviations = {"tok_embeddings.weight": narrow, "output.weight": narrow}
+    for index in range(settings.num_layers):
+        depth = math.sqrt(2 * (index + 1))
+        deviations |= {
+            f"layers.{index}.attention.in_proj.weight": narrow,
+            f"layers.{index}.attention.out_proj.weight": narrow / depth,
+            f"layers.{index}.feed_forward.w12.weight": narrow,
+            f"layers.{index}.feed_forward.w3.weight": wide / depth,
+        }
+    return deviations
 
 
 @torch.no_grad()
@@ -64,11 +81,33 @@ def assign(weight: Tensor, whole: Tensor) -> None:
     weight.copy_(whole)
 
 
-def materialize(settings: ModelSettings, *, seed: int, device: str = "cpu") -> OpenLM:
-    """Return a network in fp32 with freshly drawn weights."""
-    model = build(settings).to_empty(device=device)
-    initialize(model, seed=seed)
-    return model
+@torch.no_grad()
+def take_weights(model: OpenLM, settings: TrainSettings, ranks: Ranks) -> None:
+    """Fill `model` from `initial_weights`, which the first rank alone reads and sends around.
+
+    Raises ValueError when they are of another architecture.
+    """
+    whole: dict[str, Tensor] = {}
+    ranks.agreed(lambda: whole.update(_initial_weights(settings)))
+    model.rotary.reset()
+    for name, weight in model.named_parameters():
+        value = whole.pop(name) if ranks.is_first else torch.empty(weight.shape)
+        assign(weight.detach(), ranks.broadcast(value))
+
+
+def _initial_weights(settings: TrainSettings) -> dict[str, Tensor]:
+    given, _ = load(str(settings.initial_weights))
+    had, has = given.settings, settings.model
+    # A context is extended with longer sequences and a larger rotary base, never a smaller one.
+    as_before = dataclasses.replace(
+        has, sequence_length=had.sequence_length, rotary_base=had.rotary_base
+    )
+    if had != as_before or has.rotary_base < had.rotary_base:
+        raise ValueError(
+            f"initial_weights = {settings.initial_weights}: its model is {had}, this run's is "
+            f"{has}; only model.sequence_length may differ, and model.rotary_base be larger"
+        )
+    return dict(given.named_parameters())
 
 
 def load(
@@ -81,7 +120,8 @@ def load(
     logits [B, S, V]. `weights` is one of WEIGHTS; only runs and checkpoints hold averaged ones.
     Raises ValueError when the path is none of these, or has no such weights.
     """
-    from dclm_spark.train import checkpoint, export, openlm
+    from dclm_spark.train import export, openlm
+    from dclm_spark.train.checkpoints import checkpointer, folder
 
     check_weights("weights", weights)
     path = Path(path)
@@ -94,10 +134,10 @@ def load(
     if path.is_file():
         model, settings = openlm.read_model(path)
     elif (path / "config.json").is_file():
-        model, settings = export.read_model(path)
+        model, settings = export.read_folder(path)
     else:
-        found = checkpoint.resolve(path)
-        model, settings = checkpoint.read_model(found, averaged=weights == "averaged")
+        found = folder.resolve(path)
+        model, settings = checkpointer.read_model(found, averaged=weights == "averaged")
     return model.to(device).eval().requires_grad_(False), settings
 
 

@@ -1,11 +1,11 @@
-"""Hugging Face wrapper of OpenLM's network; copied into exports next to `network.py`."""
+"""Hugging Face form of OpenLM's network; copied into exports next to `network.py`."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationMixin, PretrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import CausalLMOutput
+from transformers import DynamicCache, GenerationMixin, PretrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
 from .network import ModelSettings, OpenLM
 
@@ -14,30 +14,61 @@ class OpenLMConfig(PretrainedConfig):  # type: ignore[misc]
     """The network's settings under their own names."""
 
     model_type = "dclm_spark_openlm"
-    keys_to_ignore_at_inference = ()
+    keys_to_ignore_at_inference = ("past_key_values",)
 
     def __init__(self, network: dict[str, Any] | None = None, **options: Any) -> None:
         self.network = network or {"width": 64, "num_layers": 1, "num_heads": 1}
         settings = ModelSettings(**self.network)
         self.vocab_size = settings.vocabulary_size or 256
         self.hidden_size = settings.width
+        self.intermediate_size = settings.feed_forward_width
         self.num_hidden_layers = settings.num_layers
         self.num_attention_heads = settings.num_heads
+        self.num_key_value_heads = settings.num_heads
+        self.head_dim = settings.head_width
         self.max_position_embeddings = settings.sequence_length
-        super().__init__(**{"tie_word_embeddings": False, "use_cache": False} | options)
+        super().__init__(**{"tie_word_embeddings": False} | options)
+
+
+class OpenLMBackbone(OpenLM):
+    """The network as libraries call a model's body: states, and not logits."""
+
+    # Set by `gradient_checkpointing_enable`.
+    gradient_checkpointing = False
+
+    def forward(  # type: ignore[override]
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        **_: Any,
+    ) -> BaseModelOutputWithPast:
+        """Return the states [B, S, D] behind the last norm, which the head turns into logits."""
+        for layer in self.layers:
+            recompute = self.gradient_checkpointing and self.training
+            layer.recompute = "full" if recompute else "none"  # type: ignore[assignment]
+        seen = 0 if past_key_values is None else int(past_key_values.get_seq_length())
+        if position_ids is None:
+            position_ids = _positions(input_ids, attention_mask, seen)
+        mask = _allowed(attention_mask, input_ids.shape[1], seen)
+        states = self.norm(self.states(input_ids, mask, position_ids, past_key_values))
+        return BaseModelOutputWithPast(last_hidden_state=states, past_key_values=past_key_values)
 
 
 class OpenLMForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
-    """A causal language model; every call computes all positions (there is no key-value cache)."""
+    """A causal language model with a key-value cache."""
 
     config_class = OpenLMConfig
     base_model_prefix = "network"
+    supports_gradient_checkpointing = True
     _supports_sdpa = True
+    _no_split_modules = ("Block",)
 
     def __init__(self, config: OpenLMConfig) -> None:
         super().__init__(config)
         settings = ModelSettings(**{"vocabulary_size": config.vocab_size} | config.network)
-        self.network = OpenLM(settings)
+        self.network = OpenLMBackbone(settings)
         self.post_init()
 
     def _init_weights(self, module: torch.nn.Module) -> None:
@@ -47,33 +78,70 @@ class OpenLMForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
         """Return the token embedding."""
         return self.network.tok_embeddings
 
-    def prepare_inputs_for_generation(self, input_ids: Tensor, **options: Any) -> dict[str, Any]:
-        """Pass the whole text at every step."""
-        return {"input_ids": input_ids, "attention_mask": options.get("attention_mask")}
+    def set_input_embeddings(self, value: torch.nn.Module) -> None:
+        """Replace the token embedding."""
+        self.network.tok_embeddings = value  # type: ignore[assignment]
 
+    def get_output_embeddings(self) -> torch.nn.Module:
+        """Return the matrix that gives logits."""
+        return self.network.output
+
+    def set_output_embeddings(self, value: torch.nn.Module) -> None:
+        """Replace the matrix that gives logits."""
+        self.network.output = value  # type: ignore[assignment]
+
+    # transformers finds out by these names what a model can do, so none may be left out.
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor | None = None,
-        labels: Tensor | None = None, **_: Any,
-    ) -> CausalLMOutput:  # fmt: skip
-        """Return logits, and with `labels` the mean loss of predicting each from those before."""
-        logits = self.network(input_ids, mask=_allowed(attention_mask))
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **_: Any,
+    ) -> CausalLMOutputWithPast:
+        """Return logits [B, S, V] in fp32, and with `labels` the mean loss of the next tokens.
+
+        `attention_mask` [B, T] is 0 where a position is padding, on either side; positions count
+        from the first real one. `logits_to_keep` asks for those of the last positions alone.
+        """
+        wants_cache = getattr(self.config, "use_cache", True) if use_cache is None else use_cache
+        if wants_cache and past_key_values is None and not self.training and labels is None:
+            past_key_values = DynamicCache(config=self.config)
+        states = self.network(input_ids, attention_mask, position_ids, past_key_values)[0]
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        logits = self.network.output(states[:, kept]).float()
         loss = None
         if labels is not None:
             loss = torch.nn.functional.cross_entropy(
                 logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100
             )
-        return CausalLMOutput(loss=loss, logits=logits)
+        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)
 
 
-def _allowed(attention_mask: Tensor | None) -> Tensor | None:
-    """Return [B, 1, S, S], True where attention may go; None when nothing is padding.
+def _positions(input_ids: Tensor, attention_mask: Tensor | None, seen: int) -> Tensor:
+    """Return each new token's position [B, S], counted from its text's first real token."""
+    if attention_mask is None:
+        return seen + torch.arange(input_ids.shape[1], device=input_ids.device)
+    places = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
+    return places[:, -input_ids.shape[1] :]
 
-    Padding is allowed to see itself, so that no row of the softmax is empty. Positions are not
-    shifted: pad on the right, or score texts one by one.
+
+def _allowed(attention_mask: Tensor | None, num_new: int, seen: int) -> Tensor | None:
+    """Return [B, 1, S, T], True where attention may go; None for plain causal attention.
+
+    Padding is allowed to see itself, so that no row of the softmax is empty.
     """
-    if attention_mask is None or bool(attention_mask.all()):
+    whole = attention_mask is None or bool(attention_mask.all())
+    if whole and (seen == 0 or num_new == 1):
         return None
-    length = attention_mask.shape[1]
-    causal = torch.ones(length, length, dtype=torch.bool, device=attention_mask.device).tril()
-    own = torch.eye(length, dtype=torch.bool, device=attention_mask.device)
-    return (attention_mask[:, None, None, :].bool() | own) & causal
+    device = None if attention_mask is None else attention_mask.device
+    length = seen + num_new
+    rows, columns = torch.arange(seen, length, device=device), torch.arange(length, device=device)
+    causal = columns <= rows[:, None]
+    if attention_mask is None:
+        return causal[None, None]
+    own = columns == rows[:, None]
+    return ((attention_mask[:, None, None, :].bool() | own) & causal).contiguous()

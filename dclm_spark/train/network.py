@@ -1,17 +1,18 @@
 """OpenLM's network in plain PyTorch (spec section 7.1).
 
-This file is also copied into Hugging Face exports, so it imports nothing but torch.
+This file and `losses.py` are also copied into Hugging Face exports, so they import nothing but
+torch.
 
-Shape letters: B sequences, S positions, D model width, N heads, H head width (D = N * H),
-F feed-forward width, V vocabulary. Every weight is cast to the dtype of the activations where
-it is used, so the same code serves fp32, pure bf16, FSDP's mixed precision and fp32 weights
-under bf16 activations, and norms are computed in the low precision that the reference uses.
+Shape letters: B sequences, S positions (T with those of a cache), D model width, N heads, H head
+width (D = N * H), F feed-forward width, V vocabulary. Every weight is cast to the dtype of the
+activations where it is used, so the same code serves fp32, bf16, FSDP's mixed precision and fp32
+weights under bf16 activations; norms are computed in the low precision that the reference uses.
 """
 
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,8 @@ from torch.utils.checkpoint import (
     create_selective_checkpoint_contexts,
 )
 
-QUIRKS = ("dclm-2024", "none")
+from .losses import head_losses
+
 RECOMPUTE = ("none", "selective", "full")
 
 
@@ -42,13 +44,14 @@ class ModelSettings:
     quirks: str = "dclm-2024"
 
     def __post_init__(self) -> None:
+        for name in ("width", "num_layers", "num_heads", "sequence_length"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected at least 1")
         if self.width % (2 * self.num_heads):
             raise ValueError(
-                f"model.width = {self.width}: must be a multiple of twice model.num_heads "
+                f"width = {self.width}: must be a multiple of twice num_heads "
                 f"({self.num_heads}); change either"
             )
-        if self.quirks not in QUIRKS:
-            raise ValueError(f"model.quirks = {self.quirks!r}: must be one of {QUIRKS}")
 
     @property
     def head_width(self) -> int:
@@ -68,15 +71,19 @@ class ModelSettings:
         return 2 * vocabulary * width + self.num_layers * layer + width
 
     def flops_per_token(self, vocabulary_size: int | None = None) -> int:
-        """Return forward and backward floating-point operations per token.
-
-        6 for every weight that takes part in a matrix product (all but the input embedding) plus
-        12 * layers * width * sequence_length for attention, counted without the causal half, as
-        published MFU numbers do. Recomputed activations do not count.
-        """
+        """Return forward and backward floating-point operations per token (docs/training.md)."""
         vocabulary = vocabulary_size or self.vocabulary_size or 0
         in_products = self.num_parameters(vocabulary) - vocabulary * self.width
         return 6 * in_products + 12 * self.num_layers * self.width * self.sequence_length
+
+
+class KeyValueCache(Protocol):
+    """Keys and values of earlier positions; `transformers.Cache` is one."""
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int
+    ) -> tuple[Tensor, Tensor]:
+        """Append those of new positions [B, N, S, H] to a layer's; return all [B, N, T, H]."""
 
 
 class Linear(nn.Linear):
@@ -86,7 +93,7 @@ class Linear(nn.Linear):
         super().__init__(num_inputs, num_outputs, bias=False)
 
     def reset_parameters(self) -> None:
-        """Leave the weights alone: `initial_deviations` says how they start."""
+        """Leave the weights alone: `model.initialize` draws them."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the last axis of `x`."""
@@ -125,14 +132,14 @@ class Rotary(nn.Module):
         exponent = torch.arange(0, self.width, 2, device=buffer.device).float() / self.width
         self.inverse_frequencies = (1.0 / (self.base**exponent)).to(buffer.dtype)
 
-    def forward(self, num_positions: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Return the cosines and sines [S, 1, H] that turn queries and keys."""
+    def forward(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return the cosines and sines [..., 1, H] that turn queries and keys at `positions`."""
         frequencies = self.inverse_frequencies
         if self.rounded:
             frequencies = frequencies.to(dtype)
-        positions = torch.arange(num_positions, device=frequencies.device, dtype=torch.float32)
-        angles_SH = torch.outer(positions, frequencies.float()).repeat(1, 2)
-        return angles_SH.cos().to(dtype)[:, None], angles_SH.sin().to(dtype)[:, None]
+        angles = positions[..., None].float() * frequencies.float()
+        angles = torch.cat((angles, angles), dim=-1)[..., None, :]
+        return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
 def rotate(x_BSNH: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -141,11 +148,23 @@ def rotate(x_BSNH: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return x_BSNH * cosine + torch.cat((-second, first), dim=-1) * sine
 
 
+class Places(NamedTuple):
+    """Where the positions of a forward pass stand, and what each of them may see."""
+
+    cosine: Tensor
+    sine: Tensor
+    # [B, 1, S, T], True where attention is allowed; None: `is_causal` says.
+    mask: Tensor | None = None
+    is_causal: bool = True
+    cache: KeyValueCache | None = None
+
+
 class Attention(nn.Module):
     """Causal attention with one fused projection and norms over the whole q and k vectors."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, layer: int) -> None:
         super().__init__()
+        self.layer = layer
         width = settings.width
         self.head_width = settings.head_width
         self.in_proj = Linear(width, 3 * width)
@@ -153,19 +172,19 @@ class Attention(nn.Module):
         self.q_norm = Norm(width, settings.norm_epsilon)
         self.k_norm = Norm(width, settings.norm_epsilon)
 
-    def forward(self, x_BSD: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor | None) -> Tensor:
-        """Mix positions; `mask` [B, 1, S, S] is True where attention is allowed."""
+    def forward(self, x_BSD: Tensor, places: Places) -> Tensor:
+        """Mix positions."""
         num_sequences, num_positions, width = x_BSD.shape
         heads = (num_sequences, num_positions, -1, self.head_width)
         q, k, v = self.in_proj(x_BSD).split(width, dim=-1)
-        q_BSNH = rotate(self.q_norm(q).view(heads), cosine, sine)
-        k_BSNH = rotate(self.k_norm(k).view(heads), cosine, sine)
+        q_BNSH = rotate(self.q_norm(q).view(heads), places.cosine, places.sine).transpose(1, 2)
+        k_BNTH = rotate(self.k_norm(k).view(heads), places.cosine, places.sine).transpose(1, 2)
+        v_BNTH = v.view(heads).transpose(1, 2)
+        if places.cache is not None:
+            k_BNTH, v_BNTH = places.cache.update(k_BNTH, v_BNTH, self.layer)
+        is_causal = places.mask is None and places.is_causal
         y_BNSH = F.scaled_dot_product_attention(
-            q_BSNH.transpose(1, 2),
-            k_BSNH.transpose(1, 2),
-            v.view(heads).transpose(1, 2),
-            attn_mask=mask,
-            is_causal=mask is None,
+            q_BNSH, k_BNTH, v_BNTH, attn_mask=places.mask, is_causal=is_causal
         )
         return self.out_proj(y_BNSH.transpose(1, 2).reshape(x_BSD.shape))  # type: ignore[no-any-return]
 
@@ -202,25 +221,25 @@ def _save_products(_context: Any, operator: Any, *_: Any, **__: Any) -> Checkpoi
 class Block(nn.Module):
     """One layer: attention, then feed-forward, each added to the stream of its normed input."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, layer: int) -> None:
         super().__init__()
-        self.attention = Attention(settings)
+        self.attention = Attention(settings, layer)
         self.feed_forward = FeedForward(settings)
         self.attention_norm = Norm(settings.width, settings.norm_epsilon)
         self.ffn_norm = Norm(settings.width, settings.norm_epsilon)
         self.recompute = "none"
 
-    def forward(self, h_BSD: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, h_BSD: Tensor, places: Places) -> Tensor:
         """Return the stream after this layer; recompute activations in backward if set."""
         if self.recompute == "none" or not torch.is_grad_enabled():
-            return self._layer(h_BSD, cosine, sine, mask)
+            return self._layer(h_BSD, places)
         options: dict[str, Any] = {"use_reentrant": False}
         if self.recompute == "selective":
             options["context_fn"] = partial(create_selective_checkpoint_contexts, _save_products)
-        return checkpoint(self._layer, h_BSD, cosine, sine, mask, **options)  # type: ignore[no-any-return]
+        return checkpoint(self._layer, h_BSD, places, **options)  # type: ignore[no-any-return]
 
-    def _layer(self, h_BSD: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor | None) -> Tensor:
-        h_BSD = h_BSD + self.attention(self.attention_norm(h_BSD), cosine, sine, mask)
+    def _layer(self, h_BSD: Tensor, places: Places) -> Tensor:
+        h_BSD = h_BSD + self.attention(self.attention_norm(h_BSD), places)
         return h_BSD + self.feed_forward(self.ffn_norm(h_BSD))  # type: ignore[no-any-return]
 
 
@@ -234,8 +253,10 @@ class OpenLM(nn.Module):
         self.settings = settings
         self.activation_dtype: torch.dtype | None = None
         self.loss_chunk_tokens: int | None = None
+        # Replaced by a compiled form where the run compiles.
+        self.losses = head_losses
         self.tok_embeddings = nn.Embedding(settings.vocabulary_size, settings.width)
-        self.layers = nn.ModuleList(Block(settings) for _ in range(settings.num_layers))
+        self.layers = nn.ModuleList(Block(settings, layer) for layer in range(settings.num_layers))
         self.norm = Norm(settings.width, settings.norm_epsilon)
         self.output = Linear(settings.width, settings.vocabulary_size)
         self.rotary = Rotary(settings)
@@ -245,81 +266,35 @@ class OpenLM(nn.Module):
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Return logits; with targets, each position's cross entropy and log normalizer [B, S].
 
-        Both are in fp32 and in nats. `mask` [B, 1, S, S] replaces the causal mask.
+        Both are in fp32 nats. `mask` [B, 1, S, S] replaces the causal mask.
         """
-        h_BSD = self.tok_embeddings(tokens_BS)
-        h_BSD = h_BSD.to(self.activation_dtype or h_BSD.dtype)
-        cosine, sine = self.rotary(tokens_BS.shape[1], h_BSD.dtype)
-        for layer in self.layers:
-            h_BSD = layer(h_BSD, cosine, sine, mask)
-        h_BSD = self.norm(h_BSD)
+        h_BSD = self.norm(self.states(tokens_BS, mask))
         if targets_BS is None:
             return self.output(h_BSD).float()  # type: ignore[no-any-return]
-        if self.loss_chunk_tokens is None:
-            return position_losses(self.output(h_BSD).float(), targets_BS)
-        weight_VD = self.output.weight.to(h_BSD.dtype)
-        losses = ChunkedLosses.apply(  # type: ignore[no-untyped-call]
-            h_BSD.flatten(0, 1), weight_VD, targets_BS.flatten(), self.loss_chunk_tokens
-        )
-        return losses[0].view(targets_BS.shape), losses[1].view(targets_BS.shape)
+        return self.losses(h_BSD, self.output.weight, targets_BS, self.loss_chunk_tokens)
 
+    def states(
+        self,
+        tokens_BS: Tensor,
+        mask: Tensor | None = None,
+        positions_BS: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> Tensor:
+        """Return the stream [B, S, D] behind the last layer, before the last norm.
 
-class ChunkedLosses(torch.autograd.Function):
-    """`position_losses` with the logits of one chunk of positions at a time.
+        With a `cache`, the tokens stand after those in it: then `positions_BS` says where, and
+        without a `mask` [B, 1, S, T] each token sees all that the cache holds.
+        """
+        if positions_BS is None:
+            positions_BS = torch.arange(tokens_BS.shape[1], device=tokens_BS.device)
+        h_BSD = self.tok_embeddings(tokens_BS)
+        h_BSD = h_BSD.to(self.activation_dtype or h_BSD.dtype)
+        cosine, sine = self.rotary(positions_BS, h_BSD.dtype)
+        places = Places(cosine, sine, mask, cache is None or tokens_BS.shape[1] > 1, cache)
+        for layer in self.layers:
+            h_BSD = layer(h_BSD, places)
+        return h_BSD  # type: ignore[no-any-return]
 
-    The backward pass computes the logits again (one more product with the output matrix) and
-    turns them into gradients in place.
-    """
-
-    @staticmethod
-    def forward(
-        context: Any, h_PD: Tensor, weight_VD: Tensor, targets_P: Tensor, chunk_tokens: int
-    ) -> tuple[Tensor, Tensor]:
-        """Return cross entropy and log normalizer of each of P positions."""
-        chunks = zip(
-            torch.split(h_PD, chunk_tokens), torch.split(targets_P, chunk_tokens), strict=True
-        )
-        losses = [position_losses((h @ weight_VD.t()).float(), targets) for h, targets in chunks]
-        cross_entropy_P, normalizer_P = (torch.cat(part) for part in zip(*losses, strict=True))
-        context.save_for_backward(h_PD, weight_VD, targets_P, normalizer_P)
-        context.chunk_tokens = chunk_tokens
-        return cross_entropy_P, normalizer_P
-
-    @staticmethod
-    def backward(context: Any, by_loss_P: Tensor, by_normalizer_P: Tensor) -> Any:
-        """Return the gradients of activations and output matrix."""
-        h_PD, weight_VD, targets_P, normalizer_P = context.saved_tensors
-        by_h_PD = torch.empty_like(h_PD)
-        by_weight_VD = torch.zeros_like(weight_VD, dtype=torch.float32)
-        for start in range(0, len(h_PD), context.chunk_tokens):
-            part = slice(start, start + context.chunk_tokens)
-            logits = (h_PD[part] @ weight_VD.t()).float()
-            logits.sub_(normalizer_P[part, None]).exp_()
-            logits.mul_((by_loss_P[part] + by_normalizer_P[part])[:, None])
-            logits.scatter_add_(1, targets_P[part, None], -by_loss_P[part, None])
-            by_logits = logits.to(h_PD.dtype)
-            by_h_PD[part] = by_logits @ weight_VD
-            by_weight_VD += by_logits.t() @ h_PD[part]
-        return by_h_PD, by_weight_VD.to(weight_VD.dtype), None, None
-
-
-def position_losses(logits_BSV: Tensor, targets_BS: Tensor) -> tuple[Tensor, Tensor]:
-    """Return cross entropy and log normalizer (both in nats) of each position."""
-    log_normalizer_BS = logits_BSV.logsumexp(dim=-1)
-    chosen_BS = logits_BSV.gather(-1, targets_BS[..., None]).squeeze(-1)
-    return log_normalizer_BS - chosen_BS, log_normalizer_BS
-
-
-def initial_deviations(settings: ModelSettings) -> dict[str, float]:
-    """Return the deviation of each matrix's truncated normal by name (spec 7.2)."""
-    narrow, wide = 1 / math.sqrt(settings.width), 1 / math.sqrt(settings.feed_forward_width)
-    deviations = {"tok_embeddings.weight": narrow, "output.weight": narrow}
-    for index in range(settings.num_layers):
-        depth = math.sqrt(2 * (index + 1))
-        deviations |= {
-            f"layers.{index}.attention.in_proj.weight": narrow,
-            f"layers.{index}.attention.out_proj.weight": narrow / depth,
-            f"layers.{index}.feed_forward.w12.weight": narrow,
-            f"layers.{index}.feed_forward.w3.weight": wide / depth,
-        }
-    return deviations
+    def head(self, h_BSD: Tensor) -> Tensor:
+        """Return fp32 logits [..., V] of states behind the last layer."""
+        return self.output(self.norm(h_BSD)).float()  # type: ignore[no-any-return]

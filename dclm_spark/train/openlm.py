@@ -1,6 +1,7 @@
-"""OpenLM's state-dict names and files: reading released checkpoints, writing our weights."""
+"""OpenLM's state-dict names, files and hub folders: reading released weights, writing ours."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,15 @@ from dclm_spark.train.scales import TrainSettings
 
 _FREQUENCIES = "layers.{}.attention.pos_embed.inv_freq"
 _PREFIXES = ("module.", "_orig_mod.", "model.")
+# Rotary bases in use, tried before any other round number.
+_USUAL_BASES = (10_000.0, 100_000.0, 500_000.0, 1_000_000.0)
+# What our network is; hub folders that say otherwise are refused.
+_ARCHITECTURE = {
+    "qk_norm": (True,), "apply_qk_norm": (True,), "weight_tying": (False,),
+    "post_embed_norm": (False,), "positional_embedding_type": ("rotary",),
+    "model_norm": ("gain_only_lp_layer_norm", "gain_only_layer_norm"),
+    "ffn_type": ("swiglu", "swiglu_torch"),
+}  # fmt: skip
 
 
 def to_openlm(weights: Mapping[str, Tensor], num_layers: int) -> dict[str, Tensor]:
@@ -47,19 +57,62 @@ def _without_prefix(name: str) -> str:
 def infer_settings(weights: Mapping[str, Tensor], *, sequence_length: int = 2048) -> ModelSettings:
     """Return the model settings that `weights` (under our names) were made with."""
     vocabulary_size, width = weights["tok_embeddings.weight"].shape
-    frequencies = weights["rotary.inverse_frequencies"].double()
+    frequencies = weights["rotary.inverse_frequencies"]
     head_width = 2 * len(frequencies)
     num_layers = 1 + max(int(n.split(".")[1]) for n in weights if n.startswith("layers."))
-    # The second frequency is base ** (-2 / head_width), maybe rounded to bf16.
-    base = float(frequencies[1] ** (-head_width / 2)) if len(frequencies) > 1 else 10_000.0
     return ModelSettings(
         width=width,
         num_layers=num_layers,
         num_heads=width // head_width,
         vocabulary_size=vocabulary_size,
         sequence_length=sequence_length,
-        rotary_base=float(f"{base:.2g}"),
+        rotary_base=rotary_base(frequencies),
     )
+
+
+def rotary_base(frequencies: Tensor) -> float:
+    """Return the base b whose b ** (-2 i / head width), in the dtype of `frequencies`, they are.
+
+    Rounded to bf16 the frequencies fit many bases: the usual ones come first, then the roundest.
+    Raises ValueError when no base fits (rescaled frequencies, which our model cannot express).
+    """
+    for base in (*_USUAL_BASES, *_round_numbers(frequencies)):
+        exact = _frequencies(base, len(frequencies))
+        if torch.allclose(frequencies.float(), exact, rtol=1e-5, atol=0.0) or (
+            torch.equal(frequencies.to(torch.bfloat16), exact.to(torch.bfloat16))
+            and _is_rounded(frequencies)
+        ):
+            return base
+    raise ValueError(
+        "OpenLM state dict: inv_freq are the frequencies of no rotary base; rescaled ones cannot "
+        "be expressed"
+    )
+
+
+def _frequencies(base: float, count: int) -> Tensor:
+    exponent = torch.arange(0, 2 * count, 2).float() / (2 * count)
+    return 1.0 / (base**exponent)
+
+
+def _is_rounded(frequencies: Tensor) -> bool:
+    """Say whether the values are bf16's, whatever dtype they are kept in."""
+    return bool(torch.equal(frequencies.float(), frequencies.to(torch.bfloat16).float()))
+
+
+def _round_numbers(frequencies: Tensor) -> Iterator[float]:
+    """Yield bases near the one that the frequencies' slope gives, fewest digits first."""
+    steps = torch.arange(len(frequencies)).double()
+    if len(steps) < 2:
+        return
+    slope = float((steps * frequencies.double().log()).sum() / (steps * steps).sum())
+    estimate = float(torch.tensor(-slope * len(steps)).exp())
+    for digits in (1, 2, 3, 4, 5):
+        unit = 10.0 ** (len(str(int(estimate))) - digits)
+        nearest = round(estimate / unit)
+        for count in sorted(
+            range(max(1, nearest - 20), nearest + 21), key=lambda n: abs(n - nearest)
+        ):
+            yield count * unit
 
 
 def read_model(path: Path) -> tuple[OpenLM, TrainSettings]:
@@ -70,6 +123,49 @@ def read_model(path: Path) -> tuple[OpenLM, TrainSettings]:
     model = OpenLM(settings)
     load_weights(model, weights)
     return model, inference_settings(settings, name=f"openlm:{path.name}")
+
+
+def read_folder(folder: Path) -> tuple[OpenLM, TrainSettings]:
+    """Read a hub folder of OpenLM's own form (`model_type: openlm`), such as DCLM-7B's.
+
+    Raises ValueError for an architecture that is not ours.
+    """
+    config = json.loads((folder / "config.json").read_text())
+    options: dict[str, Any] = config.get("params_args_dict") or config
+    for name, allowed in _ARCHITECTURE.items():
+        if options.get(name) is not None and options[name] not in allowed:
+            raise ValueError(f"{folder}: {name} = {options[name]!r}; only {allowed[0]!r} is read")
+    weights = from_openlm(read_safetensors(folder))
+    settings = infer_settings(weights, sequence_length=int(options.get("seq_len") or 2048))
+    if options.get("n_heads") not in (None, settings.num_heads):
+        raise ValueError(
+            f"{folder}: n_heads = {options['n_heads']} in config.json, but the rotary frequencies "
+            f"are those of {settings.num_heads} heads"
+        )
+    model = OpenLM(settings)
+    load_weights(model, weights)
+    return model, inference_settings(settings, name=f"openlm:{folder.name}")
+
+
+def read_safetensors(folder: Path) -> dict[str, Tensor]:
+    """Return the tensors of a folder's `model.safetensors`, or of the parts that its index names.
+
+    Raises ValueError when a file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    index = folder / "model.safetensors.index.json"
+    names = ["model.safetensors"]
+    if index.is_file():
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    found: dict[str, Tensor] = {}
+    for name in names:
+        try:
+            found |= load_file(folder / name)
+        except (OSError, SafetensorError) as error:
+            raise ValueError(f"{folder / name}: cannot be read ({error})") from error
+    return found
 
 
 def load_weights(model: OpenLM, weights: Mapping[str, Tensor]) -> None:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
+from udfs.checks import above, at_least, between, check, one_of, share_above_zero
+
 SHAPES = ("cosine", "wsd")
 DECAYS = ("linear", "sqrt")
 
@@ -29,12 +31,8 @@ class ScheduleSettings:
     decay: str = "linear"
 
     def __post_init__(self) -> None:
-        if self.shape not in SHAPES:
-            raise ValueError(f"schedule.shape = {self.shape!r}: must be one of {SHAPES}")
-        if self.decay not in DECAYS:
-            raise ValueError(f"schedule.decay = {self.decay!r}: must be one of {DECAYS}")
-        if not 0 < self.decay_share <= 1:
-            raise ValueError(f"schedule.decay_share = {self.decay_share}: must be in (0, 1]")
+        check(self, shape=one_of(SHAPES), decay=one_of(DECAYS), decay_share=share_above_zero())
+        check(self, warmup_steps=at_least(0), end_rate=at_least(0.0))
 
 
 def learning_rate(
@@ -82,6 +80,10 @@ class OptimizerSettings:
     skip_window_steps: int = 128
     # Decay of an exponential moving average of the weights; None keeps none.
     average_decay: float | None = None
+
+    def __post_init__(self) -> None:
+        check(self, peak_rate=at_least(0.0), weight_decay=at_least(0.0), clip_norm=above(0.0))
+        check(self, beta1=between(0, 1), beta2=between(0, 1), average_decay=between(0, 1))
 
 
 def build_optimizer(settings: OptimizerSettings, model: nn.Module) -> torch.optim.AdamW:

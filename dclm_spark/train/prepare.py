@@ -1,134 +1,106 @@
 """Making a run ready: all that can be refused is refused here, before the first step."""
 
-import dataclasses
 import importlib.metadata
 import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from dclm_spark.shard_format import Manifest, fingerprints, read_manifest
-from dclm_spark.train import checkpoint
-from dclm_spark.train import settings as settings_tree
-from dclm_spark.train.batches import Loader, check_fit, check_unseen, open_reader
-from dclm_spark.train.checkpoint import Checkpointer, CheckpointError
+from dclm_spark import settings as settings_tree
+from dclm_spark.shard_format import ShardManifest, fingerprints, read_manifest
+from dclm_spark.train.checkpoints.checkpointer import Checkpointer, restore
+from dclm_spark.train.checkpoints.folder import read_facts
+from dclm_spark.train.checkpoints.mirror import Mirror
+from dclm_spark.train.checkpoints.resume import Request, beginning
+from dclm_spark.train.data.batches import BatchShape, Loader, cut_rows, open_reader
+from dclm_spark.train.data.sources import check_fit, check_unseen
 from dclm_spark.train.distributed import Ranks, spread
 from dclm_spark.train.heldout import Heldout, Provenance, heldout_rows
 from dclm_spark.train.logs import RunLog
-from dclm_spark.train.model import assign, build, check_weights, initialize, load
+from dclm_spark.train.model import build, check_weights, initialize, take_weights
 from dclm_spark.train.network import OpenLM
 from dclm_spark.train.optimizer import AveragedWeights, StepJudge, build_optimizer
 from dclm_spark.train.scales import TrainSettings
-from dclm_spark.train.state import Run
+from dclm_spark.train.state import TrainState
 
-# Settings that may change between a run and its continuation, for they change no result.
-_FREE = (
-    "micro_batch_sequences", "compile", "recompute", "loss_chunk_tokens", "checkpoint", "observe",
-    "stop_tokens",
-)  # fmt: skip
-_FREE_DATA = (
-    # What the held-out sequences and the tokenizer hold is checked, wherever they lie.
-    "heldout", "tokenizer", "passes", "prefetch_batches", "cache_directory", "cache_bytes",
-    "verify_checksums",
-)  # fmt: skip
-
-
-def resumable(
-    output: Path, settings: TrainSettings, manifests: Sequence[Manifest],
-    heldout: Heldout | None, resume: bool,
-) -> Path | None:  # fmt: skip
-    """Return the checkpoint to go on from, after checking that it belongs to this run."""
-    if not (output / "checkpoints" / checkpoint.LATEST).is_file():
-        return None
-    if not resume:
-        raise CheckpointError(f"{output}: holds a run already; pass --resume or another --output")
-    found = checkpoint.resolve(output)
-    facts = checkpoint.read_facts(found)
-    checkpoint.check_same_corpus(found, facts, fingerprints(manifests))
-    checkpoint.check_same_heldout(found, facts, heldout.fingerprint if heldout else None)
-    before = settings_tree.read(TrainSettings, found / checkpoint.SETTINGS)
-    for key in settings_tree.keys(settings):
-        first, _, rest = key.partition(".")
-        old, new = _value(before, key), _value(settings, key)
-        if old != new and first not in _FREE and (first != "data" or rest not in _FREE_DATA):
-            raise CheckpointError(
-                f"{found}: {key} was {old!r} and is {new!r} now; a run continues with its own "
-                f"settings: pass --set {key}={old}, or start a new run from these weights with "
-                f"--set initial_weights={found}"
-            )
-    return found
-
-
-def _value(settings: Any, key: str) -> Any:
-    for name in key.split("."):
-        settings = getattr(settings, name)
-    return settings
-
-
-def restore(run: Run, found: Path) -> None:
-    """Take over the whole state of the checkpoint `found`."""
-    extra = checkpoint.restore(
-        found, run.model, run.optimizer, run.extra(), run.ranks.checkpoint_group
-    )
-    run.judge.load(extra["judge"])
-    if run.average is not None:
-        run.average.weights = extra["average"]
-    run.step = checkpoint.read_facts(found).step
-
-
-log = logging.getLogger(__name__)
+LOGGER = logging.getLogger("dclm_spark")
 
 
 def prepare(
-    settings: TrainSettings, manifests: Sequence[Manifest], output: Path, ranks: Ranks, resume: bool
-) -> Run:
+    settings: TrainSettings, manifests: Sequence[ShardManifest], ranks: Ranks, request: Request
+) -> TrainState:
     """Check data and settings, and build all that steps need; ValueError says what does not fit."""
     _check_heldout_weights(settings)
     heldout = _heldout(settings, manifests, ranks)
-    found = resumable(output, settings, manifests, heldout, resume)
-    loader = Loader(
-        settings.data,
-        manifests,
-        seed=settings.seed,
-        batch_sequences=settings.batch_sequences,
-        rank=ranks.rank,
-        num_ranks=ranks.num_ranks,
-    )
-    _check_micro_batches(settings, loader.share)
-    loader.check_budget(settings.last_step)
-    loader.check_cache()
+    found = beginning(request, settings, manifests, heldout, ranks)
+    step = 0 if found is None else read_facts(found).step
+    loader = _loader(settings, manifests, ranks)
     model = _build_model(settings, ranks, fresh=found is None)
     if ranks.is_first:
-        output.mkdir(parents=True, exist_ok=True)
-        _write_facts(output, settings, manifests, ranks)
-    run = Run(
+        request.output.mkdir(parents=True, exist_ok=True)
+        _write_facts(request.output, settings, manifests, ranks)
+    state = TrainState(
         settings=settings,
         manifests=manifests,
-        output=output,
+        output=request.output,
         ranks=ranks,
         loader=loader,
         model=model,
         optimizer=build_optimizer(settings.optimizer, model),
         judge=StepJudge(settings.optimizer, ranks.device),
         average=_average(settings, model),
-        checkpointer=Checkpointer(
-            output / "checkpoints", settings.checkpoint, ranks.checkpoint_group
-        ),
+        checkpointer=_checkpointer(request.output, settings, ranks),
         heldout=heldout,
         provenance=(Provenance(manifests) if settings.observe.domain_interval_steps else None),
         log=RunLog(
-            output,
+            request.output,
             settings.observe,
             is_first=ranks.is_first,
-            first_step=0 if found is None else checkpoint.read_facts(found).step,
+            first_step=step,
             last_step=settings.last_step,
         ),
+        step=step,
     )
     if found is not None:
-        restore(run, found)
-    _announce(run)
-    return run
+        _restore(state, found)
+    _announce(state)
+    return state
+
+
+def _restore(state: TrainState, found: Path) -> None:
+    """Take over the whole state of the checkpoint `found`."""
+    extra = restore(
+        found, state.model, state.optimizer, state.extra(), state.ranks.checkpoint_group
+    )
+    state.judge.load(extra["judge"])
+    if state.average is not None:
+        state.average.weights = extra["average"]
+
+
+def _loader(settings: TrainSettings, manifests: Sequence[ShardManifest], ranks: Ranks) -> Loader:
+    loader = Loader(
+        settings.data,
+        manifests,
+        BatchShape(
+            sequences=settings.batch_sequences,
+            sequence_length=settings.model.sequence_length,
+            seed=settings.seed,
+        ),
+        rank=ranks.rank,
+        num_ranks=ranks.num_ranks,
+    )
+    _check_micro_batches(settings, loader.share * loader.sequences_per_row)
+    loader.check_budget(settings.last_step)
+    loader.check_cache()
+    return loader
+
+
+def _checkpointer(output: Path, settings: TrainSettings, ranks: Ranks) -> Checkpointer:
+    saving = settings.checkpoint
+    mirror = None
+    if saving.mirror is not None and ranks.is_first:
+        mirror = Mirror(saving.mirror, keep=saving.keep, permanent_steps=saving.permanent_steps)
+    return Checkpointer(output / "checkpoints", saving, ranks.checkpoint_group, mirror)
 
 
 def _check_micro_batches(settings: TrainSettings, share: int) -> None:
@@ -141,7 +113,7 @@ def _check_micro_batches(settings: TrainSettings, share: int) -> None:
 
 
 def _heldout(
-    settings: TrainSettings, manifests: Sequence[Manifest], ranks: Ranks
+    settings: TrainSettings, manifests: Sequence[ShardManifest], ranks: Ranks
 ) -> Heldout | None:
     if settings.data.heldout is not None:
         own = read_manifest(settings.data.heldout)
@@ -149,12 +121,13 @@ def _heldout(
         check_unseen(own, manifests)
         manifests = [own]
     readers = [open_reader(settings.data, manifest) for manifest in manifests]
+    _check_domains(settings, manifests[0])
     rows = heldout_rows(settings.data, manifests, readers)
     if rows is None:
-        log.warning("no remainder shard and no data.heldout: no held-out loss will be measured")
+        LOGGER.warning("no remainder shard and no data.heldout: no held-out loss will be measured")
         return None
     return Heldout(
-        rows,
+        cut_rows(rows, settings.model.sequence_length),
         manifests[0],
         ranks,
         tokenizer=settings.data.tokenizer,
@@ -162,25 +135,25 @@ def _heldout(
     )
 
 
+def _check_domains(settings: TrainSettings, manifest: ShardManifest) -> None:
+    if settings.observe.domain_interval_steps and (
+        manifest.sequence_length != settings.model.sequence_length
+    ):
+        raise ValueError(
+            f"observe.domain_interval_steps = {settings.observe.domain_interval_steps}: domains "
+            f"are known for whole rows of {manifest.sequence_length} tokens only; pass 0, or "
+            f"model.sequence_length={manifest.sequence_length}"
+        )
+
+
 def _build_model(settings: TrainSettings, ranks: Ranks, *, fresh: bool) -> OpenLM:
     model = build(settings.model, precision=settings.precision)
     spread(model, settings, ranks)
     model.to_empty(device=ranks.device)
-    if not fresh or settings.initial_weights is None:
+    if fresh and settings.initial_weights is not None:
+        take_weights(model, settings, ranks)
+    else:
         initialize(model, seed=settings.seed)
-        return model
-    given, _ = load(settings.initial_weights)
-    if dataclasses.replace(given.settings, sequence_length=0) != dataclasses.replace(
-        settings.model, sequence_length=0
-    ):
-        raise ValueError(
-            f"initial_weights = {settings.initial_weights}: its model is {given.settings}, "
-            f"this run's is {settings.model}"
-        )
-    model.rotary.reset()
-    whole = dict(given.named_parameters())
-    for name, weight in model.named_parameters():
-        assign(weight.detach(), whole[name])
     return model
 
 
@@ -200,7 +173,7 @@ def _check_heldout_weights(settings: TrainSettings) -> None:
 
 
 def _write_facts(
-    output: Path, settings: TrainSettings, manifests: Sequence[Manifest], ranks: Ranks
+    output: Path, settings: TrainSettings, manifests: Sequence[ShardManifest], ranks: Ranks
 ) -> None:
     settings_tree.save(settings, output / "settings.yaml")
     facts = {
@@ -213,17 +186,17 @@ def _write_facts(
     (output / "run.json").write_text(json.dumps(facts, indent=1))
 
 
-def _announce(run: Run) -> None:
-    settings = run.settings
-    if run.ranks.is_first:
-        log.info(
+def _announce(state: TrainState) -> None:
+    settings = state.settings
+    if state.ranks.is_first:
+        LOGGER.info(
             "training %s: %s weights, steps %s to %s of %s tokens each, %s on %s x %s",
             settings.scale,
             f"{settings.model.num_parameters():,}",
-            run.step,
+            state.step,
             settings.last_step,
             f"{settings.tokens_per_step:,}",
             settings.precision,
-            run.ranks.num_ranks,
-            run.ranks.device.type,
+            state.ranks.num_ranks,
+            state.ranks.device.type,
         )

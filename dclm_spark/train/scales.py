@@ -5,11 +5,13 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dclm_spark.train.batches import DataSettings
-from dclm_spark.train.checkpoint import CheckpointSettings
+from dclm_spark.train.checkpoints.checkpointer import CheckpointSettings
+from dclm_spark.train.data.sources import DataSettings
 from dclm_spark.train.logs import ObserveSettings
 from dclm_spark.train.network import RECOMPUTE, ModelSettings
 from dclm_spark.train.optimizer import OptimizerSettings, ScheduleSettings
+from udfs.checks import above, at_least, check, one_of
+from udfs.quirks import QUIRKS
 
 PRECISIONS = ("fp32", "bf16-mixed", "bf16")
 
@@ -44,14 +46,26 @@ class TrainSettings:
     loss_chunk_tokens: int | None = None
     # A checkpoint, export or OpenLM file to start from, with fresh optimizer state.
     initial_weights: str | None = None
+    # A run or checkpoint to branch from: weights, moments and step, under new settings.
+    initial_state: str | None = None
+    # Whole copies of the model, each sharded over ranks / replicas ranks (HSDP); 1: one copy.
+    replicas: int = 1
+    # How long ranks wait for one another before they give up.
+    timeout_minutes: float = 30.0
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (
-            ("precision", self.precision, PRECISIONS),
-            ("recompute", self.recompute, RECOMPUTE),
-        ):
-            if value not in allowed:
-                raise ValueError(f"{name} = {value!r}: must be one of {allowed}")
+        check(self, precision=one_of(PRECISIONS), recompute=one_of(RECOMPUTE))
+        check(self, batch_sequences=at_least(1), micro_batch_sequences=at_least(1))
+        check(self, replicas=at_least(1), timeout_minutes=above(0.0))
+        if self.model.quirks not in QUIRKS:
+            raise ValueError(
+                f"model.quirks = {self.model.quirks!r}: expected one of {', '.join(QUIRKS)}"
+            )
+        if self.initial_weights is not None and self.initial_state is not None:
+            raise ValueError(
+                "initial_weights and initial_state are both given: take the weights alone, or "
+                "weights, moments and step"
+            )
         if self.num_steps < 1:
             raise ValueError(
                 f"tokens = {self.tokens}: less than one step of {self.tokens_per_step} tokens; "
@@ -77,22 +91,24 @@ class TrainSettings:
 
 
 def _published(
-    name: str, model: ModelSettings, *, tokens: int, rate: float, decay: float, z_loss: float,
-    warmup_steps: int, batch_sequences: int, micro_batch_sequences: int, precision: str,
+    name: str, model: ModelSettings, optimizer: OptimizerSettings, *, tokens: int,
+    warmup_steps: int = 5_000, batch: tuple[int, int] = (256, 8),
 ) -> TrainSettings:  # fmt: skip
+    """Return a scale; `batch` is sequences per step, and per forward pass of one rank."""
     return TrainSettings(
         scale=name,
         model=model,
-        optimizer=OptimizerSettings(peak_rate=rate, weight_decay=decay),
+        optimizer=optimizer,
         schedule=ScheduleSettings(warmup_steps=warmup_steps, end_rate=3e-5),
         tokens=tokens,
-        batch_sequences=batch_sequences,
-        micro_batch_sequences=micro_batch_sequences,
-        z_loss=z_loss,
-        precision=precision,
+        batch_sequences=batch[0],
+        micro_batch_sequences=batch[1],
+        z_loss=1e-4,
     )
 
 
+# Of all published scales up to 3B.
+_SMALL_OPTIMIZER = OptimizerSettings(peak_rate=3e-3, weight_decay=0.033)
 # The padded GPT-NeoX vocabulary of every published scale.
 _VOCABULARY_SIZE = 50_432
 _MODEL_400M = ModelSettings(
@@ -106,33 +122,27 @@ _MODEL_7B = ModelSettings(width=4096, num_layers=32, num_heads=32, vocabulary_si
 def scale_400m_1x() -> TrainSettings:
     """Competition scale 400M-1x: 411.6 M weights, 8.2 G tokens."""
     return _published(
-        "400m-1x", _MODEL_400M, tokens=8_232_325_120, rate=3e-3, decay=0.033, z_loss=1e-4,
-        warmup_steps=2_000, batch_sequences=512, micro_batch_sequences=16, precision="bf16-mixed",
+        "400m-1x", _MODEL_400M, _SMALL_OPTIMIZER, tokens=8_232_325_120, warmup_steps=2_000,
+        batch=(512, 16),
     )  # fmt: skip
 
 
 def scale_1b_1x() -> TrainSettings:
     """Competition scale 1B-1x: 1.44 G weights, 28.8 G tokens."""
-    return _published(
-        "1b-1x", _MODEL_1B, tokens=28_795_904_000, rate=3e-3, decay=0.033, z_loss=1e-4,
-        warmup_steps=5_000, batch_sequences=256, micro_batch_sequences=8, precision="bf16-mixed",
-    )  # fmt: skip
+    return _published("1b-1x", _MODEL_1B, _SMALL_OPTIMIZER, tokens=28_795_904_000)
 
 
 def scale_3b_1x() -> TrainSettings:
     """Competition scale 3B-1x: 2.80 G weights, 55.9 G tokens, pure bf16."""
-    return _published(
-        "3b-1x", _MODEL_3B, tokens=55_918_643_200, rate=3e-3, decay=0.033, z_loss=1e-4,
-        warmup_steps=5_000, batch_sequences=256, micro_batch_sequences=4, precision="bf16",
-    )  # fmt: skip
+    scale = _published("3b-1x", _MODEL_3B, _SMALL_OPTIMIZER, tokens=55_918_643_200, batch=(256, 4))
+    return dataclasses.replace(scale, precision="bf16")
 
 
 def scale_7b_1x() -> TrainSettings:
     """Competition scale 7B-1x: 6.89 G weights, 137.8 G tokens, pure bf16."""
-    return _published(
-        "7b-1x", _MODEL_7B, tokens=137_788_211_200, rate=2e-3, decay=0.05, z_loss=5e-6,
-        warmup_steps=5_000, batch_sequences=2048, micro_batch_sequences=4, precision="bf16",
-    )  # fmt: skip
+    optimizer = OptimizerSettings(peak_rate=2e-3, weight_decay=0.05)
+    scale = _published("7b-1x", _MODEL_7B, optimizer, tokens=137_788_211_200, batch=(2048, 4))
+    return dataclasses.replace(scale, z_loss=5e-6, precision="bf16")
 
 
 def scale_7b_2x() -> TrainSettings:
@@ -175,12 +185,30 @@ def _cooldown(name: str, *, tokens: int, seed: int) -> TrainSettings:
     )
 
 
+def scale_7b_8k() -> TrainSettings:
+    """DCLM-7B's context extension (spec 6.3): `initial_weights` is the 2k model.
+
+    Sequences of 8192 tokens and a rotary base of 100,000. The published run took lengths by turns;
+    shards of rows of 8,192 tokens serve the shorter ones too, cut (`model.sequence_length`).
+    """
+    short = scale_7b_1x()
+    return dataclasses.replace(
+        short,
+        scale="7b-8k",
+        model=dataclasses.replace(_MODEL_7B, sequence_length=8192, rotary_base=100_000.0),
+        optimizer=dataclasses.replace(short.optimizer, peak_rate=1e-4),
+        schedule=ScheduleSettings(warmup_steps=2_000, end_rate=1e-5),
+        tokens=120_259_084_288,
+        batch_sequences=512,
+        micro_batch_sequences=1,
+    )
+
+
 def scale_1b_long() -> TrainSettings:
     """DCLM-1B (spec 6.3): the 1B model on a 4.3 T token schedule."""
-    return _published(
-        "1b-long", _MODEL_1B, tokens=4_319_385_600_000, rate=1e-2, decay=0.01, z_loss=1e-6,
-        warmup_steps=5_000, batch_sequences=2048, micro_batch_sequences=8, precision="bf16-mixed",
-    )  # fmt: skip
+    optimizer = OptimizerSettings(peak_rate=1e-2, weight_decay=0.01)
+    scale = _published("1b-long", _MODEL_1B, optimizer, tokens=4_319_385_600_000, batch=(2048, 8))
+    return dataclasses.replace(scale, z_loss=1e-6)
 
 
 def scale_80m() -> TrainSettings:
@@ -200,13 +228,10 @@ def _ranking(
     model = ModelSettings(
         width=width, num_layers=num_layers, num_heads=num_heads, vocabulary_size=_VOCABULARY_SIZE
     )
-    batch_sequences = 64
-    steps = tokens // (batch_sequences * model.sequence_length)
+    steps = tokens // (64 * model.sequence_length)
     return _published(
-        name, model, tokens=tokens, rate=3e-3, decay=0.033, z_loss=1e-4,
-        warmup_steps=steps // 10, batch_sequences=batch_sequences, micro_batch_sequences=16,
-        precision="bf16-mixed",
-    )  # fmt: skip
+        name, model, _SMALL_OPTIMIZER, tokens=tokens, warmup_steps=steps // 10, batch=(64, 16)
+    )
 
 
 def scale_tiny() -> TrainSettings:
@@ -257,6 +282,7 @@ SCALES: dict[str, Callable[[], TrainSettings]] = {
     "7b-long": scale_7b_long,
     "7b-cooldown-200b": scale_7b_cooldown_200b,
     "7b-cooldown-270b": scale_7b_cooldown_270b,
+    "7b-8k": scale_7b_8k,
     "1b-long": scale_1b_long,
     "80m": scale_80m,
     "125m": scale_125m,

@@ -1,4 +1,4 @@
-"""The live parts of a training run, which preparing makes and every step passes on."""
+"""The live parts of a training run, which `prepare` makes and the trainer changes step by step."""
 
 import time
 from collections.abc import Sequence
@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dclm_spark.shard_format import Manifest
-from dclm_spark.train.batches import Loader
-from dclm_spark.train.checkpoint import Checkpointer
+from dclm_spark.shard_format import ShardManifest, fingerprints
+from dclm_spark.train.checkpoints.checkpointer import Checkpointer
+from dclm_spark.train.checkpoints.folder import Facts
+from dclm_spark.train.data.batches import Loader
 from dclm_spark.train.distributed import Ranks
 from dclm_spark.train.heldout import Heldout, Provenance
 from dclm_spark.train.logs import RunLog
@@ -30,13 +31,18 @@ class Interval:
     # On the device: losses, squared normalizers, gradient norms; then losses and counts by source.
     sums: Tensor | None = None
 
+    def add(self, observed: Tensor) -> None:
+        """Add the sums of one more step."""
+        self.sums = observed if self.sums is None else self.sums + observed
+        self.num_steps += 1
+
 
 @dataclass(kw_only=True)
-class Run:
+class TrainState:
     """The live parts of a training run."""
 
     settings: TrainSettings
-    manifests: Sequence[Manifest]
+    manifests: Sequence[ShardManifest]
     output: Path
     ranks: Ranks
     loader: Loader
@@ -48,6 +54,7 @@ class Run:
     heldout: Heldout | None
     provenance: Provenance | None
     log: RunLog
+    # Updates done, and so the number of the next step.
     step: int = 0
     interval: Interval = field(default_factory=Interval)
 
@@ -57,3 +64,13 @@ class Run:
         if self.average is not None:
             extra["average"] = self.average.weights
         return extra
+
+    def facts(self, step: int) -> Facts:
+        """Return what a checkpoint of the weights before `step` says of itself."""
+        return Facts(
+            step=step,
+            tokens=step * self.settings.tokens_per_step,
+            fingerprints=fingerprints(self.manifests),
+            num_ranks=self.ranks.num_ranks,
+            heldout_fingerprint=self.heldout.fingerprint if self.heldout else None,
+        )

@@ -1,185 +1,101 @@
-"""Run a job on EMR (EC2 or Serverless). --dry-run prints the requests and sends nothing.
+"""Run a job on EMR: a cluster on EC2 that ends with the job, or EMR Serverless.
 
-Needs an AWS account unless --dry-run is given.
+--dry-run prints uploads and requests and sends nothing. Without it, an AWS account is needed.
 """
 
 import argparse
-import hashlib
-import json
 import sys
-from dataclasses import dataclass
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
-# Spark 4.0, Python 3.11 to 3.13, Java 17; the first EMR release line with Spark 4.
-RELEASE_LABEL = "emr-spark-8.0.0"
-# Python workers live outside the JVM heap: models, Arrow batches and Bloom filters need room.
-MEMORY_OVERHEAD_FACTOR = "0.5"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What to run: the job's script and arguments, the packed environment, where logs go."""
-
-    name: str
-    script: str
-    arguments: tuple[str, ...]
-    environment: str
-    logs: str
-    core_instances: int = 8
-    instance_types: tuple[str, ...] = ("m7g.4xlarge", "m6g.4xlarge", "r7g.4xlarge")
-    on_demand_fraction: float = 0.25
-    idle_timeout_seconds: int = 600
-    execution_timeout_minutes: int = 720
-
-
-def spark_properties() -> dict[str, str]:
-    """Return the Spark settings that every platform gets, with the packed environment."""
-    return {
-        "spark.pyspark.python": "./environment/bin/python",
-        "spark.executor.memoryOverheadFactor": MEMORY_OVERHEAD_FACTOR,
-        "spark.task.maxFailures": "8",
-        # Spot nodes leave with notice: hand their shuffle blocks on instead of losing them.
-        "spark.decommission.enabled": "true",
-        "spark.storage.decommission.enabled": "true",
-        "spark.storage.decommission.shuffleBlocks.enabled": "true",
-        "spark.speculation": "true",
-        "spark.sql.execution.arrow.maxBytesPerBatch": "16m",
-    }
-
-
-def job_flow_request(job: Job, *, subnets: list[str], service_role: str, profile: str) -> dict:
-    """Return the RunJobFlow request of a cluster that runs the job once and terminates."""
-    conf = [part for k, v in spark_properties().items() for part in ("--conf", f"{k}={v}")]
-    step = [
-        "spark-submit", "--deploy-mode", "cluster",
-        "--archives", f"{job.environment}#environment",
-        "--conf", "spark.yarn.appMasterEnv.PYSPARK_PYTHON=./environment/bin/python",
-        *conf, job.script, *job.arguments,
-    ]  # fmt: skip
-    return {
-        "Name": job.name,
-        "ReleaseLabel": RELEASE_LABEL,
-        "LogUri": job.logs,
-        "Applications": [{"Name": "Spark"}],
-        "ServiceRole": service_role,
-        "JobFlowRole": profile,
-        "Instances": {
-            "Ec2SubnetIds": subnets,
-            "KeepJobFlowAliveWhenNoSteps": False,
-            "TerminationProtected": False,
-            "InstanceFleets": [_primary_fleet(job), _core_fleet(job)],
-        },
-        "AutoTerminationPolicy": {"IdleTimeout": job.idle_timeout_seconds},
-        "Steps": [
-            {
-                "Name": job.name,
-                "ActionOnFailure": "TERMINATE_CLUSTER",
-                "HadoopJarStep": {"Jar": "command-runner.jar", "Args": step},
-            }
-        ],
-        "Tags": [{"Key": "project", "Value": "dclm-spark"}],
-    }
-
-
-def _primary_fleet(job: Job) -> dict:
-    return {
-        "Name": "primary",
-        "InstanceFleetType": "MASTER",
-        "TargetOnDemandCapacity": 1,
-        "InstanceTypeConfigs": [{"InstanceType": kind} for kind in job.instance_types],
-    }
-
-
-def _core_fleet(job: Job) -> dict:
-    on_demand = max(1, round(job.core_instances * job.on_demand_fraction))
-    return {
-        "Name": "core",
-        "InstanceFleetType": "CORE",
-        "TargetOnDemandCapacity": on_demand,
-        "TargetSpotCapacity": job.core_instances - on_demand,
-        "InstanceTypeConfigs": [
-            {"InstanceType": kind, "WeightedCapacity": 1} for kind in job.instance_types
-        ],
-        "LaunchSpecifications": {
-            "SpotSpecification": {
-                "TimeoutDurationMinutes": 20,
-                "TimeoutAction": "SWITCH_TO_ON_DEMAND",
-                "AllocationStrategy": "price-capacity-optimized",
-            }
-        },
-    }
-
-
-def serverless_request(job: Job, *, application: str, role: str) -> dict:
-    """Return the StartJobRun request of EMR Serverless; equal jobs give the same token."""
-    properties = spark_properties() | {
-        "spark.archives": f"{job.environment}#environment",
-        "spark.emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON": "./environment/bin/python",
-        "spark.emr-serverless.driverEnv.PYSPARK_PYTHON": "./environment/bin/python",
-        "spark.executorEnv.PYSPARK_PYTHON": "./environment/bin/python",
-    }
-    conf = " ".join(f"--conf {key}={value}" for key, value in properties.items())
-    identity = json.dumps([job.name, job.script, job.arguments, application])
-    return {
-        "applicationId": application,
-        "clientToken": hashlib.sha256(identity.encode()).hexdigest()[:64],
-        "executionRoleArn": role,
-        "name": job.name,
-        "executionTimeoutMinutes": job.execution_timeout_minutes,
-        "jobDriver": {
-            "sparkSubmit": {
-                "entryPoint": job.script,
-                "entryPointArguments": list(job.arguments),
-                "sparkSubmitParameters": conf,
-            }
-        },
-        "configurationOverrides": {
-            "monitoringConfiguration": {"s3MonitoringConfiguration": {"logUri": job.logs}}
-        },
-        "tags": {"project": "dclm-spark"},
-    }
+from submission.command import Call, add_job_arguments, carry_out, prepare, run
+from submission.emr import Cluster, Serverless, job_flow_request, serverless_request
+from submission.errors import SubmissionError
+from submission.platforms import EMR, INSTANCE_TYPES
+from submission.values import matching
 
 
 def main() -> None:
-    """Build the request, print it, and send it unless --dry-run is given."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--target", choices=("ec2", "serverless"), default="ec2")
-    parser.add_argument("--name", default="dclm-spark")
-    parser.add_argument("--bucket", default="s3://my-bucket", help="where code and logs lie")
-    parser.add_argument("--subnet", action="append", default=[])
-    parser.add_argument("--service-role", default="EMR_DefaultRole_V2")
-    parser.add_argument("--instance-profile", default="EMR_EC2_DefaultRole")
-    parser.add_argument("--application", default="00example", help="EMR Serverless application")
-    parser.add_argument("--role", default="arn:aws:iam::123456789012:role/dclm-spark")
-    parser.add_argument("--core-instances", type=int, default=8)
-    parser.add_argument("--dry-run", action="store_true")
-    parser.add_argument("arguments", nargs="*", help="arguments of build_baseline.py, after --")
-    options = parser.parse_args()
-    job = Job(
-        name=options.name,
-        script=f"{options.bucket}/code/build_baseline.py",
-        arguments=tuple(options.arguments),
-        environment=f"{options.bucket}/code/environment.tar.gz",
-        logs=f"{options.bucket}/logs/",
-        core_instances=options.core_instances,
-    )
+    """Build the request, print it, and unless --dry-run is given, upload and send."""
+    options = _parser().parse_args()
+    options.logs = options.logs or f"{options.bucket.rstrip('/')}/logs/"
+    if options.target == "ec2" and options.image:
+        raise SubmissionError("--image: only EMR Serverless runs from an image; give --archive")
+    submission = prepare(options, EMR, options.architecture, image=options.image)
     if options.target == "ec2":
-        service, call = "emr", "run_job_flow"
-        request = job_flow_request(
-            job,
-            subnets=options.subnet or ["subnet-00000000"],
-            service_role=options.service_role,
-            profile=options.instance_profile,
-        )
+        request = job_flow_request(submission.job, Cluster(**_fields(Cluster, options)))
+        call = Call(service="emr", call="run_job_flow", request=request)
     else:
-        service, call = "emr-serverless", "start_job_run"
-        request = serverless_request(job, application=options.application, role=options.role)
-    print(json.dumps({"service": service, "call": call, "request": request}, indent=2))
-    if not options.dry_run:
-        import boto3
+        target = Serverless(**_fields(Serverless, options))
+        request = serverless_request(submission.job, target)
+        call = Call(service="emr-serverless", call="start_job_run", request=request)
+    region = matching("--region", options.region, r"[a-z]{2}(-[a-z]+)+-\d", "as us-east-1")
+    if "s3://commoncrawl/" in " ".join(submission.job.arguments) and region != "us-east-1":
+        print(f"{region} pays for each byte read: Common Crawl is in us-east-1", file=sys.stderr)
+    carry_out(submission, [call], dry_run=options.dry_run, send=lambda call: _send(call, options))
 
-        response = getattr(boto3.client(service), call)(**request)
-        print(response.get("JobFlowId") or response.get("jobRunId"), file=sys.stderr)
+
+def _fields(kind: type, options: argparse.Namespace) -> dict[str, Any]:
+    return {field.name: getattr(options, field.name) for field in fields(kind)}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_job_arguments(parser, "s3://a-bucket")
+    add = parser.add_argument
+    add("--target", choices=("ec2", "serverless"), default="ec2")
+    add("--region", default="us-east-1", help="of cluster and bucket; Common Crawl is in us-east-1")
+    add("--architecture", choices=tuple(INSTANCE_TYPES), default=Cluster.architecture,
+        help="processor of cluster, application and archive")  # fmt: skip
+    add("--logs", default="", help="where logs go; default: BUCKET/logs/")
+    add("--log-kms-key", default="", metavar="ARN", help="key of the logs")
+    cluster = parser.add_argument_group("a cluster on EC2").add_argument
+    cluster("--subnet", dest="subnets", action="append", default=[], help="(repeatable)")
+    cluster("--service-role", default=Cluster.service_role)
+    cluster("--instance-profile", default=Cluster.instance_profile)
+    cluster("--instance-type", dest="instance_types", action="append", default=[])
+    cluster("--core-instances", type=int, default=Cluster.core_instances)
+    cluster("--on-demand-fraction", type=float, default=Cluster.on_demand_fraction)
+    cluster("--disk-gib", type=int, default=Cluster.disk_gib, help="of each machine")
+    cluster("--primary-security-group", default="")
+    cluster("--core-security-group", default="")
+    cluster("--service-security-group", default="", help="in private subnets")
+    cluster("--security-configuration", default="", help="name of one: encryption")
+    serverless = parser.add_argument_group("EMR Serverless").add_argument
+    serverless("--application", default="", help="id of the application")
+    serverless("--role", default="", help="ARN of the role that jobs run with")
+    serverless("--disk-kms-key", default="", metavar="ARN", help="key of the workers' disks")
+    serverless("--image", action="store_true",
+               help="the application's image has everything (infra/docker)")  # fmt: skip
+    return parser
+
+
+def _send(call: Call, options: argparse.Namespace) -> str:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client = boto3.client(call.service, region_name=options.region)
+    try:
+        if call.service == "emr-serverless":
+            _check_application(client, options)
+        response = getattr(client, call.call)(**call.request)
+    except (BotoCoreError, ClientError) as error:
+        raise SubmissionError(f"{call.service} in {options.region} answers: {error}") from error
+    return str(response.get("JobFlowId") or response.get("jobRunId"))
+
+
+def _check_application(client: Any, options: argparse.Namespace) -> None:
+    found = client.get_application(applicationId=options.application)["application"]
+    built = found.get("architecture", "X86_64").lower()
+    if built != options.architecture:
+        raise SubmissionError(
+            f"--architecture {options.architecture}: the application {options.application} is "
+            f"{built}; take --architecture {built} and an archive packed for it"
+        )
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

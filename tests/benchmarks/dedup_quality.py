@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from dclm_spark.dedup.minhash import NearDuplicateSettings, near_duplicate_verdicts
+from dclm_spark.engine.checkpoints import Checkpoints
 from dclm_spark.measure.inputs import library
 from tests.benchmarks.dedup_corpus import VOCABULARY_SIZE
 from tests.benchmarks.planted_pairs import EDITS, Pairs, as_texts, edited, exact_jaccard
@@ -236,7 +237,8 @@ def _partners(
     ]
     frame = spark.createDataFrame(rows, _CLUSTER_TYPES)
     numbers = {name: row for row, name in enumerate(names)}
-    found = near_duplicate_verdicts(spark, frame, settings, folder, "planted")
+    working = Checkpoints(spark=spark, directory=folder, key="planted")
+    found = near_duplicate_verdicts(frame, settings, working)
 
     def number(name: bytes) -> int:
         return numbers[int.from_bytes(name, "big")]

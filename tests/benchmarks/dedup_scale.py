@@ -14,21 +14,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from dclm_spark.dedup.components import connected_components
 from dclm_spark.dedup.minhash import NearDuplicateSettings, near_duplicate_verdicts
+from dclm_spark.engine.checkpoints import Checkpoints
+from dclm_spark.engine.shuffles import sized_shuffles
+from dclm_spark.engine.tables import Extent, FileTable
 from dclm_spark.measure.clock import Watch
 from dclm_spark.session import spark_session
-from tests.benchmarks.dedup_corpus import BLOCK_SIZE, chain_edges, corpus
+from tests.benchmarks.dedup_corpus import BLOCK_SIZE, LETTERS_PER_WORD, chain_edges, corpus
 from udfs.dedup.minhash import PRESETS
 
 MASTER = "local[2]"
 # Enough that every plan was compiled, kernels loaded and the JVM's compiler has met the hot loops.
 WARM_UP_DOCUMENTS = 100_000
 _DOCUMENTS_PER_FILE = 50_000
-_BUCKET_ROWS_PER_TASK = 2_500_000
-_LEAST_TASKS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +77,14 @@ def _write_events_to(folder: str) -> None:
 def _corpus(spark: SparkSession, settings: ScaleRun, folder: str) -> dict[str, Any]:
     warm = _written(spark, WARM_UP_DOCUMENTS, settings.num_words, f"{folder}/warm")
     with Watch() as warming:
-        _deduplicate(spark, warm, WARM_UP_DOCUMENTS, settings, f"{folder}/warming")
+        _deduplicate(warm, settings, f"{folder}/warming")
     documents = _written(spark, settings.num_documents, settings.num_words, f"{folder}/input")
     if settings.export is not None:
-        documents.selectExpr("hex(doc_id) AS id", "text").write.json(settings.export)
+        rows = documents.select("doc_id", "text")
+        rows.selectExpr("hex(doc_id) AS id", "text").write.json(settings.export)
     started = time.time()
     with Watch() as watch:
-        _deduplicate(spark, documents, settings.num_documents, settings, f"{folder}/run")
+        _deduplicate(documents, settings, f"{folder}/run")
     return {
         "from_moment": started,
         "warm_up_cpu_seconds": warming.cpu_seconds,
@@ -91,37 +94,39 @@ def _corpus(spark: SparkSession, settings: ScaleRun, folder: str) -> dict[str, A
         "worker_peak_bytes": watch.worker_peak_bytes,
         "jvm_peak_bytes": watch.jvm_peak_bytes,
         "rounds": len(list(Path(folder, "run/components").glob("round-*.json"))) - 1,
-        "candidates": sum(_rows(spark, path) for path in Path(folder, "run").glob("pairs-*/")),
-        "kept": _rows(spark, Path(folder, "run/kept")),
+        "candidates": sum(_rows(path) for path in Path(folder, "run").glob("pairs-*.json")),
+        "kept": int(spark.read.parquet(f"{folder}/run/kept").count()),
     }
 
 
-def _written(spark: SparkSession, num_documents: int, num_words: int, path: str) -> DataFrame:
+def _written(spark: SparkSession, num_documents: int, num_words: int, path: str) -> FileTable:
+    """Write the corpus and return it as the job has its documents: as committed files."""
     tasks = math.ceil(num_documents / _DOCUMENTS_PER_FILE)
-    corpus(spark, num_documents, num_words, tasks).write.parquet(path)
-    return spark.read.parquet(path)
-
-
-def _deduplicate(
-    spark: SparkSession,
-    documents: DataFrame,
-    num_documents: int,
-    settings: ScaleRun,
-    folder: str,
-) -> None:
-    """Find the near duplicates and write the documents that stay."""
-    signatures = PRESETS[settings.preset]
-    tasks = math.ceil(num_documents * signatures.bands / _BUCKET_ROWS_PER_TASK)
-    spark.conf.set("spark.sql.shuffle.partitions", str(max(_LEAST_TASKS, tasks)))
-    found = near_duplicate_verdicts(
-        spark,
-        documents,
-        NearDuplicateSettings(signatures=signatures, verification=settings.verification),
-        folder,
-        "measured",
+    rows = corpus(spark, num_documents, num_words, tasks)
+    rows.write.parquet(path)
+    return FileTable(
+        spark=spark,
+        uris=tuple(sorted(str(file) for file in Path(path).glob("*.parquet"))),
+        schema=to_arrow_schema(rows.schema),
+        extent=Extent(
+            key=path,
+            num_rows=num_documents,
+            text_size_bytes=num_documents * num_words * (LETTERS_PER_WORD + 1),
+        ),
     )
-    kept = documents.join(found.select("doc_id"), "doc_id", "left_anti")
-    kept.write.parquet(f"{folder}/kept")
+
+
+def _deduplicate(documents: FileTable, settings: ScaleRun, folder: str) -> None:
+    """Find the near duplicates and write the documents that stay."""
+    near = NearDuplicateSettings(
+        signatures=PRESETS[settings.preset], verification=settings.verification
+    )
+    spark = documents.spark
+    working = Checkpoints(spark=spark, directory=folder, key="measured")
+    with sized_shuffles(spark, documents.extent.text_size_bytes):
+        found = near_duplicate_verdicts(documents, near, working).select("doc_id").hint("merge")
+        kept = documents.select(*documents.columns).join(found, "doc_id", "left_anti")
+        kept.write.parquet(f"{folder}/kept")
 
 
 def _by_step(watch: Watch, folder: Path) -> dict[str, float]:
@@ -138,15 +143,16 @@ def _by_step(watch: Watch, folder: Path) -> dict[str, float]:
     return found
 
 
-def _rows(spark: SparkSession, path: Path) -> int:
-    return int(spark.read.parquet(str(path)).count())
+def _rows(marker: Path) -> int:
+    return int(json.loads(marker.read_text())["facts"]["rows"])
 
 
 def _chain(spark: SparkSession, settings: ScaleRun, folder: str) -> dict[str, Any]:
     edges = chain_edges(spark, settings.num_documents)
     started = time.time()
     with Watch() as watch:
-        members, rounds = connected_components(spark, edges, f"{folder}/chain", "chain")
+        working = Checkpoints(spark=spark, directory=f"{folder}/chain", key="chain")
+        members, rounds = connected_components(edges, working, settings.num_documents)
         components = members.select("component").distinct().count()
     return {
         "from_moment": started,

@@ -17,7 +17,7 @@ from dclm_spark.errors import SettingError
 from dclm_spark.pipeline import check_output
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import recipe_hash
-from dclm_spark.sample.crawl import generate_crawl
+from dclm_spark.sample.generate import generate_crawl
 from dclm_spark.stages.documents import unit_name
 
 ROOT = Path(__file__).parents[2]

@@ -3,22 +3,14 @@ import json
 import tarfile
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dclm_spark.openlm_export import export_openlm
-
-
-def write_shards(folder, rows):
-    table = pa.table({"tokens": pa.array([row.astype("<u2").tobytes() for row in rows])})
-    pq.write_table(table, folder / "shard-00000.parquet")
-    manifest = {"shards": [{"path": "shard-00000.parquet"}]}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+from tests.dclm_spark.train.shards import write_shards
 
 
 def test_the_tars_hold_every_context_and_the_manifest_ends_with_a_newline(tmp_path):
     rows = np.arange(5 * 9, dtype=np.uint16).reshape(5, 9)
-    write_shards(tmp_path, rows)
+    write_shards(tmp_path, rows, sequences_per_shard=5)
     target = tmp_path / "openlm"
     assert export_openlm(str(tmp_path), str(target), sequences_per_tar=2) == 3
     text = (target / "manifest.jsonl").read_text()

@@ -10,9 +10,9 @@ from dclm_spark.errors import InputError
 from dclm_spark.explain import describe, explain
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
-from dclm_spark.sample.crawl import generate_crawl
-from dclm_spark.sample.run import sample_recipe
-from udfs.rules.families import RULES_OF
+from dclm_spark.sample.generate import generate_crawl
+from dclm_spark.sample.sample_run import sample_recipe
+from udfs.rules.families import rules_of
 from udfs.units.statistics import documents_by_fate
 
 pytestmark = pytest.mark.spark
@@ -62,7 +62,7 @@ def test_the_books_balance(run):
 
 def test_every_rule_belongs_to_the_family_and_names_its_value(run):
     recipe, output, _ = run
-    known = RULES_OF[recipe.heuristics.rules]
+    known = rules_of(recipe.heuristics.rules)
     dropped = [row for row in rows(output, "documents", "dropped") if row["rule"] in known]
     assert dropped
     assert {row["stage"] for row in dropped} == {"documents"}

@@ -15,8 +15,8 @@ from dclm_spark.errors import InputError
 from dclm_spark.explain import explain, final_text
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
-from dclm_spark.sample.crawl import generate_crawl
-from dclm_spark.sample.run import sample_recipe
+from dclm_spark.sample.generate import generate_crawl
+from dclm_spark.sample.sample_run import sample_recipe
 from tests.fault_server import serve, status
 from udfs import storage
 from udfs.storage.stream import ReadSettings, StorageError, without_secrets

@@ -43,7 +43,8 @@ def describe_task(dag, task):
         "waiter_seconds": getattr(task, "waiter_delay", 0)
         * getattr(task, "waiter_max_attempts", 0),
         "outlets": [asset.uri for asset in task.outlets],
-        "rendered": {try_number: render(dag, task, try_number) for try_number in (1, 2)},
+        "rendered": {try_number: render(dag, task, try_number) for try_number in (1, 2)}
+        | {"other": render(dag, task, 1, recipe="s3://corpus/code/recipes/mine.yaml")},
     }
 
 
@@ -55,10 +56,10 @@ class FakeTaskInstance:
         return f"result of {task_ids}"
 
 
-def render(dag, task, try_number):
-    """Return the template fields as the run `manual__1` would see them."""
+def render(dag, task, try_number, **changed):
+    """Return the template fields as the run `manual__1` would see them, params changed or not."""
     task = copy.copy(task)
-    params = {name: param.value for name, param in dag.params.items()}
+    params = {name: param.value for name, param in dag.params.items()} | changed
     task.render_template_fields(
         {
             "dag": dag,
@@ -76,7 +77,18 @@ def render(dag, task, try_number):
 def run(folder, dag_id):
     dag = load(folder).dags[dag_id]
     finished = dag.test(logical_date=datetime(2026, 1, 1, tzinfo=UTC))
-    return {"state": str(finished.state)}
+    return {"state": str(finished.state), "events": asset_events()}
+
+
+def asset_events():
+    """Return what the database knows of updated assets."""
+    from airflow.models.asset import AssetEvent
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        return [
+            {"uri": event.asset.uri, "extra": event.extra} for event in session.query(AssetEvent)
+        ]
 
 
 if __name__ == "__main__":

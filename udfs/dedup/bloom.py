@@ -5,7 +5,7 @@ rate of the blocked layout in place of the plain one; 9.9 bits per item at 0.01,
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -68,8 +68,7 @@ def filter_size_bytes(num_items: int, false_positive_rate: float) -> int:
     return enough * BLOCK_SIZE_BYTES
 
 
-@dataclass(frozen=True, kw_only=True)
-class BloomFilter:
+class BloomFilter(NamedTuple):
     """The bits (8 words of 64 bits per block) and the number of bits that each item sets."""
 
     words: Words

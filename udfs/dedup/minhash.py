@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
+from udfs.checks import at_least, check
 from udfs.dedup.shingles import SHINGLE_VERSION, Folding, folding_table, shingle_document
 from udfs.dedup.windows import largest_document
 from udfs.text.columns import Bytes, Offsets, read_only, utf8_buffers
@@ -46,12 +47,8 @@ class MinHashSettings:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        for name in ("bands", "rows", "ngram"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} = {getattr(self, name)}: must be at least 1; "
-                    "the published setting is bands = 93, rows = 15, ngram = 5"
-                )
+        least = at_least(1).but("the published setting is bands = 93, rows = 15, ngram = 5")
+        check(self, bands=least, rows=least, ngram=least)
         current = SIGNATURE_VERSION * 1000 + SHINGLE_VERSION
         if self.version != current:
             raise ValueError(

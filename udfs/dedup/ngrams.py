@@ -13,25 +13,42 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
-from udfs.dedup.bloom import Words as FilterWords
-from udfs.dedup.bloom import block_start, contains, empty_filter, filter_size_bytes, insert
+from udfs.checks import FRACTION, at_least, check, check_order, one_of
+from udfs.dedup.bloom import (
+    BloomFilter,
+    block_start,
+    contains,
+    empty_filter,
+    filter_size_bytes,
+    insert,
+)
 from udfs.dedup.windows import (
+    ALL_NGRAMS,
     CONTAINED,
+    CONTAINED_NGRAMS,
     KEPT,
     NGRAMS_END,
-    WINDOW_COLUMNS,
+    NUM_WINDOWS,
+    REMOVED_WINDOWS,
+    WITHOUT_WORDS,
     Counts,
+    NgramRule,
+    Workspace,
+    Written,
     count_window_ngrams,
     cut_document,
-    largest_document,
+    ngram_rule,
+    room_to_write,
+    trimmed,
     window_bounds,
+    workspace,
     write_document,
 )
-from udfs.quirks import follows_reference
+from udfs.quirks import QUIRKS, follows_reference
 from udfs.text.byte_masks import readable_blocks
 from udfs.text.columns import Bytes, Offsets, read_only, string_column, utf8_buffers
 from udfs.text.hashing import Hashes
-from udfs.text.word_breaks import WordTable, word_table
+from udfs.text.word_breaks import word_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,20 +71,9 @@ class NgramDedupSettings:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        if not 1 <= self.min_ngram <= self.max_ngram:
-            raise ValueError(
-                f"min_ngram = {self.min_ngram}, max_ngram = {self.max_ngram}: must satisfy "
-                "1 <= min_ngram <= max_ngram; DCLM used 13 and 13"
-            )
-        if not 0.0 <= self.threshold <= 1.0:
-            raise ValueError(
-                f"threshold = {self.threshold}: must be a share from 0 to 1; DCLM used 0.8"
-            )
-        follows_reference(self.quirks)
-        if self.max_memory_bytes <= 0:
-            raise ValueError(
-                f"max_memory_bytes = {self.max_memory_bytes}: must be positive, such as 4294967296"
-            )
+        check(self, min_ngram=at_least(1).but("DCLM used 13"), quirks=one_of(QUIRKS))
+        check_order(self, "min_ngram", "max_ngram")
+        check(self, threshold=FRACTION.but("DCLM used 0.8"), max_memory_bytes=at_least(1))
         filter_size_bytes(0, self.false_positive_rate)
 
 
@@ -143,39 +149,29 @@ class ShardDeduplicator:
         """Test and insert the documents of a batch, which follow those of earlier calls."""
         data, offsets = utf8_buffers(texts)
         settings = self._settings
-        text, text_offsets, counts, spans, span_offsets = _deduplicate(
+        written = _deduplicate(
             readable_blocks(data),
             read_only(offsets),
-            word_table(),
-            self._filter.words,
-            self._filter.num_hashes,
-            self._seed,
-            settings.min_ngram,
-            settings.max_ngram,
+            ngram_rule(self._seed, settings.min_ngram, settings.max_ngram),
+            self._filter,
             settings.threshold,
             follows_reference(settings.quirks),
         )
-        return dedup_result(offsets, text, text_offsets, counts, spans, span_offsets)
+        return dedup_result(offsets, written)
 
 
-def dedup_result(
-    offsets: Offsets,
-    text: Bytes,
-    text_offsets: Offsets,
-    counts: Counts,
-    spans: Counts,
-    span_offsets: Offsets,
-) -> DedupResult:
+def dedup_result(offsets: Offsets, written: Written) -> DedupResult:
     """Turn what a kernel wrote into columns; `offsets` are those of the input text."""
+    counts = written.counts
     return DedupResult(
-        text=string_column(text, text_offsets),
-        contained=counts[0],
-        total=counts[1],
-        windows=counts[2],
-        removed_windows=counts[3],
-        removed_size_bytes=np.diff(offsets) - np.diff(text_offsets),
-        dropped=counts[4].astype(np.bool_),
-        removed_spans=_span_column(spans, span_offsets),
+        text=string_column(written.text, written.text_offsets),
+        contained=counts[CONTAINED_NGRAMS],
+        total=counts[ALL_NGRAMS],
+        windows=counts[NUM_WINDOWS],
+        removed_windows=counts[REMOVED_WINDOWS],
+        removed_size_bytes=np.diff(offsets) - np.diff(written.text_offsets),
+        dropped=counts[WITHOUT_WORDS].astype(np.bool_),
+        removed_spans=_span_column(written.spans, written.span_offsets),
     )
 
 
@@ -187,12 +183,12 @@ def _span_column(spans: Counts, offsets: Counts) -> pa.LargeListArray:
 
 
 @njit(cache=True, nogil=True)
-def _touch(words: FilterWords, ngrams: Hashes, num_ngrams: int) -> np.uint64:
+def _touch(seen: BloomFilter, ngrams: Hashes, num_ngrams: int) -> np.uint64:
     """Load the blocks of all n-grams; independent loads overlap, those of the tests do not."""
-    seen = np.uint64(0)
+    words, loaded = seen.words, np.uint64(0)
     for index in range(num_ngrams):
-        seen |= words[block_start(words, ngrams[index])]
-    return seen
+        loaded |= words[block_start(words, ngrams[index])]
+    return loaded
 
 
 @njit(cache=True, nogil=True)
@@ -215,11 +211,9 @@ def _set_insert(table: Hashes, item: np.uint64) -> None:
 
 @njit(cache=True, nogil=True)
 def _decide_windows(
-    ngrams: Hashes,
-    windows: Counts,
+    work: Workspace,
     num_windows: int,
-    words: FilterWords,
-    num_hashes: int,
+    seen: BloomFilter,
     threshold: float,
     insert_at_once: bool,
     own: Hashes,
@@ -228,6 +222,8 @@ def _decide_windows(
 
     The n-grams of kept windows go into the filter, or into the document's `own` set.
     """
+    ngrams, windows = work.ngrams, work.windows
+    words, num_hashes = seen.words, seen.num_hashes
     all_contained = 0
     first = 0
     for window in range(num_windows):
@@ -254,15 +250,13 @@ def _decide_windows(
 
 
 @njit(cache=True, nogil=True)
-def _insert_kept(
-    ngrams: Hashes, windows: Counts, num_windows: int, words: FilterWords, num_hashes: int
-) -> None:
+def _insert_kept(work: Workspace, num_windows: int, seen: BloomFilter) -> None:
     first = 0
     for window in range(num_windows):
-        last = windows[window, NGRAMS_END]
-        if windows[window, KEPT]:
+        last = work.windows[window, NGRAMS_END]
+        if work.windows[window, KEPT]:
             for index in range(first, last):
-                insert(words, num_hashes, ngrams[index])
+                insert(seen.words, seen.num_hashes, work.ngrams[index])
         first = last
 
 
@@ -270,55 +264,29 @@ def _insert_kept(
 def _deduplicate(
     data: Bytes,
     offsets: Offsets,
-    table: WordTable,
-    words: FilterWords,
-    num_hashes: int,
-    seed: np.uint64,
-    min_ngram: int,
-    max_ngram: int,
+    rule: NgramRule,
+    seen: BloomFilter,
     threshold: float,
     insert_at_once: bool,
-) -> tuple[Bytes, Offsets, Counts, Counts, Counts]:
-    """Run old-both over a batch: (text, text offsets, counts, removed spans, span offsets)."""
-    num_documents = len(offsets) - 1
-    # Pages of these arrays that no token reaches are never touched, so they take no memory.
-    most_tokens = largest_document(offsets)
+) -> Written:
+    """Run old-both over a batch."""
     all_windows, most_windows = window_bounds(data, offsets)
-    tokens = np.empty(most_tokens, np.uint64)
-    ngrams = np.empty(most_tokens, np.uint64)
-    windows = np.empty((most_windows, WINDOW_COLUMNS), np.int64)
-    text = np.empty(offsets[num_documents] - offsets[0], np.uint8)
-    text_offsets = np.zeros(num_documents + 1, np.int64)
-    counts = np.zeros((5, num_documents), np.int64)
-    spans = np.empty((all_windows, 2), np.int64)
-    span_offsets = np.zeros(num_documents + 1, np.int64)
+    work, written = workspace(offsets, most_windows), room_to_write(offsets, all_windows)
+    counts = written.counts
     own = np.zeros(1, np.uint64)
-    length = num_spans = 0
-    for document in range(num_documents):
-        start = offsets[document]
-        num_windows = cut_document(
-            data, start, offsets[document + 1], table, seed, min_ngram, max_ngram,
-            tokens, ngrams, windows,
-        )  # fmt: skip
-        total = windows[num_windows - 1, NGRAMS_END] if num_windows else 0
+    for document in range(len(offsets) - 1):
+        num_windows = cut_document(data, offsets[document], offsets[document + 1], rule, work)
+        total = work.windows[num_windows - 1, NGRAMS_END] if num_windows else 0
         if not insert_at_once:
             own = np.zeros(1 << int(np.ceil(np.log2(2 * total + 2))), np.uint64)
         # The result must be used, or the compiler drops the loads.
-        counts[4, document] = np.int64(_touch(words, ngrams, total) & np.uint64(0))
-        contained = _decide_windows(
-            ngrams, windows, num_windows, words, num_hashes, threshold, insert_at_once, own
-        )
+        touched = np.int64(_touch(seen, work.ngrams, total) & np.uint64(0))
+        contained = _decide_windows(work, num_windows, seen, threshold, insert_at_once, own)
         removed = total > 0 and contained / total > threshold
         if not insert_at_once and not removed:
-            _insert_kept(ngrams, windows, num_windows, words, num_hashes)
-        length, num_spans, kept_tokens = write_document(
-            data, start, windows, num_windows, removed, text, length, spans, num_spans
-        )
-        text_offsets[document + 1] = length
-        span_offsets[document + 1] = num_spans
-        counts[0, document] = contained
-        counts[1, document] = total
-        counts[2, document] = num_windows
-        counts[3, document] = num_spans - span_offsets[document]
-        counts[4, document] = kept_tokens == 0
-    return text[:length], text_offsets, counts, spans[:num_spans], span_offsets
+            _insert_kept(work, num_windows, seen)
+        counts[CONTAINED_NGRAMS, document] = contained + touched
+        counts[ALL_NGRAMS, document] = total
+        counts[NUM_WINDOWS, document] = num_windows
+        write_document(data, offsets, document, work.windows, removed, written)
+    return trimmed(written)  # type: ignore[no-any-return]

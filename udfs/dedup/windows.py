@@ -4,6 +4,8 @@ Tokens are UAX-29 segments that are not white space; a newline belongs to the wi
 it (spec 3.1, 3.1.3).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -12,7 +14,7 @@ from udfs.text.byte_masks import append, count_byte
 from udfs.text.columns import Bytes, Offsets
 from udfs.text.hashing import Hashes, hash_runs, leading_factor, token_hash
 from udfs.text.segments import ENDS_AT_A_TIME, is_white, segment_ends
-from udfs.text.word_breaks import WordTable
+from udfs.text.word_breaks import WordTable, word_table
 
 Counts = npt.NDArray[np.int64]
 
@@ -21,6 +23,77 @@ END, TOKENS, NGRAMS_END, CONTAINED, KEPT = range(5)
 WINDOW_COLUMNS = 5
 NEWLINE = 10
 _CARRIAGE_RETURN = 13
+# Rows of a table of counts by document.
+CONTAINED_NGRAMS, ALL_NGRAMS, NUM_WINDOWS, REMOVED_WINDOWS, WITHOUT_WORDS = range(5)
+_NUM_COUNTS = 5
+
+
+class NgramRule(NamedTuple):
+    """Which n-grams a window has, and the seed of their hashes."""
+
+    table: WordTable
+    seed: np.uint64
+    min_ngram: int
+    max_ngram: int
+
+
+class Workspace(NamedTuple):
+    """Room for one document: its token hashes, n-gram hashes, and table of windows."""
+
+    tokens: Hashes
+    ngrams: Hashes
+    windows: Counts
+
+
+class Written(NamedTuple):
+    """What a batch leaves: texts, counts (a row each, a column a document), removed spans."""
+
+    text: Bytes
+    text_offsets: Offsets
+    counts: Counts
+    spans: Counts
+    span_offsets: Counts
+
+
+def ngram_rule(seed: np.uint64, min_ngram: int, max_ngram: int) -> NgramRule:
+    """Return the rule with this process's table of word breaks."""
+    return NgramRule(word_table(), seed, min_ngram, max_ngram)
+
+
+@njit(cache=True, nogil=True)
+def workspace(offsets: Offsets, most_windows: int) -> Workspace:
+    """Return room for the largest document; pages that no token reaches take no memory."""
+    most_tokens = largest_document(offsets)
+    return Workspace(
+        np.empty(most_tokens, np.uint64),
+        np.empty(most_tokens, np.uint64),
+        np.empty((most_windows, WINDOW_COLUMNS), np.int64),
+    )
+
+
+@njit(cache=True, nogil=True)
+def room_to_write(offsets: Offsets, all_windows: int) -> Written:
+    """Return room for what any outcome of the batch leaves."""
+    num_documents = len(offsets) - 1
+    return Written(
+        np.empty(offsets[num_documents] - offsets[0], np.uint8),
+        np.zeros(num_documents + 1, np.int64),
+        np.zeros((_NUM_COUNTS, num_documents), np.int64),
+        np.empty((all_windows, 2), np.int64),
+        np.zeros(num_documents + 1, np.int64),
+    )
+
+
+@njit(cache=True, nogil=True)
+def trimmed(written: Written) -> Written:
+    """Return what was written without the room that is left."""
+    return Written(
+        written.text[: written.text_offsets[-1]],
+        written.text_offsets,
+        written.counts,
+        written.spans[: written.span_offsets[-1]],
+        written.span_offsets,
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -65,43 +138,25 @@ def count_window_ngrams(
 
 @njit(cache=True, nogil=True)
 def _close_window(
-    end: int,
-    tokens: Hashes,
-    num_tokens: int,
-    min_ngram: int,
-    max_ngram: int,
-    leading: np.uint64,
-    ngrams: Hashes,
-    windows: Counts,
-    window: int,
+    end: int, num_tokens: int, rule: NgramRule, leading: np.uint64, work: Workspace, window: int
 ) -> None:
+    windows = work.windows
     num_ngrams = windows[window - 1, NGRAMS_END] if window else 0
-    if num_tokens >= min_ngram:
-        length = min(num_tokens, max_ngram)
-        num_ngrams = hash_runs(tokens, num_tokens, length, leading, ngrams, num_ngrams)
+    if num_tokens >= rule.min_ngram:
+        length = min(num_tokens, rule.max_ngram)
+        num_ngrams = hash_runs(work.tokens, num_tokens, length, leading, work.ngrams, num_ngrams)
     windows[window, END] = end
     windows[window, TOKENS] = num_tokens
     windows[window, NGRAMS_END] = num_ngrams
 
 
 @njit(cache=True, nogil=True)
-def cut_document(
-    data: Bytes,
-    start: int,
-    end: int,
-    table: WordTable,
-    seed: np.uint64,
-    min_ngram: int,
-    max_ngram: int,
-    tokens: Hashes,
-    ngrams: Hashes,
-    windows: Counts,
-) -> int:
-    """Fill `ngrams` and the first columns of `windows` for one document; return its windows.
+def cut_document(data: Bytes, start: int, end: int, rule: NgramRule, work: Workspace) -> int:
+    """Fill n-grams and the first columns of windows for one document; return its windows.
 
     `data` comes from `udfs.text.byte_masks.readable_blocks`.
     """
-    leading = leading_factor(max_ngram)
+    leading, table, tokens = leading_factor(rule.max_ngram), rule.table, work.tokens
     window = 0
     num_tokens = 0
     window_start = start
@@ -111,54 +166,46 @@ def cut_document(
         for stop in ends[: segment_ends(data, position, end, table, ends)]:
             newline = _newline_in(data, position, stop)
             if newline > window_start or (newline == window_start and newline > start):
-                _close_window(
-                    newline, tokens, num_tokens, min_ngram, max_ngram, leading, ngrams, windows,
-                    window,
-                )  # fmt: skip
+                _close_window(newline, num_tokens, rule, leading, work, window)
                 window += 1
                 num_tokens = 0
                 window_start = newline
             elif newline < 0 and not is_white(data, position, stop, table):
-                tokens[num_tokens] = token_hash(data, position, stop, seed)
+                tokens[num_tokens] = token_hash(data, position, stop, rule.seed)
                 num_tokens += 1
             position = stop
     if end > start:
-        _close_window(
-            end, tokens, num_tokens, min_ngram, max_ngram, leading, ngrams, windows, window
-        )
+        _close_window(end, num_tokens, rule, leading, work, window)
         window += 1
     return window
 
 
 @njit(cache=True, nogil=True)
 def write_document(
-    data: Bytes,
-    start: int,
-    windows: Counts,
-    num_windows: int,
-    removed: bool,
-    text: Bytes,
-    length: int,
-    spans: Counts,
-    num_spans: int,
-) -> tuple[int, int, int]:
-    """Append the kept windows to `text`, the others to `spans`, nothing of a removed document.
+    data: Bytes, offsets: Offsets, document: int, windows: Counts, removed: bool, written: Written
+) -> None:
+    """Append the kept windows to the texts, the others to the spans, nothing of a removed document.
 
-    Returns the new length of `text`, the new number of spans, and the tokens written.
+    The documents come in turn; the number of windows is in the counts of the document.
     """
+    counts = written.counts
+    start = position = offsets[document]
+    length, num_spans = written.text_offsets[document], written.span_offsets[document]
     tokens = 0
-    position = start
-    for window in range(num_windows):
+    for window in range(counts[NUM_WINDOWS, document]):
         end = windows[window, END]
         if windows[window, KEPT] == 0:
-            spans[num_spans, 0] = position - start
-            spans[num_spans, 1] = end - start
+            written.spans[num_spans, 0] = position - start
+            written.spans[num_spans, 1] = end - start
             num_spans += 1
         elif not removed:
-            length = append(data, position, end, text, length)
+            length = append(data, position, end, written.text, length)
             tokens += windows[window, TOKENS]
         position = end
-    return length, num_spans, tokens
+    counts[REMOVED_WINDOWS, document] = num_spans - written.span_offsets[document]
+    counts[WITHOUT_WORDS, document] = tokens == 0
+    written.text_offsets[document + 1] = length
+    written.span_offsets[document + 1] = num_spans
 
 
 @njit(cache=True, nogil=True)

@@ -5,9 +5,18 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from udfs.checks import above, at_least, check, one_of
 from udfs.documents.rows import DocumentRows
-from udfs.documents.schema import DROPPED, QUARANTINED, STAGE
+from udfs.documents.schema import (
+    DROPPED,
+    EXTRACTED,
+    EXTRACTED_WITH_POLICY,
+    QUARANTINED,
+    STAGE,
+)
 from udfs.html.charset import DECLARED, POLICIES, STRICT_UTF_8, Decoded, decode, strict
+from udfs.html.page_policy import RULES as POLICY_RULES
+from udfs.html.page_policy import PagePolicySettings, read_policy
 from udfs.html.parser import (
     DEFAULT_MAX_MEMORY_BYTES,
     NOT_UTF8,
@@ -16,7 +25,7 @@ from udfs.html.parser import (
     extractor_version,
     kept_parser,
 )
-from udfs.quirks import follows_reference
+from udfs.quirks import QUIRKS, follows_reference
 from udfs.storage.files import ReadSettings, open_stream
 from udfs.warc.reader import RecordCounts, WarcRecord, groups, read_records
 from udfs.warc.scanner import IN_MEMBER_OFFSET, BrokenRecord, WarcSettings
@@ -56,21 +65,35 @@ class ExtractionSettings:
     # A batch of documents: of their texts and addresses, and of pages read at a time.
     batch_size_bytes: int = 8 * 1024 * 1024
     batch_rows: int = 2000
+    # Robots directives, reservation of text mining and licence links of pages.
+    page_policy: PagePolicySettings = field(default_factory=PagePolicySettings)
     warc: WarcSettings = field(default_factory=WarcSettings)
     reading: ReadSettings = field(default_factory=ReadSettings)
 
     def __post_init__(self) -> None:
-        if self.charset_policy not in ("", *POLICIES):
-            raise ValueError(
-                f"charset_policy: {self.charset_policy!r} is not known; write one of "
-                f"{', '.join(map(repr, POLICIES))}, or '' for what quirks implies"
-            )
+        implied = one_of(("", *POLICIES)).but("'' takes what quirks implies")
+        check(self, quirks=one_of(QUIRKS), charset_policy=implied)
+        check(self, max_html_size_bytes=at_least(1), max_parser_memory_bytes=at_least(1))
+        check(
+            self, timeout_seconds=above(0.0), batch_size_bytes=at_least(1), batch_rows=at_least(1)
+        )
+        for status in self.http_statuses:
+            if not 100 <= status <= 599:
+                raise ValueError(f"http_statuses: {status} is none; expected numbers 100 to 599")
+        for kind in self.mime_types:
+            if "/" not in kind:
+                raise ValueError(f"mime_types: {kind!r} is none; write for example text/html")
 
     @property
     def effective_charset_policy(self) -> str:
         """Return the charset policy, resolved from `quirks` where it is not given."""
         implied = STRICT_UTF_8 if follows_reference(self.quirks) else DECLARED
         return self.charset_policy or implied
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Return the schema of extracted documents."""
+        return EXTRACTED_WITH_POLICY if self.page_policy.is_read else EXTRACTED
 
 
 def extract_documents(
@@ -82,7 +105,7 @@ def extract_documents(
     counts: RecordCounts | None = None,
     parser: SupervisedParser | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the response records of a WARC as documents (schema EXTRACTED), in file order.
+    """Yield the response records of a WARC as documents (`settings.schema`), in file order.
 
     `fate` is null where text was extracted (it may be empty) and says what happened elsewhere.
     Pages whose URL `skip_url` names a rule for are not parsed. `counts` receives the numbers of
@@ -138,7 +161,7 @@ class _Extractor:
     ):
         self._crawl, self._path, self._settings = crawl, path, settings
         self._skip_url, self._parser = skip_url, parser
-        self._rows = DocumentRows(crawl, path)
+        self._rows = DocumentRows(crawl, path, settings.schema)
         self._policy = settings.effective_charset_policy
         self._selected = None
         if settings.selected_records:
@@ -155,7 +178,8 @@ class _Extractor:
 
     def batch(self) -> pa.RecordBatch:
         """Return what was added since the last call."""
-        rows, self._rows = self._rows, DocumentRows(self._crawl, self._path)
+        rows = self._rows
+        self._rows = DocumentRows(self._crawl, self._path, self._settings.schema)
         return rows.batch()
 
     def add(self, records: list[WarcRecord | BrokenRecord]) -> None:
@@ -206,8 +230,19 @@ class _Extractor:
         elif size > settings.max_html_size_bytes:
             rows.fate(QUARANTINED, STAGE, "html_too_large", size, settings.max_html_size_bytes)
         else:
-            return False
+            return settings.page_policy.is_read and self._is_reserved(record)
         return True
+
+    def _is_reserved(self, record: WarcRecord) -> bool:
+        """Store what the page says of its use; drop it where that is a rule of the recipe."""
+        policy = read_policy(record.payload, record.x_robots_tag, record.tdm_reservation)
+        for name, value in policy.columns().items():
+            self._rows.set(name, value)
+        wanted = self._settings.page_policy.drop
+        rules = [rule for rule in POLICY_RULES if rule in wanted and rule in policy.reserved]
+        if rules:
+            self._rows.fate(DROPPED, STAGE, rules[0])
+        return bool(rules)
 
     def _decoded(self, record: WarcRecord) -> Decoded | None:
         if self._policy == STRICT_UTF_8:

@@ -9,20 +9,21 @@ from udfs.documents.schema import EXTRACTED, document_id
 _MAX_ERROR_LENGTH = 500
 # Text is collected as UTF-8 bytes and only then called a string.
 _COLLECTED = {"text": pa.binary()}
-_PLACE = {name: place for place, name in enumerate(EXTRACTED.names)}
 _DOC_ID, _CRAWL, _PATH, _OFFSET = (
-    _PLACE[name] for name in ("doc_id", "crawl", "warc_path", "warc_offset")
+    EXTRACTED.names.index(name) for name in ("doc_id", "crawl", "warc_path", "warc_offset")
 )
 
 
 class DocumentRows:
     """Collects documents of one file; values are set on the last row where no other is named.
 
-    `size_bytes` is about what they take: their texts, addresses and other strings.
+    `schema` begins with the identity of a document as EXTRACTED does. `size_bytes` is about what
+    they take: their texts, addresses and other strings.
     """
 
-    def __init__(self, crawl: str, path: str):
-        self._crawl, self._path = crawl, path
+    def __init__(self, crawl: str, path: str, schema: pa.Schema = EXTRACTED):
+        self._crawl, self._path, self._schema = crawl, path, schema
+        self._place = {name: place for place, name in enumerate(schema.names)}
         # A list for each document: appending to a list for each column takes three times as long.
         self._rows: list[list[Any]] = []
         self.size_bytes = 0
@@ -32,18 +33,18 @@ class DocumentRows:
 
     def add(self, offset: int, **values: Any) -> None:
         """Begin the document at `offset` of the file; columns that are not named are null."""
-        row: list[Any] = [None] * len(_PLACE)
+        row: list[Any] = [None] * len(self._place)
         row[_DOC_ID] = document_id(self._crawl, self._path, offset)
         row[_CRAWL], row[_PATH], row[_OFFSET] = self._crawl, self._path, offset
         for name, value in values.items():
-            row[_PLACE[name]] = value
+            row[self._place[name]] = value
             if isinstance(value, str):
                 self.size_bytes += len(value)
         self._rows.append(row)
 
     def set(self, name: str, value: Any, row: int = -1) -> None:
         """Set one column of a document."""
-        self._rows[row][_PLACE[name]] = value
+        self._rows[row][self._place[name]] = value
         if name == "text" and value is not None:
             self.size_bytes += len(value)
 
@@ -66,10 +67,10 @@ class DocumentRows:
         self.set("error", error if error is None else error[:_MAX_ERROR_LENGTH], row)
 
     def batch(self) -> pa.RecordBatch:
-        """Return the rows (schema EXTRACTED)."""
-        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(EXTRACTED)
+        """Return the rows."""
+        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)
         arrays = [
             pa.array(values, _COLLECTED.get(column.name, column.type)).cast(column.type)
-            for values, column in zip(columns, EXTRACTED, strict=True)
+            for values, column in zip(columns, self._schema, strict=True)
         ]
-        return pa.RecordBatch.from_arrays(arrays, schema=EXTRACTED)
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)

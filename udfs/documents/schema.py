@@ -4,6 +4,8 @@ import hashlib
 
 import pyarrow as pa
 
+from udfs.html.page_policy import COLUMNS as POLICY_FIELDS
+
 KEPT, DROPPED, QUARANTINED = "kept", "dropped", "quarantined"
 FATES = (KEPT, DROPPED, QUARANTINED)
 
@@ -38,6 +40,14 @@ FATE_FIELDS = (
 )
 # What reading and extraction produce; later stages put their signals between text and fate.
 EXTRACTED = pa.schema([*SOURCE_FIELDS, pa.field("text", pa.string()), *FATE_FIELDS])
+# The same with what pages say of their use, where a recipe asks for it.
+EXTRACTED_WITH_POLICY = pa.schema(
+    [*SOURCE_FIELDS, *POLICY_FIELDS, pa.field("text", pa.string()), *FATE_FIELDS]
+)
+
+# Columns of the user's own, from pre-extracted input: one JSON object for each document. It is a
+# column of the tables only where `input.columns` names some.
+OWN_COLUMNS = pa.field("own_columns", pa.string())
 
 
 def document_id(crawl: str, warc_path: str, warc_offset: int) -> bytes:

@@ -175,6 +175,11 @@ def load(path: str | Path) -> FastTextModel:
     return FastTextModel(read_fasttext_file(Path(path)))
 
 
+def labels_of(path: str | Path) -> tuple[str, ...]:
+    """Return the labels of the model at `path` without loading its vectors."""
+    return _index_dictionary(read_fasttext_file(Path(path)))[2]
+
+
 def _word_cache(rows: int, width: int) -> WordCache:
     """Return an empty cache of `rows` words.
 

@@ -1,13 +1,11 @@
-"""A batch of documents under judgement: rules name the first failure, signals are kept for all.
+"""A batch of documents that rules judge: the first rule that fails, and the signals of all.
 
-A family of rules is a sequence of steps. The first half of a step measures texts, which may change
-them; the other compares what was measured with limits, and needs no text: signals that were stored
-can be judged again by other limits.
+Signals that were stored can be judged again by other limits, without texts.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from udfs.text.columns import Bytes, Offsets, string_column, utf8_buffers
-
-if TYPE_CHECKING:
-    from udfs.rules.families import HeuristicSettings
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -92,7 +87,7 @@ class JudgedBatch:
         self._values[rows] = value[failed]
         self._thresholds[rows] = np.broadcast_to(threshold, failed.shape)[failed]
 
-    def sign(self, name: str, values: npt.NDArray[np.generic]) -> None:
+    def store(self, name: str, values: npt.NDArray[np.generic]) -> None:
         """Store a signal of the documents still looked at; NaN becomes null."""
         column = self._signals.setdefault(name, np.full(len(self._rules), np.nan))
         column[self.rows] = values
@@ -102,7 +97,7 @@ class JudgedBatch:
         stored = self._signals.get(name)
         return np.full(len(self.rows), np.nan) if stored is None else stored[self.rows]
 
-    def sign_language(self, labels: pa.Array) -> None:
+    def store_language(self, labels: pa.Array) -> None:
         """Store the languages of the documents still looked at."""
         places = np.full(len(self._rules), -1)
         places[self.rows] = np.arange(len(self.rows))
@@ -165,52 +160,3 @@ def ratio(numerator: npt.NDArray[np.int64], denominator: npt.NDArray[np.int64]) 
     quotients = np.full(len(numerator), np.nan)
     np.divide(numerator, denominator, out=quotients, where=denominator > 0)
     return quotients
-
-
-def limit_lengths(batch: JudgedBatch, limits: "HeuristicSettings") -> None:
-    """Limit the words of a page and their mean length, as Gopher's rules do."""
-    for rule, signal, least, most in (
-        ("page_length", "num_words", limits.min_words, limits.max_words),
-        ("mean_word_length", "mean_word_length", limits.min_mean_word_length,
-         limits.max_mean_word_length),
-    ):  # fmt: skip
-        value = batch.signal(signal)
-        # NaN, the mean of nothing, fails too.
-        failed = ~((value >= least) & (value <= most))
-        batch.fail(rule, failed, value, np.where(value > most, most, least))
-
-
-def measure_language(batch: JudgedBatch, identify_language: IdentifyLanguage) -> None:
-    """Sign the top label of each text and its probability."""
-    labels, scores = identify_language(string_column(*batch.text))
-    batch.sign_language(labels)
-    known = as_floats(pc.is_valid(labels).cast(pa.int8())) > 0
-    batch.sign("language_score", np.where(known, scores, np.nan))
-
-
-def limit_language(batch: JudgedBatch, language: str, min_score: float) -> None:
-    """Keep documents whose top label is `language` with a probability above `min_score`."""
-    scores = batch.signal("language_score")
-    is_label = pc.equal(batch.languages(), language).fill_null(False)
-    wanted = as_floats(is_label.cast(pa.int8())) > 0
-    failed = ~(wanted & (scores > min_score))
-    batch.fail("language", failed, np.where(wanted, scores, 0.0), min_score)
-
-
-Action = Callable[[JudgedBatch], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """A step of a family: `measure` signs signals of texts, `limit` fails documents by these."""
-
-    measure: Action
-    limit: Action
-
-
-def run_steps(batch: JudgedBatch, steps: Sequence[Step]) -> None:
-    """Measure and judge step by step; what a step drops is not looked at by the next."""
-    for step in steps:
-        step.measure(batch)
-        step.limit(batch)
-        batch.end_step()

@@ -15,8 +15,8 @@ that step passes every page.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -24,15 +24,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
-from udfs.rules.batch import (
-    IdentifyLanguage,
-    JudgedBatch,
-    Step,
-    limit_language,
-    measure_language,
-    ratio,
+from udfs.checks import at_least
+from udfs.rules.batch import JudgedBatch, ratio
+from udfs.rules.c4_kernels import (
+    BRACKET,
+    LINES,
+    LOREM_IPSUM,
+    SENTENCES,
+    Cleaned,
+    LineSettings,
+    clean_c4_lines,
 )
-from udfs.rules.c4_kernels import BRACKET, LINES, LOREM_IPSUM, SENTENCES, LineSettings, clean
+from udfs.rules.family import LANGUAGE_SIGNALS, RuleFamily, Step, Tools
+from udfs.rules.settings import check_fields, limit, measured
+from udfs.rules.url_lists import UrlLists
 from udfs.text.columns import Bytes, Offsets, read_only, string_column
 from udfs.text.tries import Trie, build_trie
 from udfs.text.unicode import (
@@ -43,114 +48,94 @@ from udfs.text.unicode import (
     properties_before,
 )
 
-if TYPE_CHECKING:
-    from udfs.rules.families import HeuristicSettings
-
-RULES = (
-    "page_length", "lorem_ipsum", "curly_bracket", "few_sentences", "banned_words", "language",
-)  # fmt: skip
-SIGNALS = (
-    pa.field("num_characters", pa.int64()),
-    # Of the non-blank lines; FineWeb's C4 filter too.
+# Signals of `store_lines`, which FineWeb's C4 filter has too.
+LINE_SIGNALS = (
+    # Of the non-blank lines.
     pa.field("removed_line_fraction", pa.float64()),
     pa.field("num_sentences", pa.int32()),
 )
-# What limits ask for besides the signals; the first two FineWeb's too.
-FACTS = (
+LINE_STATISTICS = (
     pa.field("num_lorem_ipsum_lines", pa.int64()),
     pa.field("num_bracket_lines", pa.int64()),
-    pa.field("has_banned_word", pa.int32()),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class C4Settings:
-    """Limits of the C4 steps but the language's; defaults: DCLM's `c4.yaml` (spec 2.9).
+    """Numbers of the C4 steps but the language's; defaults: DCLM's `c4.yaml` (spec 2.9).
 
     A maximum drops what is strictly greater, a minimum what is strictly less.
     """
 
     # In code points.
-    max_characters: int = 190_000
-    max_word_length: int = 1000
+    max_characters: int = limit(190_000, at_least(1))
+    max_word_length: int = measured(1000, at_least(1))
     # Between white space.
-    min_words_per_line: int = 5
-    min_sentences: int = 3
+    min_words_per_line: int = measured(5, at_least(0))
+    min_sentences: int = limit(3, at_least(0))
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    @property
+    def lines(self) -> LineSettings:
+        """Return the numbers of the steps on lines."""
+        return LineSettings(max_word_length=self.max_word_length, min_words=self.min_words_per_line)
 
 
-def steps(
-    given: "HeuristicSettings",
-    banned_words: tuple[str, ...],
-    identify_language: IdentifyLanguage,
-) -> tuple[Step, ...]:
-    """Return the steps, whose texts lose lines."""
-    settings = given.c4
+class C4(RuleFamily[C4Settings]):
+    """The steps of C4, whose texts lose lines."""
 
-    def measure_banned_words(batch: JudgedBatch) -> None:
-        batch.sign("has_banned_word", has_banned_word(*batch.text, banned_words))
+    rules = (
+        "page_length", "lorem_ipsum", "curly_bracket", "few_sentences", "banned_words", "language",
+    )  # fmt: skip
+    signals = (*LANGUAGE_SIGNALS, pa.field("num_characters", pa.int64()), *LINE_SIGNALS)
+    statistics = (*LINE_STATISTICS, pa.field("has_banned_word", pa.int32()))
+    settings = C4Settings
+    unread = frozenset({"cleaning", "stop_words"})
+    lists = MappingProxyType({"banned_words": "C4's step on banned words passes every page"})
+    judges_addresses = False
 
-    limit_of_language = partial(
-        limit_language, language=given.language, min_score=given.min_language_score
-    )
-    return (
-        Step(
-            measure=_measure_characters,
-            limit=partial(_limit_characters, most=float(settings.max_characters)),
-        ),
-        Step(
-            measure=partial(measure_lines, lines=_lines(settings)),
-            limit=partial(limit_lines, min_sentences=settings.min_sentences),
-        ),
-        Step(measure=measure_banned_words, limit=_limit_banned_words),
-        Step(
-            measure=partial(measure_language, identify_language=identify_language),
-            limit=limit_of_language,
-        ),
-    )
+    def steps(self) -> tuple[Step, ...]:
+        """Return the steps in their order."""
+        return (
+            Step(measure=_measure_characters, limit=self._limit_characters),
+            Step(measure=self._measure_lines, limit=self._limit_lines),
+            Step(measure=_measure_banned_words, limit=_limit_banned_words),
+            Step(measure=self.measure_language, limit=self.limit_language),
+        )
 
+    def clean(self, data: Bytes, offsets: Offsets, lists: UrlLists) -> tuple[Bytes, Offsets]:
+        """Return texts without the lines and marks that the steps take out."""
+        data, offsets, _ = clean_c4_lines(data, offsets, self.own.lines)
+        return data, offsets
 
-def measured_by(settings: C4Settings) -> C4Settings:
-    """Return settings that measure as these do, with the limits at their defaults."""
-    return C4Settings(
-        max_word_length=settings.max_word_length, min_words_per_line=settings.min_words_per_line
-    )
+    def _limit_characters(self, batch: JudgedBatch) -> None:
+        characters, most = batch.signal("num_characters"), float(self.own.max_characters)
+        batch.fail("page_length", characters > most, characters, most)
 
+    def _measure_lines(self, batch: JudgedBatch, _: Tools) -> None:
+        store_lines(batch, clean_c4_lines(*batch.text, self.own.lines))
 
-def cleaned(data: Bytes, offsets: Offsets, settings: C4Settings) -> tuple[Bytes, Offsets]:
-    """Return texts without the lines and marks that the steps take out."""
-    data, offsets, _ = clean(data, offsets, _lines(settings))
-    return data, offsets
+    def _limit_lines(self, batch: JudgedBatch) -> None:
+        limit_lines(batch, self.own.min_sentences)
 
 
-def _lines(settings: C4Settings) -> LineSettings:
-    return LineSettings(
-        max_word_length=settings.max_word_length,
-        min_words=settings.min_words_per_line,
-        need_terminal_punctuation=True,
-        like_fineweb=False,
-    )
-
-
-def _measure_characters(batch: JudgedBatch) -> None:
+def _measure_characters(batch: JudgedBatch, _: Tools) -> None:
     characters = pc.utf8_length(string_column(*batch.text))
-    batch.sign("num_characters", np.asarray(characters, np.float64))
+    batch.store("num_characters", np.asarray(characters, np.float64))
 
 
-def _limit_characters(batch: JudgedBatch, most: float) -> None:
-    characters = batch.signal("num_characters")
-    batch.fail("page_length", characters > most, characters, most)
-
-
-def measure_lines(batch: JudgedBatch, lines: LineSettings) -> None:
-    """Take lines out of the texts; count phrases, brackets and sentences of what is left."""
-    data, offsets, facts = clean(*batch.text, lines)
+def store_lines(batch: JudgedBatch, cleaned: Cleaned) -> None:
+    """Take over texts without some lines, and the counts of phrases, brackets and sentences."""
+    data, offsets, facts = cleaned
     batch.text = data, offsets
     counts = facts.T
     removed = counts[1:LOREM_IPSUM].sum(axis=0)
-    batch.sign("removed_line_fraction", ratio(removed, counts[LINES]))
-    batch.sign("num_lorem_ipsum_lines", counts[LOREM_IPSUM])
-    batch.sign("num_bracket_lines", counts[BRACKET])
-    batch.sign("num_sentences", counts[SENTENCES])
+    batch.store("removed_line_fraction", ratio(removed, counts[LINES]))
+    batch.store("num_lorem_ipsum_lines", counts[LOREM_IPSUM])
+    batch.store("num_bracket_lines", counts[BRACKET])
+    batch.store("num_sentences", counts[SENTENCES])
 
 
 def limit_lines(batch: JudgedBatch, min_sentences: int) -> None:
@@ -165,6 +150,10 @@ def limit_lines(batch: JudgedBatch, min_sentences: int) -> None:
     batch.fail("few_sentences", sentences < min_sentences, sentences, float(min_sentences))
 
 
+def _measure_banned_words(batch: JudgedBatch, tools: Tools) -> None:
+    batch.store("has_banned_word", has_banned_word(*batch.text, tools.lists.banned_words))
+
+
 def _limit_banned_words(batch: JudgedBatch) -> None:
     found = batch.signal("has_banned_word")
     batch.fail("banned_words", found > 0, found, 1.0)
@@ -174,11 +163,9 @@ def has_banned_word(
     data: Bytes, offsets: Offsets, banned_words: tuple[str, ...]
 ) -> npt.NDArray[np.bool_]:
     """Return for each text whether an entry stands in it as a whole word, in any case."""
-    trie = _trie(banned_words)
     return _has_word(  # type: ignore[no-any-return]
-        read_only(data), read_only(offsets), trie.columns, trie.children, trie.word_at,
-        character_properties(),
-    )  # fmt: skip
+        read_only(data), read_only(offsets), _trie(banned_words), character_properties()
+    )
 
 
 @lru_cache(maxsize=4)
@@ -187,7 +174,8 @@ def _trie(words: tuple[str, ...]) -> Trie:
 
 
 @njit(cache=True, nogil=True)
-def _has_word(data, offsets, columns, children, word_at, properties):
+def _has_word(data, offsets, trie, properties):
+    columns, children, word_at = trie
     found = np.zeros(offsets.size - 1, np.bool_)
     for text in range(found.size):
         start, end = offsets[text], offsets[text + 1]

@@ -1,11 +1,12 @@
 """The compiled part of C4's cleaning: unwanted lines out of texts, citation marks out of lines.
 
-DCLM's C4 pipeline (spec 2.9) and FineWeb's C4 filter do the same with other numbers and another
-order of two tests; `LineSettings` holds what differs.
+DCLM's C4 pipeline (spec 2.9) and FineWeb's C4 filter look for the same phrases and marks, in other
+lines and another order.
 """
 
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from numba import njit
 from udfs.rules.cleaning.line_kernels import move_to_front
 from udfs.rules.cleaning.line_patterns import spellings_before_lower
 from udfs.text.columns import Bytes, Offsets, read_only
-from udfs.text.lines import strip
+from udfs.text.lines import line_end_after, strip
 from udfs.text.sentences import abbreviations, count_sentences
 from udfs.text.tries import Trie, build_trie
 from udfs.text.unicode import (
@@ -41,39 +42,85 @@ _PHRASES = ("javascript", "lorem ipsum", *_POLICIES)
 _IS_JAVASCRIPT, _IS_LOREM_IPSUM, _IS_POLICY, _IS_BRACKET = 1, 2, 4, 8
 
 _MARKS = ("[edit]", "[citation needed]")
-_NEWLINE, _RETURN, _OPEN, _CLOSE, _BRACE, _DOT = 10, 13, 91, 93, 123, 46
+_NEWLINE, _OPEN, _CLOSE, _BRACE, _DOT = 10, 91, 93, 123, 46
 _TERMINAL = (46, 33, 63, 34)  # . ! ? "
 
 
 @dataclass(frozen=True, kw_only=True)
 class LineSettings:
-    """What the steps on lines remove."""
+    """Numbers of the steps on lines."""
+
+    # In code points; lines with a longer word go.
+    max_word_length: int
+    # Between white space; lines with fewer go.
+    min_words: int
+
+
+class _LineRules(NamedTuple):
+    """What the steps on lines look for."""
 
     max_word_length: int
     min_words: int
-    # Lines must end with . ! ? or ", but not with an ellipsis.
-    need_terminal_punctuation: bool
-    # FineWeb: lines are those of str.splitlines and stripped, words are counted before citation
-    # marks go, sentences end with their line, and lines with "javascript" may hold a bracket.
-    like_fineweb: bool
+    # _PHRASES and _MARKS.
+    phrases: Trie
+    marks: Trie
+    # As in `udfs.text.sentences.abbreviations`.
+    abbreviated: npt.NDArray[np.uint64]
+    # Code point -> properties, as in `udfs.text.unicode`.
+    properties: npt.NDArray[np.uint8]
 
 
-def clean(
-    data: Bytes, offsets: Offsets, settings: LineSettings
-) -> tuple[Bytes, Offsets, npt.NDArray[np.int64]]:
-    """Return the texts without unwanted lines and citation marks, and a row of facts for each."""
-    new_data = np.empty(int(offsets[-1] - offsets[0]) + 1, np.uint8)
-    new_offsets = np.zeros(len(offsets), np.int64)
-    facts = np.zeros((len(offsets) - 1, NUM_FACTS), np.int64)
-    trie = _phrases()
-    size = _clean(
-        read_only(data), read_only(offsets), new_data, new_offsets, facts,
-        settings.max_word_length, settings.min_words, settings.need_terminal_punctuation,
-        settings.like_fineweb, trie.columns, trie.children, trie.word_at,
-        _marks().columns, _marks().children, _marks().word_at,
-        abbreviations(), character_properties(),
-    )  # fmt: skip
-    return new_data[:size], new_offsets, facts
+class _Cleaned(NamedTuple):
+    """Where the kernels write."""
+
+    data: Bytes
+    offsets: Offsets
+    # A row of NUM_FACTS for each text.
+    facts: npt.NDArray[np.int64]
+
+
+Cleaned = tuple[Bytes, Offsets, npt.NDArray[np.int64]]
+
+
+def clean_c4_lines(data: Bytes, offsets: Offsets, settings: LineSettings) -> Cleaned:
+    """Return the texts without unwanted lines and citation marks, and a row of facts for each.
+
+    Lines must end with . ! ? or ", but not with an ellipsis.
+    """
+    cleaned = _place_for(offsets)
+    size = _clean_c4_lines(read_only(data), read_only(offsets), cleaned, _line_rules(settings))
+    return cleaned.data[:size], cleaned.offsets, cleaned.facts
+
+
+def clean_fineweb_lines(data: Bytes, offsets: Offsets, settings: LineSettings) -> Cleaned:
+    """Return the texts without unwanted lines and citation marks, and a row of facts for each.
+
+    Lines are those of str.splitlines, stripped, and may end with anything; words are counted
+    before citation marks go, sentences end with their line, and lines with "javascript" may hold
+    a bracket.
+    """
+    cleaned = _place_for(offsets)
+    size = _clean_fineweb_lines(read_only(data), read_only(offsets), cleaned, _line_rules(settings))
+    return cleaned.data[:size], cleaned.offsets, cleaned.facts
+
+
+def _place_for(offsets: Offsets) -> _Cleaned:
+    return _Cleaned(
+        data=np.empty(int(offsets[-1] - offsets[0]) + 1, np.uint8),
+        offsets=np.zeros(len(offsets), np.int64),
+        facts=np.zeros((len(offsets) - 1, NUM_FACTS), np.int64),
+    )
+
+
+def _line_rules(settings: LineSettings) -> _LineRules:
+    return _LineRules(
+        max_word_length=settings.max_word_length,
+        min_words=settings.min_words,
+        phrases=_phrases(),
+        marks=_marks(),
+        abbreviated=abbreviations(),
+        properties=character_properties(),
+    )
 
 
 @cache
@@ -84,27 +131,6 @@ def _phrases() -> Trie:
 @cache
 def _marks() -> Trie:
     return build_trie(_MARKS)
-
-
-@njit(cache=True, nogil=True)
-def line_end_after(data, position, end, like_python):
-    """Return (end of the line, start of the next); `like_python` breaks as str.splitlines does."""
-    while position < end:
-        byte = data[position]
-        if byte == _NEWLINE:
-            return position, position + 1
-        if like_python:
-            if byte == _RETURN:
-                paired = position + 1 < end and data[position + 1] == _NEWLINE
-                return position, position + 1 + paired
-            if byte == 0x0B or byte == 0x0C or 0x1C <= byte <= 0x1E:
-                return position, position + 1
-            if byte == 0xC2 and data[position + 1] == 0x85:
-                return position, position + 2
-            if byte == 0xE2 and data[position + 1] == 0x80 and data[position + 2] & 0xFE == 0xA8:
-                return position, position + 3
-        position += 1
-    return end, end + 1
 
 
 @njit(cache=True, nogil=True)
@@ -123,8 +149,9 @@ def _count_words(data, position, end, properties):
 
 
 @njit(cache=True, nogil=True)
-def _mark_end(data, start, end, columns, children, word_at, properties):
+def _mark_end(data, start, end, rules):
     """Return the end of the citation mark at the bracket data[start], -1 if it is none."""
+    marks, properties = rules.marks, rules.properties
     position = start + 1
     while properties_at(data, position, end, properties) & DECIMAL:
         position += code_point_at(data, position)[1]
@@ -132,21 +159,19 @@ def _mark_end(data, start, end, columns, children, word_at, properties):
         return position + 1
     node = 0
     for position in range(start, end):
-        node = children[node, columns[data[position]]]
+        node = marks.children[node, marks.columns[data[position]]]
         if node == 0:
             return -1
-        if word_at[node] >= 0:
+        if marks.word_at[node] >= 0:
             return position + 1
     return -1
 
 
 @njit(cache=True, nogil=True)
-def _copy_without_marks(
-    data, start, end, new_data, filled, columns, children, word_at, properties
-):  # fmt: skip
+def _copy_without_marks(data, start, end, new_data, filled, rules):
     while start < end:
         if data[start] == _OPEN:
-            stop = _mark_end(data, start, end, columns, children, word_at, properties)
+            stop = _mark_end(data, start, end, rules)
             if stop >= 0:
                 start = stop
                 continue
@@ -170,82 +195,105 @@ def _ends_a_sentence(data, start, end, properties):
 
 
 @njit(cache=True, nogil=True)
-def _kinds_of_phrases(data, start, end, columns, children, word_at):
+def _kinds_of_phrases(data, start, end, phrases):
     kinds = 0
     for first in range(start, end):
         if data[first] == _BRACE:
             kinds |= _IS_BRACKET
         node = 0
         for position in range(first, end):
-            node = children[node, columns[data[position]]]
+            node = phrases.children[node, phrases.columns[data[position]]]
             if node == 0:
                 break
-            if word_at[node] >= 0:
-                kinds |= 1 << min(word_at[node], 2)
+            if phrases.word_at[node] >= 0:
+                kinds |= 1 << min(phrases.word_at[node], 2)
     return kinds
 
 
 @njit(cache=True, nogil=True)
-def _clean(
-    data, offsets, new_data, new_offsets, facts, max_word_length, min_words, need_terminal,
-    like_fineweb, columns, children, word_at, mark_columns, mark_children, mark_word_at,
-    abbreviated, properties,
-):  # fmt: skip
-    filled = 0
+def _is_policy_line(kinds, row):
+    """Count the phrases of a line; return whether it goes for one."""
+    row[LOREM_IPSUM] += kinds & _IS_LOREM_IPSUM != 0
+    if kinds & _IS_JAVASCRIPT:
+        row[JAVASCRIPT] += 1
+        return True
+    row[POLICY] += kinds & _IS_POLICY != 0
+    return kinds & _IS_POLICY != 0
+
+
+@njit(cache=True, nogil=True)
+def _clean_c4_lines(data, offsets, cleaned, rules):
+    properties, new_data, filled = rules.properties, cleaned.data, 0
     for text in range(offsets.size - 1):
         position, text_end = offsets[text], offsets[text + 1]
-        base = filled
+        row, base = cleaned.facts[text], filled
         while position < text_end:
             start = position
-            end, position = line_end_after(data, start, text_end, like_fineweb)
+            end, position = line_end_after(data, start, text_end, False)
             first, last = strip(data, start, end, properties)
             if first == last:
                 continue
-            facts[text, LINES] += 1
-            if like_fineweb:
-                start, end = first, last
+            row[LINES] += 1
             words, longest = _count_words(data, start, end, properties)
-            if longest > max_word_length:
-                facts[text, LONG_WORD] += 1
+            if longest > rules.max_word_length:
+                row[LONG_WORD] += 1
                 continue
             # Newlines stand between lines; that of a line that goes is overwritten.
             line = filled + (filled > base)
-            stop = _copy_without_marks(
-                data, start, end, new_data, line,
-                mark_columns, mark_children, mark_word_at, properties,
-            )  # fmt: skip
-            if need_terminal and not _ends_a_sentence(new_data, line, stop, properties):
-                facts[text, UNTERMINATED] += 1
+            stop = _copy_without_marks(data, start, end, new_data, line, rules)
+            if not _ends_a_sentence(new_data, line, stop, properties):
+                row[UNTERMINATED] += 1
                 continue
-            if not like_fineweb and stop - line != end - start:
+            if stop - line != end - start:
                 words, longest = _count_words(new_data, line, stop, properties)
-            if words < min_words:
-                facts[text, FEW_WORDS] += 1
+            if words < rules.min_words:
+                row[FEW_WORDS] += 1
                 continue
-            kinds = _kinds_of_phrases(new_data, line, stop, columns, children, word_at)
-            facts[text, LOREM_IPSUM] += kinds & _IS_LOREM_IPSUM != 0
-            # The reference looks for brackets before it removes lines, FineWeb after.
-            if kinds & _IS_BRACKET and not (like_fineweb and kinds & _IS_JAVASCRIPT):
-                facts[text, BRACKET] += 1
-            if kinds & _IS_JAVASCRIPT:
-                facts[text, JAVASCRIPT] += 1
+            kinds = _kinds_of_phrases(new_data, line, stop, rules.phrases)
+            # The reference looks for brackets before it removes lines.
+            row[BRACKET] += kinds & _IS_BRACKET != 0
+            if _is_policy_line(kinds, row):
                 continue
-            if kinds & _IS_POLICY:
-                facts[text, POLICY] += 1
-                continue
-            if like_fineweb:
-                facts[text, SENTENCES] += count_sentences(
-                    new_data, line, stop, abbreviated, properties
-                )
             if line > filled:
                 new_data[filled] = _NEWLINE
             filled = stop
-        if like_fineweb:
-            first, last = strip(new_data, base, filled, properties)
-            filled = move_to_front(new_data, first, last, base)
-        else:
-            facts[text, SENTENCES] = count_sentences(
-                new_data, base, filled, abbreviated, properties
-            )
-        new_offsets[text + 1] = filled
+        row[SENTENCES] = count_sentences(new_data, base, filled, rules.abbreviated, properties)
+        cleaned.offsets[text + 1] = filled
+    return filled
+
+
+@njit(cache=True, nogil=True)
+def _clean_fineweb_lines(data, offsets, cleaned, rules):
+    properties, new_data, filled = rules.properties, cleaned.data, 0
+    for text in range(offsets.size - 1):
+        position, text_end = offsets[text], offsets[text + 1]
+        row, base = cleaned.facts[text], filled
+        while position < text_end:
+            end, after = line_end_after(data, position, text_end, True)
+            start, end = strip(data, position, end, properties)
+            position = after
+            if start == end:
+                continue
+            row[LINES] += 1
+            words, longest = _count_words(data, start, end, properties)
+            if longest > rules.max_word_length:
+                row[LONG_WORD] += 1
+                continue
+            if words < rules.min_words:
+                row[FEW_WORDS] += 1
+                continue
+            line = filled + (filled > base)
+            stop = _copy_without_marks(data, start, end, new_data, line, rules)
+            kinds = _kinds_of_phrases(new_data, line, stop, rules.phrases)
+            # FineWeb looks for brackets after lines with "javascript" are gone.
+            row[BRACKET] += kinds & _IS_BRACKET != 0 and not kinds & _IS_JAVASCRIPT
+            if _is_policy_line(kinds, row):
+                continue
+            row[SENTENCES] += count_sentences(new_data, line, stop, rules.abbreviated, properties)
+            if line > filled:
+                new_data[filled] = _NEWLINE
+            filled = stop
+        first, last = strip(new_data, base, filled, properties)
+        filled = move_to_front(new_data, first, last, base)
+        cleaned.offsets[text + 1] = filled
     return filled

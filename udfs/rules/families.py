@@ -1,144 +1,107 @@
-"""Families of rules over a batch of texts: the 26 steps of DCLM-BASELINE, C4's, FineWeb's.
+"""The families of rules by name, and what is asked of them: judge texts, or measure and decide.
 
-`url_outcomes` judges addresses, before a page is parsed; `apply` measures and judges texts;
-`signals_of` only measures, and `decide` judges what was measured, by any limits. Each rule is a
-predicate over a signal; the first that fails, in the family's order, names the document's fate.
-The families `udfs.rules.refinedweb`, `udfs.rules.c4` and `udfs.rules.fineweb` share names of rules
-and signals where they mean the same thing, each by its own definition.
+`apply` measures and judges texts; `signals_of` only measures, and `decide` judges what was
+measured, by any limits. Each rule is a predicate over a signal; the first that fails, in the
+family's order, names the document's fate.
 """
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from udfs.quirks import follows_reference
-from udfs.rules import c4, fineweb, refinedweb
-from udfs.rules.batch import (
-    Floats,
-    IdentifyLanguage,
-    JudgedBatch,
-    JudgedTexts,
-    Step,
-    run_steps,
-)
-from udfs.rules.c4 import C4Settings
-from udfs.rules.cleaning.steps import CleaningSettings
-from udfs.rules.fineweb import FineWebSettings
+from udfs.checks import check, one_of
+from udfs.rules.batch import IdentifyLanguage, JudgedBatch, JudgedTexts
+from udfs.rules.c4 import C4, C4Settings
+from udfs.rules.family import RuleFamily, Tools
+from udfs.rules.fineweb import FineWeb, FineWebSettings
+from udfs.rules.refinedweb import RefinedWeb
+from udfs.rules.settings import SharedSettings, default_of, without_limits
 from udfs.rules.url_lists import UrlLists
-from udfs.rules.urls import UrlSettings, judge
+from udfs.rules.urls import ADDRESS_RULES, AddressCounts, UrlSettings, outcomes
 from udfs.text.columns import string_column, utf8_buffers
 
-ANNOTATE = ("first_failure", "all")
+Class = TypeVar("Class", bound=type)
 
-_URL_OUTCOMES = refinedweb.RULES[: len(refinedweb.URL_RULES) + 1]
-# By family, in the order of application.
-RULES_OF = {
-    "refinedweb": refinedweb.RULES,
-    "c4": c4.RULES,
-    "fineweb": (*_URL_OUTCOMES, *fineweb.RULES),
+# The only place that knows families by name: `heuristics.rules` takes one of these.
+FAMILIES: dict[str, type[RuleFamily[Any]]] = {
+    "refinedweb": RefinedWeb,
+    "c4": C4,
+    "fineweb": FineWeb,
 }
+
+
+def _distinct(columns: Iterable[pa.Field]) -> list[pa.Field]:
+    """Return the columns without repetitions; families share those that mean the same thing."""
+    return list({column.name: column for column in columns}.values())
+
+
 # What `apply` adds to the documents table; null where a document was dropped before.
-SIGNALS = [*refinedweb.SIGNALS, *c4.SIGNALS, *fineweb.SIGNALS]
+SIGNALS = _distinct(column for family in FAMILIES.values() for column in family.signals)
 # What limits ask for besides: columns of a table of signals, not of documents.
-FACTS = [*refinedweb.FACTS, *c4.FACTS, *fineweb.FACTS]
+STATISTICS = _distinct(column for family in FAMILIES.values() for column in family.statistics)
 
 
-# Fields of HeuristicSettings that only limits and `url_outcomes` read.
-_LIMITS = (
-    "ignored_url_characters", "min_soft_url_words", "language", "min_language_score", "min_words",
-    "max_words", "min_mean_word_length", "max_mean_word_length", "max_symbol_ratio",
-    "max_bullet_line_fraction", "max_ellipsis_line_fraction", "max_non_alphabetic_word_fraction",
-    "min_stop_words", "repetition", "max_word_removal_fraction",
-)  # fmt: skip
+def rules_of(family: str) -> tuple[str, ...]:
+    """Return the names of all rules of a family in the order of application."""
+    kind = FAMILIES[family]
+    return (*(ADDRESS_RULES if kind.judges_addresses else ()), *kind.rules)
 
 
-@dataclass(frozen=True, kw_only=True)
-class RepetitionLimits:
-    """Highest fractions of step 17 (spec 2.6), named as in `udfs.rules.repetition.FRACTIONS`."""
-
-    repeated_lines: float = 0.30
-    repeated_paragraphs: float = 0.30
-    repeated_line_characters: float = 0.20
-    repeated_paragraph_characters: float = 0.20
-    top_2_gram: float = 0.20
-    top_3_gram: float = 0.18
-    top_4_gram: float = 0.16
-    repeated_5_grams: float = 0.15
-    repeated_6_grams: float = 0.14
-    repeated_7_grams: float = 0.13
-    repeated_8_grams: float = 0.12
-    repeated_9_grams: float = 0.11
-    repeated_10_grams: float = 0.10
+def _with_own_settings(kind: Class) -> Class:
+    """Add a field for each family that has settings of its own, by the family's name."""
+    for name, family in FAMILIES.items():
+        if family.settings is not None:
+            kind.__annotations__[name] = family.settings
+            setattr(kind, name, field(default_factory=family.settings))
+    return kind
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeuristicSettings:
-    """Thresholds of the 26 steps; defaults: DCLM's `dclm_baseline_refinedweb.yaml` (spec 2.2).
+@_with_own_settings
+class HeuristicSettings(SharedSettings):
+    """The settings of all families; `rules` names the one that judges."""
 
-    `rules` names the family that judges: "refinedweb" (the 26 steps), "c4" or "fineweb", which
-    have settings of their own and read the language's and Gopher's here.
+    rules: str = next(iter(FAMILIES))
 
-    A maximum drops what is strictly greater, a minimum what is strictly less.
-    """
-
-    # False: texts pass as they are, without signals.
-    enabled: bool = True
-    rules: str = "refinedweb"
-    quirks: str = "dclm-2024"
-    # "first_failure": a dropped document is not looked at further, and its text is as it stood;
-    # "all": every signal of every document is computed, and every text is cleaned.
-    annotate: str = "first_failure"
-    # Steps 3 and 5.
-    ignored_url_characters: str = "-."
-    min_soft_url_words: int = 2
-    cleaning: CleaningSettings = field(default_factory=CleaningSettings)
-    # Step 9: the top label must be this language, with a probability above the other.
-    language: str = "en"
-    min_language_score: float = 0.65
-    min_words: int = 50
-    max_words: int = 100_000
-    # In code points.
-    min_mean_word_length: float = 3.0
-    max_mean_word_length: float = 10.0
-    max_symbol_ratio: float = 0.1
-    max_bullet_line_fraction: float = 0.9
-    max_ellipsis_line_fraction: float = 0.3
-    max_non_alphabetic_word_fraction: float = 0.2
-    stop_words: tuple[str, ...] = ("the", "be", "to", "of", "and", "that", "have", "with")
-    min_stop_words: int = 2
-    repetition: RepetitionLimits = field(default_factory=RepetitionLimits)
-    max_word_removal_fraction: float = 0.05
-    c4: C4Settings = field(default_factory=C4Settings)
-    fineweb: FineWebSettings = field(default_factory=FineWebSettings)
+    if TYPE_CHECKING:
+        c4: C4Settings = field(default_factory=C4Settings)
+        fineweb: FineWebSettings = field(default_factory=FineWebSettings)
 
     def __post_init__(self) -> None:
-        """Refuse unknown switches."""
-        follows_reference(self.quirks)
-        if self.rules not in RULES_OF:
-            raise ValueError(
-                f"rules: {self.rules!r} is not known; write one of {', '.join(map(repr, RULES_OF))}"
-            )
-        if self.annotate not in ANNOTATE:
-            raise ValueError(
-                f"annotate: {self.annotate!r} is not known; write one of "
-                f"{', '.join(map(repr, ANNOTATE))}"
-            )
+        """Refuse a family that is not known, and what SharedSettings refuse."""
+        check(self, rules=one_of(tuple(FAMILIES)))
+        super().__post_init__()
+
+    @property
+    def family(self) -> RuleFamily[Any]:
+        """Return the family that judges, with these settings."""
+        return FAMILIES[self.rules](self, getattr(self, self.rules, None))
 
     @property
     def language_quirks(self) -> str:
-        """How the language's model reads newlines: FineWeb takes them for blanks, unlike DCLM."""
-        return "none" if self.rules == "fineweb" else self.quirks
+        """Return the quirks by which the language's model reads texts."""
+        return FAMILIES[self.rules].language_quirks(self.quirks)
+
+    @property
+    def lists(self) -> Mapping[str, str]:
+        """Return the lists that measuring reads, with what it means to leave one out."""
+        return FAMILIES[self.rules].lists
 
 
 def url_outcomes(
-    urls: pa.Array, settings: HeuristicSettings, lists: UrlLists
+    urls: pa.Array,
+    settings: HeuristicSettings,
+    lists: UrlLists,
+    counts: AddressCounts | None = None,
 ) -> tuple[pa.StringArray, pa.DoubleArray, pa.DoubleArray]:
-    """Return (rule, value, threshold) of steps 1 to 5 for each address; null where none drops.
+    """Return (rule, value, threshold) of the rules on addresses; null where none drops.
 
-    C4 looks at no address.
+    `counts` goes up by what is found.
     """
-    if not settings.enabled or settings.rules == "c4":
+    if not settings.enabled or not FAMILIES[settings.rules].judges_addresses:
         nulls = pa.nulls(len(urls), pa.float64())
         return pa.nulls(len(urls), pa.string()), nulls, nulls
     url_settings = UrlSettings(
@@ -146,51 +109,45 @@ def url_outcomes(
         ignored_characters=settings.ignored_url_characters,
         min_soft_words=settings.min_soft_url_words,
     )
-    outcomes = judge(urls, lists, url_settings)
-    rules = pc.if_else(
-        pc.is_valid(outcomes.errors),
-        "url_unreadable",
-        pa.array(refinedweb.URL_RULES, pa.string()).take(outcomes.rules),
-    )
-    return rules, outcomes.values, outcomes.thresholds
+    found = outcomes(urls, lists, url_settings)
+    if counts is not None:
+        counts.missed_domains += pc.sum(found.missed).as_py() or 0
+    return found.rules, found.values, found.thresholds
 
 
 def apply(
     texts: pa.Array | pa.ChunkedArray,
-    urls: pa.Array,
+    urls: pa.Array | None,
     settings: HeuristicSettings,
     lists: UrlLists,
     identify_language: IdentifyLanguage,
+    counts: AddressCounts | None = None,
 ) -> JudgedTexts:
-    """Run a family's steps over documents, columns of texts and addresses; null reads as "".
+    """Judge documents, columns of texts and addresses; null reads as "".
 
-    What `identify_language` says of a text must not depend on the other texts of its batch.
+    Without `urls` no rule on addresses is asked: all passed before. What `identify_language` says
+    of a text must not depend on the other texts of its batch.
     """
-    rules = RULES_OF[settings.rules]
-    batch = JudgedBatch(texts, rules, SIGNALS, keeps_failed=settings.annotate == "all")
+    keeps_failed = settings.annotate == "all"
+    batch = JudgedBatch(texts, rules_of(settings.rules), SIGNALS, keeps_failed)
     if settings.enabled:
-        batch.fail_by_address(*url_outcomes(urls, settings, lists))
-        run_steps(batch, _steps(settings, lists, identify_language))
+        if urls is not None:
+            batch.fail_by_address(*url_outcomes(urls, settings, lists, counts))
+        settings.family.judge(batch, Tools(lists, identify_language))
     return batch.result()
 
 
-def measured_by(settings: HeuristicSettings) -> HeuristicSettings:
-    """Return settings that measure as these do, with every limit at its default.
+def measuring(settings: HeuristicSettings) -> HeuristicSettings:
+    """Return the settings with everything that the family's measuring does not read at its default.
 
     Settings with the same result have the same signals of any text: those may be measured once.
     """
-    default = HeuristicSettings()
-    family = settings.rules
-    return replace(
-        settings,
-        annotate="all",
-        quirks=settings.quirks if family == "refinedweb" else settings.language_quirks,
-        **{name: getattr(default, name) for name in _LIMITS},
-        cleaning=settings.cleaning if family == "refinedweb" else default.cleaning,
-        stop_words=default.stop_words if family == "c4" else settings.stop_words,
-        c4=c4.measured_by(settings.c4) if family == "c4" else default.c4,
-        fineweb=fineweb.measured_by(settings.fineweb) if family == "fineweb" else default.fineweb,
-    )
+    family, kept = FAMILIES[settings.rules], without_limits(settings)
+    unread = {*family.unread, *(name for name in FAMILIES if name != settings.rules)}
+    for one in fields(kept):
+        if one.name in unread:
+            object.__setattr__(kept, one.name, default_of(one))
+    return kept
 
 
 def signals_of(
@@ -199,52 +156,37 @@ def signals_of(
     lists: UrlLists,
     identify_language: IdentifyLanguage,
 ) -> dict[str, pa.Array]:
-    """Return every column of SIGNALS and FACTS for all texts, null where the family has none."""
-    batch = JudgedBatch(texts, RULES_OF[settings.rules], [*SIGNALS, *FACTS], keeps_failed=True)
-    for step in _steps(settings, lists, identify_language):
-        step.measure(batch)
+    """Return every column of SIGNALS and STATISTICS, null where the family has none."""
+    columns = [*SIGNALS, *STATISTICS]
+    batch = JudgedBatch(texts, rules_of(settings.rules), columns, keeps_failed=True)
+    settings.family.measure(batch, Tools(lists, identify_language))
     return batch.result().signals
 
 
 def decide(
-    signals: pa.RecordBatch, urls: pa.Array, settings: HeuristicSettings, lists: UrlLists
+    signals: pa.RecordBatch,
+    urls: pa.Array,
+    settings: HeuristicSettings,
+    lists: UrlLists,
+    counts: AddressCounts | None = None,
 ) -> tuple[pa.StringArray, pa.DoubleArray, pa.DoubleArray]:
     """Return (rule, value, threshold) of documents with these signals; the rule is null if kept.
 
-    The signals are those of `signals_of` by settings with the same `measured_by`; what `apply`
-    says of the texts is the same.
+    The signals are those of `signals_of` by settings with the same `measuring`; what `apply` says
+    of the texts is the same.
     """
-    batch = JudgedBatch.of_signals(signals, RULES_OF[settings.rules])
+    batch = JudgedBatch.of_signals(signals, rules_of(settings.rules))
     if settings.enabled:
-        batch.fail_by_address(*url_outcomes(urls, settings, lists))
-        for step in _steps(settings, lists, _not_asked):
-            step.limit(batch)
+        batch.fail_by_address(*url_outcomes(urls, settings, lists, counts))
+        settings.family.limit(batch)
     return batch.outcomes()
 
 
-def cleaned(
+def clean(
     texts: pa.Array | pa.ChunkedArray, settings: HeuristicSettings, lists: UrlLists
 ) -> pa.LargeStringArray:
-    """Return texts as a family leaves those that it keeps."""
+    """Return texts as the family leaves those that it keeps."""
     data, offsets = utf8_buffers(texts)
-    if settings.enabled and settings.rules == "c4":
-        data, offsets = c4.cleaned(data, offsets, settings.c4)
-    elif settings.enabled and settings.rules == "fineweb":
-        data, offsets = fineweb.cleaned(data, offsets, settings.fineweb)
-    elif settings.enabled:
-        data, offsets = refinedweb.cleaned(data, offsets, settings, lists.top_level_domains)
+    if settings.enabled:
+        data, offsets = settings.family.clean(data, offsets, lists)
     return string_column(data, offsets)
-
-
-def _steps(
-    settings: HeuristicSettings, lists: UrlLists, identify_language: IdentifyLanguage
-) -> tuple[Step, ...]:
-    if settings.rules == "c4":
-        return c4.steps(settings, lists.banned_words, identify_language)
-    if settings.rules == "fineweb":
-        return fineweb.steps(settings, identify_language)
-    return refinedweb.steps(settings, lists.top_level_domains, identify_language)
-
-
-def _not_asked(texts: pa.Array) -> tuple[pa.Array, Floats]:
-    raise AssertionError("limits measure nothing")

@@ -1,9 +1,4 @@
-"""The compiled counts behind FineWeb's rules: repetitions, words, lines (facts: datatrove 0.10).
-
-Unlike DCLM's step 17 (`udfs.rules.repetition`), the first of several equal lines, paragraphs or
-n-grams is no repetition, punctuation is a word of its own, and all is measured against the
-whole text.
-"""
+"""The compiled counts of words and lines behind FineWeb's rules (facts: datatrove 0.10)."""
 
 import unicodedata
 from functools import cache
@@ -12,21 +7,15 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from udfs.rules.c4_kernels import line_end_after
 from udfs.text.byte_masks import readable_blocks
 from udfs.text.columns import Bytes, Offsets, read_only
-from udfs.text.hashing import count_hash, largest_step, mix, table_size, token_hash
-from udfs.text.lines import strip
+from udfs.text.hashing import count_hash, largest_step, table_size, token_hash
+from udfs.text.lines import line_end_after, strip
 from udfs.text.unicode import TABLE_SIZE, character_properties, code_point_at, code_points
 from udfs.text.words import word_spans
 
 Counts = npt.NDArray[np.int64]
 
-# Columns of `repetitions`: of paragraphs and lines their number, the repeated ones and the
-# characters of these; then characters of the most frequent 2 to 4-gram, of repeated 5 to 10-grams.
-CHARACTERS, PARAGRAPHS, PARAGRAPH_COPIES, PARAGRAPH_COPY_CHARACTERS = range(4)
-SEGMENTS, SEGMENT_COPIES, SEGMENT_COPY_CHARACTERS, TOP_2_GRAM = range(4, 8)
-_NUM_REPETITIONS = 16
 # Columns of `word_facts`: all words, those that are not punctuation alone and their characters,
 # those with a letter, different stop words.
 WORDS, SOLID_WORDS, SOLID_CHARACTERS, ALPHABETIC_WORDS, STOP_WORDS = range(5)
@@ -35,7 +24,6 @@ HASHES, ELLIPSES, NEWLINES, ALL_LINES, BULLET_LINES, ELLIPSIS_LINES = range(6)
 FULL_LINES, TERMINATED_LINES, SHORT_LINES, COPY_CHARACTERS, LINE_CHARACTERS = range(6, 11)
 
 _PUNCTUATION, _ALPHABETIC, _TERMINAL = 1, 2, 4
-_BASE = np.uint64(0x9E3779B97F4A7C15)
 _SEED = np.uint64(0)
 _NEWLINE, _DOT, _HASH, _DASH = 10, 46, 35, 45
 
@@ -79,15 +67,6 @@ def _table() -> npt.NDArray[np.uint8]:
     return table
 
 
-def repetitions(data: Bytes, offsets: Offsets) -> Counts:
-    """Return one row per text: the columns named above; words are UAX-29 segments, not white."""
-    starts, ends, word_offsets = word_spans(data, offsets)
-    return _repetitions(  # type: ignore[no-any-return]
-        readable_blocks(data), read_only(offsets), read_only(starts), read_only(ends),
-        read_only(word_offsets), character_properties(),
-    )  # fmt: skip
-
-
 def word_facts(data: Bytes, offsets: Offsets, stop_words: tuple[str, ...]) -> Counts:
     """Return one row per text about its words; stop words are compared as they are written."""
     starts, ends, word_offsets = word_spans(data, offsets)
@@ -116,100 +95,6 @@ def line_facts(data: Bytes, offsets: Offsets, short_line_characters: int) -> Cou
         character_properties(),
         _table(),
     )
-
-
-@njit(cache=True, nogil=True)
-def _segment_copies(data, start, end, newlines, keys, counts, facts, column):
-    """Count the segments between runs of at least so many newlines, their copies, the characters.
-
-    A text that begins or ends with newlines has an empty segment there.
-    """
-    counts[: table_size(end - start + 2)] = 0
-    size = table_size(end - start + 2)
-    position = start
-    while position <= end:
-        stop = position
-        run = 0
-        while stop < end:
-            run = 0
-            while stop + run < end and data[stop + run] == _NEWLINE:
-                run += 1
-            if run >= newlines:
-                break
-            stop += max(run, 1)
-        facts[column] += 1
-        item = token_hash(data, position, stop, _SEED)
-        if counts[count_hash(item, keys, counts, size)] > 1:
-            facts[column + 1] += 1
-            facts[column + 2] += code_points(data, position, stop)
-        if stop >= end:
-            break
-        position = stop + run
-
-
-@njit(cache=True, nogil=True)
-def _top_characters(n, hashes, cumulated, num_words, slots, keys, counts):
-    """Return count x length of the n-gram that is most frequent, of several the first."""
-    size = table_size(num_words)
-    counts[:size] = 0
-    top = 0
-    for place in range(num_words - n + 1):
-        slots[place] = count_hash(mix(hashes[place]), keys, counts, size)
-        top = max(top, counts[slots[place]])
-    for place in range(num_words - n + 1):
-        if counts[slots[place]] == top:
-            # The words are joined with blanks.
-            return top * (cumulated[place + n] - cumulated[place] + n - 1)
-    return 0
-
-
-@njit(cache=True, nogil=True)
-def _copied_characters(n, hashes, cumulated, num_words, keys, counts):
-    """Return the characters of n-grams seen before, from left to right, none overlapping."""
-    size = table_size(num_words)
-    counts[:size] = 0
-    place = copied = 0
-    while place < num_words - n + 1:
-        if counts[count_hash(mix(hashes[place]), keys, counts, size)] > 1:
-            copied += cumulated[place + n] - cumulated[place]
-            place += n
-        else:
-            place += 1
-    return copied
-
-
-@njit(cache=True, nogil=True)
-def _repetitions(data, offsets, starts, ends, word_offsets, properties):
-    num_texts = offsets.size - 1
-    facts = np.zeros((num_texts, _NUM_REPETITIONS), np.int64)
-    most = largest_step(offsets) + 2
-    keys, counts = np.empty(table_size(most), np.uint64), np.empty(table_size(most), np.int32)
-    most_words = largest_step(word_offsets)
-    words, hashes = np.empty(most_words, np.uint64), np.empty(most_words, np.uint64)
-    slots, cumulated = np.empty(most_words, np.int64), np.zeros(most_words + 1, np.int64)
-    for text in range(num_texts):
-        start, end = offsets[text], offsets[text + 1]
-        row = facts[text]
-        row[CHARACTERS] = code_points(data, start, end)
-        first, last = strip(data, start, end, properties)
-        _segment_copies(data, first, last, 2, keys, counts, row, PARAGRAPHS)
-        _segment_copies(data, start, end, 1, keys, counts, row, SEGMENTS)
-        word = word_offsets[text]
-        num_words = word_offsets[text + 1] - word
-        for index in range(num_words):
-            words[index] = token_hash(data, starts[word + index], ends[word + index], _SEED)
-            length = code_points(data, starts[word + index], ends[word + index])
-            cumulated[index + 1] = cumulated[index] + length
-        hashes[:num_words] = words[:num_words]
-        for n in range(2, 11):
-            for place in range(num_words - n + 1):
-                hashes[place] = hashes[place] * _BASE + words[place + n - 1]
-            if n <= 4:
-                found = _top_characters(n, hashes, cumulated, num_words, slots, keys, counts)
-            else:
-                found = _copied_characters(n, hashes, cumulated, num_words, keys, counts)
-            row[TOP_2_GRAM + n - 2] = found
-    return facts
 
 
 @njit(cache=True, nogil=True)

@@ -1,26 +1,30 @@
 """The 26 heuristic steps of DCLM-BASELINE, a reproduction of RefinedWeb's (spec 2.2).
 
-Steps 1 to 5 look at addresses: see `udfs.rules.families.url_outcomes`.
+Steps 1 to 5 look at addresses: see `udfs.rules.urls`.
 """
 
-from functools import partial
-from typing import TYPE_CHECKING
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
 
-from udfs.rules.batch import (
-    IdentifyLanguage,
-    JudgedBatch,
-    Step,
-    limit_language,
-    limit_lengths,
-    measure_language,
-    ratio,
+from udfs.rules.batch import JudgedBatch, ratio
+from udfs.rules.cleaning.line_patterns import (
+    ANYWHERE,
+    COUNTER,
+    LINE_END,
+    LINE_START,
+    NUMERIC,
+    SHORT,
+    UPPERCASE,
 )
 from udfs.rules.cleaning.steps import cap_newlines, clean_lines
 from udfs.rules.cleaning.url_removal import remove_urls
+from udfs.rules.family import LANGUAGE_SIGNALS, RuleFamily, Step, Tools
 from udfs.rules.repetition import FRACTIONS, repetition_fractions
+from udfs.rules.url_lists import UrlLists
+from udfs.rules.urls import RULES as URL_RULES
+from udfs.rules.urls import UNREADABLE
 from udfs.text.columns import Bytes, Offsets
 from udfs.text.lines import BULLET_LINES, ELLIPSIS_LINES, LINES, SYMBOLS, line_counts
 from udfs.text.words import (
@@ -33,23 +37,27 @@ from udfs.text.words import (
     word_counts,
 )
 
-if TYPE_CHECKING:
-    from udfs.rules.families import HeuristicSettings
-
-URL_RULES = ("url_domain", "url_strict_word", "url_hard_word", "url_soft_words")
+# By the number of the step.
 _LINE_RULES = {
-    19: "uppercase_lines",
-    20: "numeric_lines",
-    21: "counter_lines",
-    22: "line_length",
-    23: "items_in_cart",
-    24: "read_more",
-    25: "sign_in",
+    UPPERCASE: "uppercase_lines",
+    NUMERIC: "numeric_lines",
+    COUNTER: "counter_lines",
+    SHORT: "line_length",
+    ANYWHERE: "items_in_cart",
+    LINE_END: "read_more",
+    LINE_START: "sign_in",
+}
+_LINE_STEP_NAMES = {
+    UPPERCASE: "uppercase_ratio_line_modifier",
+    NUMERIC: "numeric_ratio_line_modifier",
+    COUNTER: "counter_line_modifier",
+    SHORT: "line_length_modifier",
+    **dict.fromkeys((ANYWHERE, LINE_END, LINE_START), "substring_line_modifier"),
 }
 # Rule -> (number of the step, the reference's name of the step), in the order of application.
-# "url_unreadable": the reference fails on an address that cannot be split, and drops the page.
+# UNREADABLE: the reference fails on an address that cannot be split, and drops the page.
 STEP_OF_RULE: dict[str, tuple[int, str]] = {
-    "url_unreadable": (2, "url_substring_filter"),
+    UNREADABLE: (2, "url_substring_filter"),
     **{rule: (step, "url_substring_filter") for step, rule in enumerate(URL_RULES, start=2)},
     "url_removal": (6, "url_removal_modifier"),
     "language": (9, "language_filter"),
@@ -61,19 +69,11 @@ STEP_OF_RULE: dict[str, tuple[int, str]] = {
     "alphabetic_words": (15, "alphabetic_word_ratio_filter"),
     "stop_words": (16, "stop_word_filter"),
     **dict.fromkeys(FRACTIONS, (17, "massive_web_repetition_filters")),
-    "uppercase_lines": (19, "uppercase_ratio_line_modifier"),
-    "numeric_lines": (20, "numeric_ratio_line_modifier"),
-    "counter_lines": (21, "counter_line_modifier"),
-    "line_length": (22, "line_length_modifier"),
-    "items_in_cart": (23, "substring_line_modifier"),
-    "read_more": (24, "substring_line_modifier"),
-    "sign_in": (25, "substring_line_modifier"),
+    **{rule: (step, _LINE_STEP_NAMES[step]) for step, rule in _LINE_RULES.items()},
     "word_removal": (26, "word_removal_ratio_filter"),
 }
-RULES = tuple(STEP_OF_RULE)
 SIGNALS = (
-    pa.field("language", pa.string()),
-    pa.field("language_score", pa.float64()),
+    *LANGUAGE_SIGNALS,
     pa.field("num_words", pa.int32()),
     pa.field("mean_word_length", pa.float64()),
     pa.field("symbol_ratio", pa.float64()),
@@ -86,7 +86,7 @@ SIGNALS = (
     pa.field("word_removal_fraction", pa.float64()),
 )
 # What limits ask for besides the signals.
-FACTS = (
+STATISTICS = (
     # After step 6.
     pa.field("url_free_size_bytes", pa.int64()),
     pa.field("num_lines", pa.int64()),
@@ -97,151 +97,130 @@ FACTS = (
 )
 
 
-def steps(
-    settings: "HeuristicSettings",
-    top_level_domains: tuple[str, ...],
-    identify_language: IdentifyLanguage,
-) -> tuple[Step, ...]:
-    """Return steps 6 to 26."""
+class RefinedWeb(RuleFamily[None]):
+    """Steps 6 to 26."""
 
-    def measure_urls(batch: JudgedBatch) -> None:
-        if settings.cleaning.remove_urls:
-            batch.text = _without_urls(*batch.text, settings, top_level_domains)
-            batch.sign("url_free_size_bytes", np.diff(batch.text[1]))
+    rules = tuple(rule for rule in STEP_OF_RULE if rule not in (UNREADABLE, *URL_RULES))
+    signals = SIGNALS
+    statistics = STATISTICS
+    lists = MappingProxyType({"top_level_domains": "step 6 removes no address but IPv4 ones"})
 
-    def measure_language_after_newlines(batch: JudgedBatch) -> None:
-        batch.text = _with_capped_newlines(*batch.text, settings)
-        measure_language(batch, identify_language)
+    def steps(self) -> tuple[Step, ...]:
+        """Return steps 6 to 26."""
+        return (
+            Step(measure=self._measure_urls, limit=_limit_urls),
+            Step(measure=self._measure_language, limit=self.limit_language),
+            Step(measure=self._measure_words_and_lines, limit=self._limit_words_and_lines),
+            Step(measure=self._measure_repetition, limit=self._limit_repetition),
+            Step(measure=self._measure_cleaning, limit=self._limit_cleaning),
+        )
 
-    limits = partial(
-        limit_language, language=settings.language, min_score=settings.min_language_score
-    )
-    return (
-        Step(measure=measure_urls, limit=_limit_urls),
-        Step(measure=measure_language_after_newlines, limit=limits),
-        Step(
-            measure=partial(_measure_words_and_lines, settings=settings),
-            limit=partial(_limit_words_and_lines, settings=settings),
-        ),
-        Step(
-            measure=partial(_measure_repetition, settings=settings),
-            limit=partial(_limit_repetition, settings=settings),
-        ),
-        Step(
-            measure=partial(_measure_cleaning, settings=settings),
-            limit=partial(_limit_cleaning, settings=settings),
-        ),
-    )
+    def clean(self, data: Bytes, offsets: Offsets, lists: UrlLists) -> tuple[Bytes, Offsets]:
+        """Return texts as the steps leave them: all that changes texts, and no rule."""
+        if self.shared.cleaning.remove_urls:
+            data, offsets = self._without_urls(data, offsets, lists)
+        data, offsets = self._with_capped_newlines(data, offsets)
+        data, offsets, _ = clean_lines(data, offsets, self.shared.cleaning)
+        return data, offsets
 
+    def _without_urls(
+        self, data: Bytes, offsets: Offsets, lists: UrlLists
+    ) -> tuple[Bytes, Offsets]:
+        quirks = self.shared.cleaning.quirks
+        return remove_urls(data, offsets, lists.top_level_domains, quirks)
 
-def cleaned(
-    data: Bytes,
-    offsets: Offsets,
-    settings: "HeuristicSettings",
-    top_level_domains: tuple[str, ...],
-) -> tuple[Bytes, Offsets]:
-    """Return texts as the steps leave them: all that changes texts, and no rule."""
-    if settings.cleaning.remove_urls:
-        data, offsets = _without_urls(data, offsets, settings, top_level_domains)
-    data, offsets = _with_capped_newlines(data, offsets, settings)
-    data, offsets, _ = clean_lines(data, offsets, settings.cleaning)
-    return data, offsets
+    def _with_capped_newlines(self, data: Bytes, offsets: Offsets) -> tuple[Bytes, Offsets]:
+        most = self.shared.cleaning.max_consecutive_newlines
+        return (data, offsets) if most is None else cap_newlines(data, offsets, most)
 
+    def _measure_urls(self, batch: JudgedBatch, tools: Tools) -> None:
+        if self.shared.cleaning.remove_urls:
+            batch.text = self._without_urls(*batch.text, tools.lists)
+            batch.store("url_free_size_bytes", np.diff(batch.text[1]))
 
-def _without_urls(
-    data: Bytes,
-    offsets: Offsets,
-    settings: "HeuristicSettings",
-    top_level_domains: tuple[str, ...],
-) -> tuple[Bytes, Offsets]:
-    return remove_urls(data, offsets, top_level_domains, settings.cleaning.quirks)
+    def _measure_language(self, batch: JudgedBatch, tools: Tools) -> None:
+        batch.text = self._with_capped_newlines(*batch.text)
+        self.measure_language(batch, tools)
 
+    def _measure_words_and_lines(self, batch: JudgedBatch, _: Tools) -> None:
+        """Count for steps 10 to 16, and for 18, which counts again what step 10 counted."""
+        counts = word_counts(*batch.text, self.shared.stop_words).T
+        lines = line_counts(*batch.text).T
+        words = counts[SPLIT_WORDS]
+        for name, values in (
+            ("num_words", counts[FASTTEXT_WORDS]),
+            ("previous_word_count", counts[FASTTEXT_WORDS]),
+            ("mean_word_length", ratio(counts[SPLIT_CHARACTERS], words)),
+            ("symbol_ratio", ratio(lines[SYMBOLS], words)),
+            ("num_lines", lines[LINES]),
+            ("num_bullet_lines", lines[BULLET_LINES]),
+            ("num_ellipsis_lines", lines[ELLIPSIS_LINES]),
+            ("bullet_line_fraction", ratio(lines[BULLET_LINES], lines[LINES])),
+            ("ellipsis_line_fraction", ratio(lines[ELLIPSIS_LINES], lines[LINES])),
+            ("non_alphabetic_word_fraction", ratio(counts[NON_ALPHABETIC_WORDS], words)),
+            ("num_stop_words", counts[STOP_WORDS]),
+        ):
+            batch.store(name, values)
 
-def _with_capped_newlines(
-    data: Bytes, offsets: Offsets, settings: "HeuristicSettings"
-) -> tuple[Bytes, Offsets]:
-    most = settings.cleaning.max_consecutive_newlines
-    return (data, offsets) if most is None else cap_newlines(data, offsets, most)
+    def _limit_words_and_lines(self, batch: JudgedBatch) -> None:
+        """Do steps 10 to 16."""
+        self.limit_lengths(batch)
+        symbols, limit = batch.signal("symbol_ratio"), self.shared.max_symbol_ratio
+        batch.fail("symbol_ratio", symbols > limit, symbols, limit)
+        for kind, limit in (
+            ("bullet", self.shared.max_bullet_line_fraction),
+            ("ellipsis", self.shared.max_ellipsis_line_fraction),
+        ):
+            # As a product, as the reference has it: the quotient may round to the other side.
+            above = batch.signal(f"num_{kind}_lines") > limit * batch.signal("num_lines")
+            batch.fail(f"{kind}_lines", above, batch.signal(f"{kind}_line_fraction"), limit)
+        symbolic = batch.signal("non_alphabetic_word_fraction")
+        limit = self.shared.max_non_alphabetic_word_fraction
+        batch.fail("alphabetic_words", ~(symbolic <= limit), symbolic, limit)
+        stop_words = batch.signal("num_stop_words")
+        few = stop_words < self.shared.min_stop_words
+        batch.fail("stop_words", few, stop_words, self.shared.min_stop_words)
+
+    def _measure_repetition(self, batch: JudgedBatch, _: Tools) -> None:
+        fractions = repetition_fractions(*batch.text, self.shared.quirks)
+        for name, fraction in zip(FRACTIONS, fractions.T, strict=True):
+            batch.store(f"{name}_fraction", fraction)
+
+    def _limit_repetition(self, batch: JudgedBatch) -> None:
+        """Do step 17."""
+        for rule in FRACTIONS:
+            fraction, limit = (
+                batch.signal(f"{rule}_fraction"),
+                getattr(self.shared.repetition, rule),
+            )
+            batch.fail(rule, fraction > limit, fraction, limit)
+
+    def _measure_cleaning(self, batch: JudgedBatch, _: Tools) -> None:
+        """Clean lines, and count words again where that took something away."""
+        before = batch.signal("previous_word_count").astype(np.int64)
+        old_sizes = np.diff(batch.text[1])
+        data, offsets, emptied_at = clean_lines(*batch.text, self.shared.cleaning)
+        batch.text = data, offsets
+        batch.store("emptied_at_step", emptied_at)
+        # Cleaning only takes away, so a text of the same size is the same text.
+        is_changed = np.diff(offsets) != old_sizes
+        after = np.where(is_changed, fasttext_word_counts(data, offsets), before)
+        batch.store("word_removal_fraction", ratio(before - after, before))
+
+    def _limit_cleaning(self, batch: JudgedBatch) -> None:
+        """Do steps 19 to 26."""
+        emptied_at = batch.signal("emptied_at_step")
+        nothing = np.full(len(emptied_at), np.nan)
+        for step, rule in _LINE_RULES.items():
+            batch.fail(rule, emptied_at == step, nothing, np.nan)
+        removed, limit = (
+            batch.signal("word_removal_fraction"),
+            self.shared.max_word_removal_fraction,
+        )
+        batch.fail("word_removal", ~(removed <= limit), removed, limit)
 
 
 def _limit_urls(batch: JudgedBatch) -> None:
     """Step 6: nothing but addresses."""
     sizes = batch.signal("url_free_size_bytes")
     batch.fail("url_removal", sizes == 0, sizes, np.nan)
-
-
-def _measure_words_and_lines(batch: JudgedBatch, settings: "HeuristicSettings") -> None:
-    """Count for steps 10 to 16, and for 18, which counts again what step 10 counted."""
-    counts = word_counts(*batch.text, settings.stop_words).T
-    lines = line_counts(*batch.text).T
-    words = counts[SPLIT_WORDS]
-    for name, values in (
-        ("num_words", counts[FASTTEXT_WORDS]),
-        ("previous_word_count", counts[FASTTEXT_WORDS]),
-        ("mean_word_length", ratio(counts[SPLIT_CHARACTERS], words)),
-        ("symbol_ratio", ratio(lines[SYMBOLS], words)),
-        ("num_lines", lines[LINES]),
-        ("num_bullet_lines", lines[BULLET_LINES]),
-        ("num_ellipsis_lines", lines[ELLIPSIS_LINES]),
-        ("bullet_line_fraction", ratio(lines[BULLET_LINES], lines[LINES])),
-        ("ellipsis_line_fraction", ratio(lines[ELLIPSIS_LINES], lines[LINES])),
-        ("non_alphabetic_word_fraction", ratio(counts[NON_ALPHABETIC_WORDS], words)),
-        ("num_stop_words", counts[STOP_WORDS]),
-    ):
-        batch.sign(name, values)
-
-
-def _limit_words_and_lines(batch: JudgedBatch, settings: "HeuristicSettings") -> None:
-    """Do steps 10 to 16."""
-    limit_lengths(batch, settings)
-    symbols, limit = batch.signal("symbol_ratio"), settings.max_symbol_ratio
-    batch.fail("symbol_ratio", symbols > limit, symbols, limit)
-    for kind, limit in (
-        ("bullet", settings.max_bullet_line_fraction),
-        ("ellipsis", settings.max_ellipsis_line_fraction),
-    ):
-        # As a product, as the reference has it: the quotient may round to the other side.
-        above = batch.signal(f"num_{kind}_lines") > limit * batch.signal("num_lines")
-        batch.fail(f"{kind}_lines", above, batch.signal(f"{kind}_line_fraction"), limit)
-    symbolic = batch.signal("non_alphabetic_word_fraction")
-    limit = settings.max_non_alphabetic_word_fraction
-    batch.fail("alphabetic_words", ~(symbolic <= limit), symbolic, limit)
-    stop_words = batch.signal("num_stop_words")
-    few = stop_words < settings.min_stop_words
-    batch.fail("stop_words", few, stop_words, settings.min_stop_words)
-
-
-def _measure_repetition(batch: JudgedBatch, settings: "HeuristicSettings") -> None:
-    fractions = repetition_fractions(*batch.text, settings.quirks)
-    for name, fraction in zip(FRACTIONS, fractions.T, strict=True):
-        batch.sign(f"{name}_fraction", fraction)
-
-
-def _limit_repetition(batch: JudgedBatch, settings: "HeuristicSettings") -> None:
-    """Do step 17."""
-    for rule in FRACTIONS:
-        fraction, limit = batch.signal(f"{rule}_fraction"), getattr(settings.repetition, rule)
-        batch.fail(rule, fraction > limit, fraction, limit)
-
-
-def _measure_cleaning(batch: JudgedBatch, settings: "HeuristicSettings") -> None:
-    """Clean lines, and count words again where that took something away."""
-    before = batch.signal("previous_word_count").astype(np.int64)
-    old_sizes = np.diff(batch.text[1])
-    data, offsets, emptied_at = clean_lines(*batch.text, settings.cleaning)
-    batch.text = data, offsets
-    batch.sign("emptied_at_step", emptied_at)
-    # Cleaning only takes away, so a text of the same size is the same text.
-    is_changed = np.diff(offsets) != old_sizes
-    after = np.where(is_changed, fasttext_word_counts(data, offsets), before)
-    batch.sign("word_removal_fraction", ratio(before - after, before))
-
-
-def _limit_cleaning(batch: JudgedBatch, settings: "HeuristicSettings") -> None:
-    """Do steps 19 to 26."""
-    emptied_at = batch.signal("emptied_at_step")
-    nothing = np.full(len(emptied_at), np.nan)
-    for step, rule in _LINE_RULES.items():
-        batch.fail(rule, emptied_at == step, nothing, np.nan)
-    removed, limit = batch.signal("word_removal_fraction"), settings.max_word_removal_fraction
-    batch.fail("word_removal", ~(removed <= limit), removed, limit)

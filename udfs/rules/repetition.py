@@ -4,6 +4,8 @@ Segments and n-grams are compared by 64-bit hashes: a text of a million words me
 repetition with a probability below one in ten million.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -31,6 +33,27 @@ from udfs.text.word_breaks import byte_kinds, word_table
 _NEWLINE, _BLANK = 10, 32
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xC2B2AE3D27D4EB4F)
+
+
+class _Workspace(NamedTuple):
+    """What the kernels write on the way, with room for the longest text of a batch."""
+
+    # Hash of each word, and code points of the words before (one entry more).
+    words: npt.NDArray[np.uint64]
+    cumulated: npt.NDArray[np.int64]
+    # (start, end) of each line and each paragraph.
+    lines: npt.NDArray[np.int64]
+    paragraphs: npt.NDArray[np.int64]
+    # Of segments or n-grams: their hash, the word at which they begin, where their hash came
+    # first, and there how often it occurs.
+    keys: npt.NDArray[np.uint64]
+    places: npt.NDArray[np.int32]
+    firsts: npt.NDArray[np.int32]
+    counts: npt.NDArray[np.int32]
+    # The hash table of `find_firsts`, and the same memory as the filter of pairs: pairs are
+    # filtered before any are looked up.
+    table: npt.NDArray[np.int32]
+    seen: npt.NDArray[np.uint8]
 
 
 @njit(cache=True, nogil=True)
@@ -91,13 +114,14 @@ def _all_characters(data, spans, num_segments):
 
 
 @njit(cache=True, nogil=True)
-def repeated_segments(data, spans, num_segments, keys, table, firsts, counts, first_counts):
+def _repeated_segments(data, spans, num_segments, work, first_counts):
     """Return (fraction of the segments, fraction of their characters) that are repetitions."""
+    keys, firsts, counts = work.keys, work.firsts, work.counts
     if num_segments < 2:
         return 1.0 - num_segments, 1.0 - num_segments
     for index in range(num_segments):
         keys[index] = _signature(data, spans[index, 0], spans[index, 1])
-    if not find_firsts(keys, num_segments, table, firsts, counts):
+    if not find_firsts(keys, num_segments, work.table, firsts, counts):
         return 0.0, 0.0
     all_characters = _all_characters(data, spans, num_segments)
     # Only those with a twin by their signature are worth reading.
@@ -108,7 +132,7 @@ def repeated_segments(data, spans, num_segments, keys, table, firsts, counts, fi
             spans[suspects, 0], spans[suspects, 1] = start, end
             keys[suspects] = hash_bytes(data, start, end) ^ (np.uint64(end - start) * _STEP)
             suspects += 1
-    find_firsts(keys, suspects, table, firsts, counts)
+    find_firsts(keys, suspects, work.table, firsts, counts)
     repeated, repeated_characters = 0, 0
     for index in range(suspects):
         if counts[firsts[index]] > 1 and (first_counts or firsts[index] != index):
@@ -143,21 +167,17 @@ def repetition_fractions(
     a fraction of 0. Raises ValueError for unknown `quirks`.
     """
     first_counts = follows_reference(quirks)
-    return _repetition_fractions(  # type: ignore[no-any-return]
-        readable_blocks(data),
-        read_only(offsets),
-        word_table(),
-        character_properties(),
-        first_counts,
-    )
+    blocks, tables = readable_blocks(data), (word_table(), character_properties())
+    return _repetition_fractions(blocks, read_only(offsets), *tables, first_counts)  # type: ignore[no-any-return]
 
 
 @njit(cache=True, nogil=True)
-def _find_pairs(words, num_words, seen, places, keys):
+def _find_pairs(work, num_words):
     """Store places and hashes of the pairs of words that may repeat; return their number.
 
     Most do not, as a filter tells without a branch; few that do not pass it.
     """
+    words, seen = work.words, work.seen
     size = table_size(num_words) * _FILTER_SPACE
     seen[:size] = 0
     shift = np.uint64(65)
@@ -170,44 +190,46 @@ def _find_pairs(words, num_words, seen, places, keys):
     count = 0
     for place in range(num_words - 1):
         key = words[place] * _BASE + words[place + 1]
-        places[count], keys[count] = place, key
+        work.places[count], work.keys[count] = place, key
         count += seen[key >> shift] > 1
     return count
 
 
 @njit(cache=True, nogil=True)
-def _top_ngram_characters(n, cumulated, places, num_places, firsts, counts):
+def _top_ngram_characters(n, work, num_places):
     """Return count x length of the n-gram that is most frequent, and longest of those."""
     top, longest = 1, 0
     for index in range(num_places):
-        count = counts[firsts[index]]
+        count = work.counts[work.firsts[index]]
         if count < top:
             continue
-        length = cumulated[places[index] + n] - cumulated[places[index]]
+        place = work.places[index]
+        length = work.cumulated[place + n] - work.cumulated[place]
         if count > top or length > longest:
             top, longest = count, length
     return top * longest if top > 1 else 0
 
 
 @njit(cache=True, nogil=True)
-def _covered_characters(n, cumulated, places, num_places, firsts, counts, first_counts):
+def _covered_characters(n, work, num_places, first_counts):
     """Return the characters of the words in any repeated n-gram, each word once."""
     covered, free_from = 0, 0
     for index in range(num_places):
-        first = firsts[index]
-        if first != index or (first_counts and counts[first] > 1):
-            place = places[index]
-            covered += cumulated[place + n] - cumulated[max(place, free_from)]
+        first = work.firsts[index]
+        if first != index or (first_counts and work.counts[first] > 1):
+            place = work.places[index]
+            covered += work.cumulated[place + n] - work.cumulated[max(place, free_from)]
             free_from = place + n
     return covered
 
 
 @njit(cache=True, nogil=True)
-def _next_places(n, words, places, keys, num_places, firsts, counts):
+def _next_places(n, work, num_places):
     """Keep the places whose n-gram repeats and is followed by one that does, with longer n-grams.
 
     Only there can an n-gram of one word more repeat.
     """
+    places, keys, firsts, counts = work.places, work.keys, work.firsts, work.counts
     kept = 0
     for index in range(num_places - 1):
         place = places[index]
@@ -217,29 +239,42 @@ def _next_places(n, words, places, keys, num_places, firsts, counts):
             & (counts[firsts[index + 1]] > 1)
         )
         if keep:
-            places[kept], keys[kept] = place, keys[index] * _BASE + words[place + n]
+            places[kept], keys[kept] = place, keys[index] * _BASE + work.words[place + n]
             kept += 1
     return kept
 
 
 @njit(cache=True, nogil=True)
-def _repeated_ngrams(words, cumulated, num_words, work, first_counts, fractions):
+def _repeated_ngrams(work, num_words, first_counts, fractions):
     """Write the fractions of n = 2 to 10 of one text."""
-    places, keys, table, firsts, counts, seen = work
-    if num_words < 2 or cumulated[num_words] == 0:
+    all_characters = work.cumulated[num_words]
+    if num_words < 2 or all_characters == 0:
         return
-    num_places = _find_pairs(words, num_words, seen, places, keys)
+    num_places = _find_pairs(work, num_words)
     for n in range(2, _LARGEST_NGRAM + 1):
-        if num_places < 2 or not find_firsts(keys, num_places, table, firsts, counts):
+        if num_places < 2:
+            return
+        if not find_firsts(work.keys, num_places, work.table, work.firsts, work.counts):
             return
         if n <= _LARGEST_TOP_NGRAM:
-            characters = _top_ngram_characters(n, cumulated, places, num_places, firsts, counts)
+            characters = _top_ngram_characters(n, work, num_places)
         else:
-            characters = _covered_characters(
-                n, cumulated, places, num_places, firsts, counts, first_counts
-            )
-        fractions[n - 2] = characters / cumulated[num_words]
-        num_places = _next_places(n, words, places, keys, num_places, firsts, counts)
+            characters = _covered_characters(n, work, num_places, first_counts)
+        fractions[n - 2] = characters / all_characters
+        num_places = _next_places(n, work, num_places)
+
+
+@njit(cache=True, nogil=True)
+def _workspace(most):
+    """Return a workspace for texts of at most so many words, lines and paragraphs."""
+    table = np.empty(table_size(most), np.int32)
+    return _Workspace(
+        np.empty(most, np.uint64), np.empty(most + 1, np.int64),
+        np.empty((most, 2), np.int64), np.empty((most, 2), np.int64),
+        np.empty(most, np.uint64), np.empty(most, np.int32),
+        np.empty(most, np.int32), np.empty(most, np.int32),
+        table, table.view(np.uint8),
+    )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
@@ -248,24 +283,14 @@ def _repetition_fractions(data, offsets, table, properties, first_counts):
     fractions = np.zeros((num_texts, 13), np.float64)
     kinds = byte_kinds(table)
     # A line and its newline take two bytes, two words without a character between three ("a²").
-    most = largest_step(offsets) * 2 // 3 + 2
-    words, cumulated = np.empty(most, np.uint64), np.empty(most + 1, np.int64)
-    lines, paragraphs = np.empty((most, 2), np.int64), np.empty((most, 2), np.int64)
-    keys, slots = np.empty(most, np.uint64), np.empty(table_size(most), np.int32)
-    places, firsts = np.empty(most, np.int32), np.empty(most, np.int32)
-    counts = np.empty(most, np.int32)
-    # Pairs are filtered before any are looked up: one memory serves both, a byte of 4 a slot.
-    seen = slots.view(np.uint8)
+    work = _workspace(largest_step(offsets) * 2 // 3 + 2)
     for text in range(num_texts):
         start, end = offsets[text], offsets[text + 1]
-        found = find_segments(data, start, end, properties, lines, paragraphs)
-        for kind, spans in enumerate((lines, paragraphs)):
-            fractions[text, kind], fractions[text, kind + 2] = repeated_segments(
-                data, spans, found[kind], keys, slots, firsts, counts, first_counts
+        found = find_segments(data, start, end, properties, work.lines, work.paragraphs)
+        for kind, spans in enumerate((work.lines, work.paragraphs)):
+            fractions[text, kind], fractions[text, kind + 2] = _repeated_segments(
+                data, spans, found[kind], work, first_counts
             )
-        count = find_words(data, start, end, kinds, table, words, cumulated)
-        _repeated_ngrams(
-            words, cumulated, count, (places, keys, slots, firsts, counts, seen),
-            first_counts, fractions[text, 4:],
-        )  # fmt: skip
+        count = find_words(data, start, end, kinds, table, work.words, work.cumulated)
+        _repeated_ngrams(work, count, first_counts, fractions[text, 4:])
     return fractions

@@ -1,48 +1,80 @@
 """The compiled part of the URL rules, for addresses of visible ASCII characters."""
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
-from udfs.rules.url_lists import contains_domain
+from udfs.rules.banned_domains import Domains, contains_domain
+from udfs.text.tries import Trie
 from udfs.text.unicode import WORD
 
 # A row that the kernel leaves to Python: other characters, or brackets (IPv6) in the location.
 NEEDS_PYTHON = -2
 _NO_RULE = -1
-_W = 119
+_W, _DOT, _COLON, _AT = 119, 46, 58, 64
+
+
+class AddressTests(NamedTuple):
+    """What addresses are tested for."""
+
+    # Banned domains are looked up as they are written, and counted as they are meant.
+    with_quirks: bool
+    written: Domains
+    meant: Domains
+    meant_has_paths: bool
+    # Byte -> whether it is deleted before strict words are looked for.
+    ignored: npt.NDArray[np.bool_]
+    min_soft_words: int
+    strict: Trie
+    hard: Trie
+    soft: Trie
+    # Code point -> properties, as in `udfs.text.unicode`.
+    properties: npt.NDArray[np.uint8]
+
+
+class AddressOutcomes(NamedTuple):
+    """What the kernel says of each address."""
+
+    # Index of the first rule that drops it, _NO_RULE or NEEDS_PYTHON.
+    rules: npt.NDArray[np.int8]
+    # Entries found.
+    values: npt.NDArray[np.float64]
+    # Whether it is banned as the list is meant, but not as the reference reads the list.
+    missed: npt.NDArray[np.bool_]
 
 
 @njit(cache=True, nogil=True)
-def judge_urls(
-    data, offsets, rules, values, with_quirks, ignored, min_soft_words,
-    domains, strict, hard, soft, properties,
-):  # fmt: skip
-    """Write the index of the first rule that drops each address, and the entries found."""
+def judge_urls(data, offsets, outcomes, tests):
+    """Write the outcome of each address."""
+    rules, values = outcomes.rules, outcomes.values
     longest = 0
     for row in range(rules.size):
         longest = max(longest, offsets[row + 1] - offsets[row])
-    url = np.empty(longest, np.uint8)
-    scratch = np.empty(longest, np.uint8)
-    seen = np.full(soft[2].size, -1, np.int64)
+    url, scratch = np.empty(longest, np.uint8), np.empty(longest, np.uint8)
+    seen = np.full(tests.soft.word_at.size, -1, np.int64)
     for row in range(rules.size):
         length = _copy_lower(data, offsets[row], offsets[row + 1], url)
-        if length < 0:
+        start, end = _location(url, max(length, 0))
+        if length < 0 or _has_bracket(url, start, end):
             rules[row] = NEEDS_PYTHON
             continue
-        rules[row] = _NO_RULE
-        values[row] = 1
-        name_length = _banned_name(url, length, with_quirks, scratch)
-        if name_length < 0:
-            rules[row] = NEEDS_PYTHON
-        elif contains_domain(scratch, name_length, *domains):
+        rules[row], values[row] = _NO_RULE, 1
+        is_meant = _is_meant(url, length, start, end, tests, scratch)
+        is_banned = is_meant
+        if tests.with_quirks:
+            is_banned = _is_written(url, start, end, tests.written, scratch)
+            outcomes.missed[row] = is_meant and not is_banned
+        if is_banned:
             rules[row] = 0
-        elif _has_substring(scratch, _squeeze(url, length, ignored, scratch), strict):
+        elif _has_substring(scratch, _squeeze(url, length, tests.ignored, scratch), tests.strict):
             rules[row] = 1
-        elif _count_words(url, length, hard, properties, seen, -2) > 0:
+        elif _count_words(url, length, tests.hard, tests.properties, seen, -2) > 0:
             rules[row] = 2
         else:
-            values[row] = _count_words(url, length, soft, properties, seen, row)
-            if values[row] >= min_soft_words:
+            values[row] = _count_words(url, length, tests.soft, tests.properties, seen, row)
+            if values[row] >= tests.min_soft_words:
                 rules[row] = 3
 
 
@@ -80,27 +112,26 @@ def _location(url, length):
 
 
 @njit(cache=True, nogil=True)
-def _banned_name(url, length, with_quirks, name):
-    """Write what is looked up among the domains to `name`; return its length, -1 if unsure."""
-    start, end = _location(url, length)
+def _has_bracket(url, start, end):
+    found = False
     for position in range(start, end):
-        if url[position] == 91 or url[position] == 93:
-            return -1
-    if not with_quirks:
-        start, end = _host(url, start, end)
+        found |= url[position] == 91 or url[position] == 93
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _is_written(url, start, end, domains, name):
+    """Return whether the location without any "www" is an entry; `name` is scratch."""
     filled = 0
     position = start
     while position < end:
-        is_www = position + 3 <= end and _is_www(url, position)
-        if with_quirks and is_www:
+        if position + 3 <= end and _is_www(url, position):
             position += 3
-        elif position == start and is_www and position + 3 < end and url[position + 3] == 46:
-            position += 4
         else:
             name[filled] = url[position]
             filled += 1
             position += 1
-    return filled
+    return contains_domain(name, 0, filled, domains)
 
 
 @njit(cache=True, nogil=True)
@@ -109,16 +140,52 @@ def _is_www(url, position):
 
 
 @njit(cache=True, nogil=True)
+def _is_meant(url, length, start, end, tests, name):
+    """Return whether an entry bans the host, a domain above it, or a path of one of these."""
+    if tests.meant.hashes.size == 0:
+        return False
+    start, host_end = _host(url, start, end)
+    # Host and path side by side, without the port.
+    filled = host_size = host_end - start
+    name[:host_size] = url[start:host_end]
+    if tests.meant_has_paths:
+        filled += length - end
+        name[host_size:filled] = url[end:length]
+    label = host_size
+    while label > 0 and name[label - 1] != _DOT:
+        label -= 1
+    for first in range(host_size):
+        if first > 0 and name[first - 1] != _DOT:
+            continue
+        if 0 < first == label:
+            return contains_domain(name, first - 1, host_size, tests.meant)
+        if contains_domain(name, first, host_size, tests.meant):
+            return True
+        for cut in range(host_size + 1, filled + 1):
+            at_end = cut == filled or name[cut] in (47, 63, 35, 38)  # / ? # &
+            if at_end and contains_domain(name, first, cut, tests.meant):
+                return True
+    return False
+
+
+@njit(cache=True, nogil=True)
 def _host(url, start, end):
+    """Return (start, end) of the host without user, port, dots at its end and "www."."""
     for position in range(end - 1, start - 1, -1):
-        if url[position] == 64:
+        if url[position] == _AT:
             start = position + 1
             break
     port = end
     while port > start and 48 <= url[port - 1] <= 57:
         port -= 1
-    if port > start and url[port - 1] == 58:
+    if port > start and url[port - 1] == _COLON:
         end = port - 1
+    while end > start and url[end - 1] == _DOT:
+        end -= 1
+    if end - start > 4 and _is_www(url, start) and url[start + 3] == _DOT:
+        for position in range(start + 4, end):
+            if url[position] == _DOT:
+                return start + 4, end
     return start, end
 
 

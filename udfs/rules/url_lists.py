@@ -3,102 +3,13 @@
 No list comes with the distribution: they are data of others, and most hold offensive words.
 """
 
+import codecs
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-from numba import njit
-
-from udfs.text.columns import Bytes, Offsets, read_only
-
-
-@dataclass(frozen=True, kw_only=True)
-class DomainSet:
-    """Entries ordered by hash; entry i is data[starts[i]:ends[i]] and hashes to hashes[i]."""
-
-    data: Bytes
-    starts: Offsets
-    ends: Offsets
-    hashes: npt.NDArray[np.uint64]
-
-    def __len__(self) -> int:
-        """Return the number of entries, repeated ones counted each time."""
-        return len(self.hashes)
-
-    def __contains__(self, domain: str) -> bool:
-        encoded = read_only(np.frombuffer(domain.encode(), np.uint8))
-        return bool(contains_domain(encoded, len(encoded), *self.arrays()))
-
-    def arrays(self) -> tuple[Bytes, Offsets, Offsets, npt.NDArray[np.uint64]]:
-        """Return the arrays as the kernels take them."""
-        positions = read_only(self.starts), read_only(self.ends)
-        return read_only(self.data), *positions, read_only(self.hashes)
-
-
-def domain_set(lines: bytes) -> DomainSet:
-    """Build the set of the non-empty lines, without white space around them."""
-    data = read_only(np.frombuffer(lines, np.uint8))
-    spans = np.empty((2, lines.count(b"\n") + 1), np.int64)
-    count = _entry_spans(data, spans)
-    starts, ends = spans[0, :count], spans[1, :count]
-    hashes = _span_hashes(data, starts, ends)
-    order = np.argsort(hashes, kind="stable")
-    return DomainSet(data=data, starts=starts[order], ends=ends[order], hashes=hashes[order])
-
-
-@njit(cache=True, nogil=True)
-def hash_of(data, start, end):
-    """Return the 64-bit FNV-1a hash of data[start:end]."""
-    value = np.uint64(0xCBF29CE484222325)
-    for position in range(start, end):
-        value = (value ^ np.uint64(data[position])) * np.uint64(0x100000001B3)
-    return value
-
-
-@njit(cache=True, nogil=True)
-def _entry_spans(data, spans):
-    count = line = 0
-    for position in range(data.size + 1):
-        if position < data.size and data[position] != 10:
-            continue
-        end = position
-        while line < end and data[line] <= 32:
-            line += 1
-        while end > line and data[end - 1] <= 32:
-            end -= 1
-        if end > line:
-            spans[0, count], spans[1, count] = line, end
-            count += 1
-        line = position + 1
-    return count
-
-
-@njit(cache=True, nogil=True)
-def _span_hashes(data, starts, ends):
-    hashes = np.empty(starts.size, np.uint64)
-    for index in range(starts.size):
-        hashes[index] = hash_of(data, starts[index], ends[index])
-    return hashes
-
-
-@njit(cache=True, nogil=True)
-def contains_domain(domain, length, data, starts, ends, hashes):
-    """Return whether domain[:length] is an entry of the set with these arrays."""
-    value = hash_of(domain, 0, length)
-    index = np.searchsorted(hashes, value)
-    while index < hashes.size and hashes[index] == value:
-        if ends[index] - starts[index] == length:
-            same = True
-            for offset in range(length):
-                same &= data[starts[index] + offset] == domain[offset]
-            if same:
-                return True
-        index += 1
-    return False
-
+from udfs.rules.banned_domains import BannedDomains
 
 PathLike = str | Path
 
@@ -110,13 +21,16 @@ class ListSource:
     path: str
     sha256: str
     entry_count: int
+    # Lines of the list of domains that name no host: they ban nothing unless they are matched as
+    # they are written.
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class UrlLists:
-    """The lists of spec 2.3 and 2.4; an empty one bans (or removes) nothing."""
+    """The lists of spec 2.3, 2.4 and 2.9; an empty one bans (or removes) nothing."""
 
-    domains: DomainSet = field(default_factory=lambda: domain_set(b""))
+    domains: BannedDomains = field(default_factory=BannedDomains)
     strict: tuple[str, ...] = ()
     hard: tuple[str, ...] = ()
     soft: tuple[str, ...] = ()
@@ -136,9 +50,10 @@ def load_url_lists(
     top_level_domains: PathLike | None = None,
     banned_words: PathLike | None = None,
 ) -> UrlLists:
-    """Load lists of one entry a line (UTF-8; blank lines are skipped) from local files.
+    """Load lists of one entry a line (UTF-8) from local files.
 
-    Raises ValueError, naming the list and the file, for one that is missing, empty or no UTF-8.
+    A byte order mark, blank lines and lines that begin with "# " are skipped. Raises ValueError,
+    naming the list and the file, for one that is missing, empty or no UTF-8.
     """
     sources: dict[str, ListSource] = {}
 
@@ -146,20 +61,17 @@ def load_url_lists(
         if path is None:
             return ()
         content = _content(name, path)
-        try:
-            lines = content.decode().splitlines()
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{name}: {path} is not UTF-8 text ({error}); convert it") from error
         # First occurrences, in order.
-        entries = tuple(dict.fromkeys(filter(None, map(str.strip, lines))))
+        entries = tuple(dict.fromkeys(_lines(name, path, content)))
         sources[name] = _source(name, path, content, len(entries))
         return entries
 
-    def banned(path: PathLike | None) -> DomainSet:
+    def banned(path: PathLike | None) -> BannedDomains:
         content = b"" if path is None else _content("domains", path)
-        entries = domain_set(content)
+        entries = BannedDomains(content)
         if path is not None:
-            sources["domains"] = _source("domains", path, content, len(entries))
+            source = _source("domains", path, content, len(entries))
+            sources["domains"] = replace(source, unread=entries.as_meant.unread)
         return entries
 
     return UrlLists(
@@ -167,20 +79,34 @@ def load_url_lists(
         strict=words("strict", strict),
         hard=words("hard", hard),
         soft=words("soft", soft),
-        top_level_domains=words("top_level_domains", top_level_domains),
+        # IANA publishes them in upper case.
+        top_level_domains=tuple(map(str.lower, words("top_level_domains", top_level_domains))),
         banned_words=words("banned_words", banned_words),
         sources=sources,
     )
 
 
+def _lines(name: str, path: PathLike, content: bytes) -> Iterator[str]:
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name}: {path} is not UTF-8 text ({error}); convert it") from error
+    for line in map(str.strip, lines):
+        if line and not line.startswith("# "):
+            yield line
+
+
 def _content(name: str, path: PathLike) -> bytes:
     try:
-        return Path(path).read_bytes()
+        content = Path(path).read_bytes()
     except OSError as error:
         raise ValueError(
             f"{name}: the list {path} cannot be read ({error.strerror}); give the path of a local "
             "text file with one entry a line"
         ) from error
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(f"{name}: {path} is not UTF-8 text but UTF-16; convert it")
+    return content
 
 
 def _source(name: str, path: PathLike, content: bytes, entry_count: int) -> ListSource:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from udfs.checks import above, at_least, check, check_order
+
 Result = TypeVar("Result")
 
 # Query fields that say which object is meant. Others may be secrets, whatever they are called.
@@ -73,9 +75,10 @@ class ReadSettings:
 
     def __post_init__(self) -> None:
         """Refuse limits that are no limits."""
-        for name in ("max_concurrent_reads", "max_requests_per_second"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} = {getattr(self, name)}: must not be negative; 0 is none")
+        check(self, max_concurrent_reads=at_least(0), max_requests_per_second=at_least(0.0))
+        check(self, max_attempts=at_least(1), read_timeout_seconds=above(0.0))
+        check(self, min_wait_seconds=at_least(0.0), max_retry_after_seconds=at_least(0.0))
+        check_order(self, "min_wait_seconds", "max_wait_seconds")
 
     @property
     def min_request_interval_seconds(self) -> float:

@@ -29,7 +29,7 @@ from udfs.text.unicode import (
 # Columns of `line_counts`.
 SYMBOLS, LINES, BULLET_LINES, ELLIPSIS_LINES = range(4)
 
-_NEWLINE, _DOT, _HASH, _STAR, _DASH, _BLANK = 10, 46, 35, 42, 45, 32
+_NEWLINE, _RETURN, _DOT, _HASH, _STAR, _DASH, _BLANK = 10, 13, 46, 35, 42, 45, 32
 _ELLIPSIS = (0xE2, 0x80, 0xA6)
 _TWO = np.uint64(2)
 
@@ -63,6 +63,27 @@ def strip(data, start, end, properties):
             break
         end = last
     return start, end
+
+
+@njit(cache=True, nogil=True)
+def line_end_after(data, position, end, like_python):
+    """Return (end of the line, start of the next); `like_python` breaks as str.splitlines does."""
+    while position < end:
+        byte = data[position]
+        if byte == _NEWLINE:
+            return position, position + 1
+        if like_python:
+            if byte == _RETURN:
+                paired = position + 1 < end and data[position + 1] == _NEWLINE
+                return position, position + 1 + paired
+            if byte == 0x0B or byte == 0x0C or 0x1C <= byte <= 0x1E:
+                return position, position + 1
+            if byte == 0xC2 and data[position + 1] == 0x85:
+                return position, position + 2
+            if byte == 0xE2 and data[position + 1] == 0x80 and data[position + 2] & 0xFE == 0xA8:
+                return position, position + 3
+        position += 1
+    return end, end + 1
 
 
 @njit(cache=True, nogil=True)

@@ -1,16 +1,18 @@
 """Word lists as byte tries: flat arrays that compiled kernels walk over UTF-8 text."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trie:
-    """A word list as a byte automaton; node 0 is the root and also stands for "no such child"."""
+class Trie(NamedTuple):
+    """A word list as a byte automaton; node 0 is the root and also stands for "no such child".
+
+    Kernels take it as it is.
+    """
 
     # Byte -> column of `children`; column 0 is that of bytes which occur in no word.
     columns: npt.NDArray[np.uint8]
@@ -71,13 +73,13 @@ def _flattened(nodes: list[dict[int, int]], word_at: list[int]) -> Trie:
 
 
 @njit(cache=True, nogil=True)
-def starts_with_word(data, start, end, columns, children, word_at):
+def starts_with_word(data, start, end, trie):
     """Return whether data[start:end] begins with a word of the trie."""
     node = 0
     for position in range(start, end):
-        node = children[node, columns[data[position]]]
+        node = trie.children[node, trie.columns[data[position]]]
         if node == 0:
             return False
-        if word_at[node] >= 0:
+        if trie.word_at[node] >= 0:
             return True
     return False

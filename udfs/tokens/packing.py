@@ -7,18 +7,21 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from udfs.documents.schema import OWN_COLUMNS
+
 Ids = npt.NDArray[np.uint16]
 
-PROVENANCE = pa.list_(
-    pa.struct(
-        [
-            pa.field("doc_id", pa.binary()),
-            pa.field("domain", pa.string()),
-            pa.field("start", pa.int32()),
-            pa.field("num_tokens", pa.int32()),
-        ]
-    )
+_PROVENANCE = (
+    pa.field("doc_id", pa.binary()),
+    pa.field("domain", pa.string()),
+    pa.field("start", pa.int32()),
+    pa.field("num_tokens", pa.int32()),
 )
+
+
+def provenance_fields(own_columns: bool) -> list[pa.Field]:
+    """Return what is known of each document in a sequence."""
+    return [*_PROVENANCE, *([OWN_COLUMNS] if own_columns else [])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,9 @@ class Packer:
     _documents: list[dict[str, object]] = field(default_factory=list)
     _filled: int = 0
 
-    def add(self, doc_id: bytes, domain: str, tokens: Ids) -> Iterator[Sequence]:
+    def add(
+        self, doc_id: bytes, domain: str, tokens: Ids, own_columns: str | None = None
+    ) -> Iterator[Sequence]:
         """Append one document; yield the sequences that it completes."""
         rest = np.append(tokens, np.uint16(self.end_of_text_id))
         while len(rest):
@@ -56,6 +61,7 @@ class Packer:
                     "domain": domain,
                     "start": self._filled,
                     "num_tokens": len(taken),
+                    OWN_COLUMNS.name: own_columns,
                 }
             )
             self._parts.append(taken)

@@ -18,7 +18,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from udfs.checks import check, one_of
 from udfs.storage.cache import fetch
+from udfs.storage.reference import FileReference
 
 LOGGER = logging.getLogger(__name__)
 
@@ -29,23 +31,29 @@ Ids = npt.NDArray[np.uint32]
 Offsets = npt.NDArray[np.int64]
 
 
+# The file at this commit; its ids are those of the reference's tokenizer (spec 5.1).
+GPT_NEOX = "hf://EleutherAI/gpt-neox-20b@c292233c833e336628618a88a648727eb3dff0a7/tokenizer.json"
+GPT_NEOX_SHA256 = "c24618a1b3e6a38167beff1c72cffd126c3a66254347304b50547d12c5f25624"
+
+
 @dataclass(frozen=True, kw_only=True)
-class TokenizerSettings:
+class TokenizerSettings(FileReference):
     """Which tokenizer.json to use, and what runs it.
 
     `engine` "auto" takes gigatoken when it is installed and gives the ids of `tokenizers` on the
     start-up probe, and `tokenizers` otherwise; the ids are the same with either.
     """
 
-    uri: str = "hf://EleutherAI/gpt-neox-20b/tokenizer.json"
-    sha256: str | None = None
+    uri: str = GPT_NEOX
     engine: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            raise ValueError(
-                f"tokens.tokenizer.engine = {self.engine!r}: expected one of {', '.join(ENGINES)}"
-            )
+        check(self, engine=one_of(ENGINES))
+
+
+def gpt_neox() -> TokenizerSettings:
+    """Return the reference's tokenizer by commit and checksum."""
+    return TokenizerSettings(uri=GPT_NEOX, sha256=GPT_NEOX_SHA256)
 
 
 class Engine(Protocol):
@@ -60,7 +68,10 @@ class _Tokenizers:
     def __init__(self, path: Path) -> None:
         from tokenizers import Tokenizer
 
-        self.tokenizer: Any = Tokenizer.from_file(str(path))
+        try:
+            self.tokenizer: Any = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises nothing more specific
+            raise ValueError(f"{path}: not a tokenizer.json ({error})") from None
         self.tokenizer.encode_special_tokens = True
 
     def encode(self, texts: list[bytes]) -> tuple[Ids, Offsets]:
@@ -92,8 +103,25 @@ class Encoder:
 
     reference: _Tokenizers
     fast: Engine | None
-    special_tokens: tuple[str, ...]
+    # By id.
+    special_ids: dict[int, str]
+    # Added tokens that stand for nothing but spaces, as GPT-NeoX has them.
+    space_run_ids: frozenset[int]
     vocabulary_size: int
+    # Without added tokens.
+    base_vocabulary_size: int
+
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """Return the special tokens as they would stand in a text, sorted."""
+        return tuple(sorted(self.special_ids.values()))
+
+    def token_of(self, id: int) -> str | None:
+        """Return the token with an id, None where there is none."""
+        if not 0 <= id < self.vocabulary_size:
+            return None
+        token: str | None = self.reference.tokenizer.id_to_token(id)
+        return token
 
 
 def load_encoder(settings: TokenizerSettings) -> Encoder:
@@ -108,13 +136,14 @@ def load_encoder(settings: TokenizerSettings) -> Encoder:
 def _load(settings: TokenizerSettings) -> Encoder:
     path = fetch(settings.uri, settings.sha256)
     reference = _Tokenizers(path)
-    added = reference.tokenizer.get_added_tokens_decoder().values()
-    special = tuple(sorted(token.content for token in added if token.special))
+    added = sorted(reference.tokenizer.get_added_tokens_decoder().items())
     return Encoder(
         reference=reference,
         fast=None if settings.engine == "tokenizers" else _fast(path, reference, settings.engine),
-        special_tokens=special,
+        special_ids={id: token.content for id, token in added if token.special},
+        space_run_ids=frozenset(id for id, token in added if not token.content.strip(" ")),
         vocabulary_size=reference.tokenizer.get_vocab_size(with_added_tokens=True),
+        base_vocabulary_size=reference.tokenizer.get_vocab_size(with_added_tokens=False),
     )
 
 

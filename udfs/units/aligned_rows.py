@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from udfs.storage.files import read_table
+from udfs.storage.parquet import read_table
 
 _ID = "doc_id"
 

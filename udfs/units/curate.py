@@ -1,8 +1,8 @@
 """From one input file to judged documents: reading, extraction, families, in one pass."""
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from typing import Any
 
@@ -10,18 +10,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
-from udfs.documents.preextracted import read_documents
+from udfs.documents.preextracted import InputSettings, read_documents
 from udfs.documents.rows import DocumentRows
-from udfs.documents.schema import KEPT, QUARANTINED, STAGE
+from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS, QUARANTINED, STAGE
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
+from udfs.rules.cleaning.redaction import RedactionSettings, redact
 from udfs.rules.families import HeuristicSettings
+from udfs.rules.family import Tools
 from udfs.rules.url_lists import UrlLists, load_url_lists
+from udfs.rules.urls import AddressCounts
 from udfs.storage.cache import fetch
 from udfs.storage.stream import StorageError, shown, without_secrets
 from udfs.units.commit import UnreadableInputError
-from udfs.units.documents import DOCUMENTS
+from udfs.units.documents import TEXT_HASH
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
 
@@ -48,16 +51,31 @@ class CurationSettings:
     language_model: tuple[str, str | None]
     # Keyword arguments of `udfs.rules.url_lists.load_url_lists` as (name, URI, SHA-256).
     url_lists: tuple[tuple[str, str, str | None], ...]
-    # Input files that a run may lack; see `dclm_spark.stages.documents.InputLimits`.
+    input: InputSettings = field(default_factory=InputSettings)
+    redaction: RedactionSettings = field(default_factory=RedactionSettings)
+    # Input files that a run may lack; see `dclm_spark.limits.LimitSettings`.
     max_failed_inputs: int = 0
+
+    @property
+    def signals(self) -> list[pa.Field]:
+        """Return the columns that judging adds: signals, then counts of what was replaced."""
+        return [*families.SIGNALS, *self.redaction.columns]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Return the schema of the documents: DOCUMENTS and the columns that settings ask for."""
+        extracted = list(self.extraction.schema)
+        before = len(extracted) - len(FATE_FIELDS)
+        own = [OWN_COLUMNS] if self.input.columns else []
+        return pa.schema([*extracted[:before], *self.signals, TEXT_HASH, *own, *FATE_FIELDS])
 
 
 def curate_file(source: dict[str, Any], output: UnitOutput, settings: CurationSettings) -> None:
     """Write the documents of one input file (an InputUnit's fields), each with its fate."""
-    file, counts = InputUnit(**source), RecordCounts()
-    for batch in curated(file, settings, counts):
+    file, counts, addresses = InputUnit(**source), RecordCounts(), AddressCounts()
+    for batch in curated(file, settings, counts, addresses):
         output.write(batch)
-    output.facts |= input_facts(file, counts)
+    output.facts |= input_facts(file, counts) | asdict(addresses)
 
 
 def input_facts(source: InputUnit, counts: RecordCounts) -> dict[str, Any]:
@@ -67,35 +85,49 @@ def input_facts(source: InputUnit, counts: RecordCounts) -> dict[str, Any]:
 
 
 def curated(
-    source: InputUnit, settings: CurationSettings, counts: RecordCounts
+    source: InputUnit,
+    settings: CurationSettings,
+    counts: RecordCounts,
+    addresses: AddressCounts | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the documents of one input file with signals and fates (schema DOCUMENTS)."""
-    lists = url_lists(settings)
-    identify = language_identifier(settings)
+    """Yield the documents of one input file with signals and fates (`settings.schema`)."""
+    tools = Tools(url_lists(settings), language_identifier(settings))
     # Pages whose URL fails need no parsing, unless every signal is wanted.
-    every_signal = settings.heuristics.annotate == "all"
-    rules = partial(_url_rules, settings=settings.heuristics, lists=lists)
-    for batch in extracted(source, settings.extraction, counts, None if every_signal else rules):
-        yield judge(batch, settings.heuristics, lists, identify)
+    skip = None
+    if settings.heuristics.annotate != "all" and source.kind == "warc":
+        skip = partial(
+            families.url_outcomes,
+            settings=settings.heuristics,
+            lists=tools.lists,
+            counts=addresses,
+        )
+    for batch in extracted(source, settings, counts, skip):
+        # No document is judged by its address twice.
+        asked = batch.column("url") if skip is None else None
+        yield judge(batch, asked, settings, tools, addresses)
 
 
 def extracted(
     source: InputUnit,
-    settings: ExtractionSettings,
+    settings: CurationSettings,
     counts: RecordCounts,
     skip_url: SkipUrl | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the documents of one input file, no fate where there is a text (schema EXTRACTED).
 
-    Raises UnreadableInputError whatever goes wrong on the way.
+    Own columns, where some are kept, are null for pages of a WARC. Raises UnreadableInputError
+    whatever goes wrong on the way.
     """
+    crawl, uri, path, extraction = source.crawl, source.uri, source.path, settings.extraction
     try:
-        if source.kind == "warc":
-            yield from extract_documents(
-                source.crawl, source.uri, source.path, settings, skip_url, counts
-            )
-        else:
-            yield from read_documents(source.uri, source.crawl, source.path, settings, counts)
+        if source.kind != "warc":
+            yield from read_documents(uri, crawl, path, extraction, counts, settings.input)
+            return
+        for batch in extract_documents(crawl, uri, path, extraction, skip_url, counts):
+            if settings.input.columns:
+                none = pa.nulls(batch.num_rows, OWN_COLUMNS.type)
+                batch = batch.append_column(OWN_COLUMNS, none)
+            yield batch
     except Exception as error:
         raise UnreadableInputError(_unreadable(source, counts, error)) from error
 
@@ -113,54 +145,82 @@ def quarantine_file(source: dict[str, Any], error: str, output: UnitOutput) -> N
     rows = DocumentRows(file.crawl, file.path)
     rows.add(0)
     rows.fate(QUARANTINED, STAGE, UNREADABLE, error=error)
-    output.write(without_signals(rows.batch()).select(output.schema.names))
+    batch = rows.batch()
+    for column in output.schema:
+        if column.name not in batch.schema.names:
+            batch = batch.append_column(column, pa.nulls(batch.num_rows, column.type))
+    output.write(batch.select(output.schema.names))
     output.facts |= input_facts(file, RecordCounts(broken=1))
 
 
 def judge(
     batch: pa.RecordBatch,
-    settings: HeuristicSettings,
-    lists: UrlLists,
-    identify: Callable[[pa.Array], Any],
+    urls: pa.Array | None,
+    settings: CurationSettings,
+    tools: Tools,
+    addresses: AddressCounts | None = None,
 ) -> pa.RecordBatch:
-    """Add signals, cleaned text and fate to extracted documents (schema DOCUMENTS).
+    """Add signals, cleaned text and fate to extracted documents (`settings.schema`).
 
-    Documents that reading or extraction gave a fate pass through without signals.
+    Documents that reading or extraction gave a fate pass through without signals. Without `urls`
+    no rule on addresses is asked: those without a fate have passed them.
     """
+    names = settings.schema.names
     batch = batch.append_column("row", pa.array(range(batch.num_rows), pa.int64()))
     open_rows = pc.is_null(batch.column("fate"))
-    parts = [_closed(batch.filter(pc.invert(open_rows)))]
+    closed = without_signals(batch.filter(pc.invert(open_rows)), settings)
+    parts = [closed.select([*names, "row"])]
     # A filter copies the texts.
-    candidates = batch.filter(open_rows) if pc.any(pc.invert(open_rows)).as_py() else batch
+    is_mixed = pc.any(pc.invert(open_rows)).as_py()
+    candidates = batch.filter(open_rows) if is_mixed else batch
     if candidates.num_rows:
-        texts, urls = candidates.column("text"), candidates.column("url")
-        result = families.apply(texts, urls, settings, lists, identify)
-        parts.append(_in_order(judged(candidates, result)))
+        if urls is not None and is_mixed:
+            urls = urls.filter(open_rows)
+        result = families.apply(
+            candidates.column("text"), urls, settings.heuristics, *tools, addresses
+        )
+        parts.append(judged(candidates, result, settings).select([*names, "row"]))
     table = pa.concat_tables([pa.Table.from_batches([part]) for part in parts])
-    table = table.sort_by("row").select(DOCUMENTS.names).combine_chunks()
-    return table.to_batches()[0] if table.num_rows else _closed(batch).select(DOCUMENTS.names)
+    table = table.sort_by("row").select(names).combine_chunks()
+    return table.to_batches()[0] if table.num_rows else closed.select(names)
 
 
-def without_signals(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Give documents that no rule was asked about the columns of DOCUMENTS that they lack."""
-    for field in (*families.SIGNALS, DOCUMENTS.field("text_hash")):
-        batch = batch.append_column(field, pa.nulls(batch.num_rows, field.type))
+def without_signals(batch: pa.RecordBatch, settings: CurationSettings) -> pa.RecordBatch:
+    """Give documents that no rule was asked about the columns that they lack."""
+    for column in (*settings.signals, TEXT_HASH):
+        batch = batch.append_column(column, pa.nulls(batch.num_rows, column.type))
     return _replaced(batch, "text", batch.column("text").cast(pa.large_string()))
 
 
-def judged(batch: pa.RecordBatch, result: JudgedTexts) -> pa.RecordBatch:
+def judged(
+    batch: pa.RecordBatch, result: JudgedTexts, settings: CurationSettings
+) -> pa.RecordBatch:
     """Give documents without a fate the signals, the text and the fate of `result`."""
-    for field in families.SIGNALS:
-        batch = batch.append_column(field, result.signals[field.name].cast(field.type))
-    batch = _replaced(batch, "text", result.text.cast(pa.large_string()))
+    text, counts = _redacted(result, settings.redaction)
+    for column in settings.signals:
+        values = counts.get(column.name)
+        if values is None:
+            values = result.signals[column.name]
+        batch = batch.append_column(column, values.cast(column.type))
+    batch = _replaced(batch, "text", text.cast(pa.large_string()))
     batch = with_fate(
         batch, stage=STAGE, rule=result.rule, value=result.value, threshold=result.threshold
     )
-    return batch.append_column(DOCUMENTS.field("text_hash"), _text_hashes(batch))
+    return batch.append_column(TEXT_HASH, _text_hashes(batch))
 
 
-def _closed(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return _in_order(without_signals(batch))
+def _redacted(
+    result: JudgedTexts, settings: RedactionSettings
+) -> tuple[pa.LargeStringArray, dict[str, pa.Array]]:
+    """Return texts, those of kept documents redacted, and the counts; null for the others."""
+    if not settings.columns:
+        return result.text, {}
+    kept = pc.is_null(result.rule)
+    texts, counts = redact(result.text.filter(kept), settings)
+    nulls = pa.nulls(len(kept), pa.int32())
+    return pc.replace_with_mask(result.text, kept, texts), {
+        name: pc.replace_with_mask(nulls, kept, pa.array(values)) for name, values in counts.items()
+    }
 
 
 def _text_hashes(batch: pa.RecordBatch) -> pa.Array:
@@ -174,14 +234,6 @@ def _text_hashes(batch: pa.RecordBatch) -> pa.Array:
 
 def _replaced(batch: pa.RecordBatch, name: str, column: pa.Array) -> pa.RecordBatch:
     return batch.set_column(batch.schema.get_field_index(name), name, column)
-
-
-def _in_order(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch.select([*DOCUMENTS.names, "row"])
-
-
-def _url_rules(urls: pa.Array, *, settings: HeuristicSettings, lists: UrlLists) -> Any:
-    return families.url_outcomes(urls, settings, lists)
 
 
 def url_lists(settings: CurationSettings) -> UrlLists:

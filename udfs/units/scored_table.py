@@ -5,18 +5,20 @@ each way of measuring a file of signals (schema SIGNAL_TABLE). A recipe is a dec
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from udfs.documents.extract import ExtractionSettings, RecordCounts
-from udfs.documents.schema import DROPPED, EXTRACTED, STAGE
+from udfs.documents.schema import DROPPED, STAGE
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
+from udfs.rules.cleaning.redaction import RedactionSettings
 from udfs.rules.url_lists import UrlLists
-from udfs.storage.files import read_table
+from udfs.rules.urls import AddressCounts
+from udfs.storage.parquet import read_table
 from udfs.units.curate import (
     CurationSettings,
     InputUnit,
@@ -27,22 +29,21 @@ from udfs.units.curate import (
     url_lists,
     without_signals,
 )
-from udfs.units.documents import DOCUMENTS
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
 
-SIGNAL_TABLE = pa.schema([pa.field("doc_id", pa.binary()), *families.SIGNALS, *families.FACTS])
-# The lists that a family measures by; the others belong to rules on addresses.
-_LISTS_OF = {"refinedweb": ("top_level_domains",), "c4": ("banned_words",), "fineweb": ()}
+SIGNAL_TABLE = pa.schema([pa.field("doc_id", pa.binary()), *families.SIGNALS, *families.STATISTICS])
 
 
-def measured_by(settings: CurationSettings) -> CurationSettings:
+def measuring(settings: CurationSettings) -> CurationSettings:
     """Return the settings that decide what the signals of a text are, the rest at its defaults."""
-    names = _LISTS_OF[settings.heuristics.rules]
+    # The lists of rules on addresses decide, and measure nothing.
+    names = settings.heuristics.lists
     return replace(
         settings,
         extraction=ExtractionSettings(),
-        heuristics=families.measured_by(settings.heuristics),
+        heuristics=families.measuring(settings.heuristics),
+        redaction=RedactionSettings(),
         max_failed_inputs=0,
         url_lists=tuple(one for one in settings.url_lists if one[0] in names),
     )
@@ -51,7 +52,8 @@ def measured_by(settings: CurationSettings) -> CurationSettings:
 def extract_file(source: dict[str, Any], output: UnitOutput, settings: CurationSettings) -> None:
     """Write the documents of one input file (an InputUnit's fields) as extracted."""
     file, counts = InputUnit(**source), RecordCounts()
-    for batch in extracted(file, settings.extraction, counts):
+    settings = replace(settings, input=replace(settings.input, columns=()))
+    for batch in extracted(file, settings, counts):
         nothing = pa.nulls(batch.num_rows)
         output.write(with_fate(batch, stage=STAGE, rule=nothing, value=nothing, threshold=nothing))
     output.facts |= input_facts(file, counts)
@@ -84,24 +86,28 @@ def decide_file(source: dict[str, Any], output: UnitOutput, settings: CurationSe
 
     Nothing is measured again.
     """
-    file = ScoredFile(**source)
-    for batch in decided(file, settings):
+    file, addresses = ScoredFile(**source), AddressCounts()
+    for batch in decided(file, settings, addresses):
         output.write(batch)
-    output.facts |= file.facts
+    output.facts |= file.facts | asdict(addresses)
 
 
-def decided(source: ScoredFile, settings: CurationSettings) -> Iterator[pa.RecordBatch]:
-    """Yield documents with signals and fates: those with a text first (schema DOCUMENTS)."""
+def decided(
+    source: ScoredFile, settings: CurationSettings, addresses: AddressCounts
+) -> Iterator[pa.RecordBatch]:
+    """Yield documents with signals and fates: those with a text first (`settings.schema`)."""
+    names = settings.extraction.schema.names
     lists = url_lists(settings)
     signals = _signals(source)
     start = 0
-    for batch in read_table(source.texts_uri, EXTRACTED.names) if source.texts_uri else ():
-        yield _decide(batch, signals.slice(start, batch.num_rows), settings, lists)
+    for batch in read_table(source.texts_uri, names) if source.texts_uri else ():
+        stored = _aligned(batch, signals.slice(start, batch.num_rows), settings)
+        yield _decide(batch, stored, settings, lists, addresses)
         start += batch.num_rows
     for uri in source.closed_uris:
-        for batch in read_table(uri, EXTRACTED.names):
-            judged_first = _by_address(batch, settings.heuristics, lists)
-            yield without_signals(judged_first).select(DOCUMENTS.names)
+        for batch in read_table(uri, names):
+            judged_first = _by_address(batch, settings.heuristics, lists, addresses)
+            yield without_signals(judged_first, settings).select(settings.schema.names)
 
 
 def _signals(source: ScoredFile) -> pa.Table:
@@ -112,11 +118,14 @@ def _signals(source: ScoredFile) -> pa.Table:
 
 
 def _decide(
-    batch: pa.RecordBatch, stored: pa.Table, settings: CurationSettings, lists: UrlLists
+    batch: pa.RecordBatch,
+    signals: pa.RecordBatch,
+    settings: CurationSettings,
+    lists: UrlLists,
+    addresses: AddressCounts,
 ) -> pa.RecordBatch:
-    signals = _aligned(batch, stored, settings)
     given, urls = settings.heuristics, batch.column("url")
-    rule, value, threshold = families.decide(signals, urls, given, lists)
+    rule, value, threshold = families.decide(signals, urls, given, lists, addresses)
     result = JudgedTexts(
         text=_cleaned(batch.column("text"), pc.is_null(rule), settings, lists),
         rule=rule,
@@ -126,7 +135,7 @@ def _decide(
     )
     place = batch.schema.get_field_index("fate")
     unjudged = batch.set_column(place, "fate", pa.nulls(batch.num_rows, pa.string()))
-    return judged(unjudged, result).select(DOCUMENTS.names)
+    return judged(unjudged, result, settings).select(settings.schema.names)
 
 
 def _aligned(batch: pa.RecordBatch, stored: pa.Table, settings: CurationSettings) -> pa.RecordBatch:
@@ -144,12 +153,15 @@ def _cleaned(
 ) -> pa.LargeStringArray:
     """Return the texts of kept documents as the recipe leaves them, the others as they came."""
     texts = texts.cast(pa.large_string())
-    left = families.cleaned(texts.filter(kept), settings.heuristics, lists)
+    left = families.clean(texts.filter(kept), settings.heuristics, lists)
     return pc.replace_with_mask(texts, kept, left)
 
 
 def _by_address(
-    batch: pa.RecordBatch, settings: families.HeuristicSettings, lists: UrlLists
+    batch: pa.RecordBatch,
+    settings: families.HeuristicSettings,
+    lists: UrlLists,
+    addresses: AddressCounts,
 ) -> pa.RecordBatch:
     """Let rules on addresses go first, as where pages are not parsed that such a rule drops.
 
@@ -157,7 +169,7 @@ def _by_address(
     """
     if settings.annotate == "all":
         return batch
-    rule, value, threshold = families.url_outcomes(batch.column("url"), settings, lists)
+    rule, value, threshold = families.url_outcomes(batch.column("url"), settings, lists, addresses)
     first = pc.and_(pc.is_valid(rule), pc.is_valid(batch.column("html_size_bytes")))
     new = {
         "fate": DROPPED,

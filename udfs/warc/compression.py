@@ -1,4 +1,4 @@
-"""The containers of WARC files: gzip, Zstandard, LZ4 or nothing, as a stream of decoded pieces.
+"""The containers of input files: gzip, Zstandard, LZ4, bzip2, xz or none, as decoded pieces.
 
 A damaged gzip member or Zstandard frame ends with an error piece, and reading goes on at the next
 one that begins a WARC record.
@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, cast
+
+from udfs.warc.stream_codecs import STREAM_CODECS, StreamCodec, decoded
 
 _CHUNK_SIZE_BYTES = 256 * 1024
 _STEP_SIZE_BYTES = 64 * 1024
@@ -50,7 +52,10 @@ class _Codec:
 def pieces(stream: Readable) -> tuple[Iterator[Piece], bool]:
     """Return the decoded pieces of a file, and whether it is a plain one (not compressed)."""
     window = _Window(stream)
-    window.have(4)
+    window.have(6)
+    for codec in STREAM_CODECS:
+        if window.data.startswith(codec.magic):
+            return _stream_pieces(window, codec), True
     if window.data.startswith(_LZ4_MAGIC):
         return _lz4_pieces(window), True
     if window.data.startswith((_ZSTD_MAGIC, _ZSTD_DICTIONARY_MAGIC)):
@@ -117,6 +122,14 @@ def _lz4_pieces(window: _Window) -> Iterator[Piece]:
         if not data:
             return
         yield Piece(data, offset, False)
+        offset += len(data)
+
+
+def _stream_pieces(window: _Window, codec: StreamCodec) -> Iterator[Piece]:
+    """Decode bzip2 or xz as one stream: offsets count decoded bytes, and damage ends the file."""
+    offset = 0
+    for data, error in decoded(window.read, codec, _PIECE_SIZE_BYTES):
+        yield Piece(data, offset, False, error)
         offset += len(data)
 
 

@@ -10,6 +10,7 @@ MAX_HEADER_SIZE_BYTES = 1024 * 1024
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?\s+(\d{3})(?:\D|$)")
 _CHUNK_SIZE = re.compile(rb"\s*([0-9A-Fa-f]{1,8})[^\r\n]{0,256}\r?\n")
+_MANY_TIMES = "x-robots-tag"
 
 
 class BrokenMessageError(ValueError):
@@ -23,6 +24,9 @@ class HttpMessage:
     status: int | None
     content_type: str | None
     body: bytes
+    # Of a header that came more than once, each on a line of its own; "" for none.
+    x_robots_tag: str = ""
+    tdm_reservation: str = ""
 
 
 def parse_response(block: bytes, max_body_size_bytes: int) -> HttpMessage:
@@ -41,11 +45,20 @@ def parse_response(block: bytes, max_body_size_bytes: int) -> HttpMessage:
     encoding = fields.get("content-encoding", "").strip().lower()
     if encoding:
         body = _decoded(body, encoding, max_body_size_bytes)
-    return HttpMessage(int(status[1]) if status else None, fields.get("content-type"), body)
+    return HttpMessage(
+        status=int(status[1]) if status else None,
+        content_type=fields.get("content-type"),
+        body=body,
+        x_robots_tag=fields.get(_MANY_TIMES, ""),
+        tdm_reservation=fields.get("tdm-reservation", ""),
+    )
 
 
 def header_fields(head: bytes) -> dict[str, str]:
-    """Return the fields of a header block by lower-cased name; of repeated ones, the first."""
+    """Return the fields of a header block by lower-cased name; of repeated ones, the first.
+
+    Of X-Robots-Tag, all, a line each.
+    """
     fields: dict[str, str] = {}
     last = ""
     for line in _text(head).split("\n"):
@@ -56,6 +69,9 @@ def header_fields(head: bytes) -> dict[str, str]:
         name, colon, value = line.partition(":")
         last = name.strip().lower() if colon else ""
         if last:
+            if last == _MANY_TIMES and last in fields:
+                fields[last] += "\n" + value.strip()
+                continue
             last = "" if last in fields else last
             if last:
                 fields[last] = value.strip()

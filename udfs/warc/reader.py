@@ -51,6 +51,9 @@ class WarcRecord:
     truncated: str | None
     record_id: str | None
     payload: bytes
+    # HTTP headers about the use of the page, as in `HttpMessage`.
+    x_robots_tag: str = ""
+    tdm_reservation: str = ""
 
 
 def read_records(
@@ -88,12 +91,14 @@ def _response(raw: RawRecord, settings: WarcSettings) -> WarcRecord | BrokenReco
     fields = raw.fields
     url = fields.get("warc-target-uri", "").strip("<>") or None
     status, content_type, payload = None, fields.get("content-type"), raw.block
+    x_robots_tag = tdm_reservation = ""
     if raw.block.startswith(b"HTTP/"):
         try:
             message = parse_response(raw.block, settings.max_record_size_bytes)
         except BrokenMessageError as error:
             return BrokenRecord(raw.offset, "http_too_large", str(error), url)
         status, content_type, payload = message.status, message.content_type, message.body
+        x_robots_tag, tdm_reservation = message.x_robots_tag, message.tdm_reservation
     return WarcRecord(
         offset=raw.offset,
         url=url,
@@ -105,6 +110,8 @@ def _response(raw: RawRecord, settings: WarcSettings) -> WarcRecord | BrokenReco
         truncated=fields.get("warc-truncated"),
         record_id=fields.get("warc-record-id"),
         payload=payload,
+        x_robots_tag=x_robots_tag,
+        tdm_reservation=tdm_reservation,
     )
 
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from udfs.checks import at_least, check
 from udfs.warc.compression import Piece, Readable, pieces
 from udfs.warc.http_response import header_fields
 
@@ -37,6 +38,10 @@ class WarcSettings:
     # Common Crawl cuts payloads at 5 MiB (1 MiB before 2025).
     max_record_size_bytes: int = 64 * 1024 * 1024
     max_header_size_bytes: int = 256 * 1024
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        check(self, max_record_size_bytes=at_least(1), max_header_size_bytes=at_least(1))
 
 
 DEFAULT_SETTINGS = WarcSettings()

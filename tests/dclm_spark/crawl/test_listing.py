@@ -1,10 +1,12 @@
 """Which files an --input names, and what they are called."""
 
+import glob
 import gzip
+from urllib.parse import quote
 
 import pytest
 
-from dclm_spark.crawl.listing import list_inputs
+from dclm_spark.crawl.listing import find_inputs, list_inputs
 from dclm_spark.errors import InputError
 
 PATHS = [
@@ -94,3 +96,76 @@ def test_a_line_that_leaves_the_base_is_refused(tmp_path):
     (tmp_path / "warc.paths").write_text("../secrets.warc.gz")
     with pytest.raises(ValueError, match=r"\.\."):
         list_inputs(str(tmp_path / "warc.paths"), "s3://b")
+
+
+def put(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"{}")
+
+
+def test_hidden_files_are_left_out_and_unknown_ones_named(tmp_path, caplog):
+    put(tmp_path, "part-0.jsonl", "_temporary/0/part-1.jsonl", ".ipynb_checkpoints/a.jsonl")
+    put(tmp_path, "._part-0.jsonl", "_SUCCESS", "day=1/_x=2/part-2.jsonl", "notes.txt", "b.avro")
+    found = find_inputs(str(tmp_path))
+    assert [file.path for file in found.files] == ["day=1/_x=2/part-2.jsonl", "part-0.jsonl"]
+    assert sorted(name.rpartition("/")[2] for name in found.skipped) == ["b.avro", "notes.txt"]
+    list_inputs(str(tmp_path))
+    assert (
+        "2 files are not read, for no reader knows their suffix: b.avro, notes.txt" in caplog.text
+    )
+
+
+def test_a_hidden_folder_that_is_asked_for_is_read(tmp_path):
+    put(tmp_path, "_staging/part-0.jsonl")
+    assert len(list_inputs(str(tmp_path / "_staging"))) == 1
+    assert len(list_inputs(str(tmp_path / "_staging/*.jsonl"))) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.JSONL", "a.json", "a.ndjson", "a.jsonl.bz2", "a.jsonl.xz", "a.PARQUET", "a.NDJSON.GZ"],
+)
+def test_usual_suffixes_are_known_in_any_case(tmp_path, name):
+    put(tmp_path, name)
+    assert [file.kind for file in list_inputs(str(tmp_path))] == ["preextracted"]
+
+
+@pytest.mark.parametrize(
+    "name", ["q?x", "data[1]", "star*", "{a,b}", "a,b", "with space", "a#b", "a%20b", "lang=en"]
+)
+@pytest.mark.parametrize("way", ["{}", "{}/a.jsonl", "{}/*.jsonl", "file://{}/a.jsonl"])
+def test_a_name_that_exists_is_meant_as_it_stands(tmp_path, name, way):
+    put(tmp_path / name, "a.jsonl")
+    location = str(tmp_path / name)
+    if way.startswith("file"):
+        location = quote(location)
+    if way.endswith("*.jsonl") and set(name) & set("?[*,"):
+        location = glob.escape(location)
+        if "," in name:
+            pytest.skip("a comma separates patterns")
+    files = list_inputs(way.format(location))
+    assert [file.uri for file in files if file.path.endswith("a.jsonl")]
+    assert len(files) == 1
+
+
+def test_names_with_commas_stand_beside_others(tmp_path):
+    put(tmp_path, "a,b/x.jsonl", "c/y.jsonl")
+    files = list_inputs(f"{tmp_path}/a,b,{tmp_path}/c")
+    assert [file.path for file in files] == ["x.jsonl", "y.jsonl"]
+
+
+def test_a_file_uri_may_have_a_pattern(tmp_path):
+    put(tmp_path, "a.jsonl", "b.jsonl")
+    assert len(list_inputs(f"file://{tmp_path}/*.jsonl")) == 2
+
+
+def test_a_limit_takes_the_first_files(crawl):
+    listing = str(crawl / "crawl-data/CC-MAIN-2026-04/warc.paths.gz")
+    assert list_inputs(listing, limit=1) == list_inputs(listing)[:1]
+
+
+def test_a_folder_of_unknown_files_names_them(tmp_path):
+    put(tmp_path, "a.csv", "b.csv")
+    with pytest.raises(InputError, match=r"it names no file; 2 files are not read.*a\.csv"):
+        list_inputs(str(tmp_path))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dclm_spark.dedup.components import connected_components
+from dclm_spark.engine.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.spark
 
@@ -38,7 +39,8 @@ def name(node: int) -> bytes:
 def components(spark, edges, directory: Path, key: str = "k", partitions: int = 2):  # type: ignore[no-untyped-def]
     rows = [(bytearray(name(u)), bytearray(name(v))) for u, v in edges]
     frame = spark.createDataFrame(rows, "doc_id binary, partner binary").repartition(partitions)
-    members, rounds = connected_components(spark, frame, str(directory), key)
+    working = Checkpoints(spark=spark, directory=str(directory), key=key)
+    members, rounds = connected_components(frame, working)
     found = {
         int.from_bytes(row["doc_id"], "big"): int.from_bytes(row["component"], "big")
         for row in members.collect()

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from dclm_spark.dedup.global_ngrams import ngram_table, remove_seen_windows, seen_windows
+from dclm_spark.engine.checkpoints import Checkpoints
 from tests.udfs.dedup.ngram_oracle import ngrams_of, windows_of
 from udfs.dedup.global_ngrams import GlobalNgramSettings
 from udfs.documents.schema import document_id
@@ -67,7 +68,8 @@ def oracle(rows, known=()):  # type: ignore[no-untyped-def]
 
 def run(spark, rows, directory: Path, settings=FULL, partitions=2, **more):  # type: ignore[no-untyped-def]
     frame = spark.createDataFrame(rows, SCHEMA).repartition(partitions)
-    seen = seen_windows(spark, frame, settings, str(directory), "input", **more)
+    working = Checkpoints(spark=spark, directory=str(directory), key="input")
+    seen = seen_windows(frame, settings, working, **more)
     batch = frame.join(seen, "doc_id", "left").toArrow().combine_chunks().to_batches()[0]
     found = remove_seen_windows(batch, settings)
     columns = {

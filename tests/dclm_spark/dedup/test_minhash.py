@@ -16,6 +16,7 @@ from dclm_spark.dedup.minhash import (
     near_duplicate_verdicts,
     signature_table,
 )
+from dclm_spark.engine.checkpoints import Checkpoints
 from dclm_spark.errors import SettingError
 from udfs.dedup.minhash import MinHashSettings
 from udfs.documents.schema import document_id
@@ -64,7 +65,8 @@ def corpus(seed: int, sizes: list[int]):  # type: ignore[no-untyped-def]
 
 def verdicts(spark, rows, directory: Path, settings=SMALL, partitions: int = 2, **more):  # type: ignore[no-untyped-def]
     frame = spark.createDataFrame(rows, SCHEMA).repartition(partitions)
-    found = near_duplicate_verdicts(spark, frame, settings, str(directory), "input", **more)
+    working = Checkpoints(spark=spark, directory=str(directory), key="input")
+    found = near_duplicate_verdicts(frame, settings, working, **more)
     assert found.columns == ["doc_id", "rule", "value", "threshold", "partner"]
     return sorted(
         (bytes(r["doc_id"]), r["rule"], r["value"], r["threshold"], bytes(r["partner"]))
@@ -188,9 +190,9 @@ def test_wrong_settings_fail_before_spark_starts() -> None:
         ({"star_rounds": 0}, "star_rounds = 0"),
         ({"survivor_order": ()}, "survivor_order"),
     ):
-        with pytest.raises(SettingError, match=message):
+        with pytest.raises(ValueError, match=message):
             NearDuplicateSettings(**values)  # type: ignore[arg-type]
-    with pytest.raises(SettingError, match="hot_bucket_size = 1"):
+    with pytest.raises(ValueError, match="hot_bucket_size = 1"):
         BucketSettings(hot_bucket_size=1)
 
 

@@ -1,5 +1,6 @@
 """A stage's code version follows what can change its bytes, and nothing else."""
 
+import ast
 import json
 import os
 import re
@@ -159,3 +160,22 @@ def test_a_function_of_a_script_counts_by_its_own_source(tmp_path):
 
     assert version_of("return 1") == version_of("return 1  # a comment")
     assert version_of("return 1") != version_of("return 2")
+
+
+# Packages of others that kernels import and whose version changes no byte: they move bytes,
+# decompress by a standard, or compile what numba gives them.
+NO_EFFECT = {
+    "boto3", "botocore", "google", "huggingface_hub", "isal", "llvmlite", "urllib3", "zstandard"
+}  # fmt: skip
+
+
+def test_each_package_that_kernels_import_is_known_to_count_or_not():
+    names = set()
+    for path in (ROOT / "udfs").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.split(".")[0])
+    others = names - set(sys.stdlib_module_names) - {"udfs"}
+    assert others == NO_EFFECT | set(module.PACKAGES)

@@ -10,7 +10,7 @@ import pytest
 from dclm_spark.engine.file_stage import FileStage, UnitSource, sources_of
 from dclm_spark.errors import BalanceError, StageError
 from udfs.documents.schema import EXTRACTED
-from udfs.storage.files import read_table
+from udfs.storage.parquet import read_table
 from udfs.units.fates import with_fate
 
 pytestmark = pytest.mark.spark

@@ -8,6 +8,7 @@ import zstandard
 
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.bits_per_byte import bits_per_byte, read_texts, score_texts
+from dclm_spark.evaluate.tokens import PromptEncoder
 from tests.dclm_spark.evaluate.fakes import Bytes, LengthScorer
 
 
@@ -15,7 +16,9 @@ from tests.dclm_spark.evaluate.fakes import Bytes, LengthScorer
 @pytest.mark.parametrize("max_tokens", [4, 7, 2048])
 def test_windows_of_any_length_score_every_token_once(max_tokens: int, batch_tokens: int) -> None:
     texts = ["hello world", "é", ""]
-    records = list(score_texts(LengthScorer(), Bytes(), texts, max_tokens, 0, batch_tokens))
+    records = list(
+        score_texts(LengthScorer(), PromptEncoder(Bytes(), 0), texts, max_tokens, batch_tokens)
+    )
     nats = [sum(byte + 1 for byte in text.encode()) / 100 for text in texts]
     assert [record["nats"] for record in records] == pytest.approx(nats)
     assert [record["bytes"] for record in records] == [11, 2, 0]

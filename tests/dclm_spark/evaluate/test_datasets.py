@@ -6,7 +6,7 @@ import pytest
 import zstandard
 
 from dclm_spark.errors import InputError
-from dclm_spark.evaluate.datasets import MissingDataError, load_task, question_texts
+from dclm_spark.evaluate.datasets import MissingDataError, load_task
 from dclm_spark.evaluate.tasks import TASK_BY_LABEL
 from tests.shared_data import SHARED, needs_shared
 
@@ -60,24 +60,6 @@ def test_categories_come_alphabetically_with_their_file_rows(tmp_path: Path) -> 
     rows = [{"context": "c", "continuation": "d", "category": name} for name in "bab"]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert load_task(jeopardy, tmp_path).categories() == {"a": [1], "b": [0, 2]}
-
-
-@needs_shared
-@pytest.mark.parametrize(
-    ("label", "start", "end"),
-    [
-        ("copa", "The man turned on the faucet", "Water flowed from the spout."),
-        ("winograd", "The city councilmen refused", "feared violence."),
-        ("triviaqa_sm_sub", "Question: Brunswick", "Onion"),
-    ],
-)
-def test_the_text_of_a_question_ends_with_its_right_answer(
-    label: str, start: str, end: str
-) -> None:
-    data = load_task(TASK_BY_LABEL[label], SHARED / "eval")
-    texts = [text for _, text in question_texts(data)]
-    assert len(texts) == len(data.rows)
-    assert any(text.startswith(start) and text.lower().endswith(end.lower()) for text in texts)
 
 
 @needs_shared

@@ -37,8 +37,8 @@ def test_accuracies_are_what_the_scorer_deserves(data: Path, tmp_path: Path) -> 
     settings = EvaluateSettings(data=str(data))
     summary = evaluate(loaded(LengthScorer("1")), tasks(), tmp_path / "out", settings)
     accuracies = {label: task["accuracy"]["value"] for label, task in summary["tasks"].items()}
-    # Lower letters are cheaper, so "aa" wins; the space before an ending is no likely token.
-    assert accuracies == {"jeopardy": 0.0, "triviaqa_sm_sub": 0.25, "copa": 0.75}
+    # Lower letters are cheaper, so "aa" wins; "! !" is no likely text, and bytes need no space.
+    assert accuracies == pytest.approx({"jeopardy": 2 / 3, "triviaqa_sm_sub": 0.25, "copa": 0.75})
     assert summary["tasks"]["copa"]["baselines"] == {"v1": 0.5, "v2": 0.5, "data": 0.75}
     assert summary["tasks"]["copa"]["centered"] == {"v1": 0.5, "v2": 0.5, "data": 0.0}
     assert summary["tasks"]["copa"]["accuracy"]["n"] == 8
@@ -54,7 +54,7 @@ def test_core_is_not_given_while_a_task_is_missing(data: Path, tmp_path: Path) -
     assert core["missing"]["boolq"] == "not asked for"
     partial = summary["aggregates"]["core_v2_partial"]
     assert (partial["tasks"], partial["of_tasks"]) == (2, 22)
-    assert partial["value"] == pytest.approx((0.5 + 0.0) / 2)
+    assert partial["value"] == pytest.approx((0.5 + 2 / 3) / 2)
     assert summary["aggregates"]["mmlu"]["value"] is None
     assert any("arc_easy is missing" in caveat for caveat in summary["caveats"])
 

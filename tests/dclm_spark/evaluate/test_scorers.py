@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from dclm_spark.evaluate.prompts import Candidate
 from dclm_spark.evaluate.scorers import HuggingFaceScorer, OpenLMScorer
-from dclm_spark.evaluate.scoring import LogitScorer, Scorer, TokenScores
-from dclm_spark.train.model import materialize
+from dclm_spark.evaluate.scoring import Scorer, TokenScores
 from dclm_spark.train.network import ModelSettings, OpenLM
+from tests.dclm_spark.evaluate.logit_scorer import LogitScorer
+from tests.dclm_spark.train.models import fresh_model
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +52,7 @@ class Plain:
 
 def tiny() -> OpenLM:
     settings = ModelSettings(width=32, num_layers=2, num_heads=2, vocabulary_size=64)
-    model = materialize(settings, seed=1).eval().requires_grad_(False)
+    model = fresh_model(settings, seed=1).eval().requires_grad_(False)
     # Fresh weights predict nearly nothing; louder ones make mistakes visible.
     torch.nn.init.normal_(model.output.weight, std=0.5)
     return model

@@ -9,15 +9,15 @@ from tokenizers import Tokenizer
 from dclm_spark.evaluate.datasets import load_task
 from dclm_spark.evaluate.prompts import TaskPrompts
 from dclm_spark.evaluate.scoring import (
-    LogitScorer,
     choice_record,
     clean_output,
     generation_record,
     is_right,
     score_rows,
-    token_scores,
 )
 from dclm_spark.evaluate.tasks import EXACT, GENERATION, TASK_BY_LABEL
+from dclm_spark.evaluate.tokens import PromptEncoder
+from tests.dclm_spark.evaluate.logit_scorer import LogitScorer, token_scores
 from tests.dclm_spark.evaluate.toy import ToyModel, toy_generate
 from tests.shared_data import SHARED, needs_shared
 
@@ -37,7 +37,9 @@ def tokenizer() -> Tokenizer:
 
 def check_task(label: str, step: int) -> None:
     """Compare every `step`-th golden item of a task with our score of it."""
-    prompts = TaskPrompts(load_task(TASK_BY_LABEL[label], SHARED / "eval"), tokenizer())
+    prompts = TaskPrompts(
+        load_task(TASK_BY_LABEL[label], SHARED / "eval"), PromptEncoder(tokenizer(), 0)
+    )
     items = expected()[label]["items"][::step]
     if prompts.task.kind == GENERATION:
         for item in items:

@@ -12,18 +12,17 @@ import pytest
 from dclm_spark.crawl.index import IndexCounts
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.errors import InputError, SettingError
+from dclm_spark.planning.actual import compare, render_comparison
+from dclm_spark.planning.cluster import driver_fits, propose
 from dclm_spark.planning.crawl import (
-    ClusterSettings,
-    PlanSettings,
     Workload,
-    compare,
     plan_crawl,
-    propose,
-    render,
-    render_comparison,
+    plan_range,
     workload_of_files,
     workload_of_index,
 )
+from dclm_spark.planning.rates import ClusterSettings, PlanSettings
+from dclm_spark.planning.rendering import render, spark_conf
 from dclm_spark.settings import override
 from udfs.dedup.ngrams import NgramDedupSettings, shard_memory_bytes
 from udfs.units.commit import FORMAT_VERSION
@@ -131,7 +130,65 @@ def test_one_shard_fewer_would_not_fit():
 
 def test_heap_and_overhead_fit_the_machine():
     proposal = propose(1000, 1000.0, 10**9, DEFAULTS)
-    assert proposal.executor_memory_gib + proposal.overhead_gib <= 4 * 4.0 * 0.9 + 1e-9
+    assert proposal.executor_memory_gib + proposal.overhead_gib <= 4 * 4.0 * 0.875 + 1e-9
+
+
+def test_tokens_and_storage_follow_the_shares_that_dclm_published():
+    plan = plan_crawl(WORK, DEFAULTS)
+    assert plan.kept_tokens == 7_000_000 * 1200
+    assert plan.output_tokens == pytest.approx(7e6 * 0.69 * 0.10 * 1200)
+    assert plan.stored_size_bytes["shards"] == pytest.approx(plan.output_tokens * 2.07)
+    text = plan.kept_text_size_bytes * DEFAULTS.throughput.stored_text_share
+    assert plan.stored_size_bytes["deduplicated"] == pytest.approx(text * 0.69)
+    assert plan.stored_size_bytes["documents"] > text
+    stored = sum(plan.stored_size_bytes.values())
+    assert plan.storage_dollars_a_month == pytest.approx(stored / 2**30 * 0.023)
+
+
+def test_a_range_encloses_the_likely_plan_and_counted_pages_have_none():
+    listing = plan_range(lambda rates: workload_of_files(files(1, 1), rates), DEFAULTS)
+    for figure in ("core_hours", "output_tokens", "kept_text_size_bytes"):
+        ends = [getattr(plan, figure) for plan in (listing.low, listing.likely, listing.high)]
+        assert ends == sorted(set(ends))
+    assert listing.low.workload.parsed_pages == pytest.approx(39_082, abs=1)
+    counts = IndexCounts(
+        num_warcs=2, streamed_records=1000, streamed_size_bytes=9, matching_records=400,
+        matching_size_bytes=4,
+    )  # fmt: skip
+    index = plan_range(lambda rates: workload_of_index(counts, rates, one_language=True), DEFAULTS)
+    assert index.low.workload.parsed_pages == index.high.workload.parsed_pages == 400
+    assert index.low.workload.kept_pages < index.high.workload.kept_pages
+
+
+def test_the_driver_grows_with_the_files_and_a_plan_says_when_no_machine_holds_it():
+    small, large = (propose(number, 1e6, 10**9, DEFAULTS) for number in (1000, 90_000))
+    grown = large.driver_overhead_gib - small.driver_overhead_gib
+    assert grown == pytest.approx(89_000 * DEFAULTS.cluster.driver_mib_per_file / 1024)
+    assert driver_fits(small, DEFAULTS.cluster)
+    tight = override(DEFAULTS, ["cluster.cores_per_machine=1"])
+    assert not driver_fits(small, tight.cluster)
+    assert "the driver needs" in render(plan_range(lambda rates: WORK, tight), tight)
+
+
+def test_disks_hold_the_shuffle_twice():
+    proposal = propose(10**5, 24 * 1600.0, 10**12, DEFAULTS)
+    assert proposal.cores == 1600
+    assert proposal.disk_gib == 32 + math.ceil(2 * 1.39e12 / 100 / 2**30)
+
+
+def test_the_spark_settings_of_a_plan_are_taken_by_spark_and_by_the_submit_scripts(tmp_path):
+    from tests.infra.submit_scripts import AWS, JOB, dry_run
+
+    plans = plan_range(lambda rates: WORK, DEFAULTS)
+    path = tmp_path / "plan.conf"
+    path.write_text(spark_conf(plans, "a listing"))
+    shards = plans.likely.proposal.deduplication_shards
+    job = (*JOB, "--set", f"deduplication.shards={shards}")
+    _, requests = dry_run("emr", *AWS, "--conf-file", path, job=job)
+    arguments = requests["run_job_flow"]["Steps"][0]["HadoopJarStep"]["Args"]
+    for key, value in plans.likely.proposal.spark_settings.items():
+        assert f"{key}={value}" in arguments
+        assert value.removesuffix("m").isdigit()
 
 
 @pytest.mark.parametrize(
@@ -189,7 +246,7 @@ def test_a_folder_without_a_run_cannot_be_compared(tmp_path):
 
 
 def test_the_text_names_the_settings_to_pass_on():
-    text = render(plan_crawl(WORK, DEFAULTS))
+    text = render(plan_range(lambda rates: WORK, DEFAULTS), DEFAULTS)
     for setting in ("spark.executor.cores=", "memoryOverhead=", "deduplication.shards="):
         assert setting in text
 

@@ -118,12 +118,48 @@ def test_an_evaluation_without_items_is_listed_with_its_aggregates(tmp_path: Pat
     assert verdict(leaderboard) == "filtered is better"
 
 
+def dataset_file(folder: Path, name: str, sources: Any) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = {"uuid": name, "name": name, "sources": sources}
+    (folder / f"{name}.json").write_text(json.dumps(facts))
+
+
+def test_sources_of_every_form_in_dclms_database_are_taken(tmp_path: Path) -> None:
+    place, known = tmp_path / "exp/datasets/tokenized", record_uuid("dataset", "x")
+    dataset_file(place, "one text", "rw_v2")
+    dataset_file(place, "texts", ["rw_v2", known])
+    dataset_file(place, "objects", [{"uuid": known, "name": "rw"}, {"name": "c4", "uuid": None}])
+    dataset_file(place, "none", None)
+    assert import_from_dclm(tmp_path / "exp", tmp_path / "records") == 4
+    found = {one.name: one.sources for one in every_record(tmp_path / "records")}  # type: ignore[union-attr]
+    assert found == {
+        "one text": (("", "rw_v2"),),
+        "texts": (("", "rw_v2"), (known, "")),
+        "objects": ((known, "rw"), ("", "c4")),
+        "none": (),
+    }
+
+
+def test_broken_files_are_named_and_skipped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = tmp_path / "exp/models"
+    dataset_file(tmp_path / "exp/datasets", "good", [])
+    place.mkdir()
+    (place / "cut.json").write_text('{"uuid": "u"')
+    (place / "list.json").write_text("[]")
+    (place / "nameless.json").write_text('{"uuid": "u"}')
+    assert import_from_dclm(tmp_path / "exp", tmp_path / "records") == 1
+    for name in ("cut.json", "list.json", "nameless.json"):
+        assert f"{name}: skipped, no ModelRecord" in caplog.text
+
+
 def test_what_is_no_record_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no record in it"):
         import_from_dclm(tmp_path, tmp_path / "records")
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "x.json").write_text('{"uuid": "u"}')
-    with pytest.raises(InputError, match=r"x\.json: no ModelRecord"):
+    with pytest.raises(InputError, match=r"no record in it \(1 files skipped\)"):
         import_from_dclm(tmp_path, tmp_path / "records")
     with pytest.raises(InputError, match="no evaluation on record"):
         leaderboard_of_records([str(tmp_path / "none")], str(tmp_path))

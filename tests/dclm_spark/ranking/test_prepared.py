@@ -6,7 +6,7 @@ import pytest
 from dclm_spark.errors import InputError
 from dclm_spark.ranking.prepared import part_of
 from dclm_spark.shard_format import read_manifest
-from dclm_spark.train.shard_reader import ShardReader
+from dclm_spark.train.data.shard_reader import ShardReader
 from tests.dclm_spark.train.shards import counting_rows, write_shards
 
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import pytest
 
-from dclm_spark.sample.crawl import generate_crawl
+from dclm_spark.sample.generate import generate_crawl
 from udfs.documents.extract import ExtractionSettings, RecordCounts
 from udfs.rules.families import HeuristicSettings
 from udfs.rules.refinedweb import STEP_OF_RULE

@@ -13,9 +13,9 @@ import pytest
 from dclm_spark.ranking.rank import SAMPLE_CHATTER_SHARE, SAMPLE_QUALITY_THRESHOLD
 from dclm_spark.recipes import load_recipe
 from dclm_spark.sample.chatter import KINDS
-from dclm_spark.sample.crawl import SampleCrawl, generate_crawl
 from dclm_spark.sample.facts import make_facts
-from dclm_spark.sample.run import sample_recipe
+from dclm_spark.sample.generate import SampleCrawl, generate_crawl
+from dclm_spark.sample.sample_run import sample_recipe
 from udfs.documents.extract import ExtractionSettings, RecordCounts
 from udfs.fasttext.quality import QualityModel
 from udfs.rules.families import HeuristicSettings

@@ -13,17 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from dclm_spark.engine.stage_output import stage_output
-from dclm_spark.errors import SettingError
 from dclm_spark.evaluate.tasks import TASK_BY_LABEL, select_tasks
 from dclm_spark.explain import explain
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
-from dclm_spark.sample.crawl import generate_crawl
-from dclm_spark.sample.run import sample_recipe
+from dclm_spark.sample.generate import generate_crawl
+from dclm_spark.sample.sample_run import sample_recipe
 from dclm_spark.stages.decontaminate import (
     DecontaminationSettings,
     EvaluationDataSettings,
-    decontaminate,
+    decontaminate_by_index,
     documents_by_task,
     judge,
     row_texts,
@@ -128,7 +127,7 @@ def test_the_stage_removes_or_annotates_and_counts_by_task(spark, tmp_path, sett
     empty = {"key": "k", "documents": {}, "facts": {}, "timing": {}}
     units = [{"unit": f"part-{n}", "files": [f], **empty} for n, f in enumerate(files)]
     given = stage_output("documents", str(tmp_path / "in"), units)
-    output = decontaminate(
+    output = decontaminate_by_index(
         spark, given, EXTRACTED, replace(settings, mode=mode), str(tmp_path / mode)
     )
     assert documents_by_task(output) == {"quiz": 3, "songs": 1}
@@ -159,7 +158,7 @@ def test_a_row_gives_its_question_with_the_right_answer():
 
 
 def test_wrong_settings_are_named():
-    with pytest.raises(SettingError, match="remove, annotate"):
+    with pytest.raises(ValueError, match="remove, annotate"):
         DecontaminationSettings(index="i.npy", mode="drop")
 
 

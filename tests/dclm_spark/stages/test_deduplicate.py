@@ -11,20 +11,20 @@ import pytest
 
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.dedup.evidence import dedup_evidence
-from dclm_spark.dedup.settings import DeduplicationSettings
+from dclm_spark.dedup.global_ngrams import GlobalNgrams
+from dclm_spark.dedup.methods import METHODS, DeduplicationSettings
 from dclm_spark.engine.stage_output import stage_output
 from dclm_spark.errors import SettingError
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings
-from dclm_spark.sample.crawl import generate_crawl
+from dclm_spark.sample.generate import generate_crawl
 from dclm_spark.stages.deduplicate import deduplicate
 from dclm_spark.stages.documents import write_documents
-from udfs.dedup.global_ngrams import GlobalNgramSettings
 from udfs.units.documents import DOCUMENTS
 from udfs.units.statistics import documents_by_fate
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
-GLOBAL = DeduplicationSettings(exact=("text",), method="global", shards=3)
+GLOBAL = DeduplicationSettings(exact=("text",), method=GlobalNgrams(), shards=3)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -111,7 +111,7 @@ def test_a_lost_unit_is_made_again_from_the_saved_windows(spark, documents, tmp_
 
 @pytest.mark.parametrize("method", ["global", "minhash"])
 def test_annotate_keeps_everything_and_notes_what_would_go(spark, documents, tmp_path, method):
-    settings = replace(GLOBAL, method=method)
+    settings = replace(GLOBAL, method=METHODS[method]())
     removed = rows_of(run(spark, documents, settings, tmp_path / "remove"), "dropped/")
     noted = run(spark, documents, replace(settings, mode="annotate"), tmp_path / "annotate")
     assert documents_by_fate(noted.totals) == {
@@ -162,7 +162,7 @@ def test_empty_and_tiny_texts_pass_through_and_one_page_repeated_stays_once(
     page = " ".join(f"word{number}" for number in range(60))
     texts = ["", " \n ", "only three words"] + [page] * 9
     source = made_of(documents, texts, tmp_path / "in")
-    settings = DeduplicationSettings(method=method, shards=1)
+    settings = DeduplicationSettings(method=METHODS[method](), shards=1)
     output = run(spark, source, settings, tmp_path / "out")
     kept = Counter(row["text"] for row in rows_of(output, "kept/"))
     rules = Counter(row["rule"] for row in rows_of(output, "dropped/"))
@@ -182,7 +182,7 @@ def test_a_crawl_is_compared_with_earlier_ones_until_these_are_taken_off_the_lis
     pages = [" ".join(f"{name}{number}" for number in range(60)) for name in "abcd"]
     first = made_of(documents, pages[:2], tmp_path / "first")
     second = made_of(documents, pages[1:], tmp_path / "second")
-    settings = DeduplicationSettings(method=method, shards=1)
+    settings = DeduplicationSettings(method=METHODS[method](), shards=1)
     run(spark, first, settings, tmp_path / "one" / "stages" / "deduplicate")
     later = replace(settings, earlier=(str(tmp_path / "one"),))
     place = tmp_path / "two" / "stages" / "deduplicate"
@@ -201,13 +201,12 @@ def test_a_crawl_is_compared_with_earlier_ones_until_these_are_taken_off_the_lis
 
 def test_an_earlier_run_without_a_fitting_table_is_refused(spark, documents, tmp_path):
     source = made_of(documents, ["a b c"], tmp_path / "in")
-    settings = DeduplicationSettings(method="global", shards=1)
+    settings = DeduplicationSettings(method=GlobalNgrams(), shards=1)
     run(spark, source, settings, tmp_path / "one" / "stages" / "deduplicate")
     nowhere = replace(settings, earlier=(str(tmp_path / "nowhere"),))
     with pytest.raises(SettingError, match="finished run"):
         run(spark, source, nowhere, tmp_path / "two")
-    ngrams = GlobalNgramSettings(min_ngram=5)
-    other = replace(settings, earlier=(str(tmp_path / "one"),), global_ngrams=ngrams)
+    other = replace(settings, earlier=(str(tmp_path / "one"),), method=GlobalNgrams(min_ngram=5))
     with pytest.raises(SettingError, match="other n-gram"):
         run(spark, source, other, tmp_path / "two")
 
@@ -250,7 +249,6 @@ def test_values_that_cannot_be_used_are_refused_when_the_recipe_is_read(assignme
 def test_sampled_ngrams_find_what_all_ngrams_find_in_exact_copies(spark, documents, tmp_path):
     page = " ".join(f"word{number}" for number in range(400))
     source = made_of(documents, [page] * 3, tmp_path / "in")
-    sampled = GlobalNgramSettings(sample_one_in=8)
-    settings = DeduplicationSettings(method="global", shards=1, global_ngrams=sampled)
+    settings = DeduplicationSettings(method=GlobalNgrams(sample_one_in=8), shards=1)
     output = run(spark, source, settings, tmp_path / "out")
     assert [row["value"] for row in rows_of(output, "dropped/")] == [1.0, 1.0]

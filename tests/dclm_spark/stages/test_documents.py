@@ -12,7 +12,7 @@ from dclm_spark.engine.run_record import run_identity, write_run_record
 from dclm_spark.errors import SettingError, StageError
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings, recipe_hash
-from dclm_spark.sample.crawl import generate_crawl
+from dclm_spark.sample.generate import generate_crawl
 from dclm_spark.settings import from_dict, to_dict
 from dclm_spark.stages.documents import HTTP_READERS, max_readers, write_documents
 from tests.fault_server import serve, status

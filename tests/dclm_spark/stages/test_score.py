@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from dclm_spark.stages.score import bucket_edge, score_buckets
+from dclm_spark.stages.score import QualitySettings, bucket_edge, score_buckets
 
 
 def test_a_bucket_begins_with_its_lowest_score():
@@ -9,3 +10,9 @@ def test_a_bucket_begins_with_its_lowest_score():
     assert all(
         edge <= score < edge * 1.001 + 1e-9 for edge, score in zip(edges, scores, strict=True)
     )
+
+
+@pytest.mark.parametrize("top", [0.0, 10.0, float("nan")])
+def test_a_fraction_outside_its_range_is_refused(top):
+    with pytest.raises(ValueError, match=r"top = .*: expected a fraction above 0"):
+        QualitySettings(top=top)

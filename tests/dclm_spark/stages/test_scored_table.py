@@ -8,8 +8,8 @@ import pytest
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings
-from dclm_spark.sample.crawl import generate_crawl
-from dclm_spark.sample.run import sample_recipe
+from dclm_spark.sample.generate import generate_crawl
+from dclm_spark.sample.sample_run import sample_recipe
 from dclm_spark.stages.documents import write_documents
 from dclm_spark.stages.scored_table import build_table, decide
 
@@ -86,7 +86,7 @@ def test_another_way_of_measuring_adds_to_the_table_and_one_of_extracting_reads_
     spark, files, recipes, tmp_path, table
 ):
     before = written(table)
-    corrected = load_recipe("refinedweb", ["heuristics.quirks=none"])
+    corrected = load_recipe("refinedweb", ["quirks=none"])
     heuristics = replace(recipes["refinedweb"].heuristics, stop_words=("the", "of"))
     other = replace(recipes["refinedweb"], heuristics=heuristics)
     decide(spark, files, curation_settings(other), str(tmp_path / "other"), table)

@@ -11,7 +11,7 @@ from dclm_spark.engine.manifests import committed_names
 from dclm_spark.errors import SettingError, StageError
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings, recipe_hash
-from dclm_spark.sample.crawl import generate_crawl
+from dclm_spark.sample.generate import generate_crawl
 from dclm_spark.stages.documents import source_of, write_documents
 from dclm_spark.stages.scored_table import decide
 from udfs.units.documents import DOCUMENTS

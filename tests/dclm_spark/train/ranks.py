@@ -35,6 +35,6 @@ def start_ranks(
 def end(processes: list[subprocess.Popen[bytes]]) -> list[tuple[int, str]]:
     results = []
     for process in processes:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
         results.append((process.returncode, errors.decode()))
     return results

@@ -4,26 +4,28 @@ import os
 import signal
 import sys
 
+from torch import Tensor
+
+from dclm_spark.settings import override
 from dclm_spark.train import trainer
-from dclm_spark.train import trainer as stepping
+from dclm_spark.train.data.batches import Batch
 from dclm_spark.train.scales import scale
-from dclm_spark.train.settings import override
-from dclm_spark.train.state import Run
 
 KILLED_AT_STEP = int(os.environ.get("KILLED_AT_STEP", "-1"))
-backward = stepping.backward
 
 
-def backward_or_die(run: Run, batch: object) -> object:
-    """Die without a word after the gradients of one step, as rank 1."""
-    losses = backward(run, batch)  # type: ignore[arg-type]
-    if run.step == KILLED_AT_STEP and run.ranks.rank == 1:
-        run.checkpointer.poll()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return losses
+class MortalTrainer(trainer.Trainer):
+    """Dies without a word after the gradients of one step, as rank 1."""
+
+    def backward(self, batch: Batch) -> Tensor:
+        losses = super().backward(batch)
+        if self.state.step == KILLED_AT_STEP and self.state.ranks.rank == 1:
+            self.state.checkpointer.poll()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return losses
 
 
 if __name__ == "__main__":
-    stepping.backward = backward_or_die  # type: ignore[assignment]
+    trainer.Trainer = MortalTrainer  # type: ignore[misc]
     shards, output, *assignments = sys.argv[1:]
     trainer.train(override(scale("test"), assignments), shards=shards, output=output, resume=True)

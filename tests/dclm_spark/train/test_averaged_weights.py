@@ -9,12 +9,13 @@ from torch import Tensor
 
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.models import load_model
-from dclm_spark.train.checkpoint import CheckpointError
+from dclm_spark.settings import override
+from dclm_spark.train.checkpoints.folder import CheckpointError
 from dclm_spark.train.logs import read_log
-from dclm_spark.train.model import load, materialize
+from dclm_spark.train.model import load
 from dclm_spark.train.scales import TrainSettings, scale
-from dclm_spark.train.settings import override
 from dclm_spark.train.trainer import train
+from tests.dclm_spark.train.models import fresh_model
 from tests.dclm_spark.train.ranks import end, start_ranks
 from tests.dclm_spark.train.shards import counting_rows, write_shards
 
@@ -52,7 +53,7 @@ def finished(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_averages_are_those_of_all_steps(finished: Path) -> None:
     model = load(finished)[1].model
-    expected = dict(materialize(model, seed=settings().seed).named_parameters())
+    expected = dict(fresh_model(model, seed=settings().seed).named_parameters())
     for step in range(1, 7):
         present = weights(finished / f"checkpoints/step-{step:09d}", "last")
         expected = {n: 0.9 * mean + 0.1 * present[n] for n, mean in expected.items()}

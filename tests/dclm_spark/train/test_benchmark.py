@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from dclm_spark.settings import override
 from dclm_spark.train.benchmark import benchmark
 from dclm_spark.train.scales import scale
-from dclm_spark.train.settings import override
 
 ROOT = Path(__file__).parents[3]
 

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from dclm_spark.train.checkpoint import read_facts, resolve
+from dclm_spark.settings import override
+from dclm_spark.train.checkpoints.folder import read_facts, resolve
+from dclm_spark.train.distributed import num_threads
 from dclm_spark.train.logs import read_log
 from dclm_spark.train.model import load
 from dclm_spark.train.scales import scale
-from dclm_spark.train.settings import override
 from dclm_spark.train.trainer import train
 from tests.dclm_spark.train.ranks import end, start_ranks
 from tests.dclm_spark.train.shards import counting_rows, write_shards
@@ -77,6 +78,33 @@ def test_a_checkpoint_of_one_process_goes_on_with_four(
         assert code == 0, errors
     assert read_facts(resolve(tmp_path)).num_ranks == 4
     assert losses(tmp_path) == pytest.approx(losses(undisturbed), abs=TOLERANCE)
+
+
+def test_two_replicas_start_from_weights_that_one_rank_reads_and_train_as_one_process(
+    shards: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    settings = [*SETTINGS, f"initial_weights={undisturbed}", f"stop_tokens={4 * 128}"]
+    train(override(scale("test"), settings), shards=shards, output=tmp_path / "one")
+    replicated = [*settings, "replicas=2", "timeout_minutes=5"]
+    for code, errors in end(start_ranks(shards, tmp_path / "two", 2, *replicated)):
+        assert code == 0, errors
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=TOLERANCE)
+
+
+def test_ranks_that_cannot_be_replicated_are_refused_on_each(shards: Path, tmp_path: Path) -> None:
+    for code, errors in end(start_ranks(shards, tmp_path, 2, "replicas=3")):
+        assert code == 1
+        assert "replicas = 3: must divide the number of ranks (2)" in errors
+
+
+def test_a_small_model_takes_one_thread_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert num_threads(scale("tiny")) == 1
+    assert num_threads(scale("80m")) is None
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert num_threads(scale("tiny")) is None
 
 
 def test_torchrun_that_is_told_to_stop_leaves_a_state_to_go_on_from(

@@ -8,11 +8,11 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from dclm_spark.settings import override
 from dclm_spark.shard_format import ShardError
 from dclm_spark.train.logs import read_log
 from dclm_spark.train.model import load
 from dclm_spark.train.scales import scale
-from dclm_spark.train.settings import override
 from dclm_spark.train.trainer import train
 from tests.dclm_spark.train.ranks import end, start_ranks
 from tests.dclm_spark.train.shards import counting_rows, write_shards

@@ -20,9 +20,7 @@ from dclm_spark.train.optimizer import (
     learning_rate,
     step_unless,
 )
-from tests.shared_data import SHARED, needs_shared
-
-pytestmark = needs_shared
+from tests.shared_data import SHARED
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +115,73 @@ def test_something_else_than_a_model_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "other.pt")
     with pytest.raises(ValueError, match="neither a training output"):
         load(tmp_path)
+
+
+def bf16_arrays(arrays: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.bfloat16() for name, value in reference(arrays, "init").items()}
+
+
+def test_a_bf16_file_has_the_rotary_base_that_it_was_trained_with(
+    golden: Any, tmp_path: Path
+) -> None:
+    torch.save({"state_dict": bf16_arrays(golden[0])}, tmp_path / "bf16.pt")
+    assert load(tmp_path / "bf16.pt")[1].model.rotary_base == 10_000.0
+
+
+@pytest.mark.parametrize("head_width", [32, 80, 128])
+@pytest.mark.parametrize("base", [10_000.0, 20_000.0, 100_000.0, 500_000.0, 1_000_000.0, 5e6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rotary_bases_are_read_from_frequencies_of_either_precision(
+    head_width: int, base: float, dtype: torch.dtype
+) -> None:
+    exponent = torch.arange(0, head_width, 2).float() / head_width
+    frequencies = (1.0 / base**exponent).to(dtype)
+    assert openlm.rotary_base(frequencies) == base
+    # A file that was kept in fp32 after a run in bf16.
+    assert openlm.rotary_base(frequencies.bfloat16().float()) == base
+
+
+def test_rescaled_frequencies_are_refused() -> None:
+    exponent = torch.arange(0, 64, 2).float() / 64
+    with pytest.raises(ValueError, match="no rotary base"):
+        openlm.rotary_base(0.25 / 10_000.0**exponent)
+
+
+def hub_folder(folder: Path, arrays: dict[str, Tensor], **options: Any) -> Path:
+    """Write released weights as DCLM-7B's folder has them: cut into files, under `model.`."""
+    from safetensors.torch import save_file
+
+    folder.mkdir()
+    weights = sorted(reference(arrays, "init", "model.").items())
+    files = {"model-00001-of-00002.safetensors": dict(weights[:7])}
+    files["model-00002-of-00002.safetensors"] = dict(weights[7:])
+    for name, part in files.items():
+        save_file(part, folder / name)
+    index = {"weight_map": {key: name for name, part in files.items() for key in part}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    given = {"dim": 64, "n_heads": 4, "seq_len": 48, "qk_norm": True, "weight_tying": False}
+    config = {"model_type": "openlm", "params": None, "params_args_dict": given | options}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_a_folder_in_the_form_of_the_hub_is_read(golden: Any, tmp_path: Path) -> None:
+    arrays, _ = golden
+    model, settings = load(hub_folder(tmp_path / "dclm", arrays))
+    logits = model(arrays["tokens"][0][:, :-1])
+    torch.testing.assert_close(logits, arrays["logits"], rtol=0, atol=1e-5)
+    assert (settings.model.sequence_length, settings.model.rotary_base) == (48, 10_000.0)
+
+
+def test_a_hub_folder_of_another_architecture_is_refused(golden: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="qk_norm = False"):
+        load(hub_folder(tmp_path / "other", golden[0], qk_norm=False))
+    with pytest.raises(ValueError, match="n_heads = 8"):
+        load(hub_folder(tmp_path / "heads", golden[0], n_heads=8))
+
+
+def test_a_missing_part_of_a_hub_folder_is_named(golden: Any, tmp_path: Path) -> None:
+    folder = hub_folder(tmp_path / "dclm", golden[0])
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(ValueError, match="model-00002-of-00002"):
+        load(folder)

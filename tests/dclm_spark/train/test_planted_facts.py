@@ -15,11 +15,12 @@ from dclm_spark.evaluate.models import load_model
 from dclm_spark.ranking.planted import score_facts
 from dclm_spark.sample.facts import Fact, make_facts
 from dclm_spark.sample.prose import article
+from dclm_spark.settings import override
 from dclm_spark.train.export import write_folder
-from dclm_spark.train.model import load, materialize
+from dclm_spark.train.model import load
 from dclm_spark.train.scales import scale
-from dclm_spark.train.settings import override
 from dclm_spark.train.trainer import train
+from tests.dclm_spark.train.models import fresh_model
 from tests.dclm_spark.train.shards import write_shards
 from udfs.tokens.tokenizer import train_tokenizer
 
@@ -76,7 +77,7 @@ def test_a_trained_model_prefers_the_planted_answers_and_an_untrained_one_does_n
 ) -> None:
     train(override(scale("test"), SETTINGS), shards=shards, output=tmp_path / "run")
     network = load(tmp_path / "run")[1].model
-    fresh = write_folder(materialize(network, seed=1), tmp_path / "fresh")
+    fresh = write_folder(fresh_model(network, seed=1), tmp_path / "fresh")
     known, guessed = (
         score_facts(load_model(str(path), str(tokenizer)), facts)
         for path in (tmp_path / "run", fresh)

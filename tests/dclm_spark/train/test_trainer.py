@@ -10,17 +10,14 @@ from typing import Any
 import pytest
 import torch
 
+from dclm_spark.settings import override
 from dclm_spark.shard_format import ShardError
-from dclm_spark.train import trainer
-from dclm_spark.train.checkpoint import CheckpointError, resolve
+from dclm_spark.train.checkpoints.folder import CheckpointError, resolve
 from dclm_spark.train.logs import read_log
-from dclm_spark.train.metrics import LossNotFinite
 from dclm_spark.train.model import load
 from dclm_spark.train.optimizer import OptimizerSettings, ScheduleSettings, StepJudge, learning_rate
 from dclm_spark.train.scales import TrainSettings, scale
-from dclm_spark.train.settings import override
-from dclm_spark.train.state import Run
-from dclm_spark.train.trainer import train
+from dclm_spark.train.trainer import LossNotFinite, Trainer, train
 from tests.dclm_spark.train.shards import counting_rows, write_shards
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -179,14 +176,14 @@ def test_low_precision_stays_near(
 def test_a_loss_that_is_not_finite_stops_with_the_weights_before_it(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backward = trainer.backward
+    backward = Trainer.backward
 
-    def broken(run: Run, batch: Any) -> torch.Tensor:
-        found = backward(run, batch)
-        return found * float("nan") if run.step == 7 else found
+    def broken(self: Trainer, batch: Any) -> torch.Tensor:
+        found = backward(self, batch)
+        return found * float("nan") if self.state.step == 7 else found
 
     train(settings(f"stop_tokens={7 * 128}"), shards=shards, output=tmp_path / "sound")
-    monkeypatch.setattr(trainer, "backward", broken)
+    monkeypatch.setattr(Trainer, "backward", broken)
     with pytest.raises(LossNotFinite, match="step 7 is not finite"):
         train(settings("observe.interval_steps=4"), shards=shards, output=tmp_path / "broken")
     (one, _), (other, _) = load(tmp_path / "broken"), load(tmp_path / "sound")
@@ -199,12 +196,12 @@ def test_a_preempted_run_saves_and_asks_to_be_run_again(
     command = [
         sys.executable, "-c",
         "import os, signal, sys; sys.argv[0] = 'train_model'; sys.path.insert(0, 'jobs')\n"
-        "from dclm_spark.train import loop; step = loop.take_step\n"
-        "def signalled(run, batch):\n"
-        "    step(run, batch)\n"
-        "    if run.step == 8: os.kill(os.getpid(), signal.SIGTERM)\n"
-        "loop.take_step = signalled\n"
-        "import train_model; sys.exit(train_model.main())",
+        "from dclm_spark.train.trainer import Trainer; step = Trainer.step\n"
+        "def signalled(self, batch):\n"
+        "    step(self, batch)\n"
+        "    if self.state.step == 9: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "Trainer.step = signalled\n"
+        "import train_model; train_model.run_command(train_model.main)",
         "--scale", "test", "--shards", str(shards), "--output", str(tmp_path), "--resume",
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -7,7 +7,8 @@ import pytest
 
 from tests.fault_server import end_after, reset_after, serve, status
 from udfs.documents.extract import ExtractionSettings, RecordCounts, extract_documents
-from udfs.documents.schema import EXTRACTED, document_id
+from udfs.documents.schema import document_id
+from udfs.html.page_policy import PagePolicySettings
 from udfs.html.parser import SupervisedParser
 from udfs.storage.files import ReadSettings
 from udfs.warc.selection import OFFSETS
@@ -44,7 +45,7 @@ def extract(path, **settings):
     options = {name: settings.pop(name) for name in names if name in settings}
     resolved = ExtractionSettings(**settings)
     batches = extract_documents("C", path, "seg/a.warc.gz", resolved, **options)
-    return pa.Table.from_batches(batches, EXTRACTED)
+    return pa.Table.from_batches(batches, resolved.schema)
 
 
 def test_every_response_record_gets_a_row(path):
@@ -101,6 +102,33 @@ def test_status_type_and_size_policies_say_what_they_dropped(path):
     assert table["rule"].to_pylist() == ["html_too_large", None, None, "mime_type", "http_status"]
     assert table["fate"].to_pylist() == ["quarantined", None, None, "dropped", "dropped"]
     assert table["value"].to_pylist() == [41.0, None, None, None, 404.0]
+
+
+HEADERS = "text/html\r\nX-Robots-Tag: googlebot: noindex\r\nX-Robots-Tag: noai"
+OPINIONS = (
+    (b"<main><p>A plain page of text.</p></main>", "text/html", 200),
+    (b"<p>By header</p>", HEADERS, 200),
+    (b"<meta name=robots content=noindex><p>By meta</p>"
+     b'<a rel=license href="//creativecommons.org/licenses/by/4.0">', "text/html", 200),
+    (b"<p>Reserved</p>", "text/html\r\nTDM-Reservation: 1", 200),
+)  # fmt: skip
+
+
+def test_what_pages_say_of_their_use_is_stored_and_drops_them_unparsed(tmp_path):
+    path = tmp_path / "b.warc.gz"
+    path.write_bytes(warc(OPINIONS))
+    assert "robots_noai" not in extract(str(path)).column_names
+    seen = extract(str(path), page_policy=PagePolicySettings(record=True))
+    assert seen["robots_noai"].to_pylist() == [False, True, False, False]
+    assert seen["robots_noindex"].to_pylist() == [False, False, True, False]
+    assert seen["tdm_reservation"].to_pylist() == [False, False, False, True]
+    assert seen["licence_kind"].to_pylist() == [None, None, "by", None]
+    assert seen["rule"].null_count == 4
+    policy = PagePolicySettings(drop=("tdm_reservation", "robots_noai"))
+    dropped = extract(str(path), page_policy=policy)
+    assert dropped["rule"].to_pylist() == [None, "robots_noai", None, "tdm_reservation"]
+    assert dropped["text"].to_pylist()[1] is None
+    assert dropped["licence_version"].to_pylist()[2] == "4.0"
 
 
 def test_pages_named_by_their_url_are_not_parsed(path):

@@ -22,8 +22,9 @@ from udfs.fasttext.language import LanguageIdentifier
 from udfs.html.charset import POLICIES, codec_of, decode
 from udfs.html.parser import SupervisedParser
 from udfs.rules import families
+from udfs.rules.banned_domains import BannedDomains
 from udfs.rules.families import HeuristicSettings
-from udfs.rules.url_lists import UrlLists, domain_set
+from udfs.rules.url_lists import UrlLists
 from udfs.storage.cache import fetch
 from udfs.warc.http_response import BrokenMessageError, parse_response
 from udfs.warc.reader import WarcRecord, read_records
@@ -247,7 +248,8 @@ def test_extraction_gives_every_record_a_fate_or_a_text(inputs, tmp_path):
 def test_heuristics_judge_any_text(inputs, quirks):
     settings = HeuristicSettings(quirks=quirks, annotate="all")
     lists = UrlLists(
-        domains=domain_set(b"a.example\n"), strict=("lorem",), hard=("word",), soft=("the", "read"),
+        domains=BannedDomains(b"a.example\n"),
+        strict=("lorem",), hard=("word",), soft=("the", "read"),
         top_level_domains=("com", "org"),
     )  # fmt: skip
     identify = LanguageIdentifier(

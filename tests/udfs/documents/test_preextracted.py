@@ -1,5 +1,7 @@
+import bz2
 import gzip
 import json
+import lzma
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,7 +9,7 @@ import pytest
 import zstandard
 
 from udfs.documents.extract import ExtractionSettings, RecordCounts
-from udfs.documents.preextracted import read_documents
+from udfs.documents.preextracted import InputSettings, read_documents
 from udfs.documents.schema import EXTRACTED
 from udfs.warc.scanner import WarcSettings
 
@@ -35,7 +37,16 @@ def rows(path, counts=None, **settings):
 
 @pytest.mark.parametrize(
     ("suffix", "pack"),
-    [(".jsonl", bytes), (".jsonl.gz", gzip.compress), (".jsonl.zst", zstandard.compress)],
+    [
+        (".jsonl", bytes),
+        (".jsonl.gz", gzip.compress),
+        (".jsonl.zst", zstandard.compress),
+        (".jsonl.bz2", bz2.compress),
+        (".jsonl.xz", lzma.compress),
+        # Two streams in a file, as parallel packers write, and padding after each.
+        (".ndjson.bz2", lambda data: bz2.compress(data[:50]) + bz2.compress(data[50:])),
+        (".json.xz", lambda data: lzma.compress(data[:50]) + b"\0" * 8 + lzma.compress(data[50:])),
+    ],
 )
 def test_lines_of_json_become_documents_and_malformed_ones_are_quarantined(tmp_path, suffix, pack):
     path = tmp_path / f"pool{suffix}"
@@ -70,3 +81,50 @@ def test_a_line_without_end_is_quarantined(tmp_path):
     path.write_bytes(b"x" * 5_000_000 + b"\n" + LINES[0].encode() + b"\n")
     found = rows(path, warc=WarcSettings(max_record_size_bytes=100_000))
     assert [row["rule"] for row in found] == ["line_too_large", None]
+
+
+def test_a_missing_text_names_the_keys_that_are_there(tmp_path):
+    path = tmp_path / "pool.jsonl"
+    path.write_text(json.dumps({"body": "x", "id": 1}))
+    error = "no text in `text`; the keys are body, id; set input.text_column"
+    assert rows(path)[0]["error"] == error
+    pq.write_table(pa.table({"body": ["x"], "id": [1]}), tmp_path / "pool.PARQUET")
+    assert "the keys are body, id" in rows(tmp_path / "pool.PARQUET")[0]["error"]
+
+
+def own(path, **columns):
+    batches = read_documents(
+        str(path), "C", path.name, ExtractionSettings(), columns=InputSettings(**columns)
+    )
+    return pa.Table.from_batches(batches).to_pylist()
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_text_and_address_may_have_any_name_and_own_columns_travel(tmp_path, suffix):
+    document = {"body": "one", "link": "http://a/1", "license": "CC0", "id": 7, "note": None}
+    path = tmp_path / f"pool{suffix}"
+    if suffix == ".jsonl":
+        path.write_text(json.dumps(document))
+    else:
+        pq.write_table(pa.Table.from_pylist([document]), path)
+    named = own(path, text_column="body", url_column="link", columns=("license", "absent"))[0]
+    assert (named["text"], named["url"]) == ("one", "http://a/1")
+    assert json.loads(named["own_columns"]) == {"license": "CC0"}
+    every = own(path, text_column="body", url_column="link", columns=("*",))[0]
+    assert json.loads(every["own_columns"]) == {"id": 7, "license": "CC0"}
+    assert "own_columns" not in own(path, text_column="body")[0]
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
+def test_a_long_file_is_read_in_pieces_and_a_cut_one_keeps_what_it_has(tmp_path, pack):
+    lines = [json.dumps({"text": f"{number} " + "word " * 200}) for number in range(5000)]
+    whole = pack("\n".join(lines).encode())
+    path = tmp_path / "pool.jsonl"
+    path.write_bytes(whole)
+    assert [row["text"].split()[0] for row in rows(path)] == [str(n) for n in range(5000)]
+    path.write_bytes(whole[: -len(whole) // 2])
+    found = rows(path)
+    assert found[-1]["rule"] == "damaged_file"
+    assert "cut off" in found[-1]["error"]
+    path.write_bytes(whole[:20] + b"\xff" * 40 + whole[60:])
+    assert [row["rule"] for row in rows(path)][-1] == "damaged_file"

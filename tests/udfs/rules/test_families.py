@@ -12,11 +12,10 @@ import pytest
 
 from tests.shared_data import SHARED, needs_shared
 from udfs.fasttext.language import LanguageIdentifier
-from udfs.rules import c4, fineweb
 from udfs.rules.batch import JudgedTexts
 from udfs.rules.cleaning.steps import CleaningSettings
-from udfs.rules.families import SIGNALS, HeuristicSettings, apply, url_outcomes
-from udfs.rules.refinedweb import RULES, STEP_OF_RULE
+from udfs.rules.families import SIGNALS, HeuristicSettings, apply, rules_of, url_outcomes
+from udfs.rules.refinedweb import STEP_OF_RULE, RefinedWeb
 from udfs.rules.url_lists import UrlLists, load_url_lists
 
 SENTENCES = (
@@ -142,10 +141,9 @@ def test_an_article_passes_with_all_signals() -> None:
     assert result.rule.to_pylist() == [None]
     assert result.text.to_pylist() == [ARTICLE]
     assert list(result.signals) == [field.name for field in SIGNALS]
-    other_families = {*c4.SIGNALS, *fineweb.SIGNALS}
     for field in SIGNALS:
         assert result.signals[field.name].type == field.type
-        assert result.signals[field.name].null_count == (field in other_families)
+        assert result.signals[field.name].null_count == (field not in RefinedWeb.signals)
 
 
 @pytest.mark.parametrize(
@@ -233,5 +231,5 @@ def test_unknown_switches_are_refused() -> None:
 
 
 def test_rules_are_in_the_order_of_the_steps() -> None:
-    steps = [STEP_OF_RULE[rule][0] for rule in RULES]
+    steps = [STEP_OF_RULE[rule][0] for rule in rules_of("refinedweb")]
     assert steps == sorted(steps)

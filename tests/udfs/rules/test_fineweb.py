@@ -13,8 +13,9 @@ from uniseg.wordbreak import words as uniseg_words
 
 from tests.shared_data import SHARED, needs_shared
 from tests.udfs.rules.c4_oracle import fineweb_lines
-from udfs.rules.families import RULES_OF, HeuristicSettings, apply
-from udfs.rules.fineweb_kernels import line_facts, repetitions, word_facts
+from udfs.rules.families import HeuristicSettings, apply, rules_of
+from udfs.rules.fineweb_kernels import line_facts, word_facts
+from udfs.rules.fineweb_repetition_kernels import repetitions
 from udfs.rules.url_lists import UrlLists
 from udfs.text.columns import utf8_buffers
 
@@ -213,8 +214,8 @@ def test_a_line_given_twice_is_a_hundredth_too_much():
 
 
 def test_every_rule_that_is_named_is_known():
-    assert len(set(RULES_OF["fineweb"])) == len(RULES_OF["fineweb"])
-    assert RULES_OF["fineweb"][:2] == ("url_unreadable", "url_domain")
+    assert len(set(rules_of("fineweb"))) == len(rules_of("fineweb"))
+    assert rules_of("fineweb")[:2] == ("url_unreadable", "url_domain")
 
 
 @needs_shared

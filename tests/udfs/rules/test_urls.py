@@ -9,11 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.shared_data import SHARED, needs_shared
-from udfs.rules.url_lists import UrlLists, domain_set, load_url_lists
-from udfs.rules.urls import RULES, UrlSettings, hosts, judge, normalized_urls, url_outcome
+from udfs.rules.banned_domains import BannedDomains
+from udfs.rules.url_lists import UrlLists, load_url_lists
+from udfs.rules.urls import (
+    RULES,
+    UNREADABLE,
+    UrlSettings,
+    hosts,
+    is_missed,
+    normalized_urls,
+    outcomes,
+    url_outcome,
+)
 
 LISTS = UrlLists(
-    domains=domain_set(b"bad.com\n.dotted.org\n\n b\xc3\xa4d.de \r\n"),
+    domains=BannedDomains(
+        b"bad.com\n.dotted.org\n\n b\xc3\xa4d.de \r\npath.org/foo\n*.zz\nwww.com\n"
+    ),
     strict=("stricttest", "g-spot"),
     hard=("foo", "foobar", "foo-bar-x"),
     soft=("ab", "abc", "s&m", "xyz"),
@@ -21,34 +33,33 @@ LISTS = UrlLists(
 
 
 def rule_of(url: str, **changes: str) -> str | None:
-    outcome = judge(pa.array([url]), LISTS, UrlSettings(**changes)).rules[0].as_py()  # type: ignore[arg-type]
-    return None if outcome is None else RULES[outcome]
+    return outcomes(pa.array([url]), LISTS, UrlSettings(**changes)).rules[0].as_py()  # type: ignore[arg-type,no-any-return]
 
 
 def test_a_banned_domain_drops_the_page() -> None:
-    assert rule_of("http://bad.com/x") == "url_banned_domain"
-    assert rule_of("HTTP://BAD.com?x") == "url_banned_domain"
+    assert rule_of("http://bad.com/x") == "url_domain"
+    assert rule_of("HTTP://BAD.com?x") == "url_domain"
     assert rule_of("http://sub.bad.com/x") is None
-    assert rule_of("http://b\u00e4d.de/") == "url_banned_domain"
+    assert rule_of("http://b\u00e4d.de/") == "url_domain"
 
 
 def test_the_reference_misses_hosts_with_www_and_ports_but_not_dotted_entries() -> None:
     for url in ("http://www.bad.com/", "http://bad.com:8080/", "http://me@bad.com/"):
         assert rule_of(url) is None
-        assert rule_of(url, quirks="none") == "url_banned_domain"
-    assert rule_of("http://www.dotted.org/") == "url_banned_domain"
-    assert rule_of("http://www.dotted.org/", quirks="none") is None
+        assert rule_of(url, quirks="none") == "url_domain"
+    assert rule_of("http://www.dotted.org/") == "url_domain"
+    assert rule_of("http://www.dotted.org/", quirks="none") == "url_domain"
 
 
 def test_strict_words_count_anywhere_once_dashes_and_dots_are_gone() -> None:
-    assert rule_of("http://a.com/xstr-ict.testy") == "url_strict_words"
+    assert rule_of("http://a.com/xstr-ict.testy") == "url_strict_word"
     # Dashes go from the address only, so an entry with a dash is never found.
     assert rule_of("http://a.com/g-spot") is None
 
 
 def test_hard_words_stand_between_word_boundaries() -> None:
-    assert rule_of("http://a.com/foo") == "url_hard_words"
-    assert rule_of("http://a.com/foo-bar") == "url_hard_words"
+    assert rule_of("http://a.com/foo") == "url_hard_word"
+    assert rule_of("http://a.com/foo-bar") == "url_hard_word"
     assert rule_of("http://a.com/foo_bar") is None
     assert rule_of("http://a.com/foo1") is None
 
@@ -56,20 +67,20 @@ def test_hard_words_stand_between_word_boundaries() -> None:
 def test_two_different_soft_words_are_needed() -> None:
     assert rule_of("http://a.com/ab/ab/AB") is None
     assert rule_of("http://a.com/ab/abc") == "url_soft_words"
-    outcome = judge(pa.array(["http://a.com/ab/abc/s&m", None]), LISTS, UrlSettings())
+    outcome = outcomes(pa.array(["http://a.com/ab/abc/s&m", None]), LISTS, UrlSettings())
     assert (outcome.values.to_pylist(), outcome.thresholds.to_pylist()) == ([3, None], [2, None])
 
 
 def test_an_address_that_cannot_be_split_is_an_error_and_not_a_crash() -> None:
-    outcome = judge(pa.array(["http://[bad", "http://bad.com"]), LISTS, UrlSettings())
+    outcome = outcomes(pa.array(["http://[bad", "http://bad.com"]), LISTS, UrlSettings())
     assert outcome.errors[0].as_py().startswith("the URL cannot be parsed")
-    assert outcome.rules.to_pylist() == [None, 0]
+    assert outcome.rules.to_pylist() == [UNREADABLE, "url_domain"]
 
 
 parts = st.sampled_from(
-    ["http://", "https:", "//", "/", "www.", "www", "bad.com", ".dotted.org", ":80", "@", "?", "#",
-     "foo", "FOObar", "foo-bar-x", "ab", "abc", "xyz", "s&m", "strict", "test", "-", ".", "_", "é",
-     "ſ", " ", "[", "]", "1"]
+    ["http://", "https:", "//", "/", "www.", "www", "bad.com", ".dotted.org", "path.org", ".zz",
+     ":80", "@", "?", "#", "foo", "FOObar", "foo-bar-x", "ab", "abc", "xyz", "s&m", "strict",
+     "test", "-", ".", "_", "é", "ſ", " ", "[", "]", "1"]
 )  # fmt: skip
 
 
@@ -77,13 +88,16 @@ parts = st.sampled_from(
 @given(st.lists(parts, max_size=12).map("".join), st.sampled_from(["dclm-2024", "none"]))
 def test_the_kernel_agrees_with_urllib_and_regular_expressions(url: str, quirks: str) -> None:
     chosen = UrlSettings(quirks=quirks)
-    outcome = judge(pa.array([url]), LISTS, chosen)
+    outcome = outcomes(pa.array([url]), LISTS, chosen)
     if outcome.errors[0].is_valid:
         with pytest.raises(ValueError):  # noqa: PT011
             url_outcome(url, LISTS, chosen)
         return
     expected = url_outcome(url, LISTS, chosen) or (None, None)
-    assert (outcome.rules[0].as_py(), outcome.values[0].as_py()) == expected
+    rule = outcome.rules[0].as_py()
+    found = None if rule is None else RULES.index(rule)
+    assert (found, outcome.values[0].as_py()) == expected
+    assert outcome.missed[0].as_py() == is_missed(url, LISTS, chosen)
 
 
 def test_hosts_are_lower_case_without_user_and_port() -> None:
@@ -120,10 +134,10 @@ def test_lists_that_cannot_be_used_are_named(tmp_path: Path) -> None:
 
 def test_a_large_domain_set_finds_its_entries_and_no_others() -> None:
     names = [f"site{number}.com" for number in range(50_000)]
-    domains = domain_set("\n".join(names).encode())
+    domains = BannedDomains("\n".join(names).encode())
     assert len(domains) == 50_000
-    assert all(name in domains for name in names[::97])
-    assert not any(f"x{name}" in domains for name in names[::97])
+    assert all(domains.as_written.has(name) for name in names[::97])
+    assert not any(domains.as_meant.domains.has(f"x{name}") for name in names[::97])
 
 
 @needs_shared
@@ -136,7 +150,7 @@ def test_addresses_of_the_reference_fall_at_the_same_steps() -> None:
         for kind in ("strict", "hard", "soft")
     }
     lists = load_url_lists(domains=folder / "refinedweb_banned_domains_curated.txt", **words)
-    outcome = judge(pa.array([page["url"] for page in pages]), lists, UrlSettings())
-    steps = [None if rule is None else rule + 2 for rule in outcome.rules.to_pylist()]
+    outcome = outcomes(pa.array([page["url"] for page in pages]), lists, UrlSettings())
+    steps = [None if rule is None else RULES.index(rule) + 2 for rule in outcome.rules.to_pylist()]
     expected = [page["dropped_at_step"] for page in pages]
     assert steps == [step if step in (2, 3, 4, 5) else None for step in expected]

@@ -4,7 +4,10 @@ Each step reads what the one before it left. A first look at a text finds the st
 change it; skipping the others changes nothing but the time.
 """
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from udfs.rules.cleaning.line_patterns import (
@@ -27,6 +30,7 @@ from udfs.rules.cleaning.line_patterns import (
     write_lines,
 )
 from udfs.text.byte_masks import append, count_byte, next_byte
+from udfs.text.tries import Trie
 from udfs.text.unicode import (
     SPACE,
     code_point_at,
@@ -40,16 +44,27 @@ _NEWLINE = 10
 _ABOUT = 0.999999
 
 
+class LineRules(NamedTuple):
+    """What steps 19 to 25 remove."""
+
+    # Bit (step - 19) is set for each step to do.
+    enabled: int
+    # The highest uppercase and numeric fractions, the fewest words of a line and the most words
+    # of a line with a phrase.
+    limits: npt.NDArray[np.float64]
+    # Row i belongs to step 23 + i: its length, then its case-folded code points.
+    phrases: npt.NDArray[np.int32]
+    # The nouns that end a counter line.
+    counted: Trie
+    # Code point -> properties, as in `udfs.text.unicode`.
+    properties: npt.NDArray[np.uint8]
+
+
 @njit(cache=True, nogil=True)
-def clean_texts(
-    data, offsets, new_data, new_offsets, emptied_at, enabled, limits, phrases,
-    columns, children, word_at, properties,
-):  # fmt: skip
+def clean_texts(data, offsets, new_data, new_offsets, emptied_at, rules):
     """Write the cleaned texts to `new_data` and where they end to `new_offsets`; return its size.
 
-    `enabled` has bit (step - 19) set for each step to do. `limits` are the highest uppercase and
-    numeric fractions, the fewest words of a line and the most words of a line with a phrase.
-    Row i of `phrases` belongs to step 23 + i: its length, then its case-folded code points.
+    `emptied_at` receives the step at which a text became empty.
     """
     filled = 0
     lines = np.empty((1024, 3), np.int64)
@@ -58,11 +73,8 @@ def clean_texts(
         most_lines = 1 + count_byte(data, start, end, _NEWLINE)
         if most_lines > lines.shape[0]:
             lines = np.empty((2 * most_lines, 3), np.int64)
-        count = _judge_lines(
-            data, start, end, enabled, limits, phrases,
-            columns, children, word_at, properties, lines,
-        )  # fmt: skip
-        outcome, first, count = drop_lines(data, lines, count, enabled, properties)
+        count = _judge_lines(data, start, end, rules, lines)
+        outcome, first, count = drop_lines(data, lines, count, rules.enabled, rules.properties)
         if outcome == CLEANED:
             filled = write_lines(data, lines, first, count, new_data, filled)
         elif outcome != STEP_BY_STEP:
@@ -70,48 +82,38 @@ def clean_texts(
         else:
             copy = filled
             filled = append(data, start, end, new_data, copy)
-            filled, emptied_at[document] = _clean_step_by_step(
-                new_data, copy, filled, enabled, limits, phrases,
-                columns, children, word_at, properties,
-            )  # fmt: skip
+            filled, emptied_at[document] = _clean_step_by_step(new_data, copy, filled, rules)
         new_offsets[document + 1] = filled
     return filled
 
 
 @njit(cache=True, nogil=True)
-def _clean_step_by_step(
-    data, start, end, enabled, limits, phrases, columns, children, word_at, properties
-):  # fmt: skip
+def _clean_step_by_step(data, start, end, rules):
     """Clean the text data[start:end] in place; return (new end, step that left nothing or 0)."""
     needed = 0
     for step in range(UPPERCASE, LINE_START + 1):
         bit = bit_of(step)
-        if not enabled & bit:
+        if not rules.enabled & bit:
             continue
         if needed == 0:
-            needed = 1 << 7 | _applicable(
-                data, start, end, enabled, limits, phrases, columns, children, word_at, properties
-            )
+            needed = 1 << 7 | _applicable(data, start, end, rules)
         if needed & bit:
             before = end
-            end = _do_step(
-                step, data, start, end, limits, phrases, columns, children, word_at, properties
-            )
+            end = _do_step(step, data, start, end, rules)
             if step >= ANYWHERE and end != before:
                 # What is left of a line may hold the next phrase.
-                needed |= enabled
+                needed |= rules.enabled
         if step != SHORT:
-            end = _strip(data, start, end, properties)
+            end = _strip(data, start, end, rules.properties)
         if end == start:
             return end, step
     return end, 0
 
 
 @njit(cache=True, nogil=True)
-def _judge_lines(
-    data, start, end, enabled, limits, phrases, columns, children, word_at, properties, lines
-):  # fmt: skip
+def _judge_lines(data, start, end, rules, lines):
     """Store (start, end, flags) of every line, as `drop_lines` reads them; return their number."""
+    limits, properties = rules.limits, rules.properties
     count, line = 0, start
     while line <= end:
         line_end = next_byte(data, line, end, _NEWLINE)
@@ -125,12 +127,12 @@ def _judge_lines(
                 flags |= bit_of(UPPERCASE)
             if digits > limits[1] * length * _ABOUT and digits / length > limits[1]:
                 flags |= bit_of(NUMERIC)
-            if digits and is_counter(data, line, line_end, columns, children, word_at, properties):
+            if digits and is_counter(data, line, line_end, rules.counted, properties):
                 flags |= bit_of(COUNTER)
             if words < limits[2]:
                 flags |= bit_of(SHORT)
-            if words <= limits[3] and enabled >= bit_of(ANYWHERE):
-                flags |= phrases_in(data, line, line_end, phrases)
+            if words <= limits[3] and rules.enabled >= bit_of(ANYWHERE):
+                flags |= phrases_in(data, line, line_end, rules.phrases)
         lines[count, 0], lines[count, 1], lines[count, 2] = line, line_end, flags
         count += 1
         line = line_end + 1
@@ -138,15 +140,14 @@ def _judge_lines(
 
 
 @njit(cache=True, nogil=True)
-def _applicable(
-    data, start, end, enabled, limits, phrases, columns, children, word_at, properties
-):  # fmt: skip
+def _applicable(data, start, end, rules):
     """Return the steps that could change the text: none that does is missing.
 
     Removing lines may lay bare white space at the ends of the text, which is stripped then;
     fractions are therefore taken of the characters that are no white space, and phrases looked
     for anywhere in a line.
     """
+    limits, properties = rules.limits, rules.properties
     needed = 0
     line = start
     while line <= end:
@@ -158,14 +159,14 @@ def _applicable(
                 needed |= 1
             if digits / solid > limits[1]:
                 needed |= 2
-            if digits and is_counter(data, line, line_end, columns, children, word_at, properties):
+            if digits and is_counter(data, line, line_end, rules.counted, properties):
                 needed |= 4
             if words < limits[2]:
                 needed |= 8
             if words <= limits[3]:
-                needed |= phrases_in(data, line, line_end, phrases)
+                needed |= phrases_in(data, line, line_end, rules.phrases)
         line = line_end + 1
-    return needed & enabled
+    return needed & rules.enabled
 
 
 @njit(cache=True, nogil=True)
@@ -193,9 +194,7 @@ def move_to_front(data, start, end, filled):
 
 
 @njit(cache=True, nogil=True)
-def _do_step(
-    step, data, start, end, limits, phrases, columns, children, word_at, properties
-):  # fmt: skip
+def _do_step(step, data, start, end, rules):
     """Apply one step to every line of data[start:end], in place; return the text's new end."""
     filled = start
     line = start
@@ -204,14 +203,10 @@ def _do_step(
         line_end = _line_end(data, line, end)
         if step < ANYWHERE:
             keep_end = line_end
-            dropped = _is_unwanted(
-                step, data, line, line_end, limits, columns, children, word_at, properties
-            )
+            dropped = _is_unwanted(step, data, line, line_end, rules)
         else:
-            keep_end = _without_phrase(
-                step, data, line, line_end, limits, phrases[step - ANYWHERE], properties
-            )
-            dropped = keep_end < line_end and _is_blank(data, line, keep_end, properties)
+            keep_end = _without_phrase(step, data, line, line_end, rules)
+            dropped = keep_end < line_end and _is_blank(data, line, keep_end, rules.properties)
         if not dropped:
             if not is_first:
                 data[filled] = _NEWLINE
@@ -232,25 +227,24 @@ def _is_blank(data, start, end, properties):
 
 
 @njit(cache=True, nogil=True)
-def _is_unwanted(
-    step, data, start, end, limits, columns, children, word_at, properties
-):  # fmt: skip
+def _is_unwanted(step, data, start, end, rules):
     if start == end:
         return False
     if step == COUNTER:
-        return is_counter(data, start, end, columns, children, word_at, properties)
-    uppers, digits, _, words, length = count_line(data, start, end, properties)
+        return is_counter(data, start, end, rules.counted, rules.properties)
+    uppers, digits, _, words, length = count_line(data, start, end, rules.properties)
     if step == UPPERCASE:
-        return uppers / length > limits[0]
+        return uppers / length > rules.limits[0]
     if step == NUMERIC:
-        return digits / length > limits[1]
-    return words < limits[2]
+        return digits / length > rules.limits[1]
+    return words < rules.limits[2]
 
 
 @njit(cache=True, nogil=True)
-def _without_phrase(step, data, start, end, limits, phrase, properties):
+def _without_phrase(step, data, start, end, rules):
     """Delete the phrase from the line data[start:end] in place; return the line's new end."""
-    if count_line(data, start, end, properties)[3] > limits[3]:
+    properties, phrase = rules.properties, rules.phrases[step - ANYWHERE]
+    if count_line(data, start, end, properties)[3] > rules.limits[3]:
         return end
     filled = copied = position = start
     while position < end:

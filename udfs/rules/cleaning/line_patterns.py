@@ -184,7 +184,7 @@ def _count_code_points(data, start, end, properties):
 
 
 @njit(cache=True, nogil=True)
-def is_counter(data, start, end, columns, children, word_at, properties):
+def is_counter(data, start, end, counted, properties):
     """Return whether the line reads like "1,234k likes", between any non-word characters."""
     position = _skip_other_than_words(data, start, end, properties)
     if not properties_at(data, position, end, properties) & DECIMAL:
@@ -203,11 +203,11 @@ def is_counter(data, start, end, columns, children, word_at, properties):
         return False
     node = 0
     while noun < end:
-        node = children[node, columns[data[noun]]]
+        node = counted.children[node, counted.columns[data[noun]]]
         if node == 0:
             return False
         noun += 1
-        if word_at[node] >= 0:
+        if counted.word_at[node] >= 0:
             return _skip_other_than_words(data, noun, end, properties) == end
     return False
 

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from udfs.quirks import follows_reference
-from udfs.rules.cleaning.line_kernels import clean_texts
+from udfs.checks import FRACTION, at_least, check, one_of
+from udfs.quirks import QUIRKS, follows_reference
+from udfs.rules.cleaning.line_kernels import LineRules, clean_texts
 from udfs.rules.cleaning.line_patterns import (
     ANYWHERE,
     COUNTER,
@@ -60,7 +61,9 @@ class CleaningSettings:
 
     def __post_init__(self) -> None:
         """Refuse unknown quirks and phrases that the kernels cannot look for."""
-        follows_reference(self.quirks)
+        check(self, quirks=one_of(QUIRKS), max_consecutive_newlines=at_least(1))
+        check(self, max_uppercase_fraction=FRACTION, max_numeric_fraction=FRACTION)
+        check(self, min_words_per_line=at_least(0), max_words_around_phrase=at_least(0))
         for name in _PHRASE_STEPS:
             phrase = getattr(self, name)
             if phrase is not None and not (phrase.isascii() and phrase.isprintable() and phrase):
@@ -149,12 +152,15 @@ def clean_lines(
     new_data = np.empty(max(int(offsets[-1] - offsets[0]), BLOCK), np.uint8)
     new_offsets = np.zeros(len(offsets), np.int64)
     emptied_at = np.zeros(len(offsets) - 1, np.uint8)
-    counted = counted_things()
-    size = clean_texts(
-        readable_blocks(data), read_only(offsets), new_data, new_offsets, emptied_at,
-        _enabled_steps(settings), _limits(settings), _folded_phrases(settings),
-        counted.columns, counted.children, counted.word_at, character_properties(),
-    )  # fmt: skip
+    rules = LineRules(
+        enabled=_enabled_steps(settings),
+        limits=_limits(settings),
+        phrases=_folded_phrases(settings),
+        counted=counted_things(),
+        properties=character_properties(),
+    )
+    blocks, offsets = readable_blocks(data), read_only(offsets)
+    size = clean_texts(blocks, offsets, new_data, new_offsets, emptied_at, rules)
     return new_data[:size], new_offsets, emptied_at
 
 

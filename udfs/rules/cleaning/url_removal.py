@@ -6,6 +6,7 @@ dots only, and work out from each what the expression would have matched around 
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,20 @@ def _byte_classes() -> npt.NDArray[np.uint8]:
 _CLASSES = _byte_classes()
 
 
+class _Patterns(NamedTuple):
+    """What the kernels look for."""
+
+    # Only texts that begin with an opening lose their URLs.
+    gated: bool
+    # Top-level domains as they are listed, and in any case.
+    suffixes: Trie
+    openings: Trie
+    # Byte -> bits of its class.
+    classes: npt.NDArray[np.uint8]
+    # Code point -> properties, as in `udfs.text.unicode`.
+    properties: npt.NDArray[np.uint8]
+
+
 def remove_urls(
     data: Bytes,
     offsets: Offsets,
@@ -75,12 +90,8 @@ def remove_urls(
     suffixes, openings = _tries(top_level_domains)
     new_data = np.empty(max(int(offsets[-1] - offsets[0]), BLOCK), np.uint8)
     new_offsets = np.zeros(len(offsets), np.int64)
-    size = _remove_urls(
-        readable_blocks(data), read_only(offsets), new_data, new_offsets, gated,
-        suffixes.columns, suffixes.children, suffixes.word_at,
-        openings.columns, openings.children, openings.word_at,
-        _CLASSES, character_properties(),
-    )  # fmt: skip
+    patterns = _Patterns(gated, suffixes, openings, _CLASSES, character_properties())
+    size = _remove_urls(readable_blocks(data), read_only(offsets), new_data, new_offsets, patterns)
     return new_data[:size], new_offsets
 
 
@@ -91,42 +102,33 @@ def _tries(top_level_domains: tuple[str, ...]) -> tuple[Trie, Trie]:
 
 
 @njit(cache=True, nogil=True)
-def _remove_urls(
-    data, offsets, new_data, new_offsets, gated,
-    columns, children, word_at, gate_columns, gate_children, gate_word_at,
-    classes, properties,
-):  # fmt: skip
+def _remove_urls(data, offsets, new_data, new_offsets, patterns):
     filled = 0
     for document in range(offsets.size - 1):
         start, end = offsets[document], offsets[document + 1]
         base = filled
         copied = start
-        if not gated or starts_with_word(
-            data, start, end, gate_columns, gate_children, gate_word_at
-        ):
+        if not patterns.gated or starts_with_word(data, start, end, patterns.openings):
             position = next_byte(data, start, end, _DOT)
             while position < end:
-                match_start, match_end = _url_around(
-                    data, start, end, position, columns, children, word_at, classes, properties
-                )
+                match_start, match_end = _url_around(data, start, end, position, patterns)
                 if match_end >= 0:
                     filled = append(data, copied, match_start, new_data, filled)
                     copied = match_end
                 position = next_byte(data, max(position + 1, match_end), end, _DOT)
         filled = append(data, copied, end, new_data, filled)
-        filled = _remove_addresses(new_data, base, filled, classes, properties)
+        filled = _remove_addresses(new_data, base, filled, patterns.classes, patterns.properties)
         new_offsets[document + 1] = filled
     return filled
 
 
 @njit(cache=True, nogil=True)
-def _url_around(
-    data, start, end, dot, columns, children, word_at, classes, properties
-):  # fmt: skip
+def _url_around(data, start, end, dot, patterns):
     """Return (start, end) of the match whose first usable dot is at `dot`; end -1 if none."""
+    classes, properties = patterns.classes, patterns.properties
     if dot == start or not classes[data[dot - 1]] & _HOST:
         return -1, -1
-    domain_end = _domain_end(data, start, end, dot + 1, columns, children, word_at, properties)
+    domain_end = _domain_end(data, start, end, dot + 1, patterns)
     if domain_end < 0:
         return -1, -1
     host = dot - 1
@@ -140,25 +142,24 @@ def _url_around(
     later = dot + 1
     while later < end and later - host <= _MAX_HOST_LENGTH and classes[data[later]] & _HOST:
         if data[later] == _DOT:
-            later_end = _domain_end(
-                data, start, end, later + 1, columns, children, word_at, properties
-            )
+            later_end = _domain_end(data, start, end, later + 1, patterns)
             domain_end = later_end if later_end >= 0 else domain_end
         later += 1
     return match_start, _tail_end(data, domain_end, end, classes)
 
 
 @njit(cache=True, nogil=True)
-def _domain_end(data, start, end, position, columns, children, word_at, properties):
+def _domain_end(data, start, end, position, patterns):
     """Return the end of the longest top-level domain at `position` before a word boundary."""
+    trie, properties = patterns.suffixes, patterns.properties
     best = -1
     node = 0
     while position < end:
-        node = children[node, columns[data[position]]]
+        node = trie.children[node, trie.columns[data[position]]]
         if node == 0:
             break
         position += 1
-        if word_at[node] >= 0:
+        if trie.word_at[node] >= 0:
             before = properties_before(data, position, start, properties) & WORD
             if before != properties_at(data, position, end, properties) & WORD:
                 best = position

@@ -1,0 +1,145 @@
+"""Checkpoints on disk: which there are, whether they are whole, what they say of themselves."""
+
+import json
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch.distributed.checkpoint.filesystem import FileSystemReader
+
+LATEST, FACTS, SETTINGS, PARTIAL = "latest", "facts.json", "settings.yaml", ".partial"
+_TENSORS, _DAMAGED = ".metadata", ".damaged"
+
+LOGGER = logging.getLogger("dclm_spark")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is missing, or does not belong to this run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a checkpoint says of itself beside its tensors."""
+
+    # Steps whose updates are in the weights, and so the next step's number.
+    step: int
+    tokens: int
+    # One for each manifest, in their order.
+    fingerprints: tuple[str, ...]
+    num_ranks: int
+    # Of the held-out sequences; None when there were none, or before it was recorded.
+    heldout_fingerprint: str | None = None
+
+
+def is_permanent(name: str, permanent_steps: int | None) -> bool:
+    """Say whether the checkpoint `name` stays for good."""
+    return permanent_steps is not None and int(name.removeprefix("step-")) % permanent_steps == 0
+
+
+def steps_below(directory: Path) -> list[Path]:
+    """Return the finished checkpoints in `directory`, whole or not, the oldest first."""
+    return sorted(path for path in directory.glob("step-*") if path.suffix == "")
+
+
+def damage(path: Path) -> str | None:
+    """Say what is missing from the checkpoint at `path`; None when all bytes are there."""
+    for name in (FACTS, SETTINGS, _TENSORS):
+        if not (path / name).is_file():
+            return f"{name} is missing"
+    try:
+        read_facts(path)
+        parts = FileSystemReader(path).read_metadata().storage_data.values()
+    except Exception as error:  # a damaged pickle raises nearly anything
+        return f"its records cannot be read ({type(error).__name__}: {error})"
+    ends: dict[str, int] = {}
+    for part in parts:
+        ends[part.relative_path] = max(ends.get(part.relative_path, 0), part.offset + part.length)
+    for name, end in sorted(ends.items()):
+        size = (path / name).stat().st_size if (path / name).is_file() else 0
+        if size < end:
+            return f"{name} has {size} of {end} bytes"
+    return None
+
+
+def newest_whole(directory: Path) -> Path:
+    """Return the checkpoint to go on from: the one that `latest` names, or the next older whole.
+
+    A damaged one is renamed and named in the log. Raises CheckpointError when none is whole.
+    """
+    steps = steps_below(directory)
+    latest = _latest(directory)
+    for path in reversed([path for path in steps if latest is None or path.name <= latest]):
+        reason = damage(path)
+        if reason is None:
+            return path
+        aside = path.with_name(path.name + _DAMAGED)
+        shutil.rmtree(aside, ignore_errors=True)
+        path.rename(aside)
+        LOGGER.warning("%s is damaged: %s; going on from an older checkpoint", aside, reason)
+    raise CheckpointError(
+        f"{directory}: no checkpoint is whole (see the *{_DAMAGED} folders); restore one from a "
+        "copy, or start anew with another --output"
+    )
+
+
+def _latest(directory: Path) -> str | None:
+    """Return the name in `latest`, or None where there is no such file or it is empty."""
+    pointer = directory / LATEST
+    return (pointer.read_text().strip() or None) if pointer.is_file() else None
+
+
+def resolve(path: Path) -> Path:
+    """Return the checkpoint that `path` (a run's output or a checkpoint) stands for.
+
+    Raises CheckpointError where there is none, or a damaged one.
+    """
+    for directory in (path, path / "checkpoints"):
+        if (name := _latest(directory)) is not None:
+            return _checked(directory / name)
+    if (path / FACTS).is_file():
+        return _checked(path)
+    raise CheckpointError(
+        f"{path}: neither a training output with checkpoints, a checkpoint, a Hugging Face "
+        "export nor an OpenLM .pt file"
+    )
+
+
+def _checked(path: Path) -> Path:
+    reason = damage(path) if path.is_dir() else "the folder is gone"
+    if reason is None:
+        return path
+    whole = [other for other in steps_below(path.parent) if other != path and not damage(other)]
+    advice = f"take {whole[-1]} instead" if whole else "no other checkpoint beside it is whole"
+    raise CheckpointError(f"{path}: damaged, {reason}; {advice}")
+
+
+def read_facts(path: Path) -> Facts:
+    """Read what the checkpoint at `path` says of itself."""
+    facts = json.loads((path / FACTS).read_text())
+    return Facts(**facts | {"fingerprints": tuple(facts["fingerprints"])})
+
+
+def check_same_corpus(path: Path, facts: Facts, fingerprints: tuple[str, ...]) -> None:
+    """Raise CheckpointError when the shards are not those that the checkpoint was trained on."""
+    if facts.fingerprints != fingerprints:
+        raise CheckpointError(
+            f"{path}: trained on the corpus {_short(facts.fingerprints)}, but the shards given are "
+            f"{_short(fingerprints)}; pass the original shards, or start a new run from these "
+            f"weights with --set initial_weights={path}"
+        )
+
+
+def check_same_heldout(path: Path, facts: Facts, fingerprint: str | None) -> None:
+    """Raise CheckpointError when held-out losses would not compare with the earlier ones."""
+    if facts.heldout_fingerprint not in (None, fingerprint):
+        raise CheckpointError(
+            f"{path}: its held-out losses are of the sequences "
+            f"{_short((str(facts.heldout_fingerprint),))}, but those given now are "
+            f"{_short((str(fingerprint),))}, so that the log's losses would not compare; pass the "
+            "original data.heldout, or measure the new sequences in a run of their own"
+        )
+
+
+def _short(fingerprints: tuple[str, ...]) -> str:
+    return "+".join(fingerprint[:12] for fingerprint in fingerprints)

@@ -1,0 +1,43 @@
+"""Committed documents made of texts, as the documents stage leaves them."""
+
+import json
+from hashlib import sha256
+
+import pyarrow as pa
+
+from dclm_spark.engine.stage_output import stage_output
+from udfs import storage
+from udfs.documents.schema import document_id
+from udfs.units.commit import UnitClock, commit, manifest_uri
+from udfs.units.documents import DOCUMENTS
+from udfs.units.fates import FateOutputs
+
+
+def committed(folder, texts, num_files=2):
+    """Return a stage whose files hold the texts in turn, one page of its own host each."""
+    manifests = []
+    for number in range(num_files):
+        unit = f"unit-{number:04d}"
+        rows = [(place, text) for place, text in enumerate(texts) if place % num_files == number]
+        outputs = FateOutputs(str(folder), unit, DOCUMENTS)
+        if rows:
+            outputs.write(_batch(f"warc-{number}", rows))
+        files, facts = outputs.close()
+        commit(str(folder), unit, "k", files, facts, UnitClock())
+        manifests.append(json.loads(storage.read_bytes(manifest_uri(str(folder), unit))))
+    return stage_output("documents", str(folder), manifests)
+
+
+def _batch(path, rows):
+    columns = {
+        "doc_id": [document_id("crawl", path, place) for place, _ in rows],
+        "crawl": ["crawl"] * len(rows),
+        "warc_path": [path] * len(rows),
+        "warc_offset": [place for place, _ in rows],
+        "url": [f"http://host{place}.example/" for place, _ in rows],
+        "text": [text for _, text in rows],
+        "text_hash": [sha256(text.encode()).digest()[:16] for _, text in rows],
+        "fate": ["kept"] * len(rows),
+    }
+    absent = {name: [None] * len(rows) for name in DOCUMENTS.names if name not in columns}
+    return pa.RecordBatch.from_pydict(columns | absent, schema=DOCUMENTS)

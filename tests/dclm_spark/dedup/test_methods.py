@@ -1,0 +1,116 @@
+"""Methods by name: settings as a union, and a method that someone adds."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+from pyspark.sql import Window
+from pyspark.sql import functions as F
+
+from dclm_spark.dedup import methods
+from dclm_spark.dedup.method import ORDER, DedupMethod
+from dclm_spark.dedup.minhash import MinHash
+from dclm_spark.errors import SettingError
+from dclm_spark.recipes import load_recipe
+from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.settings import from_dict, to_dict
+from dclm_spark.stages.deduplicate import deduplicate
+from tests.dclm_spark.dedup.committed import committed
+from udfs.units.documents import DOCUMENTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class SameStart(DedupMethod):
+    """Of the documents whose first characters are equal the first one stays."""
+
+    characters: int = 4
+    rule: ClassVar[str] = "same_start"
+
+    def verdicts(self, given):
+        texts = given.documents.select("doc_id", "text", *ORDER)
+        first = Window.partitionBy(F.substring("text", 1, self.characters)).orderBy(*ORDER)
+        partner = texts.withColumn("partner", F.first("doc_id").over(first))
+        one = F.lit(1.0)
+        return partner.where("partner != doc_id").select(
+            "doc_id", F.lit(self.rule).alias("rule"), one.alias("value"), one.alias("threshold"),
+            "partner",
+        )  # fmt: skip
+
+
+def settings_of(*assignments, base="dclm_baseline"):
+    return load_recipe(base, [f"deduplication.{text}" for text in assignments]).deduplication
+
+
+@pytest.mark.spark
+def test_a_new_method_is_one_class_and_one_line(spark, tmp_path, monkeypatch):
+    monkeypatch.setitem(methods.METHODS, "same_start", SameStart)
+    settings = settings_of("method=same_start", "same_start.characters=3", "shards=2")
+    documents = committed(tmp_path / "in", ["abcd one", "abce two", "xyz three", "abc"])
+    output = deduplicate(spark, documents, DOCUMENTS, settings, str(tmp_path / "out"))
+    counts = output.totals["counts"]
+    by_rule = {(c["fate"], c["rule"]): 0 for c in counts}
+    for entry in counts:
+        by_rule[entry["fate"], entry["rule"]] += entry["documents"]
+    assert by_rule == {("kept", ""): 2, ("dropped", "same_start"): 2}
+
+
+def test_a_method_is_chosen_by_name_and_its_settings_by_the_key_of_that_name():
+    settings = settings_of("minhash.threshold=0.7", "method=minhash")
+    assert settings.method == MinHash(threshold=0.7)
+    assert settings.method_name == "minhash"
+
+
+def test_choosing_the_method_again_keeps_its_settings():
+    fineweb = load_recipe("fineweb").deduplication.method
+    assert settings_of("method=minhash", base="fineweb").method == fineweb
+    assert fineweb != MinHash()
+
+
+def test_a_recipe_in_yaml_may_name_the_method_after_its_settings(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("deduplication:\n  minhash: {threshold: 0.6}\n  method: minhash\n")
+    assert load_recipe(str(path)).deduplication.method == MinHash(threshold=0.6)
+
+
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_a_recipe_survives_the_way_through_plain_data_with_one_method_only(name):
+    recipe = load_recipe("dclm_baseline", [f"deduplication.method={name}"])
+    values = to_dict(recipe)
+    assert values["deduplication"]["method"] == name
+    assert not (set(methods.METHODS) - {name}) & set(values["deduplication"])
+    assert from_dict(Recipe, values) == recipe
+
+
+@pytest.mark.parametrize(
+    ("assignments", "named"),
+    [
+        (["minhash.threshold=0.7"], r"deduplication.minhash belongs to .* = 'minhash', but .*shar"),
+        (["method=minhash", "sharded.threshold=0.7"], "belongs to .* = 'sharded', but"),
+        (["method=minhash", "ngrams.threshold=0.7"], "belongs to .* = 'sharded', but"),
+        (["method=minhash", "minhash.treshold=0.7"], "did you mean .*minhash.threshold"),
+        (["method=minhsh"], "expected one of sharded, global, minhash, lines, none"),
+        (["method.threshold=1"], "expected one of sharded"),
+        (["minhas.threshold=1"], "did you mean deduplication.minhash"),
+    ],
+)
+def test_a_key_of_another_method_is_an_error_that_names_the_method(assignments, named):
+    with pytest.raises(SettingError, match=named):
+        settings_of(*assignments)
+
+
+@pytest.mark.parametrize(
+    ("method", "former", "key"),
+    [
+        ("sharded", "ngrams.threshold=0.7", "sharded.threshold=0.7"),
+        ("global", "global_ngrams.sample_one_in=3", "global.sample_one_in=3"),
+        ("minhash", "near_duplicates.verification=sketch", "minhash.verification=sketch"),
+    ],
+)
+def test_the_keys_of_earlier_recipes_still_set_the_method_they_belong_to(method, former, key):
+    choice = f"method={method}"
+    assert settings_of(choice, former) == settings_of(choice, key) != settings_of(choice)
+
+
+def test_the_switch_for_quirks_reaches_the_method():
+    recipe = load_recipe("dclm_baseline", ["quirks=none"])
+    assert recipe.deduplication.method.quirks == "none"
