@@ -113,7 +113,7 @@ class ClusterSettings:
     driver_heap_gib: float = 4.0
     driver_worker_gib: float = 1.0
     driver_mib_per_file: float = 0.92
-    # The recipe's deduplication.ngrams: its limit for one filter, and its error rate.
+    # The recipe's deduplication.sharded: its limit for one filter, and its error rate.
     max_filter_gib: float = 4.0
     false_positive_rate: float = 0.01
 

@@ -75,29 +75,29 @@ class StandaloneCluster:
         )
 
     def executors(self):
-        """Return the process ids of the executors' JVMs of this cluster."""
+        """Return the process ids of the executors' JVMs of all workers."""
+        return sorted(found for worker in self.workers for found in self.executors_of(worker))
+
+    def executors_of(self, worker):
+        """Return the process ids of the executors' JVMs that are children of a worker."""
         found = []
         for folder in Path("/proc").iterdir():
             with suppress(OSError):
                 line = (folder / "cmdline").read_bytes() if folder.name.isdigit() else b""
-                if b"CoarseGrainedExecutorBackend" in line and self._owns(line):
+                if b"CoarseGrainedExecutorBackend" in line and _parent(folder) == worker.pid:
                     found.append(int(folder.name))
-        return sorted(found)
+        return found
 
     def close(self):
         """Kill everything that this cluster started."""
+        executors = self.executors()
         for process in (*self.workers, self.master):
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        for process in self.executors():
+        for process in executors:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-
-    def _owns(self, command_line):
-        return any(f"/w{number}/".encode() in command_line for number in range(9)) and (
-            str(self.folder).encode() in command_line or b"Worker@127.0.0.1" in command_line
-        )
 
     def _start(self, name, *arguments):
         role = "master.Master" if name == "master" else "worker.Worker"
@@ -120,6 +120,11 @@ class StandaloneCluster:
                     return
             time.sleep(0.2)
         raise TimeoutError(f"no {wanted} workers after {_START_SECONDS} s: see {self.folder}")
+
+
+def _parent(folder):
+    """Return the parent of the process of this folder of /proc; its name may hold spaces."""
+    return int((folder / "stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _free_port():

@@ -1,22 +1,25 @@
 """The main job on a real cluster of processes, some of which are killed."""
 
 import hashlib
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
+from dclm_spark.dedup.methods import METHODS
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
 from dclm_spark.sample.generate import generate_crawl
 from dclm_spark.sample.sample_run import sample_recipe
 from dclm_spark.settings import to_yaml
+from tests.dclm_spark.dedup.committed import committed
+from tests.infra.dedup_driver import SHARDS, deduplicate_by_all
 from tests.infra.standalone_cluster import ROOT, StandaloneCluster
 
 pytestmark = pytest.mark.spark
@@ -89,6 +92,47 @@ def test_two_workers_with_speculation_write_the_bytes_of_one_machine(
     assert checksums(tmp_path / "out") == undisturbed
 
 
+def test_every_method_of_dedup_outlives_an_executor(spark, cluster, tmp_path):
+    rng = random.Random(3)
+    pages = [" ".join(f"w{rng.randrange(400)}" for _ in range(80)) for _ in range(150)]
+    stage = committed(tmp_path / "in", pages + pages[::3] + [f"{p} more" for p in pages[::4]])
+    deduplicate_by_all(spark, stage, tmp_path / "local")
+    (tmp_path / "stage.json").write_text(
+        json.dumps([stage.stage, stage.directory, list(stage.manifests)])
+    )
+    log = tmp_path / "driver.log"
+    with log.open("w") as file:
+        job = cluster.submit(
+            ROOT / "tests" / "infra" / "dedup_driver.py", tmp_path / "stage.json", tmp_path / "out",
+            settings=THIS_ENVIRONMENT, log=file,
+        )  # fmt: skip
+    for lost, name in enumerate(METHODS, 1):
+        # The first shard or table of the method is there, and most of them are not.
+        wait_until(lambda name=name: list((tmp_path / "out" / name).rglob("*.parquet")), job)
+        assert not (tmp_path / "out" / name / "deduplicated" / "stage.json").exists()
+        kill_executor(cluster, random.Random(lost))
+        wait_until(lambda lost=lost: log.read_text().count("Lost executor") >= lost, job)
+    assert job.wait(timeout=300) == 0, log.read_text()
+    expected = checksums(tmp_path / "local")
+    assert len(expected) > 5 * SHARDS
+    assert checksums(tmp_path / "out") == expected
+
+
+def wait_until(happened, job, seconds=120):
+    """Return once `happened()`, which the job must outlive."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert job.poll() is None, "the job ended before"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def kill_executor(cluster, chance):
+    executors = cluster.executors()
+    assert executors
+    os.kill(chance.choice(executors), signal.SIGKILL)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_a_run_whose_processes_are_killed_writes_the_same_bytes(
@@ -97,28 +141,34 @@ def test_a_run_whose_processes_are_killed_writes_the_same_bytes(
     chance = random.Random(seed)
     killed = KILLED[seed % 3]
     settings = (*SPECULATION, *THIS_ENVIRONMENT)
-    output = tmp_path / "out"
-    job = submit(cluster, crawl, recipe_file, output, settings)
-    deadline = time.monotonic() + 120
-    while not cluster.executors() and job.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(chance.uniform(3, 20))
+    output, log = tmp_path / "out", tmp_path / "driver.log"
+    units = len([name for name in undisturbed if name.endswith(".parquet")])
+    with log.open("w") as file:
+        job = submit(cluster, crawl, recipe_file, output, settings, log=file)
+    # A random moment between the first file that is written and one of the last.
+    moment = chance.randrange(1, units - 3)
+    wait_until(lambda: len(list(output.rglob("*.parquet"))) >= moment, job)
     kill(cluster, job, killed, chance)
-    if job.wait(timeout=300) != 0:
+    ended = job.wait(timeout=300)
+    if killed == "driver":
         # A driver does not come back by itself; what it had finished is found again.
-        assert killed == "driver"
+        assert ended == -signal.SIGKILL
         assert submit(cluster, crawl, recipe_file, output, settings).wait(timeout=300) == 0
+    else:
+        assert ended == 0, log.read_text()
+        assert "Lost executor" in log.read_text()
     assert checksums(output) == undisturbed
 
 
 def kill(cluster, job, what, chance):
     if what == "driver":
-        with suppress(ProcessLookupError):
-            os.killpg(job.pid, signal.SIGKILL)
+        os.killpg(job.pid, signal.SIGKILL)
     elif what == "worker":
-        os.killpg(chance.choice(cluster.workers).pid, signal.SIGKILL)
-    elif executors := cluster.executors():
-        os.kill(chance.choice(executors), signal.SIGKILL)
+        # A worker without an executor would not be missed.
+        busy = [one for one in cluster.workers if cluster.executors_of(one)]
+        os.killpg(chance.choice(busy).pid, signal.SIGKILL)
+    else:
+        kill_executor(cluster, chance)
 
 
 @pytest.mark.slow

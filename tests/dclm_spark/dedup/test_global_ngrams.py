@@ -113,3 +113,9 @@ def test_the_partner_is_the_first_owner(spark, tmp_path: Path) -> None:  # type:
     assert {k: r["partner"] and bytes(r["partner"]) for k, r in found.items()} == {
         bytes(row[0]): None if bytes(row[0]) == first else first for row in rows
     }
+
+
+def test_another_input_under_the_same_key_gets_windows_of_its_own(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for seed in (3, 4):
+        rows = rows_of(generated(seed, 20))
+        assert brief(run(spark, rows, tmp_path)) == oracle(rows)

@@ -200,3 +200,29 @@ def test_a_missing_order_column_is_named(spark) -> None:  # type: ignore[no-unty
     frame = spark.createDataFrame([row(0, "a")], SCHEMA)
     with pytest.raises(SettingError, match="'quality'"):
         signature_table(frame, NearDuplicateSettings(survivor_order=("-quality",)))
+
+
+@pytest.mark.parametrize("kind", ["string", "bigint"])
+def test_an_id_may_be_a_text_or_a_number(spark, tmp_path: Path, kind: str) -> None:  # type: ignore[no-untyped-def]
+    rows = [(row[3], row[4]) for row in corpus(6, [3, 1, 2])]
+    frame = spark.createDataFrame(rows, "doc_id bigint, text string")
+    frame = frame.selectExpr(f"CAST(doc_id AS {kind}) AS doc_id", "text")
+    settings = NearDuplicateSettings(signatures=SMALL.signatures, survivor_order=("doc_id",))
+    working = Checkpoints(spark=spark, directory=str(tmp_path), key="input")
+    found = near_duplicate_verdicts(frame, settings, working)
+    assert found.schema["doc_id"].dataType.simpleString() == kind
+    assert {int(r["doc_id"]): int(r["partner"]) for r in found.collect()} == {1: 0, 2: 0, 5: 4}
+
+
+def test_another_input_under_the_same_key_gets_verdicts_of_its_own(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    first, second = corpus(7, [4, 1]), corpus(8, [1, 1, 2])
+    assert len(verdicts(spark, first, tmp_path)) == 3
+    assert offsets_of(verdicts(spark, second, tmp_path), second) == {3: 2}
+    longer = [*first, row(10, first[4][4])]
+    assert offsets_of(verdicts(spark, longer, tmp_path), longer) == {1: 0, 2: 0, 3: 0, 10: 4}
+
+
+def test_a_text_cannot_be_preferred_by_size(spark) -> None:  # type: ignore[no-untyped-def]
+    frame = spark.createDataFrame([row(0, "a")], SCHEMA)
+    with pytest.raises(SettingError, match="'-crawl': only numbers"):
+        signature_table(frame, NearDuplicateSettings(survivor_order=("-crawl",)))
