@@ -41,8 +41,8 @@ def test_own_columns_reach_ledger_and_provenance(spark, tmp_path):
     assert set(column(out / "stages", "documents/kept/*.parquet", "own_columns")) == licenses
     lost = column(out / "stages", "documents/quarantined/*.parquet", "own_columns")
     assert lost == [None]
-    for stage in ("deduplicated", "encoded"):
-        assert set(column(out / "stages", f"{stage}/kept/*.parquet", "own_columns")) == licenses
+    for files in ("deduplicate/kept/*.parquet", "tokenize/tokens/*.parquet"):
+        assert set(column(out / "stages", files, "own_columns")) == licenses
     assert set(column(out, "shards/*.provenance.parquet", "own_columns")) == licenses
 
 
