@@ -48,9 +48,9 @@ def clean_heldout(
     are the same for all. A text of fewer words than an n-gram cannot be looked for and stays.
     Raises InputError for two files of one name and for a file of which nothing is left.
     """
-    texts = {heldout_name(uri): read_texts(uri) for uri in uris}
-    if len(texts) < len(uris):
+    if len(set(map(heldout_name, uris))) < len(uris):
         raise InputError(f"--heldout {', '.join(map(shown, uris))}: two files have the same name")
+    texts = {heldout_name(uri): read_texts(uri) for uri in uris}
     facts = [sorted(stage.fingerprint for stage in pool), texts, NGRAM_WORDS, CLEAN_BELOW]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     report = folder / "clean.json"
