@@ -8,7 +8,7 @@ from dclm_spark.dedup.methods import METHODS, DeduplicationSettings
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.session import spark_session
 from dclm_spark.stages.deduplicate import deduplicate
-from udfs.units.curate import DOCUMENTS
+from udfs.units.documents import DOCUMENTS
 
 # More than the tasks that run at once, so that an executor can be lost between two of them.
 SHARDS = 40

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from dclm_spark.dedup.settings import DeduplicationSettings
 
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.dedup.earlier import earlier_keys
+from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.engine.manifests import committed_names, read_manifests
 from dclm_spark.engine.run_record import check_readable, run_identity, write_run_record
 from dclm_spark.errors import SettingError
