@@ -48,12 +48,14 @@ class AddressOutcomes(NamedTuple):
 @njit(cache=True, nogil=True)
 def judge_urls(data, offsets, outcomes, tests):
     """Write the outcome of each address."""
-    rules, values = outcomes.rules, outcomes.values
+    # Read once: each look into a tuple of arrays counts a reference to one.
+    rules, values, missed = outcomes
+    (with_quirks, written, meant, has_paths, ignored, least, strict, hard, soft, properties) = tests
     longest = 0
     for row in range(rules.size):
         longest = max(longest, offsets[row + 1] - offsets[row])
     url, scratch = np.empty(longest, np.uint8), np.empty(longest, np.uint8)
-    seen = np.full(tests.soft.word_at.size, -1, np.int64)
+    seen = np.full(soft.word_at.size, -1, np.int64)
     for row in range(rules.size):
         length = _copy_lower(data, offsets[row], offsets[row + 1], url)
         start, end = _location(url, max(length, 0))
@@ -61,20 +63,20 @@ def judge_urls(data, offsets, outcomes, tests):
             rules[row] = NEEDS_PYTHON
             continue
         rules[row], values[row] = _NO_RULE, 1
-        is_meant = _is_meant(url, length, start, end, tests, scratch)
+        is_meant = _is_meant(url, length, (start, end), meant, has_paths, scratch)
         is_banned = is_meant
-        if tests.with_quirks:
-            is_banned = _is_written(url, start, end, tests.written, scratch)
-            outcomes.missed[row] = is_meant and not is_banned
+        if with_quirks:
+            is_banned = _is_written(url, start, end, written, scratch)
+            missed[row] = is_meant and not is_banned
         if is_banned:
             rules[row] = 0
-        elif _has_substring(scratch, _squeeze(url, length, tests.ignored, scratch), tests.strict):
+        elif _has_substring(scratch, _squeeze(url, length, ignored, scratch), strict):
             rules[row] = 1
-        elif _count_words(url, length, tests.hard, tests.properties, seen, -2) > 0:
+        elif _count_words(url, length, hard, properties, seen, -2) > 0:
             rules[row] = 2
         else:
-            values[row] = _count_words(url, length, tests.soft, tests.properties, seen, row)
-            if values[row] >= tests.min_soft_words:
+            values[row] = _count_words(url, length, soft, properties, seen, row)
+            if values[row] >= least:
                 rules[row] = 3
 
 
@@ -140,15 +142,16 @@ def _is_www(url, position):
 
 
 @njit(cache=True, nogil=True)
-def _is_meant(url, length, start, end, tests, name):
+def _is_meant(url, length, location, meant, has_paths, name):
     """Return whether an entry bans the host, a domain above it, or a path of one of these."""
-    if tests.meant.hashes.size == 0:
+    if meant.hashes.size == 0:
         return False
-    start, host_end = _host(url, start, end)
+    end = location[1]
+    start, host_end = _host(url, location[0], end)
     # Host and path side by side, without the port.
     filled = host_size = host_end - start
     name[:host_size] = url[start:host_end]
-    if tests.meant_has_paths:
+    if has_paths:
         filled += length - end
         name[host_size:filled] = url[end:length]
     label = host_size
@@ -158,12 +161,12 @@ def _is_meant(url, length, start, end, tests, name):
         if first > 0 and name[first - 1] != _DOT:
             continue
         if 0 < first == label:
-            return contains_domain(name, first - 1, host_size, tests.meant)
-        if contains_domain(name, first, host_size, tests.meant):
+            return contains_domain(name, first - 1, host_size, meant)
+        if contains_domain(name, first, host_size, meant):
             return True
         for cut in range(host_size + 1, filled + 1):
             at_end = cut == filled or name[cut] in (47, 63, 35, 38)  # / ? # &
-            if at_end and contains_domain(name, first, cut, tests.meant):
+            if at_end and contains_domain(name, first, cut, meant):
                 return True
     return False
 

@@ -113,7 +113,9 @@ def _clean_step_by_step(data, start, end, rules):
 @njit(cache=True, nogil=True)
 def _judge_lines(data, start, end, rules, lines):
     """Store (start, end, flags) of every line, as `drop_lines` reads them; return their number."""
-    limits, properties = rules.limits, rules.properties
+    # Read once: each look into a tuple of arrays counts a reference to one.
+    limits, properties, counted = rules.limits, rules.properties, rules.counted
+    phrases, has_phrases = rules.phrases, rules.enabled >= bit_of(ANYWHERE)
     count, line = 0, start
     while line <= end:
         line_end = next_byte(data, line, end, _NEWLINE)
@@ -127,12 +129,12 @@ def _judge_lines(data, start, end, rules, lines):
                 flags |= bit_of(UPPERCASE)
             if digits > limits[1] * length * _ABOUT and digits / length > limits[1]:
                 flags |= bit_of(NUMERIC)
-            if digits and is_counter(data, line, line_end, rules.counted, properties):
+            if digits and is_counter(data, line, line_end, counted, properties):
                 flags |= bit_of(COUNTER)
             if words < limits[2]:
                 flags |= bit_of(SHORT)
-            if words <= limits[3] and rules.enabled >= bit_of(ANYWHERE):
-                flags |= phrases_in(data, line, line_end, rules.phrases)
+            if words <= limits[3] and has_phrases:
+                flags |= phrases_in(data, line, line_end, phrases)
         lines[count, 0], lines[count, 1], lines[count, 2] = line, line_end, flags
         count += 1
         line = line_end + 1

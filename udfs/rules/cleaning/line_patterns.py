@@ -201,13 +201,14 @@ def is_counter(data, start, end, counted, properties):
         noun += code_point_at(data, noun)[1]
     if noun == position:
         return False
+    columns, children, word_at = counted
     node = 0
     while noun < end:
-        node = counted.children[node, counted.columns[data[noun]]]
+        node = children[node, columns[data[noun]]]
         if node == 0:
             return False
         noun += 1
-        if counted.word_at[node] >= 0:
+        if word_at[node] >= 0:
             return _skip_other_than_words(data, noun, end, properties) == end
     return False
 

@@ -58,14 +58,19 @@ def _byte_classes() -> npt.NDArray[np.uint8]:
 _CLASSES = _byte_classes()
 
 
-class _Patterns(NamedTuple):
-    """What the kernels look for."""
+class _Gate(NamedTuple):
+    """Which texts lose their URLs: all, or those that begin with an opening."""
 
-    # Only texts that begin with an opening lose their URLs.
-    gated: bool
-    # Top-level domains as they are listed, and in any case.
-    suffixes: Trie
+    is_shut: bool
+    # Top-level domains in any case.
     openings: Trie
+
+
+class _Patterns(NamedTuple):
+    """What the kernels look for around a dot."""
+
+    # Top-level domains as they are listed.
+    suffixes: Trie
     # Byte -> bits of its class.
     classes: npt.NDArray[np.uint8]
     # Code point -> properties, as in `udfs.text.unicode`.
@@ -90,8 +95,9 @@ def remove_urls(
     suffixes, openings = _tries(top_level_domains)
     new_data = np.empty(max(int(offsets[-1] - offsets[0]), BLOCK), np.uint8)
     new_offsets = np.zeros(len(offsets), np.int64)
-    patterns = _Patterns(gated, suffixes, openings, _CLASSES, character_properties())
-    size = _remove_urls(readable_blocks(data), read_only(offsets), new_data, new_offsets, patterns)
+    gate, patterns = _Gate(gated, openings), _Patterns(suffixes, _CLASSES, character_properties())
+    blocks, offsets = readable_blocks(data), read_only(offsets)
+    size = _remove_urls(blocks, offsets, new_data, new_offsets, gate, patterns)
     return new_data[:size], new_offsets
 
 
@@ -102,13 +108,14 @@ def _tries(top_level_domains: tuple[str, ...]) -> tuple[Trie, Trie]:
 
 
 @njit(cache=True, nogil=True)
-def _remove_urls(data, offsets, new_data, new_offsets, patterns):
+def _remove_urls(data, offsets, new_data, new_offsets, gate, patterns):
+    _, classes, properties = patterns
     filled = 0
     for document in range(offsets.size - 1):
         start, end = offsets[document], offsets[document + 1]
         base = filled
         copied = start
-        if not patterns.gated or starts_with_word(data, start, end, patterns.openings):
+        if not gate.is_shut or starts_with_word(data, start, end, gate.openings):
             position = next_byte(data, start, end, _DOT)
             while position < end:
                 match_start, match_end = _url_around(data, start, end, position, patterns)
@@ -117,7 +124,7 @@ def _remove_urls(data, offsets, new_data, new_offsets, patterns):
                     copied = match_end
                 position = next_byte(data, max(position + 1, match_end), end, _DOT)
         filled = append(data, copied, end, new_data, filled)
-        filled = _remove_addresses(new_data, base, filled, patterns.classes, patterns.properties)
+        filled = _remove_addresses(new_data, base, filled, classes, properties)
         new_offsets[document + 1] = filled
     return filled
 
@@ -125,10 +132,10 @@ def _remove_urls(data, offsets, new_data, new_offsets, patterns):
 @njit(cache=True, nogil=True)
 def _url_around(data, start, end, dot, patterns):
     """Return (start, end) of the match whose first usable dot is at `dot`; end -1 if none."""
-    classes, properties = patterns.classes, patterns.properties
+    suffixes, classes, properties = patterns
     if dot == start or not classes[data[dot - 1]] & _HOST:
         return -1, -1
-    domain_end = _domain_end(data, start, end, dot + 1, patterns)
+    domain_end = _domain_end(data, start, end, dot + 1, suffixes, properties)
     if domain_end < 0:
         return -1, -1
     host = dot - 1
@@ -142,24 +149,24 @@ def _url_around(data, start, end, dot, patterns):
     later = dot + 1
     while later < end and later - host <= _MAX_HOST_LENGTH and classes[data[later]] & _HOST:
         if data[later] == _DOT:
-            later_end = _domain_end(data, start, end, later + 1, patterns)
+            later_end = _domain_end(data, start, end, later + 1, suffixes, properties)
             domain_end = later_end if later_end >= 0 else domain_end
         later += 1
     return match_start, _tail_end(data, domain_end, end, classes)
 
 
 @njit(cache=True, nogil=True)
-def _domain_end(data, start, end, position, patterns):
+def _domain_end(data, start, end, position, suffixes, properties):
     """Return the end of the longest top-level domain at `position` before a word boundary."""
-    trie, properties = patterns.suffixes, patterns.properties
+    columns, children, word_at = suffixes
     best = -1
     node = 0
     while position < end:
-        node = trie.children[node, trie.columns[data[position]]]
+        node = children[node, columns[data[position]]]
         if node == 0:
             break
         position += 1
-        if trie.word_at[node] >= 0:
+        if word_at[node] >= 0:
             before = properties_before(data, position, start, properties) & WORD
             if before != properties_at(data, position, end, properties) & WORD:
                 best = position
