@@ -92,6 +92,7 @@ def test_two_workers_with_speculation_write_the_bytes_of_one_machine(
     assert checksums(tmp_path / "out") == undisturbed
 
 
+@pytest.mark.slow
 def test_every_method_of_dedup_outlives_an_executor(spark, cluster, tmp_path):
     rng = random.Random(3)
     pages = [" ".join(f"w{rng.randrange(400)}" for _ in range(80)) for _ in range(150)]
