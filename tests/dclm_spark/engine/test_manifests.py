@@ -6,7 +6,7 @@ import pytest
 
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.dedup.earlier import earlier_keys
-from dclm_spark.dedup.methods import DeduplicationSettings
+from dclm_spark.dedup.methods import METHODS, DeduplicationSettings
 from dclm_spark.engine.manifests import committed_names, read_manifests
 from dclm_spark.engine.run_record import check_readable, run_identity, write_run_record
 from dclm_spark.errors import SettingError
@@ -61,7 +61,7 @@ def test_a_run_of_another_format_is_refused_by_whoever_reads_it(run):
     check_finished_work(str(output), identity, files, documents)
     check_readable(str(output))
     with_format(output / "run.json", None)
-    deduplication = DeduplicationSettings(method="global", earlier=(str(output),))
+    deduplication = DeduplicationSettings(method=METHODS["global"](), earlier=(str(output),))
     for read in (
         lambda: check_finished_work(str(output), identity, files, documents),
         lambda: explain(str(output), "https://a.example/"),
