@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from dclm_spark.engine import file_stage
 from dclm_spark.engine.file_stage import FileStage, UnitSource, sources_of
 from dclm_spark.errors import BalanceError, StageError
 from udfs.documents.schema import EXTRACTED
@@ -85,6 +86,18 @@ def test_a_second_run_does_nothing_and_a_third_what_changed(spark, tmp_path):
         "kept/a.parquet", "kept/b.parquet"
     }  # fmt: skip
     assert pq.read_table(tmp_path / "kept" / "c.parquet").column("text").to_pylist() == ["four"]
+
+
+def test_other_code_makes_every_unit_anew(spark, tmp_path, monkeypatch):
+    LINES.run(spark, sources(), str(tmp_path))
+    first = written(tmp_path)
+    monkeypatch.setattr(file_stage, "code_of", lambda process, *modules: "other")
+    LINES.run(spark, sources(), str(tmp_path))
+    again = written(tmp_path)
+    assert {path: content for path, (_, content) in again.items()} == {
+        path: content for path, (_, content) in first.items()
+    }
+    assert all(again[path][0] > first[path][0] for path in first)
 
 
 def test_the_address_of_a_file_is_no_part_of_its_unit(spark, tmp_path):
