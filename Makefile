@@ -11,8 +11,11 @@ baseline: $(INSTALLED) java ## embedded sample crawl -> shards, report, a tiny t
 	@# torch's threads wait for one another on a busy machine, and a tiny model needs one.
 	OMP_NUM_THREADS=1 $(VENV)/bin/python jobs/build_baseline.py --recipe sample --master "local[*,3]" --output $(OUTPUT)
 
-test: $(INSTALLED) java ## the whole test suite
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+test: $(INSTALLED) java ## every test but the slow ones
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-all: $(INSTALLED) java ## the slow tests too
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m ""
 
 compare: $(INSTALLED) ## our chain beside libraries, datatrove and the reference; see docs/throughput.md
 	$(VENV)/bin/python -m tests.benchmarks.report $(COMPARE)

@@ -23,6 +23,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def job_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a job, whose docstring keeps its lines in --help."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
 def add_recipe_arguments(parser: argparse.ArgumentParser, default: str = "dclm_baseline") -> None:
     """Add `--recipe NAME|file.yaml`, `--options NAME` and `--set key.path=value`."""
     parser.add_argument("--recipe", default=default, help="name of a recipe, or a .yaml file")
@@ -37,6 +44,39 @@ def add_recipe_arguments(parser: argparse.ArgumentParser, default: str = "dclm_b
         metavar="KEY=VALUE",
         help="change one value of the recipe, for example deduplication.shards=10 (repeatable)",
     )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what a run may do to finished work and put up with."""
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace and remove finished work of another recipe or of other input in --output",
+    )
+    add_failure_argument(parser)
+
+
+def add_failure_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--max-failed-inputs N`, short for `--set limits.max_failed_inputs=N`."""
+    parser.add_argument(
+        "--max-failed-inputs",
+        type=int,
+        dest="set",
+        action=_FailedInputs,
+        metavar="N",
+        help="go on without up to N input files that cannot be read",
+    )
+
+
+class _FailedInputs(argparse.Action):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        namespace.set = [*namespace.set, f"limits.max_failed_inputs={values}"]
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +105,9 @@ def run_command(main: Callable[[], None]) -> None:
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
     )
     logging.getLogger("dclm_spark").setLevel(logging.INFO)
+    for handler in logging.getLogger().handlers:
+        # A call into the JVM that is interrupted, or ends with it, is told by its own error.
+        handler.addFilter(lambda record: Path(record.pathname).parent.name != "py4j")
     try:
         main()
     except ValueError as error:
@@ -76,8 +119,15 @@ def run_command(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from what is committed", file=sys.stderr)
+        print("interrupted; the same command resumes after what is committed", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in ("pyspark", "py4j"):
+            raise
+        from dclm_spark.task_errors import task_error
+
+        print(f"error: {task_error(error)}", file=sys.stderr)
+        sys.exit(EXIT_FAILED)
 
 
 def _raised_by_us(error: ValueError) -> bool:

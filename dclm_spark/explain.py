@@ -9,10 +9,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dclm_spark.crawl.listing import InputFile
+from dclm_spark.engine.run_record import check_readable
 from dclm_spark.errors import InputError
+from dclm_spark.stages import STAGES
 from udfs import storage
 
-STAGES = ("documents", "deduplicated", "decontaminated", "encoded")
+_STAGES_WITH_PAGES = [stage for stage in STAGES if stage not in ("score", "shards")]
 _HIDDEN = {"text", "tokens", "text_hash", "order_key", "cell"}
 _ID_HEX_DIGITS = 32
 
@@ -29,10 +31,12 @@ class StageRow:
 def explain(output: str, page: str) -> list[list[StageRow]]:
     """Return the history of each document that `page` (a URL or 32 hex digits of an id) names.
 
-    One list per document, in the order of the stages. Raises InputError when no stage has it.
+    One list per document, in the order of the stages. Raises InputError when no stage has it, and
+    SettingError for a run of another version's format.
     """
+    check_readable(output)
     found: dict[bytes, list[StageRow]] = {}
-    for stage in STAGES:
+    for stage in _STAGES_WITH_PAGES:
         directory = storage.join(output, "stages", stage)
         for row in _rows(directory, page):
             text = row.get("text")
@@ -137,6 +141,8 @@ _ALREADY_SHOWN = {
 
 
 def _verdict(row: dict[str, Any]) -> str:
+    if "fate" not in row:
+        return f"{row['num_tokens']:,} tokens"
     if row["fate"] == "kept":
         return "kept"
     parts = [f"{row['fate']} by {row['rule']}"]

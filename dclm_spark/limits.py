@@ -1,15 +1,17 @@
 """Declared limits of what may get lost in a run: crossing one warns, or ends the run."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow.compute as pc
+
 from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.stage_output import unit_statistics
 from dclm_spark.errors import InputError, LimitError
-from udfs.checks import FRACTION, check, check_order, one_of
-from udfs.documents.schema import KEPT, QUARANTINED
-from udfs.units.statistics import documents_by_fate, merge
+from udfs.checks import FRACTION, at_least, check, check_order, one_of
+from udfs.documents.schema import DROPPED, KEPT, QUARANTINED
 
 LOGGER = logging.getLogger("dclm_spark")
 ACTIONS = ("fail", "warn")
@@ -49,12 +51,16 @@ class LimitSettings:
     max_quarantined_fraction: float = 0.5
     # Files of which no record could be read and extracted, of all.
     max_files_without_documents: float = 0.5
+    # Input files that cannot be read: a run goes on without so many, with each of them in the books
+    # as one quarantined document, and tries them again when it is run again.
+    max_failed_inputs: int = 0
     yields: StageYields = field(default_factory=StageYields)
 
     def __post_init__(self) -> None:
         """Check every value."""
         check(self, action=one_of(ACTIONS))
         check(self, max_quarantined_fraction=FRACTION, max_files_without_documents=FRACTION)
+        check(self, max_failed_inputs=at_least(0))
 
 
 def check_documents(documents: StageOutput, limits: LimitSettings) -> None:
@@ -62,25 +68,22 @@ def check_documents(documents: StageOutput, limits: LimitSettings) -> None:
 
     Raises InputError for a file in which no record has a text, LimitError as `limits` say.
     """
-    _check_texts(documents)
-    files = [documents_by_fate(facts) for facts in documents.facts()]
-    total = sum(sum(file.values()) for file in files)
-    quarantined = sum(file.get(QUARANTINED, 0) for file in files)
-    lost = [
-        facts["input"]["uri"]
-        for facts, file in zip(documents.facts(), files, strict=True)
-        if not sum(count for fate, count in file.items() if fate != QUARANTINED)
-    ]
-    rules = _largest(documents.facts(), QUARANTINED)
+    counts = documents.documents()
+    total, quarantined = sum(counts.values()), counts[QUARANTINED]
+    lost = _units_without_documents(documents)
+    _check_texts(documents, lost)
+    rules = _largest(documents.totals, QUARANTINED)
     if total and quarantined / total > limits.max_quarantined_fraction:
         _act(
             limits, "max_quarantined_fraction", quarantined / total,
             f"{quarantined} of {total} records were quarantined ({rules})",
         )  # fmt: skip
-    if files and len(lost) / len(files) > limits.max_files_without_documents:
+    num_files = documents.units.num_rows
+    if num_files and len(lost) / num_files > limits.max_files_without_documents:
+        first = next(facts for name, facts in documents.facts() if name == lost[0])
         _act(
-            limits, "max_files_without_documents", len(lost) / len(files),
-            f"{len(lost)} of {len(files)} files gave no document, such as {lost[0]}"
+            limits, "max_files_without_documents", len(lost) / num_files,
+            f"{len(lost)} of {num_files} files gave no document, such as {first['input']['uri']}"
             + (f" ({rules})" if rules else ""),
         )  # fmt: skip
 
@@ -88,8 +91,8 @@ def check_documents(documents: StageOutput, limits: LimitSettings) -> None:
 def check_yield(stage: str, output: StageOutput, limits: LimitSettings) -> None:
     """Compare the share of documents that a stage kept with its declared range."""
     expected: YieldRange | None = getattr(limits.yields, stage)
-    fates = documents_by_fate(merge(output.facts()))
-    total, kept = sum(fates.values()), fates.get(KEPT, 0)
+    fates = output.documents()
+    total, kept = sum(fates.values()), fates[KEPT]
     if expected is None or not total or expected.min <= kept / total <= expected.max:
         return
     side = "min" if kept / total < expected.min else "max"
@@ -110,19 +113,33 @@ def _act(limits: LimitSettings, key: str, value: float, what: str) -> None:
     )
 
 
-def _check_texts(documents: StageOutput) -> None:
+def _units_without_documents(documents: StageOutput) -> list[str]:
+    """Return the units of files of which no record could be read and extracted."""
+    units = documents.units
+    readable = pc.add(units[f"{KEPT}_documents"], units[f"{DROPPED}_documents"])
+    return list(units["unit"].filter(pc.equal(pc.fill_null(readable, 0), 0)).to_pylist())
+
+
+def _check_texts(documents: StageOutput, lost: Sequence[str]) -> None:
     """Raise InputError for a file whose records were all read and all had no text."""
-    for facts in documents.facts():
-        counts = facts.get("counts", ())
+    if not any(entry["rule"] == MISSING_TEXT for entry in documents.totals.get("counts", ())):
+        return
+    lost_names = set(lost)
+    inputs = {
+        name: facts["input"]["uri"] for name, facts in documents.facts() if name in lost_names
+    }
+    for name in lost:
+        statistics = unit_statistics(documents, name)
+        counts = statistics.get("counts", ())
         if counts and all(entry["rule"] == MISSING_TEXT for entry in counts):
-            reason = next((one["error"] for one in facts["samples"] if one["error"]), "")
+            reason = next((one["error"] for one in statistics["samples"] if one["error"]), "")
             raise InputError(
-                f"{facts['input']['uri']}: none of its {sum(e['documents'] for e in counts)} "
+                f"{inputs[name]}: none of its {sum(e['documents'] for e in counts)} "
                 f"records has a text: {reason}"
             )
 
 
-def _largest(facts: Iterable[Mapping[str, Any]], fate: str) -> str:
-    entries = [entry for entry in merge(facts)["counts"] if entry["fate"] == fate]
+def _largest(totals: Mapping[str, Any], fate: str) -> str:
+    entries = [entry for entry in totals.get("counts", ()) if entry["fate"] == fate]
     entries.sort(key=lambda entry: (-entry["documents"], entry["rule"]))
     return ", ".join(f"{entry['rule']} {entry['documents']}" for entry in entries[:3])

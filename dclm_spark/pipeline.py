@@ -1,39 +1,44 @@
-"""The story of a run: WARCs -> documents -> dedup -> decontamination -> quality -> shards."""
+"""The story of a run: documents, deduplicate, decontaminate, score, select, tokenize, shards."""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
+from dclm_spark.crawl.listing import InputFile, find_inputs
 from dclm_spark.dedup.evidence import dedup_evidence
+from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.run_record import run_identity, write_run_record
 from dclm_spark.errors import SettingError
 from dclm_spark.limits import check_documents, check_yield
-from dclm_spark.preflight import check_run, describe
+from dclm_spark.preflight import CheckedRun, check_run, describe
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
 from dclm_spark.report.machine import write_json
 from dclm_spark.report.page import write_report
 from dclm_spark.report.summarize import summarize
 from dclm_spark.report.summary import RunSummary
-from dclm_spark.stages.decontaminate import without_evaluation_data
+from dclm_spark.stages import STAGES
+from dclm_spark.stages.decontaminate import decontaminate
 from dclm_spark.stages.deduplicate import deduplicate, deduplicated_schema
-from dclm_spark.stages.documents import curate, warn_of_missed_domains
-from dclm_spark.stages.encode import encode, with_special_ids
+from dclm_spark.stages.documents import warn_of_missed_domains, write_documents
+from dclm_spark.stages.finished_work import check_finished_work, remove_other_formats
 from dclm_spark.stages.run_output import RunOutput, RunProgress
-from dclm_spark.stages.score import QualitySettings, score, top_threshold
+from dclm_spark.stages.score import score
 from dclm_spark.stages.scored_table import decide
-from dclm_spark.stages.shards import write_manifest, write_shards
+from dclm_spark.stages.select import minimum_score, select
+from dclm_spark.stages.shard_manifest import write_manifest
+from dclm_spark.stages.shards import write_shards
+from dclm_spark.stages.tokenize import tokenize, with_special_ids
 from udfs import storage
 from udfs.tokens.tokenizer import load_encoder, tokenizer_fingerprint
 
 LOGGER = logging.getLogger("dclm_spark")
-# From a stage ("documents", "deduplicated", "decontaminated", "scores", "encoded",
-# "shards") to its folder.
+# From the name of a stage to its folder.
 Place = Callable[[str], str]
 
 
@@ -47,6 +52,7 @@ def build_baseline(
     place: Place | None = None,
     scored: str | None = None,
     limit: int | None = None,
+    overwrite: bool = False,
 ) -> RunOutput:
     """Turn the files that `inputs` names into token shards below `output`, and write the report.
 
@@ -54,40 +60,50 @@ def build_baseline(
     scored table (`dclm_spark.stages.scored_table`) to decide from instead of reading the files
     again; `limit` reads only so many of the files. What is committed already, from the same input,
     settings and code, is not done again; the result is the same bytes whichever way it came about.
+    Raises SettingError where another driver writes to `output`, or that holds finished work of
+    another recipe, other files or another version, which `overwrite` replaces.
     """
-    output = storage.absolute(output)
-    started = time.time()
+    output, started = storage.absolute(output), time.time()
+    _check_scored(recipe, scored)
+    checked = check_run(recipe, inputs, output, base=base, limit=limit)
+    for line in describe(recipe, checked):
+        LOGGER.info("%s", line)
+    place = place or stages_below(output)
+    files = checked.inputs.files
+    identity = run_identity(recipe.name, recipe_hash(recipe), files)
+    with only_driver(output, *([scored] if scored else [])):
+        if overwrite:
+            remove_other_formats(output, map(place, STAGES))
+        else:
+            check_finished_work(output, identity, files, place("documents"))
+        write_run_record(output, recipe, files, identity)
+        run, failure = RunProgress(), ""
+        try:
+            _run_stages(spark, run, _Source(recipe, files, scored, overwrite), place)
+            return run.finished()
+        except (Exception, KeyboardInterrupt) as error:
+            failure = str(error) or type(error).__name__
+            raise
+        finally:
+            summary = summarize(run, recipe, identity, started, failure)
+            _write_reports(replace(summary, skipped_files=checked.inputs.skipped), output)
+
+
+class _Source(NamedTuple):
+    """What the documents stage reads, and whether it may replace finished work."""
+
+    recipe: Recipe
+    files: Sequence[InputFile]
+    scored: str | None
+    overwrite: bool
+
+
+def _check_scored(recipe: Recipe, scored: str | None) -> None:
     if scored is not None and recipe.input.columns:
         raise SettingError(
             f"input.columns = {list(recipe.input.columns)}: a scored table keeps no own columns; "
             "run without --scored, or without input.columns"
         )
-    checked = check_run(recipe, inputs, output, base=base, limit=limit)
-    files = checked.inputs.files
-    for line in describe(recipe, checked):
-        LOGGER.info("%s", line)
-    identity = run_identity(recipe_hash(recipe), files)
-    write_run_record(output, recipe, files, identity)
-    place = place or stages_below(output)
-    settings = curation_settings(recipe)
-    run = RunProgress()
-    failure = ""
-    try:
-        if scored is None:
-            run.documents = curate(spark, files, settings, place("documents"))
-        else:
-            table = storage.absolute(scored)
-            run.documents = decide(spark, files, settings, place("documents"), table)
-        warn_of_missed_domains(run.documents)
-        check_documents(run.documents, recipe.limits)
-        _run_stages(spark, run, settings.schema, recipe, place)
-        return run.finished()
-    except (Exception, KeyboardInterrupt) as error:
-        failure = str(error) or type(error).__name__
-        raise
-    finally:
-        summary = summarize(run, recipe, identity, started, failure)
-        _write_reports(replace(summary, skipped_files=checked.inputs.skipped), output)
 
 
 def _write_reports(summary: RunSummary, output: str) -> None:
@@ -96,6 +112,30 @@ def _write_reports(summary: RunSummary, output: str) -> None:
     write_report(summary, report)
     write_json(summary, storage.join(output, "report.json"))
     LOGGER.info("report: %s", report)
+
+
+def check_output(
+    recipe: Recipe, inputs: str, output: str, *, base: str | None = None, limit: int | None = None
+) -> None:
+    """Raise SettingError where `output` holds finished work of another recipe or other files."""
+    place, files = storage.absolute(output), find_inputs(inputs, base, limit).files
+    identity = run_identity(recipe.name, recipe_hash(recipe), files)
+    check_finished_work(place, identity, files, stages_below(place)("documents"))
+
+
+def check_before_start(
+    recipe: Recipe,
+    inputs: str,
+    output: str,
+    *,
+    base: str | None = None,
+    limit: int | None = None,
+    overwrite: bool = False,
+) -> CheckedRun:
+    """Check everything that can be before Spark starts, finished work in `output` first."""
+    if not overwrite:
+        check_output(recipe, inputs, output, base=base, limit=limit)
+    return check_run(recipe, inputs, output, base=base, limit=limit)
 
 
 def stages_below(output: str) -> Place:
@@ -107,56 +147,62 @@ def stages_below(output: str) -> Place:
     return place
 
 
-def _run_stages(
-    spark: SparkSession, run: RunProgress, schema: pa.Schema, recipe: Recipe, place: Place
-) -> None:
-    """Run the stages after the documents; `run` holds what has ended."""
-    assert run.documents is not None
-    check_yield("documents", run.documents, recipe.limits)
+def _run_stages(spark: SparkSession, run: RunProgress, source: _Source, place: Place) -> None:
+    """Run all stages; `run` holds what has ended."""
+    recipe = source.recipe
+    documents, schema = _read_documents(spark, run, source, place("documents"))
     run.deduplicated = deduplicate(
-        spark, run.documents, schema, recipe.deduplication, place("deduplicated")
+        spark, documents, schema, recipe.deduplication, place("deduplicate")
     )
     check_yield("deduplicate", run.deduplicated, recipe.limits)
-    run.decontaminated = without_evaluation_data(
+    run.decontaminated = decontaminate(
         spark,
         run.deduplicated,
         deduplicated_schema(schema),
         recipe.decontamination,
-        place("decontaminated"),
+        place("decontaminate"),
     )
     if run.decontaminated is not None:
         check_yield("decontaminate", run.decontaminated, recipe.limits)
     candidates = run.decontaminated or run.deduplicated
-    run.dedup_evidence = dedup_evidence(
-        spark, run.documents, run.deduplicated, recipe.deduplication
-    )
+    run.dedup_evidence = dedup_evidence(spark, documents, run.deduplicated, recipe.deduplication)
     if recipe.quality.enabled:
-        run.scores = score(spark, candidates, recipe.quality, place("scores"))
-        run.threshold = quality_threshold(recipe.quality, run.scores)
-    run.encoded = encode_corpus(spark, recipe, candidates, run.scores, run.threshold or 0.0, place)
-    check_yield("select", run.encoded, recipe.limits)
-    run.shards, run.shard_manifest = shard_corpus(spark, recipe, run.encoded, place)
+        run.scored = score(spark, candidates, recipe.quality, place("score"))
+    run.minimum_score = minimum_score(recipe.quality, run.scored)
+    run.selected = select(spark, candidates, run.scored, run.minimum_score, place("select"))
+    check_yield("select", run.selected, recipe.limits)
+    run.tokenized, run.shards, run.shard_manifest = write_corpus(
+        spark, recipe, candidates, run.selected, place
+    )
 
 
-def encode_corpus(
+def _read_documents(
+    spark: SparkSession, run: RunProgress, source: _Source, directory: str
+) -> tuple[StageOutput, pa.Schema]:
+    """Run the documents stage, from the files or from a scored table; return its schema, too."""
+    recipe, settings = source.recipe, curation_settings(source.recipe)
+    if source.scored is None:
+        run.documents = write_documents(spark, source.files, settings, directory, source.overwrite)
+    else:
+        table = storage.absolute(source.scored)
+        run.documents = decide(spark, source.files, settings, directory, table, source.overwrite)
+    warn_of_missed_domains(run.documents)
+    check_documents(run.documents, recipe.limits)
+    check_yield("documents", run.documents, recipe.limits)
+    return run.documents, settings.schema
+
+
+def write_corpus(
     spark: SparkSession,
     recipe: Recipe,
     candidates: StageOutput,
-    scores: StageOutput | None,
-    threshold: float,
+    selected: StageOutput,
     place: Place,
-) -> StageOutput:
-    """Encode the documents that score enough."""
+) -> tuple[StageOutput, StageOutput, dict[str, Any]]:
+    """Tokenize the selected of `candidates` and write their shards; return both, the manifest."""
     tokens = with_special_ids(recipe.tokens, recipe.quirks)
-    return encode(spark, candidates, scores, threshold, tokens, place("encoded"))
-
-
-def shard_corpus(
-    spark: SparkSession, recipe: Recipe, encoded: StageOutput, place: Place
-) -> tuple[StageOutput, dict[str, Any]]:
-    """Write the shards of encoded documents; return them and their manifest."""
-    tokens = with_special_ids(recipe.tokens, recipe.quirks)
-    shards = write_shards(spark, encoded, tokens, place("shards"))
+    tokenized = tokenize(spark, candidates, selected, tokens, place("tokenize"))
+    shards = write_shards(spark, tokenized, tokens, place("shards"))
     manifest = write_manifest(
         shards,
         tokens,
@@ -164,24 +210,4 @@ def shard_corpus(
         tokenizer_sha256=tokenizer_fingerprint(tokens.tokenizer),
         recipe_hash=recipe_hash(recipe),
     )
-    return shards, manifest
-
-
-def write_corpus(
-    spark: SparkSession,
-    recipe: Recipe,
-    candidates: StageOutput,
-    scores: StageOutput | None,
-    threshold: float,
-    place: Place,
-) -> tuple[StageOutput, StageOutput, dict[str, Any]]:
-    """Encode the documents that score enough, write their shards; return both and the manifest."""
-    encoded = encode_corpus(spark, recipe, candidates, scores, threshold, place)
-    return (encoded, *shard_corpus(spark, recipe, encoded, place))
-
-
-def quality_threshold(settings: QualitySettings, scores: StageOutput) -> float:
-    """Return the score from which documents are kept: absolute, or the quantile for `top`."""
-    if settings.top is None:
-        return settings.threshold
-    return top_threshold(scores.facts(), settings.top)
+    return tokenized, shards, manifest

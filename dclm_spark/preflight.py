@@ -19,8 +19,8 @@ from dclm_spark.limits import MISSING_TEXT
 from dclm_spark.planning.output_sizes import ExpectedSizes, expected_sizes
 from dclm_spark.recipes.recipe import Recipe, curation_settings, left_out, recipe_hash
 from dclm_spark.settings import FileReference
-from dclm_spark.stages.encode import with_special_ids
 from dclm_spark.stages.score import check_model
+from dclm_spark.stages.tokenize import with_special_ids
 from udfs import storage
 from udfs.documents.preextracted import read_documents
 from udfs.fasttext.model import labels_of

@@ -1,17 +1,19 @@
 """Extract texts and measure signals once, for any number of recipes to be decided on.
 
+    spark-submit jobs/annotate.py --recipes raw refinedweb --input warc.paths.gz --output TABLE
+
 What the recipes need and the table lacks is added; thresholds are no part of it.
 """
 
 import argparse
 
-from dclm_spark.command import run_command
+from dclm_spark.command import add_failure_argument, job_parser, run_command
 from dclm_spark.session import spark_session
 
 
 def argument_parser() -> argparse.ArgumentParser:
     """Return the parser, by which infra/submission looks at arguments, too."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = job_parser(__doc__)
     parser.add_argument("--recipes", nargs="+", required=True, help="names or .yaml files")
     parser.add_argument(
         "--input", required=True, help="*.paths.gz listing, glob, directory or files (comma)"
@@ -19,6 +21,7 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument("--base", help="what the paths of a listing are below")
     parser.add_argument("--output", required=True, help="folder or prefix of the table")
     parser.add_argument("--set", action="append", default=[], help="recipe KEY=VALUE, for all")
+    add_failure_argument(parser)
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
     return parser
 

@@ -1,15 +1,16 @@
-"""Build a leaderboard from the records of rankings, and exchange records with DCLM's layout."""
+"""Build a leaderboard from the records of rankings, and exchange records with DCLM's layout.
 
-import argparse
+python jobs/build_leaderboard.py --records RANKING/records --output DIR
+"""
 
-from dclm_spark.command import run_command
+from dclm_spark.command import job_parser, run_command
 from dclm_spark.ranking.leaderboard import every_record, import_from_dclm, leaderboard_of_records
 from dclm_spark.ranking.records import export_to_dclm
 
 
 def main() -> None:
     """Parse the command line, import, compare, export."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = job_parser(__doc__)
     parser.add_argument("--records", nargs="+", required=True, help="records/ of rankings")
     parser.add_argument("--output", required=True, help="folder of leaderboard.html and .json")
     parser.add_argument("--import-dclm", help="exp_data folder, read into the first of --records")

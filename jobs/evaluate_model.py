@@ -1,11 +1,11 @@
-"""Score a model: `evaluate_model.py --model runs/7b --tokenizer T.json --data DIR --output OUT`.
+"""Score a model on the tasks of DCLM (CORE, EXTENDED, MMLU or a list), on held-out texts, or both.
 
-On the tasks of DCLM (CORE, EXTENDED, MMLU or a list of labels), on held-out texts, or both.
+python jobs/evaluate_model.py --model RUN --tokenizer tokenizer.json --data DIR --output OUT
 """
 
 import argparse
 
-from dclm_spark.command import run_command
+from dclm_spark.command import job_parser, run_command
 from dclm_spark.evaluate.models import load_model
 from dclm_spark.evaluate.results import EvaluateSettings
 from dclm_spark.evaluate.runner import evaluate
@@ -15,7 +15,7 @@ from dclm_spark.html_pages.quantities import fixed_text
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = job_parser(__doc__)
     add = parser.add_argument
     add("--model", required=True, help="run, checkpoint, export, OpenLM file or folder, hf:NAME")
     add("--data", default="", help="folder or URI with local_data/ and gpqa/")

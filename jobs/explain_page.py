@@ -1,8 +1,9 @@
-"""Print the whole history of a page in a run: every stage's verdict, signals, and the text."""
+"""Print the whole history of a page in a run: every stage's verdict, signals, and the text.
 
-import argparse
+python jobs/explain_page.py --output RUN --text https://example.org/page
+"""
 
-from dclm_spark.command import run_command
+from dclm_spark.command import job_parser, run_command
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.explain import describe, explain, final_text
 from udfs import storage
@@ -10,7 +11,7 @@ from udfs import storage
 
 def main() -> None:
     """Parse the command line and print one block per record of the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = job_parser(__doc__)
     parser.add_argument("page", help="URL as it stands in the WARC, or a doc_id in hex")
     parser.add_argument("--output", required=True, help="the run's folder, s3:// or gs:// prefix")
     parser.add_argument("--text", action="store_true", help="print the text, too")

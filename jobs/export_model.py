@@ -1,13 +1,14 @@
-"""Export a model: `jobs/export_model.py --model runs/7b --tokenizer tokenizer.json --output DIR`.
+"""Export a run, a checkpoint, an OpenLM file, or the mean of several.
 
-One run, checkpoint, export or OpenLM file, or the mean of several, becomes a Hugging Face folder
-or (an output that ends in .pt) OpenLM's file.
+    python jobs/export_model.py --model RUN --tokenizer tokenizer.json --output DIR
+
+The output is a Hugging Face folder or, where it ends in .pt, OpenLM's file.
 """
 
 import argparse
 from pathlib import Path
 
-from dclm_spark.command import run_command
+from dclm_spark.command import job_parser, run_command
 from dclm_spark.train.export import DTYPES, ExportSettings, average_models, write_folder
 from dclm_spark.train.model import WEIGHTS
 from dclm_spark.train.openlm import write_model
@@ -15,7 +16,7 @@ from dclm_spark.train.openlm import write_model
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = job_parser(__doc__)
     parser.add_argument("--model", nargs="+", required=True, help="runs, checkpoints or .pt files")
     parser.add_argument(
         "--shares", nargs="+", type=float, help="weight of each model in the mean; default: equal"

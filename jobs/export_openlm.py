@@ -1,15 +1,16 @@
-"""Export the token shards of a run to OpenLM's WebDataset layout."""
+"""Export the token shards of a run to OpenLM's WebDataset layout.
 
-import argparse
+python jobs/export_openlm.py --shards RUN/shards --output DIR
+"""
 
-from dclm_spark.command import run_command
+from dclm_spark.command import job_parser, run_command
 from dclm_spark.openlm_export import SEQUENCES_PER_TAR, export_openlm
 from udfs import storage
 
 
 def main() -> None:
     """Parse the command line and write the tars and their manifest."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = job_parser(__doc__)
     parser.add_argument("--shards", required=True, help="folder with manifest.json and shards")
     parser.add_argument("--output", required=True, help="folder or s3:// prefix for the tars")
     parser.add_argument("--sequences-per-tar", type=int, default=SEQUENCES_PER_TAR)

@@ -5,10 +5,9 @@
 `make compare` measures libraries and other systems beside it.
 """
 
-import argparse
 from pathlib import Path
 
-from dclm_spark.command import run_command
+from dclm_spark.command import job_parser, run_command
 from dclm_spark.measure.inputs import add_arguments
 from dclm_spark.measure.markdown import render
 from dclm_spark.measure.throughput import MeasureSettings, measure
@@ -16,9 +15,7 @@ from dclm_spark.measure.throughput import MeasureSettings, measure
 
 def main() -> None:
     """Parse the command line, measure, and print the report (or write it to --output)."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = job_parser(__doc__)
     add_arguments(parser)
     arguments = vars(parser.parse_args())
     output = arguments.pop("output")

@@ -1,13 +1,13 @@
 """Say what a run would take before it starts: pages, bytes, requests, core-hours, dollars, cluster.
 
-From a listing (--input), from the columnar index (--index), or from both: then the index's rows
-of the listing's WARCs. No WARC is read. --set replaces a constant (docs/planning.md; repeatable).
+    python jobs/plan_crawl.py --input warc.paths.gz --spark-conf plan.conf
+
+From a listing, the columnar index, or both; no WARC is read. --set: docs/planning.md.
 """
 
-import argparse
 from functools import partial
 
-from dclm_spark.command import run_command
+from dclm_spark.command import job_parser, run_command
 from dclm_spark.crawl.index import IndexFilter, count_matches, offsets_by_warc
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.planning import actual, crawl, rendering
@@ -17,7 +17,7 @@ from dclm_spark.settings import override
 
 def main() -> None:
     """Parse the command line, print the plan and, with --actual, how far it was off."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = job_parser(__doc__)
     parser.add_argument("--input", help="*.paths.gz listing, glob, directory or files (comma)")
     parser.add_argument("--base", help="URL, bucket or folder that a listing's paths are below")
     parser.add_argument("--index", help="Parquet file of the columnar index, or a folder of them")

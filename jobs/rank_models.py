@@ -1,16 +1,16 @@
 """Train, measure and compare models on the corpora of a ranking, on a machine without Spark.
 
+    python jobs/rank_models.py --output RANKING --scale 80m --seeds 3
+
 The folder is that of jobs/rank_recipes.py --corpora-only, wherever it was copied to.
 """
 
-import argparse
-
-from dclm_spark.command import add_model_arguments, model_fields, run_command
+from dclm_spark.command import add_model_arguments, job_parser, model_fields, run_command
 
 
 def main() -> None:
     """Parse the command line, rank, and print the conclusions."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = job_parser(__doc__)
     add_model_arguments(parser)
     given = parser.parse_args()
     from dclm_spark.ranking.train_models import ModelSettings, rank_models

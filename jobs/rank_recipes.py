@@ -1,17 +1,19 @@
 """Rank curation recipes by the models trained on them, with intervals and controls.
 
+    spark-submit jobs/rank_recipes.py --recipes raw refinedweb --input warc.paths.gz --output DIR
+
 Without --input, the embedded sample, whose planted facts make the better recipe known.
 """
 
 import argparse
 
-from dclm_spark.command import add_model_arguments, model_fields, run_command
+from dclm_spark.command import add_model_arguments, job_parser, model_fields, run_command
 from dclm_spark.session import spark_session
 
 
 def argument_parser() -> argparse.ArgumentParser:
     """Return the parser, by which infra/submission looks at arguments, too."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = job_parser(__doc__)
     parser.add_argument("--recipes", nargs="+", required=True, help="names or .yaml files")
     parser.add_argument("--input", help="*.paths.gz listing, glob, directory or files (comma)")
     parser.add_argument("--base", help="what the paths of a listing are below")
@@ -23,6 +25,9 @@ def argument_parser() -> argparse.ArgumentParser:
         "--corpora-only",
         action="store_true",
         help="stop before the models; jobs/rank_models.py trains them, also without Spark",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="remove finished work on other inputs"
     )
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
     add_model_arguments(parser)
@@ -44,6 +49,7 @@ def main() -> None:
         num_pages=given.pages,
         scored=given.scored,
         corpora_only=given.corpora_only,
+        overwrite=given.overwrite,
         **model_fields(given),
     )
     print("\n".join(rank_recipes(spark, settings)["conclusions"]))

@@ -1,4 +1,6 @@
-"""Train OpenLM on token shards: `torchrun ... jobs/train_model.py --scale 7b-1x --shards DIR`.
+"""Train OpenLM on token shards.
+
+    torchrun --nproc-per-node 8 jobs/train_model.py --scale 7b-1x --shards MANIFEST --output RUN
 
 Exit codes: 0 done, 1 for a loss that is not finite, 2 for settings or data that do not fit, 143
 when told to leave (run the same command line again with --resume).
@@ -10,7 +12,7 @@ import json
 import logging
 import sys
 
-from dclm_spark.command import EXIT_FAILED, run_command
+from dclm_spark.command import EXIT_FAILED, job_parser, run_command
 from dclm_spark.settings import override
 from dclm_spark.train.scales import SCALES, scale
 from dclm_spark.train.signals import REQUEUE_EXIT_CODE, Preempted
@@ -19,7 +21,7 @@ from dclm_spark.train.trainer import LossNotFinite, train
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = job_parser(__doc__)
     add = parser.add_argument
     add("--scale", required=True, help=f"one of {', '.join(SCALES)}")
     add("--shards", nargs="+", default=[], help="manifests or their folders")

@@ -1,15 +1,16 @@
-"""Train a quality classifier (fastText) from positive and negative, or from labelled texts."""
+"""Train a quality classifier (fastText) from positive and negative, or from labelled texts.
 
-import argparse
+python jobs/train_quality.py --positive good.jsonl --negative bad.jsonl --output model.bin
+"""
 
-from dclm_spark.command import run_command
+from dclm_spark.command import job_parser, run_command
 from dclm_spark.quality_classifier import QualityTrainingSettings, train_quality
 from dclm_spark.settings import override
 
 
 def main() -> None:
     """Parse the command line, train, and print what the held-out texts say."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = job_parser(__doc__)
     texts = "JSON Lines with `text` (comma, .gz, .zst)"
     parser.add_argument("--positive", default="", help=texts)
     parser.add_argument("--negative", default="", help=texts)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 # Lower floors first; a module imports from its own package and from floors below it.
 FLOORS = {
     "dclm_spark": (
-        {"errors", "source_commit", "html_pages"},
+        {"errors", "source_commit", "html_pages", "task_errors"},
         {"yaml_text", "settings_choices"},
         {"settings", "session", "command", "crawl", "shard_format"},
         {"train"},
@@ -40,11 +40,15 @@ FILES_OF_A_FOLDER = 15
 FILES_OF = {"dclm_spark/train": 20}
 # Functions with more, each with its reason.
 MORE_PARAMETERS = {
+    "dclm_spark/pipeline.py:build_baseline": "what a job's command line says, by keyword",
     "dclm_spark/measure/clock.py:timed": "work, its size, and how often it is repeated",
     "dclm_spark/sample/pages.py:html_page": "each says one thing of a generated page",
     "dclm_spark/train/modeling_openlm.py:forward": "the arguments that transformers calls it with",
+    "udfs/dedup/minhash.py:_sign_batch": "arrays of a batch, of the permutations, of the result",
+    "udfs/dedup/shingles.py:shingle_document": "arrays of one document, and of its hash table",
     "udfs/documents/extract.py:extract_documents": "a file's three names, and how it is read",
     "udfs/documents/rows.py:fate": "the columns of a fate, and the row",
+    "udfs/text/hashed_words.py:find_words": "a text, its tables, and the two arrays that it fills",
     "udfs/text/word_breaks.py:_joins": "three values of the rules, and where to look ahead",
     "udfs/text/word_kernels.py:_without_letters": "bit masks of one block, in registers",
 }

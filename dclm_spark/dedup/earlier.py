@@ -7,6 +7,7 @@ from pyspark.sql import SparkSession
 from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.engine.checkpoints import Checkpoints, TableLayout, table_parts, table_schema
 from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.run_record import check_readable
 from dclm_spark.engine.tables import Extent, FileTable
 from dclm_spark.errors import SettingError
 from dclm_spark.settings import settings_hash
@@ -14,7 +15,7 @@ from udfs import storage
 from udfs.storage.stream import shown
 
 # Where a run's output has its tables.
-TABLES = ("stages", "deduplicated-tables")
+TABLES = ("stages", "deduplicate-tables")
 # Changes with the format of the tables' files.
 _TABLE_VERSION = 2
 
@@ -47,6 +48,7 @@ def earlier_keys(settings: DeduplicationSettings) -> list[str]:
     """
     keys = []
     for uri in settings.earlier:
+        check_readable(uri)
         marker = f"{_table(uri, settings)}.json"
         if not storage.exists(marker):
             raise SettingError(

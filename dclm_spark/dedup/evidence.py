@@ -15,6 +15,8 @@ from pyspark.sql import functions as F
 from dclm_spark.dedup.duplicate_lines import FEW_SENTENCES
 from dclm_spark.dedup.method import VERDICTS
 from dclm_spark.dedup.methods import DeduplicationSettings
+from dclm_spark.engine.caching import cached, uncached
+from dclm_spark.engine.code_version import code_version
 from dclm_spark.engine.manifests import StageOutput, unit_key
 from dclm_spark.engine.tables import read_files, rows_with_ids, spark_schema, work_frame
 from udfs import storage
@@ -192,12 +194,18 @@ def dedup_evidence(
     read again while both stages hold the same data.
     """
     uri = f"{deduplicated.directory}-evidence.json"
-    key = unit_key("evidence", documents.fingerprint, deduplicated.fingerprint, settings)
+    key = unit_key(
+        "evidence",
+        documents.fingerprint,
+        deduplicated.fingerprint,
+        settings,
+        code=code_version(__name__),
+    )
     if storage.exists(uri):
         stored: dict[str, Any] = json.loads(storage.read_bytes(uri))
         if stored["key"] == key:
             return stored
-    rows = _rows(spark, deduplicated, settings).cache()
+    rows = cached(_rows(spark, deduplicated, settings))
     # A page of too few sentences lost lines to many pages and is a copy of none.
     verdicts = rows.where(F.col("rule") != FEW_SENTENCES)
     pairs = sample_pairs(verdicts, lambda ids: _pages(spark, documents, ids), PAIRS_PER_RULE)
@@ -209,7 +217,7 @@ def dedup_evidence(
         "clusters": [[row["rule"], row["documents"], row["clusters"]] for row in clusters],
         "paragraphs": _paragraphs(rows),
     }
-    rows.unpersist()
+    uncached(rows)
     storage.write_bytes(uri, json.dumps(found, sort_keys=True).encode())
     return found
 

@@ -20,7 +20,7 @@ from pyspark.sql.types import StructType
 from dclm_spark.engine.shuffles import sized_shuffles
 from dclm_spark.engine.tables import read_files, spark_schema
 from udfs import storage
-from udfs.units.commit import ParquetOutput
+from udfs.units.parquet_output import ParquetOutput
 
 # Rows of narrow tables in a row group, and the size of a file that is aimed at.
 _ROW_GROUP_ROWS = 65_536

@@ -2,19 +2,26 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import udfs
+import pyarrow.compute as pc
+
+from dclm_spark.engine.code_version import package_version
+from dclm_spark.engine.stage_output import ROWS_AT_A_TIME, StageOutput, UnitRows
+from dclm_spark.errors import SettingError
 from dclm_spark.settings import to_dict
 from udfs import storage
-from udfs.units.commit import manifest_uri
+from udfs.storage.stream import shown
+from udfs.units.commit import FORMAT_VERSION, MANIFESTS, STATISTICS, manifest_uri
 
-READER_THREADS = 16
+__all__ = ["StageOutput", "Unit", "unit_key"]
+
+STORAGE_THREADS = 16
+_PACKAGE_FILE = re.compile(r"package://(\w+)/")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,94 +32,104 @@ class Unit:
     key: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class StageOutput:
-    """The committed units of a stage, in the order of their names."""
-
-    stage: str
-    directory: str
-    manifests: tuple[dict[str, Any], ...]
-
-    @property
-    def fingerprint(self) -> str:
-        """Identity of the stage's data: the checksums of all its files."""
-        entries = sorted(
-            (file["path"], file["sha256"]) for unit in self.manifests for file in unit["files"]
-        )
-        return hashlib.sha256(json.dumps(entries).encode()).hexdigest()[:32]
-
-    def files(self, prefix: str) -> list[dict[str, Any]]:
-        """Return unit, uri, rows and size_bytes of the files below `prefix` (such as "kept/")."""
-        return [
-            {"unit": unit["unit"], "uri": storage.join(self.directory, file["path"]), **file}
-            for unit in self.manifests
-            for file in unit["files"]
-            if file["path"].startswith(prefix)
-        ]
-
-    def facts(self) -> list[dict[str, Any]]:
-        """Return the facts of each unit."""
-        return [unit["facts"] for unit in self.manifests]
-
-    def total(self, name: str) -> float:
-        """Return the sum over units of a timing entry such as `cpu_seconds`."""
-        return float(sum(unit["timing"].get(name, 0.0) for unit in self.manifests))
+def numbered_unit(shard: int, count: int) -> str:
+    """Return the name of the unit of one of `count` shards; the names sort like the numbers."""
+    digits = max(5, len(str(count - 1)))
+    return f"shard-{shard:0{digits}d}"
 
 
-@cache
-def code_version() -> str:
-    """Return a hash of the sources that can change a stage's output."""
-    digest = hashlib.sha256()
-    data_sources = [
-        path
-        for path in sorted(Path(__file__).parents[1].rglob("*.py"))
-        if not {"train", "evaluate", "rank"} & set(path.parts)
-    ]
-    for path in [*sorted(Path(udfs.__file__ or "").parent.rglob("*.py")), *data_sources]:
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+def unit_key(*parts: Any, code: str) -> str:
+    """Return the key of a unit: a hash of its inputs, its settings and its stage's code version.
 
-
-def unit_key(*parts: Any) -> str:
-    """Return the key of a unit: a hash of its inputs, its settings and the code version.
-
-    What signs a URI in them is no part of it (see `dclm_spark.settings.to_dict`).
+    Where these name files of an installed package, its version is part of the key. What signs a URI
+    in them is none (see `dclm_spark.settings.to_dict`).
     """
-    text = json.dumps([code_version(), *map(to_dict, parts)], sort_keys=True, default=str)
+    text = json.dumps([code, *map(to_dict, parts)], sort_keys=True, default=str)
+    packages = {name: package_version(name) for name in _PACKAGE_FILE.findall(text)}
+    text += json.dumps(packages, sort_keys=True) if packages else ""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def read_manifests(directory: str, names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return the manifests of those units of `names` that are committed below `directory`."""
-    folder = storage.join(directory, "manifests")
-    present = {uri.rsplit("/", 1)[-1].removesuffix(".json") for uri in storage.list_files(folder)}
-    wanted = [name for name in names if name in present]
-    with ThreadPoolExecutor(READER_THREADS) as pool:
-        texts = pool.map(lambda name: storage.read_bytes(manifest_uri(directory, name)), wanted)
-        return {name: json.loads(text) for name, text in zip(wanted, texts, strict=True)}
+def committed_names(directory: str) -> list[str]:
+    """Return the names of the units that are committed below `directory`, whatever their keys."""
+    uris = storage.list_files(storage.join(directory, MANIFESTS))
+    return [uri.rsplit("/", 1)[-1].removesuffix(".json") for uri in uris if uri.endswith(".json")]
 
 
-def pending_units(directory: str, units: Sequence[Unit]) -> tuple[list[Unit], dict[str, Any]]:
-    """Split `units` into those still to be done and the manifests of those that are done.
+def read_manifests(directory: str, names: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yield the manifests of committed units, in the order of `names`; few are held at a time.
 
-    A unit whose manifest has another key was made from other input, settings or code: not done.
+    Raises SettingError for what another version of this package committed.
     """
-    known = read_manifests(directory, [unit.name for unit in units])
-    done = {
-        unit.name: known[unit.name]
-        for unit in units
-        if unit.name in known and known[unit.name]["key"] == unit.key
-    }
-    return [unit for unit in units if unit.name not in done], done
+    for text in read_many([manifest_uri(directory, name) for name in names]):
+        manifest = json.loads(text)
+        check_format(manifest, directory)
+        yield manifest
 
 
-def remove_stale(directory: str, units: Sequence[Unit], output: StageOutput) -> None:
-    """Delete files of units that this run does not have, left by runs with other inputs."""
-    current = {f"{unit.name}.json" for unit in units}
-    current |= {file["path"] for unit in output.manifests for file in unit["files"]}
-    manifests = storage.join(directory, "manifests")
-    for uri in storage.list_files(directory):
-        relative = uri[len(directory) :].lstrip("/")
-        name = uri[len(manifests) :].lstrip("/") if uri.startswith(manifests) else relative
-        if name not in current:
-            storage.delete(uri)
+def check_format(record: Mapping[str, Any], place: str) -> None:
+    """Raise SettingError unless `record` (a manifest, run.json) is of the format of this version.
+
+    `place` is the folder that it stands for.
+    """
+    found = record.get("format_version", 1)
+    if found != FORMAT_VERSION:
+        raise SettingError(
+            f"{shown(place)} was made by {'an older' if found < FORMAT_VERSION else 'a newer'} "
+            f"version of dclm-spark: its format is {found}, and this version reads and writes "
+            f"format {FORMAT_VERSION}. Run again with another --output, or with --overwrite to "
+            "make all of it anew"
+        )
+
+
+def read_many(uris: Sequence[str]) -> Iterator[bytes]:
+    """Yield the content of small files, in their order, some hundreds read ahead."""
+    with ThreadPoolExecutor(STORAGE_THREADS) as pool:
+        for start in range(0, len(uris), ROWS_AT_A_TIME):
+            yield from pool.map(storage.read_bytes, uris[start : start + ROWS_AT_A_TIME])
+
+
+def read_committed(
+    directory: str, names: Iterable[str], keys: Mapping[str, str], rows: UnitRows
+) -> list[str]:
+    """Add to `rows` the units of `names` that are committed with their key; return the others.
+
+    A unit whose manifest has another key was made from other input, settings or code.
+    """
+    foreign = []
+    for manifest in read_manifests(directory, names):
+        if manifest["key"] == keys[manifest["unit"]]:
+            rows.add(manifest)
+        else:
+            foreign.append(manifest["unit"])
+    return foreign
+
+
+def uncommit(directory: str, names: Iterable[str]) -> None:
+    """Remove the manifests of units, which are then as if they had never been done."""
+    delete_many([manifest_uri(directory, name) for name in names])
+
+
+def delete_many(uris: Sequence[str]) -> None:
+    """Remove files, many at a time."""
+    with ThreadPoolExecutor(STORAGE_THREADS) as pool:
+        for _ in pool.map(storage.delete, uris):
+            pass
+
+
+def remove_stale(directory: str, output: StageOutput) -> int:
+    """Remove what belongs to other units than those of `output`; return how many units that were.
+
+    What a stage keeps beside its units (an index, a manifest for trainers) stays.
+    """
+    current = {manifest_uri(directory, name) for name in output.unit_names}
+    for column in (output.unit_files["path"], pc.drop_null(output.units["statistics_path"])):
+        current.update(storage.join(directory, path) for path in column.to_pylist())
+    folders = tuple(storage.join(directory, name) + "/" for name in (MANIFESTS, STATISTICS))
+    stale = [
+        uri
+        for uri in storage.list_files(directory)
+        if uri not in current and (uri.endswith(".parquet") or uri.startswith(folders))
+    ]
+    delete_many(stale)
+    return sum(uri.startswith(folders[0]) for uri in stale)

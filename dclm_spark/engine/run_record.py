@@ -1,19 +1,25 @@
 """What a run is: the resolved recipe, the input, the code and the libraries, written beside it."""
 
 import hashlib
+import importlib
 import json
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pkgutil import iter_modules
 from typing import Any
 
 from dclm_spark.crawl.listing import InputFile
-from dclm_spark.engine.manifests import code_version
+from dclm_spark.engine.code_version import code_version
+from dclm_spark.engine.manifests import check_format
 from dclm_spark.settings import to_yaml
 from dclm_spark.source_commit import source_commit
 from udfs import storage
 from udfs.storage.stream import without_secrets
+from udfs.units.commit import FORMAT_VERSION
+
+RUN_RECORD = "run.json"
 
 # Packages whose version can change the text or the ids of a corpus.
 IDENTITY_PACKAGES = (
@@ -33,6 +39,7 @@ IDENTITY_PACKAGES = (
 class RunIdentity:
     """Hashes and versions that name a corpus; equal identities mean equal bytes."""
 
+    recipe_name: str
     recipe_hash: str
     input_hash: str
     code_version: str
@@ -40,13 +47,14 @@ class RunIdentity:
     versions: dict[str, str]
 
 
-def run_identity(recipe_hash: str, files: Sequence[InputFile]) -> RunIdentity:
+def run_identity(recipe_name: str, recipe_hash: str, files: Sequence[InputFile]) -> RunIdentity:
     """Return the identity of running a recipe on `files` with the code and packages at hand."""
     listing = json.dumps([[file.crawl, file.path] for file in files])
     return RunIdentity(
+        recipe_name=recipe_name,
         recipe_hash=recipe_hash,
         input_hash=hashlib.sha256(listing.encode()).hexdigest()[:16],
-        code_version=code_version(),
+        code_version=code_version(*_stage_modules()),
         commit=source_commit(),
         versions=_versions(),
     )
@@ -64,10 +72,34 @@ def write_run_record(
     contents = {
         "recipe.yaml": to_yaml(recipe),
         "inputs.json": json.dumps(listing, indent=1),
-        "run.json": json.dumps(vars(identity), indent=1, sort_keys=True),
+        RUN_RECORD: json.dumps(
+            {"format_version": FORMAT_VERSION, **vars(identity)}, indent=1, sort_keys=True
+        ),
     }
     for name, text in contents.items():
         storage.write_bytes(storage.join(output, name), text.encode())
+
+
+def read_run_record(output: str) -> dict[str, Any] | None:
+    """Return what run.json below `output` says of the run there, None where there is none."""
+    try:
+        record: dict[str, Any] = json.loads(storage.read_bytes(storage.join(output, RUN_RECORD)))
+    except storage.MissingObjectError:
+        return None
+    return record
+
+
+def check_readable(output: str) -> None:
+    """Raise SettingError when another version of this package made the run below `output`."""
+    record = read_run_record(output)
+    if record is not None:
+        check_format(record, output)
+
+
+def _stage_modules() -> list[str]:
+    """Return the modules of all stages; with what they import, they are what makes a corpus."""
+    package = importlib.import_module("dclm_spark.stages")
+    return sorted(f"dclm_spark.stages.{one.name}" for one in iter_modules(package.__path__))
 
 
 def _versions() -> dict[str, str]:

@@ -1,69 +1,59 @@
 """Running a stage: skip what is committed, run the rest, check the books, log one line."""
 
-import gc
 import json
 import logging
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import pyarrow as pa
-from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
-from tqdm import tqdm
 
+from dclm_spark.engine.books import STAGE_MANIFEST, check_balance, refuse
 from dclm_spark.engine.manifests import (
-    StageOutput,
     Unit,
-    pending_units,
-    read_manifests,
+    committed_names,
+    read_committed,
     remove_stale,
+    uncommit,
 )
-from dclm_spark.engine.tables import spark_schema, work_frame
-from dclm_spark.errors import BalanceError, StageError
+from dclm_spark.engine.stage_output import StageOutput, UnitRows
+from dclm_spark.engine.totals import stage_totals
+from dclm_spark.engine.unit_tasks import JobError, run_tasks
+from dclm_spark.errors import SettingError, StageError
 from udfs import storage
-from udfs.documents.schema import FATES
-from udfs.units.commit import COMMITTED, UnitClock, commit
-from udfs.units.statistics import documents_by_fate, merge
-
-
-def commit_each(
-    spark: SparkSession,
-    rows: Sequence[dict[str, str]],
-    commit_row: Callable[[dict[str, str]], pa.RecordBatch],
-    max_tasks: int | None = None,
-) -> DataFrame:
-    """Return what `commit_row` reports (schema COMMITTED) of each of `rows`, all with equal keys.
-
-    Each row is a task of its own; with `max_tasks`, no more tasks than that share them evenly.
-    """
-    schema = pa.schema([(name, pa.string()) for name in rows[0]])
-
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for row in batch.to_pylist():
-                yield commit_row(row)
-                _exempt_from_collection()
-
-    frame = work_frame(spark, rows, schema, max_tasks)
-    return frame.mapInArrow(run, spark_schema(COMMITTED))
-
-
-@cache
-def _exempt_from_collection() -> None:
-    """Let the garbage collector pass over what this worker's first unit loaded, for good.
-
-    A worker of Spark collects after each task, which takes 0.12 s with kernels and models loaded.
-    """
-    gc.collect()
-    gc.freeze()
-
+from udfs.units.commit import FORMAT_VERSION, UnitClock, commit, failed_key
+from udfs.units.statistics import documents_by_fate
 
 LOGGER = logging.getLogger("dclm_spark")
-PROGRESS_SECONDS = 0.5
 TOP_RULES = 3
+# How many units and failed inputs a message names.
+NAMED_UNITS = 3
+NAMED_FAILURES = 10
+REMOVE, REFUSE, KEEP = "remove", "refuse", "keep"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitRules:
+    """What a stage allows its units to be; the defaults allow nothing unusual."""
+
+    # A unit of which no task hears has no rows (a shard of few documents), and is committed empty.
+    may_be_empty: bool = False
+    # How many documents came in: for units by their names, or for all together.
+    documents_in: Mapping[str, int] | int | None = None
+    # Says of each unit that is not what it should be what is wrong.
+    check: Callable[[StageOutput], Mapping[str, str]] | None = None
+    # Committed units that this run does not have: "remove" (made from what has changed since),
+    # "refuse" (made from other inputs: finished work) or "keep" (the stage is shared).
+    others: str = REMOVE
+    # Units are input files that may be unreadable: the others are committed first. So many may be
+    # missing (`udfs.units.commit.failed`, or a task that died), and are committed by `stand_in`.
+    max_failures: int = 0
+    stand_in: Callable[[Unit, str], None] | None = None
+    # Each unit has a task of its own, in the order in which `execute` got them.
+    one_task_each: bool = True
+
+
+_STRICT = UnitRules()
 
 
 def run_units(
@@ -73,127 +63,182 @@ def run_units(
     directory: str,
     units: Sequence[Unit],
     execute: Callable[[list[Unit]], DataFrame],
+    rules: UnitRules = _STRICT,
 ) -> StageOutput:
-    """Commit all `units` of a stage below `directory` and return their manifests.
+    """Commit all `units` of a stage below `directory` and return them.
 
     `execute` gets the units that are not committed yet and returns a DataFrame whose rows
-    (`udfs.units.commit.COMMITTED`) appear as tasks commit them. Units without any rows, of which
-    no task hears, are committed here as empty. Raises StageError when a unit is missing in the end.
+    (`udfs.units.commit.COMMITTED`) appear as tasks commit them or report a failure. Raises
+    StageError when a unit is missing in the end, BalanceError when the books of one do not balance,
+    SettingError for units of other inputs (see UnitRules).
     """
     started = time.perf_counter()
-    pending, done = pending_units(directory, units)
+    work = _Work(stage=stage, directory=directory, units=units, rules=rules)
+    pending = work.pending()
     LOGGER.info(
         "%s: %d units to do, %d already committed", stage, len(pending), len(units) - len(pending)
     )
     if pending:
-        _execute(spark, stage, execute(pending))
-        committed = read_manifests(directory, [unit.name for unit in pending])
-        _commit_empty(directory, [unit for unit in pending if _stale(unit, committed)])
-        done |= read_manifests(directory, [unit.name for unit in pending])
-    missing = [unit.name for unit in units if unit.name not in done]
-    if missing:
-        raise StageError(
-            f"{stage}: {len(missing)} of {len(units)} units did not commit, first {missing[0]!r}; "
-            "run the same command again to resume"
-        )
-    output = StageOutput(
-        stage=stage,
-        directory=directory,
-        manifests=tuple(done[unit.name] for unit in sorted(units, key=lambda unit: unit.name)),
-    )
-    remove_stale(directory, units, output)
+        work.settle(pending, work.execute(spark, pending, execute))
+    output = work.rows.output(stage, directory)
+    if rules.documents_in is not None:
+        check_balance(stage, rules.documents_in, output)
+    if rules.check is not None:
+        refuse(output, rules.check(output))
+    if rules.others != KEEP and (removed := remove_stale(directory, output)):
+        LOGGER.warning("%s: removed %d units that are no part of this run", stage, removed)
+    output = replace(output, totals=stage_totals(spark, output))
     _write_stage_manifest(output)
     _log_end(output, time.perf_counter() - started)
     return output
 
 
-def _stale(unit: Unit, committed: dict[str, dict[str, object]]) -> bool:
-    return unit.name not in committed or committed[unit.name]["key"] != unit.key
+class _Work:
+    """The units of one run of a stage, on their way to being committed."""
+
+    def __init__(
+        self, *, stage: str, directory: str, units: Sequence[Unit], rules: UnitRules
+    ) -> None:
+        self.stage, self.directory, self.units, self.rules = stage, directory, units, rules
+        self.rows = UnitRows()
+        self._keys = {unit.name: unit.key for unit in units}
+
+    def pending(self) -> list[Unit]:
+        """Read what is committed and return the units that are not.
+
+        What other input, settings or code made of these is removed first, so that whatever is
+        found later was committed meanwhile.
+        """
+        present = committed_names(self.directory)
+        others = [name for name in present if name not in self._keys]
+        if others and self.rules.others == REFUSE:
+            raise SettingError(_other_inputs(self.directory, others))
+        known = [name for name in present if name in self._keys]
+        foreign = read_committed(self.directory, known, self._keys, self.rows)
+        if foreign:
+            LOGGER.info("%s: %d units were made otherwise and are redone", self.stage, len(foreign))
+            uncommit(self.directory, foreign)
+        return [unit for unit in self.units if unit.name not in self.rows.names]
+
+    def execute(
+        self, spark: SparkSession, units: list[Unit], execute: Callable[[list[Unit]], DataFrame]
+    ) -> dict[str, str]:
+        """Run the tasks of `units`; return the errors of those that failed, by their names.
+
+        Of inputs, one whose task dies again and again (for memory) does not stop the others.
+        """
+        died: dict[str, str] = {}
+        while True:
+            try:
+                return died | run_tasks(spark, self.stage, execute(units))
+            except JobError as error:
+                present = set(committed_names(self.directory))
+                left = [unit for unit in units if unit.name not in present]
+                dead = units[error.task].name if error.task is not None else ""
+                alone = self.rules.stand_in is not None and self.rules.one_task_each and dead
+                if not alone or len(left) == len(units) or len(died) >= NAMED_FAILURES:
+                    raise
+                LOGGER.warning("%s; going on with the other inputs", error)
+                died[dead] = f"{dead}: {error.reason}"
+                units = [unit for unit in left if unit.name not in died]
+                if not units:
+                    return died
+
+    def settle(self, pending: list[Unit], failures: dict[str, str]) -> None:
+        """See to it that all of `pending` are committed, or raise StageError that says which."""
+        missing = self._missing(pending)
+        failed = [unit for unit in missing if unit.name in failures]
+        if len(failed) > self.rules.max_failures:
+            raise StageError(_failures(self.stage, self.directory, failed, failures, self.rules))
+        for unit in failed:
+            assert self.rules.stand_in is not None
+            LOGGER.warning("%s: goes on without %s", self.stage, failures[unit.name])
+            self.rules.stand_in(unit, failures[unit.name])
+            self._keys[unit.name] = failed_key(unit.key)
+        silent = [unit for unit in missing if unit.name not in failures]
+        if silent and not self.rules.may_be_empty:
+            raise StageError(_missing_units(self.stage, silent, len(self.units)))
+        for unit in silent:
+            commit(self.directory, unit.name, unit.key, [], {}, UnitClock())
+        if missing:
+            self._missing(missing)
+
+    def _missing(self, units: list[Unit]) -> list[Unit]:
+        """Read the manifests of `units` and return those that have none."""
+        present = set(committed_names(self.directory))
+        names = [unit.name for unit in units if unit.name in present]
+        foreign = read_committed(self.directory, names, self._keys, self.rows)
+        if foreign:
+            raise StageError(
+                f"{self.stage}: {len(foreign)} units were committed by another run meanwhile, "
+                f"first {foreign[0]!r}: a second driver, or a task that outlived its own, writes "
+                f"to {self.directory}; stop it and run the same command again"
+            )
+        return [unit for unit in units if unit.name not in present]
 
 
-def _commit_empty(directory: str, units: list[Unit]) -> None:
-    for unit in units:
-        commit(directory, unit.name, unit.key, [], {}, UnitClock())
+def _other_inputs(directory: str, others: Sequence[str]) -> str:
+    named = ", ".join(others[:NAMED_UNITS])
+    return (
+        f"{directory} holds {len(others)} finished units that this run's input does not have "
+        f"({named}{', ...' if len(others) > NAMED_UNITS else ''}): give their files too, another "
+        "--output, or --overwrite to remove them"
+    )
 
 
-def check_balance(stage: str, documents_in: int, output: StageOutput) -> None:
-    """Raise BalanceError unless every document that came in has exactly one fate."""
-    fates = documents_by_fate(merge(output.facts()))
-    if documents_in != sum(fates.values()):
-        parts = " + ".join(f"{fates.get(fate, 0)} {fate}" for fate in FATES)
-        raise BalanceError(
-            f"{stage}: {documents_in} documents came in, but {parts} = {sum(fates.values())}; "
-            f"the units' manifests below {output.directory} say which unit is off"
-        )
+def _missing_units(stage: str, missing: Sequence[Unit], total: int) -> str:
+    named = ", ".join(unit.name for unit in missing[:NAMED_UNITS])
+    return (
+        f"{stage}: {len(missing)} of {total} units did not commit ({named}"
+        f"{', ...' if len(missing) > NAMED_UNITS else ''}); run the same command again to resume"
+    )
 
 
-def _execute(spark: SparkSession, stage: str, rows: DataFrame) -> None:
-    """Run the job that commits units; its rows are small facts about units, not data."""
-    finished = threading.Event()
-    bar = threading.Thread(target=_show_progress, args=(spark, stage, finished), daemon=True)
-    bar.start()
-    try:
-        rows.groupBy().sum("rows").collect()
-    except PythonException as error:
-        raise StageError(_last_line(stage, error)) from error
-    finally:
-        finished.set()
-        bar.join()
-
-
-def _last_line(stage: str, error: PythonException) -> str:
-    """Return the message of the exception that a task raised, without the frames of Spark."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    messages = [line for line in lines if line[:1].isalpha() and "Error: " in line]
-    return f"{stage}: {(messages or lines)[-1].strip()} (a re-run resumes after what is committed)"
-
-
-def _show_progress(spark: SparkSession, stage: str, finished: threading.Event) -> None:
-    """Draw a bar of finished tasks on a terminal until `finished` is set."""
-    if not sys.stderr.isatty() or not hasattr(spark, "sparkContext"):
-        return
-    tracker = spark.sparkContext.statusTracker()
-    done_before, seen = 0, {}
-    with tqdm(desc=stage, unit=" task", leave=False) as bar:
-        while not finished.wait(PROGRESS_SECONDS):
-            for stage_id in tracker.getActiveStageIds():
-                info = tracker.getStageInfo(stage_id)
-                if info is not None:
-                    seen[stage_id] = (info.numCompletedTasks, info.numTasks)
-            bar.total = sum(tasks for _, tasks in seen.values())
-            done = sum(completed for completed, _ in seen.values())
-            bar.update(done - done_before)
-            done_before = done
+def _failures(
+    stage: str, directory: str, failed: Sequence[Unit], why: Mapping[str, str], rules: UnitRules
+) -> str:
+    lines = [why[unit.name] for unit in failed[:NAMED_FAILURES]]
+    rest = len(failed) - len(lines)
+    allowed = (
+        ""
+        if rules.stand_in is None
+        else (f", or with --max-failed-inputs {len(failed)} to go on without")
+    )
+    return "\n  ".join(
+        [
+            f"{stage}: {len(failed)} inputs could not be read; all others are committed below "
+            f"{directory}. Run the same command again to try these once more{allowed}:",
+            *lines,
+            *([f"... and {rest} more"] if rest else []),
+        ]
+    )
 
 
 def _write_stage_manifest(output: StageOutput) -> None:
     """Write the stage's summary last: its presence says that the whole stage is committed."""
-    facts = merge(output.facts())
     summary = {
+        "format_version": FORMAT_VERSION,
         "stage": output.stage,
         "fingerprint": output.fingerprint,
-        "units": [unit["unit"] for unit in output.manifests],
-        "counts": facts["counts"],
+        "num_units": output.units.num_rows,
+        "counts": output.totals["counts"],
     }
     text = json.dumps(summary, indent=1, sort_keys=True)
-    storage.write_bytes(storage.join(output.directory, "stage.json"), text.encode())
+    storage.write_bytes(storage.join(output.directory, STAGE_MANIFEST), text.encode())
 
 
 def _log_end(output: StageOutput, seconds: float) -> None:
-    facts = merge(output.facts())
-    if not facts["counts"]:
-        LOGGER.info("%s: %d units, %.1f s", output.stage, len(output.manifests), seconds)
+    counts = output.totals["counts"]
+    if not counts:
+        LOGGER.info("%s: %d units, %.1f s", output.stage, output.units.num_rows, seconds)
         return
-    fates = documents_by_fate(facts)
-    rules = sorted(
-        (entry for entry in facts["counts"] if entry["rule"]),
-        key=lambda entry: -entry["documents"],
-    )[:TOP_RULES]
+    fates = documents_by_fate(output.totals)
+    rules = sorted((entry for entry in counts if entry["rule"]), key=lambda one: -one["documents"])
     LOGGER.info(
         "%s: %d in, %d kept%s, %.1f s",
         output.stage,
         sum(fates.values()),
         fates.get("kept", 0),
-        "".join(f", {entry['rule']} {entry['documents']}" for entry in rules),
+        "".join(f", {entry['rule']} {entry['documents']}" for entry in rules[:TOP_RULES]),
         seconds,
     )

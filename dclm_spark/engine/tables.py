@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
-from udfs.storage.files import open_seekable, read_table
+from udfs.storage.files import open_seekable
+from udfs.storage.parquet import read_table
 
 _TASK = "task"
 

@@ -13,8 +13,10 @@ from dclm_spark.crawl.listing import InputFile
 from dclm_spark.measure.clock import Timing, seconds_of, tree_cpu_seconds
 from dclm_spark.measure.inputs import Models
 from dclm_spark.session import spark_session
-from dclm_spark.stages.documents import curate
-from udfs.units.curate import CurationSettings, InputUnit, curate_file
+from dclm_spark.stages.documents import source_of, write_documents
+from udfs.units.curate import CurationSettings, curate_file
+from udfs.units.documents import DOCUMENTS
+from udfs.units.output import UnitOutput
 
 # Times the input, and passes to take the mean of, as ten seconds say little on a shared machine.
 # What does not grow with the input, such as starting a job, tells the sizes apart.
@@ -42,7 +44,7 @@ def measure_spark(
                 half = len(inputs) // 2
                 bare += _bare_seconds(inputs[:half], models.curation, below / "first", processes)
                 # Workers that were idle for a minute have ended.
-                curate(spark, files, models.curation, str(below / "warm-up"))
+                write_documents(spark, files, models.curation, str(below / "warm-up"))
                 in_spark += _spark_seconds(spark, inputs, models.curation, below / "spark")
                 bare += _bare_seconds(inputs[half:], models.curation, below / "last", processes)
             timing = partial(Timing, documents=documents * copies, size_bytes=0)
@@ -62,7 +64,7 @@ def _spark_seconds(
     spark: SparkSession, files: Sequence[InputFile], settings: CurationSettings, folder: Path
 ) -> float:
     start = tree_cpu_seconds()
-    curate(spark, files, settings, str(folder))
+    write_documents(spark, files, settings, str(folder))
     return tree_cpu_seconds() - start
 
 
@@ -88,9 +90,9 @@ def _warm_seconds(files: Sequence[InputFile], settings: CurationSettings, folder
 
 def _commit(files: Sequence[InputFile], settings: CurationSettings, folder: Path) -> None:
     for number, file in enumerate(files):
-        source = InputUnit(crawl=file.crawl, path=file.path, uri=file.uri, kind=file.kind)
-        unit = f"unit-{number:05d}"
-        curate_file(source, settings, unit=unit, key="measured", directory=str(folder))
+        output = UnitOutput(str(folder), f"unit-{number:05d}", DOCUMENTS)
+        curate_file(source_of(file).source, output, settings)
+        output.commit("measured")
 
 
 def copied(file: InputFile, copy: int) -> InputFile:

@@ -165,7 +165,7 @@ def _measure_pages(
         )
         for name, spent in steps
     ]
-    identity = run_identity(recipe_hash(models.recipe), files)
+    identity = run_identity(models.recipe.name, recipe_hash(models.recipe), files)
     measured = Measured(identity=identity, floor=timings[:3], chain=timings[3:], counts=counts)
     return measured, [page for run in passes for page in run.pages]
 

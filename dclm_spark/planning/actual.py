@@ -1,17 +1,15 @@
 """A finished run beside its plan."""
 
-import json
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
+from dclm_spark.engine.manifests import StageOutput, committed_names, read_manifests
+from dclm_spark.engine.stage_output import stage_output
 from dclm_spark.errors import InputError
 from dclm_spark.planning.crawl import CrawlPlan
 from udfs import storage
-
-_READERS = 16
+from udfs.units.commit import MANIFESTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,25 +27,23 @@ def compare(plan: CrawlPlan, output: str) -> list[Comparison]:
     Core-hours are the wall seconds of tasks, one core each: a parser runs in a child process, whose
     CPU time is not in the task's. Raises InputError where no stage has committed a unit.
     """
-    stages = _manifests(output)
-    documents = stages.get("documents", [])
-    if not documents:
+    stages = _stages(output)
+    documents = stages.get("documents")
+    if documents is None:
         raise InputError(f"--actual {output}: no manifest lies below stages/documents/manifests")
-    kept = [count for unit in documents for count in _kept(unit)]
-    pages = sum(count["documents"] for unit in documents for count in unit["facts"]["counts"])
-    seconds = {name: sum(u["timing"]["seconds"] for u in units) for name, units in stages.items()}
+    pages = documents.documents()
+    seconds = {name: stage.total("seconds") for name, stage in stages.items()}
     hours = sum(seconds.values()) / 3600
-    files = [file for units in stages.values() for unit in units for file in [*unit["files"], unit]]
-    text = sum(count["text_bytes"] for count in kept)
+    files = sum(_files_written(stage) for stage in stages.values())
     figures = [
-        ("input files", plan.workload.num_files, len(documents)),
-        ("pages parsed", plan.workload.parsed_pages, pages),
-        ("pages kept by heuristics", plan.workload.kept_pages, sum(c["documents"] for c in kept)),
-        ("text before dedup, bytes", plan.kept_text_size_bytes, text),
-        ("files written", plan.requests_written, len(files)),
+        ("input files", plan.workload.num_files, documents.units.num_rows),
+        ("pages parsed", plan.workload.parsed_pages, sum(pages.values())),
+        ("pages kept by heuristics", plan.workload.kept_pages, pages["kept"]),
+        ("text before dedup, bytes", plan.kept_text_size_bytes, documents.text_bytes()),
+        ("files written", plan.requests_written, files),
         ("core-hours", plan.core_hours, hours),
         ("milliseconds a page", _per_page(plan.core_hours, plan.workload.parsed_pages),
-         _per_page(hours, pages)),
+         _per_page(hours, sum(pages.values()))),
     ]  # fmt: skip
     figures += [(f"core-hours of {name}", math.nan, s / 3600) for name, s in seconds.items()]
     return [Comparison(figure=f, predicted=p, actual=a) for f, p, a in figures]
@@ -57,23 +53,25 @@ def _per_page(hours: float, pages: int) -> float:
     return hours * 3_600_000 / pages if pages else math.nan
 
 
-def _kept(unit: dict[str, Any]) -> list[dict[str, Any]]:
-    return [count for count in unit["facts"]["counts"] if count["fate"] == "kept"]
+def _files_written(stage: StageOutput) -> int:
+    """Return the files of a stage's units: data, statistics and manifests."""
+    statistics = stage.units.num_rows - stage.units["statistics_path"].null_count
+    return int(stage.unit_files.num_rows + statistics + stage.units.num_rows)
 
 
-def _manifests(output: str) -> dict[str, list[dict[str, Any]]]:
-    """Return the units' manifests by stage, of stages/* and of the shards."""
-    stages: dict[str, list[str]] = {}
+def _stages(output: str) -> dict[str, StageOutput]:
+    """Return what is committed of stages/* and of the shards, by the stage's folder."""
+    folders: dict[str, str] = {}
     for folder in ("stages", "shards"):
         for uri in storage.list_files(storage.join(output, folder)):
             parent, _, name = uri.rpartition("/")
-            if parent.endswith("/manifests") and name.endswith(".json"):
-                stages.setdefault(parent.split("/")[-2], []).append(uri)
-    with ThreadPoolExecutor(_READERS) as pool:
-        return {
-            stage: [json.loads(text) for text in pool.map(storage.read_bytes, uris)]
-            for stage, uris in stages.items()
-        }
+            directory, _, last = parent.rpartition("/")
+            if last == MANIFESTS and name.endswith(".json"):
+                folders[directory.rpartition("/")[2]] = directory
+    return {
+        name: stage_output(name, directory, read_manifests(directory, committed_names(directory)))
+        for name, directory in folders.items()
+    }
 
 
 def render_comparison(rows: Sequence[Comparison]) -> str:

@@ -10,8 +10,8 @@ from dclm_spark.planning.cluster import Proposal, propose
 from dclm_spark.planning.rates import PlanSettings, ThroughputSettings, check_settings
 from udfs import storage
 
-# Kept, dropped and quarantined rows, and the manifest.
-_WRITES_PER_INPUT = 4
+# Kept, dropped and quarantined rows, statistics and the manifest.
+_WRITES_PER_INPUT = 5
 _GIB = 1024**3
 
 

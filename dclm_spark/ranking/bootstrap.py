@@ -110,9 +110,8 @@ def compare(
 ) -> Comparison:
     """Compare recipes on a metric whose columns are runs; `recipes` names each run's recipe.
 
-    Items are resampled together for all runs, so luck with items cancels in differences. The
-    noise of training is taken as equal for all recipes and estimated from their seeds; it
-    enters as a t distribution, since a bootstrap of two or three seeds is too narrow.
+    Items are resampled together for all runs, so luck with items cancels in differences. Training
+    noise is taken as equal for all recipes and estimated from their seeds, as a t distribution.
     """
     values = metric.values()
     if len(recipes) != len(values):

@@ -4,18 +4,16 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import commit_each, run_units
+from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.tables import read_files
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.bits_per_byte import read_texts
@@ -27,16 +25,13 @@ from dclm_spark.settings import settings_hash
 from dclm_spark.stages.decontaminate import DecontaminationSettings, write_index
 from dclm_spark.stages.documents import key_settings
 from dclm_spark.stages.run_output import RunOutput
-from dclm_spark.stages.score import SCORES, QualitySettings
+from dclm_spark.stages.score import QualitySettings, random_scores
+from dclm_spark.stages.select import select
 from udfs import storage
 from udfs.dedup.contamination import NGRAM_WORDS, full_ngrams, load_index
 from udfs.dedup.shingles import shingle_hashes
 from udfs.storage.cache import fetch
-from udfs.storage.files import read_table
 from udfs.storage.stream import shown
-from udfs.tokens.order import document_keys
-from udfs.units.commit import ParquetOutput, UnitClock, commit
-from udfs.units.statistics import documents_by_fate, merge
 
 # spec 4.2: a sample is clean when less than a fifth of it stands in the training data.
 CLEAN_BELOW = 0.2
@@ -128,7 +123,6 @@ SHUFFLED = "shuffled scores"
 DUPLICATED = "duplicated data"
 # The corpus of the duplicated-data control is this part of a recipe's sequences, read again.
 DUPLICATED_PART = 8
-_SHUFFLE_SEED = 97
 
 
 def shared_places(recipe: Recipe, output: str) -> Place:
@@ -143,9 +137,9 @@ def shared_places(recipe: Recipe, output: str) -> Place:
     shared = {}
     for stage, settings in (
         ("documents", key_settings(curation_settings(recipe))),
-        ("deduplicated", recipe.deduplication),
-        ("decontaminated", recipe.decontamination),
-        ("scores", model),
+        ("deduplicate", recipe.deduplication),
+        ("decontaminate", recipe.decontamination),
+        ("score", model),
     ):
         chain.append(settings)
         shared[stage] = storage.join(output, "shared", f"{stage}-{settings_hash(chain)[:12]}")
@@ -156,18 +150,30 @@ def shared_places(recipe: Recipe, output: str) -> Place:
     return place
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """What all recipes choose from: input files and the scored table that is made of them."""
+
+    inputs: str
+    base: str | None
+    scored: str
+    # Finished work on other files, or of a recipe that was otherwise, may be removed.
+    overwrite: bool = False
+
+
 def build_corpus(
-    spark: SparkSession, recipe: Recipe, *, inputs: str, output: str, base: str | None, scored: str
+    spark: SparkSession, recipe: Recipe, pool: Pool, output: str
 ) -> tuple[Corpus, RunOutput]:
-    """Run `recipe` on the scored table of `inputs`, sharing stages below `output` with others."""
+    """Run `recipe` on the scored table of `pool`, sharing stages below `output` with others."""
     run = build_baseline(
         spark,
         recipe=recipe,
-        inputs=inputs,
+        inputs=pool.inputs,
         output=storage.join(output, "recipes", recipe.name),
-        base=base,
+        base=pool.base,
         place=shared_places(recipe, output),
-        scored=scored,
+        scored=pool.scored,
+        overwrite=pool.overwrite,
     )
     return _corpus(recipe, run.shards.directory, run.shard_manifest, output), run
 
@@ -192,18 +198,17 @@ def shuffled_corpus(spark: SparkSession, recipe: Recipe, run: RunOutput, output:
 
     What a quality filter gains over this is due to its choice, not to the number of documents.
     """
-    kept = documents_by_fate(merge(run.encoded.facts())).get("kept", 0)
-    judged = sum(file["rows"] for file in run.candidates.files("kept/"))
+    kept = run.selected.documents()["kept"]
+    judged = run.candidates.rows("kept/")
     control = replace(
         recipe,
         name=f"{recipe.name}-shuffled",
         quality=QualitySettings(threshold=1 - kept / judged),
     )
     place = stages_below(storage.join(output, "recipes", control.name))
-    scores = random_scores(spark, run.candidates, place("scores"))
-    _, shards, manifest = write_corpus(
-        spark, control, run.candidates, scores, control.quality.threshold, place
-    )
+    scored = random_scores(spark, run.candidates, place("score"))
+    selected = select(spark, run.candidates, scored, control.quality.threshold, place("select"))
+    _, shards, manifest = write_corpus(spark, control, run.candidates, selected, place)
     return _corpus(control, shards.directory, manifest, output, SHUFFLED)
 
 
@@ -216,33 +221,6 @@ def duplicated_corpus(corpus: Corpus) -> Corpus:
         control=DUPLICATED,
         part=DUPLICATED_PART,
     )
-
-
-def random_scores(spark: SparkSession, documents: StageOutput, directory: str) -> StageOutput:
-    """Give every kept document a score in 0..1 that depends on its id alone."""
-    files = {file["unit"]: file for file in documents.files("kept/")}
-    units = [
-        Unit(name=name, key=unit_key(SHUFFLED, file["sha256"], _SHUFFLE_SEED))
-        for name, file in files.items()
-    ]
-
-    def execute(pending: list[Unit]) -> DataFrame:
-        rows = [{"unit": u.name, "key": u.key, "uri": files[u.name]["uri"]} for u in pending]
-
-        return commit_each(spark, rows, lambda row: _score_file(row, directory))
-
-    return run_units(spark, stage=SHUFFLED, directory=directory, units=units, execute=execute)
-
-
-def _score_file(row: dict[str, Any], directory: str) -> pa.RecordBatch:
-    clock = UnitClock()
-    output = ParquetOutput(directory, f"scores/{row['unit']}.parquet", SCORES)
-    for batch in read_table(row["uri"], ["doc_id"]):
-        ids = batch.column("doc_id")
-        keys = document_keys(ids, _SHUFFLE_SEED)
-        scores: npt.NDArray[np.float64] = keys.astype(np.float64) / 2.0**64
-        output.write(pa.RecordBatch.from_arrays([ids, pa.array(scores)], schema=SCORES))
-    return commit(directory, row["unit"], row["key"], [output.close()], {}, clock)
 
 
 def check_names(recipes: list[Recipe]) -> None:

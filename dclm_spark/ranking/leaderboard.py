@@ -250,4 +250,3 @@ def _accuracy_only(folder: Path) -> list[dict[str, Any]]:
             row |= {name: found[name] for name in (f"Core_{version}", f"Extended_{version}")}
         rows.append(row)
     return rows
-

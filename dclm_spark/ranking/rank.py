@@ -11,7 +11,9 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from dclm_spark.crawl.listing import list_inputs
+from dclm_spark.engine.lease import only_driver
 from dclm_spark.ranking.corpora import (
+    Pool,
     build_corpus,
     check_names,
     clean_heldout,
@@ -88,7 +90,8 @@ class RankSettings(ModelSettings):
 
     Without `inputs` the embedded sample is used. `assignments` change every recipe. `scored` is a
     scored table that rankings share (None: one below `output`). `corpora_only` stops before the
-    models, which jobs/rank_models.py then trains, on another machine if need be.
+    models, which jobs/rank_models.py then trains, on another machine if need be. `overwrite` lets
+    finished work on other inputs, or of a recipe that was otherwise, be removed.
     """
 
     recipes: tuple[str, ...]
@@ -99,6 +102,7 @@ class RankSettings(ModelSettings):
     num_pages: int = SAMPLE_PAGES
     scored: str | None = None
     corpora_only: bool = False
+    overwrite: bool = False
 
     @property
     def table(self) -> str:
@@ -138,13 +142,14 @@ def prepare_ranking(spark: SparkSession, settings: RankSettings) -> PreparedRank
     """Write everything that models are trained and measured on below `settings.output`."""
     source = _source(settings)
     check_names(source.recipes)
-    heldout = _clean_heldout(spark, settings, source)
-    prepared = PreparedRanking(
-        corpora=tuple(_corpora(spark, settings, source)),
-        heldout=tuple(heldout),
-        facts=source.facts,
-    )
-    write_prepared(prepared, settings.output)
+    with only_driver(settings.output, settings.table):
+        heldout = _clean_heldout(spark, settings, source)
+        prepared = PreparedRanking(
+            corpora=tuple(_corpora(spark, settings, source)),
+            heldout=tuple(heldout),
+            facts=source.facts,
+        )
+        write_prepared(prepared, settings.output)
     return prepared
 
 
@@ -185,17 +190,16 @@ def _clean_heldout(
 
 def _corpora(spark: SparkSession, settings: RankSettings, source: Source) -> list[Corpus]:
     """Return the recipes' corpora and those of the controls, made from the last filtered one."""
+    pool = Pool(
+        inputs=source.inputs,
+        base=source.base,
+        scored=settings.table,
+        overwrite=settings.overwrite,
+    )
     corpora: list[Corpus] = []
     controlled = None
     for recipe in source.recipes:
-        corpus, run = build_corpus(
-            spark,
-            recipe,
-            inputs=source.inputs,
-            output=settings.output,
-            base=source.base,
-            scored=settings.table,
-        )
+        corpus, run = build_corpus(spark, recipe, pool, settings.output)
         corpora.append(corpus)
         if recipe.quality.enabled:
             controlled = (corpus, recipe, run)

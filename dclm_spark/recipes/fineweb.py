@@ -8,7 +8,7 @@ from dclm_spark.recipes.dclm_baseline import dclm_baseline
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.stages.score import QualitySettings
 from udfs.dedup.minhash import PRESETS
-from udfs.rules.redaction import RedactionSettings
+from udfs.rules.cleaning.redaction import RedactionSettings
 
 # FineWeb-Edu keeps 3 and more of 5 for educational value, about 8 % of FineWeb's tokens.
 EDUCATIONAL_TOP = 0.08

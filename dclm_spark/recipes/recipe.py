@@ -8,14 +8,14 @@ from dclm_spark.errors import SettingError
 from dclm_spark.limits import LimitSettings
 from dclm_spark.settings import FileReference, settings_hash
 from dclm_spark.stages.decontaminate import EvaluationDataSettings
-from dclm_spark.stages.encode import TokenSettings
 from dclm_spark.stages.score import QualitySettings
+from dclm_spark.stages.tokenize import TokenSettings
 from udfs.checks import check, one_of
 from udfs.documents.extract import ExtractionSettings
 from udfs.documents.preextracted import InputSettings
 from udfs.quirks import QUIRKS, REFERENCE
+from udfs.rules.cleaning.redaction import RedactionSettings
 from udfs.rules.families import HeuristicSettings
-from udfs.rules.redaction import RedactionSettings
 from udfs.storage.stream import ReadSettings
 from udfs.units.curate import CurationSettings
 
@@ -151,4 +151,5 @@ def curation_settings(recipe: Recipe) -> CurationSettings:
         redaction=recipe.redaction,
         language_model=(recipe.language_model.uri, recipe.language_model.sha256),
         url_lists=tuple((name, file.uri, file.sha256) for name, file in named if file is not None),
+        max_failed_inputs=recipe.limits.max_failed_inputs,
     )

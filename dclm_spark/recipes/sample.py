@@ -6,8 +6,8 @@ from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.dedup.sharded_ngrams import ShardedNgrams
 from dclm_spark.recipes.dclm_baseline import dclm_baseline
 from dclm_spark.recipes.recipe import Recipe
-from dclm_spark.stages.encode import TokenSettings
 from dclm_spark.stages.score import QualitySettings
+from dclm_spark.stages.tokenize import TokenSettings
 
 
 def sample() -> Recipe:

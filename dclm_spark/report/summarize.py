@@ -10,11 +10,14 @@ from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.run_record import RunIdentity
 from dclm_spark.html_pages.charts import Histogram
 from dclm_spark.recipes.recipe import Recipe, left_out
+from dclm_spark.report.dedup_summary import (
+    TOP_DOMAINS,
+    corpus_tokens,
+    deduplication,
+    duplicate_pairs,
+)
 from dclm_spark.report.summary import (
-    DedupPrecision,
-    DedupSummary,
     DomainCount,
-    DuplicatePair,
     FunnelStep,
     LanguageCount,
     RuleCount,
@@ -28,14 +31,8 @@ from dclm_spark.stages.decontaminate import documents_by_task
 from dclm_spark.stages.documents import missed_domains
 from dclm_spark.stages.run_output import RunProgress
 from udfs.rules.families import rules_of
-from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes, merge
+from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes
 
-TOP_DOMAINS = 50
-_STEP_OF_STAGE = {
-    "deduplicate": "deduplication",
-    "decontaminate": "decontamination",
-    "encode": "quality",
-}
 # Signals whose threshold is an upper bound: kept documents lie below it.
 _KEPT_BELOW = {"word_removal_fraction", "contained_ngram_fraction"}
 _RULE_OF_SIGNAL = {
@@ -54,7 +51,7 @@ def summarize(
 
     `failure` says why it ended before its last stage; what it had committed is summed up.
     """
-    facts = {stage.stage: merge(stage.facts()) for stage in run.judging}
+    facts = _statistics(run)
     fates = [documents_by_fate(stage_facts) for stage_facts in facts.values()]
     return RunSummary(
         title="Curation run",
@@ -81,62 +78,83 @@ def summarize(
         else (),
         histograms=tuple(_histograms(facts, run)),
         samples=tuple(_samples(facts)),
-        duplicates=tuple(_duplicates(run)),
-        deduplication=_deduplication(run, recipe, facts),
+        duplicates=tuple(duplicate_pairs(run)),
+        deduplication=deduplication(run, recipe, facts),
         record_types=_record_types(run.documents) if run.documents else {},
         shards=_shards(run),
-        facts=_evaluation_data(run) | _missed_domains(run.documents),
+        facts=_further_facts(run),
         failure=failure,
         left_out=left_out(recipe),
     )
 
 
-def _evaluation_data(run: RunProgress) -> dict[str, str]:
-    """Return the line that says how many documents quote which evaluation set."""
-    if run.decontaminated is None:
-        return {}
-    by_task = documents_by_task(run.decontaminated)
-    found = ", ".join(f"{task} {count:,}" for task, count in by_task.items())
-    return {"Documents that quote evaluation sets": found or "none"}
+def _statistics(run: RunProgress) -> dict[str, Any]:
+    """Return the statistics of each stage that gives fates.
+
+    Those of select are counted by tokenize, which has the texts of what select decided on.
+    """
+    facts = {stage.stage: stage.totals for stage in run.judging}
+    if run.selected and run.tokenized:
+        facts[run.selected.stage] = run.tokenized.totals
+    return facts
 
 
-def _missed_domains(documents: StageOutput | None) -> dict[str, str]:
-    """Return the line that says how many pages the reference's reading of a list lets through."""
-    count = missed_domains(documents) if documents else 0
-    name = "Pages of banned domains that quirks=dclm-2024 lets through"
-    return {name: f"{count:,}"} if count else {}
+def _further_facts(run: RunProgress) -> dict[str, str]:
+    """Return what the headline table says beside counts, by label."""
+    further = {}
+    if run.decontaminated is not None:
+        by_task = documents_by_task(run.decontaminated)
+        found = ", ".join(f"{task} {count:,}" for task, count in by_task.items())
+        further["Documents that quote evaluation sets"] = found or "none"
+    if run.documents is None:
+        return further
+    cut = run.documents.totals.get("domains_cut", 0)
+    if cut:
+        further["Documents of a domain, beyond those counted"] = f"at most {cut:,}"
+    missed = missed_domains(run.documents)
+    if missed:
+        further["Pages of banned domains that quirks=dclm-2024 lets through"] = f"{missed:,}"
+    return further
 
 
 def _stage_summaries(run: RunProgress, facts: Mapping[str, Any]) -> list[StageSummary]:
-    summaries = []
-    for stage in run.judging:
-        fates = documents_by_fate(facts[stage.stage])
-        rules = {
-            entry["rule"]: entry["documents"]
-            for entry in facts[stage.stage]["counts"]
-            if entry["rule"]
-        }
-        summaries.append(
-            StageSummary(
-                name=stage.stage,
-                documents_in=sum(fates.values()),
-                kept=fates.get("kept", 0),
-                dropped=fates.get("dropped", 0),
-                quarantined=fates.get("quarantined", 0),
-                text_bytes_kept=kept_text_bytes(facts[stage.stage]),
-                seconds=stage.total("seconds"),
-                cpu_seconds=stage.total("cpu_seconds"),
-                bytes_in=_bytes_in(stage, run),
-                rules=rules,
-            )
-        )
-    return summaries
+    judging = [_stage_summary(stage, run, facts[stage.stage]) for stage in run.judging]
+    if run.tokenized is None or run.candidates is None:
+        return judging
+    tokenized = replace(
+        judging[-1],
+        name=run.tokenized.stage,
+        documents_in=judging[-1].kept,
+        dropped=0,
+        rules={},
+        bytes_in=run.candidates.text_bytes(),
+        seconds=run.tokenized.total("seconds"),
+        cpu_seconds=run.tokenized.total("cpu_seconds"),
+    )
+    return [*judging, tokenized]
+
+
+def _stage_summary(stage: StageOutput, run: RunProgress, facts: Mapping[str, Any]) -> StageSummary:
+    fates = documents_by_fate(facts)
+    return StageSummary(
+        name=stage.stage,
+        documents_in=sum(fates.values()),
+        kept=fates.get("kept", 0),
+        dropped=fates.get("dropped", 0),
+        quarantined=fates.get("quarantined", 0),
+        text_bytes_kept=kept_text_bytes(facts),
+        seconds=stage.total("seconds"),
+        cpu_seconds=stage.total("cpu_seconds"),
+        bytes_in=_bytes_in(stage, run),
+        rules={entry["rule"]: entry["documents"] for entry in facts["counts"] if entry["rule"]},
+    )
 
 
 def _bytes_in(stage: StageOutput, run: RunProgress) -> int | None:
-    """Return the text bytes that a stage read; the documents stage reads HTML instead."""
-    place = run.judging.index(stage)
-    return kept_text_bytes(merge(run.judging[place - 1].facts())) if place else None
+    """Return the text bytes that a stage read; documents reads HTML instead, select no text."""
+    if stage in (run.documents, run.selected):
+        return None
+    return run.judging[run.judging.index(stage) - 1].text_bytes()
 
 
 def _funnel(run: RunProgress, facts: Mapping[str, Any], rules: Sequence[str]) -> list[FunnelStep]:
@@ -162,18 +180,14 @@ def _funnel(run: RunProgress, facts: Mapping[str, Any], rules: Sequence[str]) ->
         stage_facts = facts[stage.stage]
         steps.append(
             FunnelStep(
-                label=_STEP_OF_STAGE[stage.stage],
+                label=stage.stage,
                 documents=documents_by_fate(stage_facts).get("kept", 0),
                 text_bytes=kept_text_bytes(stage_facts),
             )
         )
     if run.shard_manifest is not None:
-        steps[-1] = replace(steps[-1], tokens=_corpus_tokens(run.shard_manifest))
+        steps[-1] = replace(steps[-1], tokens=corpus_tokens(run.shard_manifest))
     return steps
-
-
-def _corpus_tokens(manifest: Mapping[str, Any]) -> int:
-    return int(manifest["num_tokens"] - manifest["num_padding_tokens"])
 
 
 def _rules(facts: Mapping[str, Any]) -> list[RuleCount]:
@@ -208,7 +222,7 @@ def _histograms(facts: Mapping[str, Any], run: RunProgress) -> list[Histogram]:
         for name, counts in stage_facts["histograms"].items():
             threshold = stage_facts["thresholds"].get(_RULE_OF_SIGNAL.get(name, ""))
             if name == "quality_score":
-                threshold = run.threshold
+                threshold = run.minimum_score
             side = "below" if name in _KEPT_BELOW else "above"
             histograms.append(
                 Histogram(
@@ -241,58 +255,9 @@ def _samples(facts: Mapping[str, Any]) -> list[SamplePage]:
     ]
 
 
-def _duplicates(run: RunProgress) -> list[DuplicatePair]:
-    return [
-        DuplicatePair(
-            kind=f"{pair['rule']}, value {pair['value']:.3g} against {pair['threshold']:.3g}",
-            similarity=pair["containment" if pair["rule"] == "contained_ngrams" else "jaccard"],
-            left_url=pair["partner_url"],
-            left_text=pair["partner_text"],
-            right_url=pair["url"],
-            right_text=pair["text"],
-        )
-        for pair in (run.dedup_evidence or {"pairs": ()})["pairs"]
-    ]
-
-
-def _deduplication(
-    run: RunProgress, recipe: Recipe, facts: Mapping[str, Any]
-) -> DedupSummary | None:
-    found = run.dedup_evidence
-    if found is None:
-        return None
-    stage = facts["deduplicate"]
-    domains = [
-        DomainCount(domain=name, documents=documents, kept=kept)
-        for name, documents, kept, _ in stage["domains"]
-        if kept < documents
-    ]
-    domains.sort(key=lambda one: (one.kept - one.documents, one.domain))
-    dropped = [entry for entry in stage["counts"] if entry["fate"] == "dropped"]
-    size = sum(entry["text_bytes"] for entry in dropped)
-    if recipe.deduplication.mode == "remove":
-        size += found["paragraphs"]["text_bytes"]
-    tokens = _corpus_tokens(run.shard_manifest) if run.shard_manifest else 0
-    encoded = kept_text_bytes(facts["encode"]) if run.encoded else 0
-    return DedupSummary(
-        method=recipe.deduplication.method_name,
-        mode=recipe.deduplication.mode,
-        documents_removed=sum(entry["documents"] for entry in dropped),
-        documents_shortened=found["paragraphs"]["documents"],
-        paragraphs_removed=found["paragraphs"]["paragraphs"],
-        text_bytes_removed=size,
-        tokens_removed=round(size * tokens / max(encoded, 1)),
-        tokens_new=tokens,
-        earlier=recipe.deduplication.earlier,
-        precision=tuple(DedupPrecision(**entry) for entry in found["precision"]),
-        clusters=tuple((rule, size, clusters) for rule, size, clusters in found["clusters"]),
-        domains=tuple(domains[:TOP_DOMAINS]),
-    )
-
-
 def _record_types(documents: StageOutput) -> dict[str, int]:
     totals: dict[str, int] = defaultdict(int)
-    for unit in documents.facts():
+    for _, unit in documents.facts():
         for name, count in unit["records"].items():
             totals[name] += count
     return {name: count for name, count in totals.items() if count}
@@ -306,7 +271,7 @@ def _shards(run: RunProgress) -> ShardSummary | None:
         shards=len(manifest["shards"]),
         sequences=manifest["num_sequences"],
         sequence_length=manifest["sequence_length"],
-        tokens=_corpus_tokens(manifest),
+        tokens=corpus_tokens(manifest),
         padding_tokens=manifest["num_padding_tokens"],
         bytes=sum(shard["size_bytes"] for shard in manifest["shards"]),
         tokenizer=manifest["tokenizer_sha256"][:16],

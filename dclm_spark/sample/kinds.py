@@ -70,7 +70,7 @@ class PageMaker:
             kind = sorted(CHATTER_KINDS)[number % len(CHATTER_KINDS)]
             rng = self._rng(kind)
             written = chatter(rng, kind, rng.sample(self._facts, FACTS_PER_PAGE))
-            yield self._page(rng, kind, written, fate="dropped", stage="quality")
+            yield self._page(rng, kind, written, fate="dropped", stage="select")
 
     def failing(self, per_rule: int) -> Iterator[Page]:
         """Yield `per_rule` pages that fail each heuristic rule, and no rule before it."""
@@ -81,9 +81,7 @@ class PageMaker:
                 host = BANNED_DOMAINS[number % 3] if rule == "url_domain" else ""
                 url = self._url(rng, draft.path, host)
                 html = html_page(rng, title="Page", blocks=draft.blocks, heading=False)
-                truth = Truth(
-                    kind="failing", url=url, fate="dropped", stage="heuristics", rule=rule
-                )
+                truth = Truth(kind="failing", url=url, fate="dropped", stage="documents", rule=rule)
                 yield Page(truth=truth, url=url, body=html.encode())
 
     def foreign(self, count: int) -> Iterator[Page]:
@@ -97,7 +95,7 @@ class PageMaker:
                 charset = "utf-8"
             page = self._encoded(rng, "foreign", written, charset, language)
             legacy = {"stage": "charset", "strict_fate": "dropped"}
-            changes = {"fate": "dropped", "rule": "language", "stage": "heuristics"}
+            changes = {"fate": "dropped", "rule": "language", "stage": "documents"}
             changes |= legacy if charset != "utf-8" else {}
             yield replace(page, truth=replace(page.truth, **changes))  # type: ignore[arg-type]
 
@@ -204,14 +202,14 @@ class PageMaker:
             page = next(self.articles(1))[0]
             url = page.url if damage in ("wrong_length", "truncated_tail") else None
             rule = rules.get(damage, "damaged_file")
-            truth = Truth(kind=damage, url=url, fate="quarantined", stage="extract", rule=rule)
+            truth = Truth(kind=damage, url=url, fate="quarantined", stage="documents", rule=rule)
             yield replace(page, truth=truth, damage=damage)
 
     def oversize(self) -> Page:
         """Return a page too large to read."""
         rng = self._rng("oversize")
         url = self._url(rng)
-        truth = Truth(kind="oversize", url=url, fate="quarantined", stage="extract")
+        truth = Truth(kind="oversize", url=url, fate="quarantined", stage="documents")
         truth = replace(truth, rule="html_too_large")
         return Page(truth=truth, url=url, body=b"<p>" + b" " * OVERSIZE_BYTES)
 

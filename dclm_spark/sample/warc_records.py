@@ -19,9 +19,9 @@ from warcio.warcwriter import WARCWriter
 class Truth:
     """The expected outcome of one response record under the sample recipe.
 
-    `stage` is where it is decided: None (it reaches deduplication; `fate` is kept), "extract",
-    "heuristics", "deduplicate", "quality" (by the trained classifier), "charset" (`fate` holds
-    where the charset is detected, `strict_fate` where only strict UTF-8 is read) or "policy" (by
+    `stage` is where it is decided: None (it reaches deduplication; `fate` is kept), "documents",
+    "deduplicate", "select" (by the trained classifier), "charset" (`fate` holds where the charset
+    is detected, `strict_fate` where only strict UTF-8 is read) or "policy" (by
     settings of media types, status or thin pages; `fate` is None). `url` is None where the record
     cannot be read. `duplicate_of` is the address of the twin; `jaccard` their similarity over
     word 5-grams.

@@ -5,15 +5,16 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
-from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import check_balance, commit_each, run_units
+from dclm_spark.engine.file_stage import FileStage, sources_of
+from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.evaluate.datasets import Row, load_task
 from dclm_spark.evaluate.tasks import Task, select_tasks
 from udfs import storage
@@ -26,9 +27,9 @@ from udfs.dedup.contamination import (
 )
 from udfs.documents.schema import FATE_FIELDS
 from udfs.storage.cache import fetch
-from udfs.storage.files import read_table
-from udfs.units.commit import UnitClock, commit
-from udfs.units.fates import FateOutputs, with_fate
+from udfs.storage.parquet import read_table
+from udfs.units.fates import with_fate
+from udfs.units.output import UnitOutput
 
 STAGE = "decontaminate"
 RULE = "evaluation_ngrams"
@@ -117,7 +118,7 @@ def write_index(
     )
 
 
-def without_evaluation_data(
+def decontaminate(
     spark: SparkSession,
     documents: StageOutput,
     schema: pa.Schema,
@@ -133,7 +134,7 @@ def without_evaluation_data(
     texts = task_texts(select_tasks(wanted.tasks), wanted.data)
     settings = write_index(texts, storage.join(directory, "index.npy"), wanted.ngram_words)
     settings = replace(settings, min_ngrams=wanted.min_ngrams, mode=wanted.mode)
-    return decontaminate(spark, documents, schema, settings, directory)
+    return decontaminate_by_index(spark, documents, schema, settings, directory)
 
 
 def decontaminated_schema(documents: pa.Schema) -> pa.Schema:
@@ -143,7 +144,7 @@ def decontaminated_schema(documents: pa.Schema) -> pa.Schema:
     return pa.schema([*rest, *CONTAMINATION_FIELDS, *FATE_FIELDS])
 
 
-def decontaminate(
+def decontaminate_by_index(
     spark: SparkSession,
     documents: StageOutput,
     schema: pa.Schema,
@@ -155,48 +156,33 @@ def decontaminate(
     Each host fetches the index once and its workers map it. The units' facts have
     `contaminated_documents` by task; see `documents_by_task`.
     """
-    files = {file["unit"]: file for file in documents.files("kept/")}
-    units = [
-        Unit(name=name, key=unit_key(STAGE, file["sha256"], settings))
-        for name, file in files.items()
-    ]
-
-    def execute(pending: list[Unit]) -> DataFrame:
-        rows = [{"unit": u.name, "key": u.key, "uri": files[u.name]["uri"]} for u in pending]
-
-        return commit_each(spark, rows, lambda row: _judge_file(row, schema, settings, directory))
-
-    output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
-    check_balance(STAGE, sum(file["rows"] for file in files.values()), output)
-    return output
+    stage = FileStage(
+        name=STAGE,
+        schema=decontaminated_schema(schema),
+        process=partial(_judge_file, settings=settings),
+        key=(settings,),
+    )
+    return stage.run(spark, sources_of(documents), directory)
 
 
 def documents_by_task(output: StageOutput) -> dict[str, int]:
     """Return how many documents share enough n-grams with each task; one may count for many."""
-    total: Counter[str] = Counter()
-    for facts in output.facts():
-        total.update(facts.get("contaminated_documents", {}))
-    return dict(sorted(total.items()))
+    return dict(output.totals.get("contaminated_documents", {}))
 
 
 def _judge_file(
-    row: dict[str, Any], schema: pa.Schema, settings: DecontaminationSettings, directory: str
-) -> pa.RecordBatch:
-    clock = UnitClock()
-    result = decontaminated_schema(schema)
+    source: dict[str, Any], output: UnitOutput, settings: DecontaminationSettings
+) -> None:
     added = {field.name for field in (*CONTAMINATION_FIELDS, *FATE_FIELDS)}
-    columns = [name for name in result.names if name not in added]
+    columns = [name for name in output.schema.names if name not in added]
     index = load_index(fetch(settings.index, settings.sha256), settings.ngram_words)
-    outputs = FateOutputs(directory, row["unit"], result)
     by_task: Counter[str] = Counter()
-    for batch in read_table(row["uri"], columns):
+    for batch in read_table(source["uri"], columns):
         judged = judge(batch, index, settings)
         found = pc.greater_equal(judged.column(RULE), settings.min_ngrams)
         by_task.update(pc.list_flatten(judged.column("evaluation_tasks").filter(found)).to_pylist())
-        outputs.write(judged)
-    files, facts = outputs.close()
-    facts["contaminated_documents"] = dict(sorted(by_task.items()))
-    return commit(directory, row["unit"], row["key"], files, facts, clock)
+        output.write(judged)
+    output.facts["contaminated_documents"] = dict(sorted(by_task.items()))
 
 
 def judge(

@@ -13,9 +13,10 @@ from dclm_spark.dedup.exact import exact_verdicts, joined_verdicts
 from dclm_spark.dedup.method import ORDER, DedupInput, Sharding
 from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.engine.checkpoints import Checkpoints
-from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
+from dclm_spark.engine.code_version import code_version
+from dclm_spark.engine.manifests import StageOutput, Unit, numbered_unit, unit_key
 from dclm_spark.engine.shuffles import partition_keys, sized_shuffles
-from dclm_spark.engine.stage import check_balance, run_units
+from dclm_spark.engine.stage import UnitRules, run_units
 from dclm_spark.engine.tables import Extent, FileTable, read_files, spark_schema
 from udfs.units.commit import COMMITTED, UnitClock, commit, group_by_unit
 from udfs.units.fates import FateOutputs
@@ -42,8 +43,11 @@ def deduplicate(
     across runs leaves a table of its own (`dclm_spark.dedup.earlier`).
     """
     known = earlier_keys(settings)
-    key = unit_key(STAGE, documents.fingerprint, settings, known)
-    units = [Unit(name=_unit(shard), key=key) for shard in range(settings.shards)]
+    key = unit_key(STAGE, documents.fingerprint, settings, known, code=code_version(__name__))
+    units = [
+        Unit(name=numbered_unit(shard, settings.shards), key=key)
+        for shard in range(settings.shards)
+    ]
     given = DedupInput(
         spark=spark,
         files=kept_documents(spark, documents, open_schema(schema)),
@@ -60,9 +64,12 @@ def deduplicate(
         committer = _committer(schema, settings, directory, key, facts)
         return rows.mapInArrow(committer, spark_schema(COMMITTED))
 
+    # Shards get their documents by a shuffle, so a shard may have none.
+    rules = UnitRules(may_be_empty=True, documents_in=given.files.extent.num_rows)
     with sized_shuffles(spark, given.files.extent.text_size_bytes):
-        output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
-    check_balance(STAGE, given.files.extent.num_rows, output)
+        output = run_units(
+            spark, stage=STAGE, directory=directory, units=units, execute=execute, rules=rules
+        )
     save_table(spark, output, kept_documents(spark, output, open_schema(schema)), settings)
     return output
 
@@ -70,12 +77,7 @@ def deduplicate(
 def kept_documents(spark: SparkSession, output: StageOutput, schema: pa.Schema) -> FileTable:
     """Return the kept documents of a stage with the columns of `schema`."""
     files = output.files("kept/")
-    text_size = sum(
-        entry["text_bytes"]
-        for facts in output.facts()
-        for entry in facts.get("counts", ())
-        if entry["fate"] == "kept"
-    )
+    text_size = output.text_bytes()
     stored = sum(file.get("size_bytes", 0) for file in files)
     return FileTable(
         spark=spark,
@@ -89,10 +91,6 @@ def kept_documents(spark: SparkSession, output: StageOutput, schema: pa.Schema) 
     )
 
 
-def _unit(shard: int) -> str:
-    return f"shard-{shard:05d}"
-
-
 def _placed(given: DedupInput, pending: list[str]) -> DataFrame:
     """Return the documents of pending shards with `unit`, the shard, and `task`, its partition."""
     sharding, schema = given.sharding, given.files.schema
@@ -100,7 +98,7 @@ def _placed(given: DedupInput, pending: list[str]) -> DataFrame:
 
     def place(batch: pa.RecordBatch) -> pa.RecordBatch:
         shards = sharding.shards_of(batch.column("doc_id")).tolist()
-        units = pa.array([_unit(shard) for shard in shards], pa.string())
+        units = pa.array([numbered_unit(shard, sharding.count) for shard in shards], pa.string())
         places = pc.index_in(units, wanted)
         batch = batch.append_column(_PLACED[0], units)
         batch = batch.append_column(_PLACED[1], keys.take(places))
@@ -145,17 +143,17 @@ def _committer(
     facts: Mapping[int, int],
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     result = deduplicated_schema(schema)
-    facts_of = {_unit(shard): fact for shard, fact in facts.items()}
+    facts_of = {numbered_unit(shard, settings.shards): fact for shard, fact in facts.items()}
     annotate = settings.mode == "annotate"
 
     def commit_shards(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for unit, rows in group_by_unit(batches, "unit"):
             clock = UnitClock()
-            outputs = FateOutputs(directory, unit, result)
             remover = settings.method.remover(facts_of.get(unit, 0), settings.seed)
-            for batch in rows:
-                outputs.write(judge(batch, remover, annotate))
-            files, tallied = outputs.close()
+            with FateOutputs(directory, unit, result) as outputs:
+                for batch in rows:
+                    outputs.write(judge(batch, remover, annotate))
+                files, tallied = outputs.close()
             yield commit(directory, unit, key, files, tallied, clock)
 
     return commit_shards

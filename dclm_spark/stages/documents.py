@@ -2,46 +2,31 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import pyarrow as pa
-from pyspark import TaskContext
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from dclm_spark.crawl.listing import InputFile
-from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import commit_each, run_units
-from dclm_spark.errors import BalanceError, SettingError
+from dclm_spark.engine.file_stage import FileStage, UnitSource
+from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.stage import REFUSE, REMOVE
+from dclm_spark.errors import SettingError
 from dclm_spark.settings import to_dict
+from udfs.documents.schema import STAGE
 from udfs.storage.stream import ReadSettings
-from udfs.units.commit import report_of
-from udfs.units.curate import CurationSettings, InputUnit, curate_file
-from udfs.units.statistics import documents_by_fate
+from udfs.units.curate import CurationSettings, curate_file, quarantine_file
 
 LOGGER = logging.getLogger("dclm_spark")
-STAGE = "documents"
 # Common Crawl's web server, unlike its bucket, is not made for hundreds of connections.
 HTTP_READERS = 10
-# An input file, settings; unit, key and directory by name -> the row that reports the unit.
-CommitFile = Callable[..., pa.RecordBatch]
-
-
-def curate(
-    spark: SparkSession, inputs: Sequence[InputFile], settings: CurationSettings, directory: str
-) -> StageOutput:
-    """Read, extract and judge every document of `inputs`; commit one unit per input file.
-
-    Raises BalanceError when a file's rows differ from the response records that were read.
-    """
-    keyed = key_settings(settings)
-    return read_inputs(spark, inputs, settings, directory, STAGE, keyed, curate_file)
 
 
 def missed_domains(documents: StageOutput) -> int:
     """Return how many pages the banned domains are meant to ban and the reference lets through."""
-    return sum(unit.get("missed_domains", 0) for unit in documents.facts())
+    return sum(facts.get("missed_domains", 0) for _, facts in documents.facts())
 
 
 def warn_of_missed_domains(documents: StageOutput) -> None:
@@ -55,45 +40,37 @@ def warn_of_missed_domains(documents: StageOutput) -> None:
         )
 
 
-def read_inputs(
+def write_documents(
     spark: SparkSession,
     inputs: Sequence[InputFile],
     settings: CurationSettings,
     directory: str,
-    stage: str,
-    keyed: dict[str, Any],
-    commit_file: CommitFile,
+    overwrite: bool = False,
 ) -> StageOutput:
-    """Commit one unit of `stage` per input file by `commit_file`, as many at a time as may be read.
+    """Read, extract and judge every document of `inputs`; commit one unit per input file.
 
-    `keyed` are the settings that a unit's content depends on. Raises BalanceError when a file's
-    rows differ from the response records that were read.
+    Files that cannot be read are reported once all others are committed: as StageError, or where
+    `settings.max_failed_inputs` allows for them, as one quarantined document each. Units of files
+    that `inputs` lack are removed with `overwrite`, and a SettingError without.
     """
-    sources = {unit_name(file): file for file in inputs}
-    units = [
-        Unit(name=name, key=unit_key(stage, file.crawl, file.path, file.kind, keyed))
-        for name, file in sources.items()
-    ]
-    readers = max_readers(inputs, settings.extraction.reading)
-    settings = _read_by(settings, readers)
+    stage = FileStage(
+        name=STAGE,
+        schema=settings.schema,
+        process=partial(curate_file, settings=read_by(inputs, settings)),
+        key=(key_settings(settings),),
+        max_tasks=max_readers(inputs, settings.extraction.reading),
+        others=REMOVE if overwrite else REFUSE,
+        max_failures=settings.max_failed_inputs,
+        stand_in=quarantine_file,
+    )
+    return read_inputs(spark, stage, inputs, directory)
 
-    def execute(pending: list[Unit]) -> DataFrame:
-        rows = [_work_row(unit, sources[unit.name]) for unit in pending]
 
-        def commit_row(row: dict[str, str]) -> pa.RecordBatch:
-            unit, key = row.pop("unit"), row.pop("key")
-            # A task of several files that failed at one has committed those before it.
-            done = report_of(directory, unit, key) if readers and _retried() else None
-            return done or commit_file(
-                InputUnit(**row), settings, unit=unit, key=key, directory=directory
-            )
-
-        return commit_each(spark, rows, commit_row, max_tasks=readers)
-
-    output = run_units(spark, stage=stage, directory=directory, units=units, execute=execute)
-    for manifest in output.manifests:
-        _check_records(stage, manifest)
-    return output
+def read_inputs(
+    spark: SparkSession, stage: FileStage, inputs: Sequence[InputFile], directory: str
+) -> StageOutput:
+    """Commit one unit of `stage` per input file, whose source is that of `source_of`."""
+    return stage.run(spark, [source_of(file) for file in inputs], directory)
 
 
 def max_readers(inputs: Sequence[InputFile], reading: ReadSettings) -> int | None:
@@ -111,20 +88,18 @@ def max_readers(inputs: Sequence[InputFile], reading: ReadSettings) -> int | Non
     return readers
 
 
-def _read_by(settings: CurationSettings, readers: int | None) -> CurationSettings:
-    reading = replace(settings.extraction.reading, max_concurrent_reads=readers or 0)
+def read_by(inputs: Sequence[InputFile], settings: CurationSettings) -> CurationSettings:
+    """Return the settings that tell each reader of `inputs` its share of the limits."""
+    readers = max_readers(inputs, settings.extraction.reading) or 0
+    reading = replace(settings.extraction.reading, max_concurrent_reads=readers)
     return replace(settings, extraction=replace(settings.extraction, reading=reading))
-
-
-def _retried() -> bool:
-    context = TaskContext.get()
-    return context is not None and context.attemptNumber() > 0
 
 
 def key_settings(settings: CurationSettings) -> dict[str, Any]:
     """Return the settings that a unit's content depends on: all but how patiently it is read."""
     values = to_dict(settings)
     del values["extraction"]["reading"]
+    del values["max_failed_inputs"]
     return values
 
 
@@ -136,22 +111,10 @@ def unit_name(file: InputFile) -> str:
     return f"{safe}-{digest}"
 
 
-def _work_row(unit: Unit, file: InputFile) -> dict[str, Any]:
-    return {
-        "unit": unit.name,
-        "key": unit.key,
-        "crawl": file.crawl,
-        "path": file.path,
-        "uri": file.uri,
-        "kind": file.kind,
-    }
-
-
-def _check_records(stage: str, manifest: dict[str, Any]) -> None:
-    facts = manifest["facts"]
-    read = facts["records"]["response"] + facts["records"]["broken"]
-    rows = sum(documents_by_fate(facts).values())
-    if read != rows:
-        raise BalanceError(
-            f"{stage}: {facts['input']['uri']} gave {read} documents, but {rows} have a fate"
-        )
+def source_of(file: InputFile) -> UnitSource:
+    """Return the unit of an input file; its address is no part of what it is."""
+    return UnitSource(
+        unit=unit_name(file),
+        identity=(file.crawl, file.path, file.kind),
+        source={"crawl": file.crawl, "path": file.path, "uri": file.uri, "kind": file.kind},
+    )

@@ -15,42 +15,52 @@ class RunProgress:
     decontaminated: StageOutput | None = None
     # Sampled pairs, precision and cluster sizes: see `dclm_spark.dedup.evidence`.
     dedup_evidence: dict[str, Any] | None = None
-    scores: StageOutput | None = None
-    threshold: float | None = None
-    encoded: StageOutput | None = None
+    scored: StageOutput | None = None
+    # The lowest score of a document that is kept; None without a quality filter.
+    minimum_score: float | None = None
+    # Gives the fates, without reading texts.
+    selected: StageOutput | None = None
+    # Has the token ids of the documents that were selected.
+    tokenized: StageOutput | None = None
     shards: StageOutput | None = None
     shard_manifest: dict[str, Any] | None = None
 
     @property
+    def candidates(self) -> StageOutput | None:
+        """The stage whose kept documents the select stage chooses from."""
+        return self.decontaminated or self.deduplicated
+
+    @property
     def judging(self) -> list[StageOutput]:
         """The stages that give fates, in order."""
-        every = (self.documents, self.deduplicated, self.decontaminated, self.encoded)
+        every = (self.documents, self.deduplicated, self.decontaminated, self.selected)
         return [stage for stage in every if stage is not None]
 
     def finished(self) -> "RunOutput":
         """Return the output of a run whose stages have all ended."""
-        needed = ("documents", "deduplicated", "encoded", "shards", "shard_manifest")
+        needed = ("documents", "deduplicated", "selected", "tokenized", "shards", "shard_manifest")
         assert all(getattr(self, name) is not None for name in needed)
         return RunOutput(**vars(self))
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOutput:
-    """The stages that a run committed, in order, the quality threshold used, the shard manifest."""
+    """The stages that a run committed, in order, the lowest score kept, the shard manifest."""
 
     documents: StageOutput
     deduplicated: StageOutput
     decontaminated: StageOutput | None
     dedup_evidence: dict[str, Any]
-    scores: StageOutput | None
-    threshold: float | None
-    encoded: StageOutput
+    scored: StageOutput | None
+    minimum_score: float | None
+    selected: StageOutput
+    tokenized: StageOutput
     shards: StageOutput
     shard_manifest: dict[str, Any]
 
     @property
     def candidates(self) -> StageOutput:
-        """The stage whose kept documents the quality filter chooses from."""
+        """The stage whose kept documents the select stage chooses from."""
         return self.decontaminated or self.deduplicated
 
     @property
@@ -61,5 +71,6 @@ class RunOutput:
     @property
     def stages(self) -> list[StageOutput]:
         """The stages that ran, in order."""
-        *before, encoded = self.judging
-        return [*before, *([self.scores] if self.scores else []), encoded, self.shards]
+        *before, selected = self.judging
+        scored = [self.scored] if self.scored else []
+        return [*before, *scored, selected, self.tokenized, self.shards]

@@ -1,24 +1,25 @@
-"""The quality stage: one score per deduplicated document, in a small table beside the text."""
+"""The score stage: one score per deduplicated document, in a small table beside the text."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
-from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import commit_each, run_units
+from dclm_spark.engine.file_stage import FileStage, sources_of
+from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.errors import InputError
 from dclm_spark.settings import FileReference
 from udfs.checks import FRACTION, check, share_above_zero
 from udfs.fasttext.quality import QualityModel
 from udfs.storage.cache import fetch
-from udfs.storage.files import read_table
-from udfs.units.commit import ParquetOutput, UnitClock, commit
+from udfs.storage.parquet import read_table
+from udfs.tokens.order import document_keys
+from udfs.units.output import UnitOutput
 
 # Buckets of the upper 20 bits of a score as a 32-bit float: 0.05 % wide, and ordered like scores.
 _DROPPED_BITS = 12
@@ -59,26 +60,8 @@ def bucket_edge(bucket: int) -> float:
     return float(np.array([bucket << _DROPPED_BITS], np.uint32).view(np.float32)[0])
 
 
-def top_threshold(facts: Iterable[Mapping[str, Any]], top: float) -> float:
-    """Return the score at or above which lies the fraction `top` of all documents.
-
-    Computed from the units' `score_buckets`, so it does not depend on partitioning; documents that
-    share the edge's bucket (scores within 0.05 %) are all kept.
-    """
-    counts: Counter[int] = Counter()
-    for unit in facts:
-        for bucket, count in unit.get("score_buckets", ()):
-            counts[bucket] += count
-    wanted = top * sum(counts.values())
-    reached = 0
-    for bucket in sorted(counts, reverse=True):
-        reached += counts[bucket]
-        if reached >= wanted:
-            return bucket_edge(bucket)
-    return 0.0
-
-
 STAGE = "score"
+_RANDOM_SEED = 97
 
 SCORES = pa.schema([pa.field("doc_id", pa.binary()), pa.field("quality_score", pa.float64())])
 
@@ -99,36 +82,49 @@ def score(
 ) -> StageOutput:
     """Score the kept documents of each file of `documents`; the rows keep the file's order."""
     check_model(settings)
-    files = {file["unit"]: file for file in documents.files("kept/")}
-    identity = (settings.model, settings.positive_label, settings.negative_label)
-    units = [
-        Unit(name=name, key=unit_key(STAGE, file["sha256"], identity))
-        for name, file in files.items()
-    ]
-
-    def execute(pending: list[Unit]) -> DataFrame:
-        rows = [{"unit": u.name, "key": u.key, "uri": files[u.name]["uri"]} for u in pending]
-
-        return commit_each(spark, rows, lambda row: _score_file(row, settings, directory))
-
-    return run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
+    stage = FileStage(
+        name=STAGE,
+        schema=SCORES,
+        process=partial(_score_file, settings=settings),
+        key=(settings.model, settings.positive_label, settings.negative_label),
+        folder="scores",
+    )
+    return stage.run(spark, sources_of(documents), directory)
 
 
-def _score_file(row: dict[str, Any], settings: QualitySettings, directory: str) -> pa.RecordBatch:
+def _score_file(source: dict[str, Any], output: UnitOutput, settings: QualitySettings) -> None:
     assert settings.model is not None
-    clock = UnitClock()
     model = QualityModel(
         fetch(settings.model.uri, settings.model.sha256),
         positive_label=settings.positive_label,
         negative_label=settings.negative_label,
     )
-    output = ParquetOutput(directory, f"scores/{row['unit']}.parquet", SCORES)
     counts: Counter[int] = Counter()
-    for batch in read_table(row["uri"], ["doc_id", "text"]):
+    for batch in read_table(source["uri"], ["doc_id", "text"]):
         scores: npt.NDArray[np.float64] = model.score(batch.column("text"))
         output.write(
             pa.RecordBatch.from_arrays([batch.column("doc_id"), pa.array(scores)], schema=SCORES)
         )
         counts.update(score_buckets(scores).tolist())
-    facts = {"score_buckets": [[bucket, count] for bucket, count in sorted(counts.items())]}
-    return commit(directory, row["unit"], row["key"], [output.close()], facts, clock)
+    output.facts["score_buckets"] = [[bucket, count] for bucket, count in sorted(counts.items())]
+
+
+def random_scores(spark: SparkSession, documents: StageOutput, directory: str) -> StageOutput:
+    """Give every kept document a score in 0..1 that depends on its id alone."""
+    stage = FileStage(
+        name=STAGE,
+        schema=SCORES,
+        process=_draw_scores,
+        key=("random", _RANDOM_SEED),
+        folder="scores",
+    )
+    return stage.run(spark, sources_of(documents), directory)
+
+
+def _draw_scores(source: dict[str, Any], output: UnitOutput) -> None:
+    for batch in read_table(source["uri"], ["doc_id"]):
+        ids = batch.column("doc_id")
+        scores: npt.NDArray[np.float64] = (
+            document_keys(ids, _RANDOM_SEED).astype(np.float64) / 2.0**64
+        )
+        output.write(pa.RecordBatch.from_arrays([ids, pa.array(scores)], schema=SCORES))

@@ -5,23 +5,31 @@ The table is a folder: `texts-<hash>` holds what one way of extracting gave, and
 needs and the table lacks is added; limits (`udfs.rules.families.measuring`) are no part of it.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 
-import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from dclm_spark.crawl.listing import InputFile, list_inputs
-from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import check_balance, commit_each, run_units
+from dclm_spark.engine.file_stage import FileStage, UnitSource, sources_of
+from dclm_spark.engine.lease import only_driver
+from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.stage import KEEP, REFUSE, REMOVE
 from dclm_spark.settings import settings_hash
-from dclm_spark.stages.documents import STAGE, key_settings, read_inputs
+from dclm_spark.stages.documents import key_settings, max_readers, read_by, read_inputs
 from udfs import storage
-from udfs.units.curate import CurationSettings
-from udfs.units.scored_table import ScoredFile, decide_file, extract_file, measuring, sign_file
-from udfs.units.statistics import documents_by_fate, merge
+from udfs.documents.schema import STAGE
+from udfs.units.curate import CurationSettings, quarantine_file
+from udfs.units.scored_table import (
+    SIGNAL_TABLE,
+    ScoredFile,
+    decide_file,
+    extract_file,
+    measuring,
+    sign_file,
+)
 
 TEXTS, SIGNALS = "texts", "signals"
 
@@ -40,10 +48,11 @@ def build_table(
     """
     files = list_inputs(inputs, base)
     lines = []
-    for name, settings in recipes.items():
-        texts, signals = add_to_table(spark, files, settings, storage.absolute(table))
-        parts = [texts.directory, *([signals.directory] if signals else [])]
-        lines.append(f"{name}: {', '.join(parts)}")
+    with only_driver(table):
+        for name, settings in recipes.items():
+            texts, signals = add_to_table(spark, files, settings, storage.absolute(table))
+            parts = [texts.directory, *([signals.directory] if signals else [])]
+            lines.append(f"{name}: {', '.join(parts)}")
     return lines
 
 
@@ -56,34 +65,31 @@ def add_to_table(
     """
     extraction = key_settings(settings)["extraction"]
     name = f"{TEXTS}-{settings_hash(extraction)[:12]}"
-    texts = read_inputs(
-        spark, inputs, settings, storage.join(table, name), TEXTS, extraction, extract_file
+    stage = FileStage(
+        name=TEXTS,
+        schema=settings.extraction.schema,
+        process=partial(extract_file, settings=read_by(inputs, settings)),
+        key=(extraction,),
+        max_tasks=max_readers(inputs, settings.extraction.reading),
+        others=KEEP,
+        max_failures=settings.max_failed_inputs,
+        stand_in=quarantine_file,
     )
+    texts = read_inputs(spark, stage, inputs, storage.join(table, name))
     if not settings.heuristics.enabled:
         return texts, None
     measured = measuring(settings)
     family, chain = settings.heuristics.rules, [extraction, measured]
     name = f"{SIGNALS}-{family}-{settings_hash(chain)[:12]}"
-    return texts, _measure(spark, texts, measured, storage.join(table, name))
-
-
-def _measure(
-    spark: SparkSession, texts: StageOutput, settings: CurationSettings, directory: str
-) -> StageOutput:
-    files = {file["unit"]: file for file in texts.files("kept/")}
-    units = [
-        Unit(name=name, key=unit_key(SIGNALS, file["sha256"], settings))
-        for name, file in files.items()
-    ]
-
-    def execute(pending: list[Unit]) -> DataFrame:
-        uris = {unit.name: str(files[unit.name]["uri"]) for unit in pending}
-        rows = [{"unit": u.name, "key": u.key, "texts_uri": uris[u.name]} for u in pending]
-        return commit_each(
-            spark, rows, lambda row: sign_file(settings=settings, directory=directory, **row)
-        )
-
-    return run_units(spark, stage=SIGNALS, directory=directory, units=units, execute=execute)
+    stage = FileStage(
+        name=SIGNALS,
+        schema=SIGNAL_TABLE,
+        process=partial(sign_file, settings=measured),
+        key=(measured,),
+        folder=SIGNALS,
+        others=KEEP,
+    )
+    return texts, stage.run(spark, sources_of(texts), storage.join(table, name))
 
 
 def decide(
@@ -92,35 +98,34 @@ def decide(
     settings: CurationSettings,
     directory: str,
     table: str,
+    overwrite: bool = False,
 ) -> StageOutput:
     """Give every document of `inputs` the fate that `settings` give it, from the scored table.
 
-    The kept documents are those of `dclm_spark.stages.documents.curate`, byte for byte; the ledger
-    of the others has all their signals. Raises BalanceError unless each document has one fate.
+    Units of other inputs in `directory` are removed with `overwrite`, and a SettingError without;
+    the table keeps what it has. The kept documents are those of `write_documents`, byte for byte;
+    the ledger of the others has all their signals. Raises BalanceError unless each document has one
+    fate.
     """
     texts, signals = add_to_table(spark, inputs, settings, table)
-    sources = _scored_files(texts, signals)
-    digests = _digests(texts, signals)
-    units = [
-        Unit(name=name, key=unit_key(STAGE, digests[name], key_settings(settings)))
-        for name in sources
+    stage = FileStage(
+        name=STAGE,
+        schema=settings.schema,
+        process=partial(decide_file, settings=settings),
+        key=(key_settings(settings),),
+        others=REMOVE if overwrite else REFUSE,
+    )
+    return stage.run(spark, _sources(texts, signals), directory)
+
+
+def _sources(texts: StageOutput, signals: StageOutput | None) -> list[UnitSource]:
+    files, digests = _scored_files(texts, signals), _digests(texts, signals)
+    return [
+        UnitSource(
+            unit=unit, identity=digests[unit], source=asdict(files[unit]), documents=documents
+        )
+        for unit, documents in texts.documents_by_unit().items()
     ]
-
-    def execute(pending: list[Unit]) -> DataFrame:
-        rows = [
-            {"unit": unit.name, "key": unit.key, "source": json.dumps(asdict(sources[unit.name]))}
-            for unit in pending
-        ]
-
-        def commit_row(row: dict[str, str]) -> pa.RecordBatch:
-            scored = ScoredFile(**json.loads(row.pop("source")))
-            return decide_file(scored, settings, directory=directory, **row)
-
-        return commit_each(spark, rows, commit_row)
-
-    output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
-    check_balance(STAGE, sum(documents_by_fate(merge(texts.facts())).values()), output)
-    return output
 
 
 def _scored_files(texts: StageOutput, signals: StageOutput | None) -> dict[str, ScoredFile]:
@@ -130,19 +135,19 @@ def _scored_files(texts: StageOutput, signals: StageOutput | None) -> dict[str, 
     for file in (*texts.files("dropped/"), *texts.files("quarantined/")):
         closed[file["unit"]].append(str(file["uri"]))
     return {
-        unit["unit"]: ScoredFile(
-            texts_uri=kept.get(unit["unit"]),
-            closed_uris=tuple(closed[unit["unit"]]),
-            signals_uri=signed.get(unit["unit"]),
-            facts={name: unit["facts"][name] for name in ("records", "input")},
+        unit: ScoredFile(
+            texts_uri=kept.get(unit),
+            closed_uris=tuple(closed[unit]),
+            signals_uri=signed.get(unit),
+            facts={name: facts[name] for name in ("records", "input")},
         )
-        for unit in texts.manifests
+        for unit, facts in texts.facts()
     }
 
 
 def _digests(texts: StageOutput, signals: StageOutput | None) -> dict[str, list[str]]:
     """Return the checksums of the files that each unit is decided from."""
-    found: dict[str, list[str]] = {unit["unit"]: [] for unit in texts.manifests}
+    found: dict[str, list[str]] = {unit: [] for unit in texts.unit_names}
     for stage in (texts, signals):
         for file in stage.files("") if stage else []:
             found[file["unit"]].append(file["sha256"])

@@ -1,41 +1,44 @@
 """The shard stage: a keyed global shuffle of documents, then of sequences, into exact shards."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
-from dclm_spark import shard_format
-from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
-from dclm_spark.engine.stage import run_units
+from dclm_spark.engine.code_version import code_version
+from dclm_spark.engine.manifests import StageOutput, Unit, numbered_unit, unit_key
+from dclm_spark.engine.stage import UnitRules, run_units
 from dclm_spark.engine.tables import read_files, spark_schema
 from dclm_spark.errors import InputError
 from dclm_spark.shard_format import (
-    MANIFEST,
-    REMAINDER,
     ROWS_PER_GROUP,
-    TRAIN,
-    Shard,
-    ShardManifest,
 )
-from dclm_spark.stages.encode import TokenSettings
+from dclm_spark.stages.tokenize import FOLDER, TokenSettings, has_own_columns
 from udfs import storage
 from udfs.documents.schema import OWN_COLUMNS
 from udfs.tokens.order import permuted_positions
 from udfs.tokens.packing import Packer, Sequence, num_sequences, provenance_fields
-from udfs.units.commit import COMMITTED, FileEntry, ParquetOutput, UnitClock, commit, group_by_unit
+from udfs.units.commit import COMMITTED, UnitClock, commit, group_by_unit
+from udfs.units.parquet_output import ParquetOutput
 
 STAGE = "shards"
 BatchFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+PROVENANCE_SUFFIX = ".provenance.parquet"
 BATCH_SEQUENCES = 256
 
 _TOKENS = pa.schema([pa.field("tokens", pa.binary())])
 
 
-def _encoded_schema(own_columns: bool) -> pa.Schema:
+_CELLS = pa.schema([pa.field("cell", pa.int32()), pa.field("num_tokens", pa.int64())])
+
+
+def _tokenized_schema(own_columns: bool) -> pa.Schema:
     fields = [
         pa.field("doc_id", pa.binary()),
         pa.field("domain", pa.string()),
@@ -64,7 +67,7 @@ def _provenance_schema(own_columns: bool) -> pa.Schema:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardLayout:
-    """Where every sequence goes, known from the encode stage's counts before anything moves."""
+    """Where every sequence goes, known from the tokenize stage's counts before anything moves."""
 
     tokens_per_row: int
     sequences_per_shard: int
@@ -81,17 +84,20 @@ class ShardLayout:
         """Shards, the remainder included."""
         return num_sequences(self.num_sequences, self.sequences_per_shard)
 
+    def unit(self, shard: int) -> str:
+        """Return the name of a shard; the names sort like the numbers."""
+        return numbered_unit(shard, self.num_shards)
+
     def rows_of(self, shard: int) -> int:
         """Return how many sequences `shard` holds: all the same, only a last remainder fewer."""
         start = shard * self.sequences_per_shard
         return min(self.sequences_per_shard, self.num_sequences - start)
 
 
-def shard_layout(encoded: StageOutput, settings: TokenSettings) -> ShardLayout:
-    """Return the layout of the shards of `encoded` documents."""
-    cells = np.sum([unit["tokens_by_cell"] for unit in encoded.facts()], axis=0, dtype=np.int64)
+def shard_layout(tokens_by_cell: list[int], settings: TokenSettings) -> ShardLayout:
+    """Return the layout of the shards of cells of so many tokens, ends of text included."""
     tokens_per_row = settings.sequence_length + 1
-    counts = [num_sequences(int(tokens), tokens_per_row) for tokens in np.atleast_1d(cells)]
+    counts = [num_sequences(tokens, tokens_per_row) for tokens in tokens_by_cell]
     starts = tuple(int(start) for start in np.concatenate([[0], np.cumsum(counts)]))
     # A corpus smaller than one shard is one whole shard, not a remainder.
     return ShardLayout(
@@ -101,30 +107,50 @@ def shard_layout(encoded: StageOutput, settings: TokenSettings) -> ShardLayout:
     )
 
 
+def tokens_by_cell(spark: SparkSession, tokenized: StageOutput) -> list[int]:
+    """Return the tokens of each cell of `tokenized` documents, an end of text for each included.
+
+    Counted from the rows, as cells times units are too many numbers to keep; the result is written
+    beside the stage and read again while its data is the same.
+    """
+    uri = f"{tokenized.directory}-cells.json"
+    if storage.exists(uri):
+        stored = json.loads(storage.read_bytes(uri))
+        if stored["fingerprint"] == tokenized.fingerprint:
+            return list(stored["tokens_by_cell"])
+    uris = [file["uri"] for file in tokenized.files(f"{FOLDER}/")]
+    found: dict[int, int] = {}
+    if uris:
+        tokens = F.sum(F.col("num_tokens") + 1).alias("tokens")
+        rows = read_files(spark, uris, _CELLS).groupBy("cell").agg(tokens).collect()
+        found = {row["cell"]: int(row["tokens"]) for row in rows}
+    counts = [found.get(cell, 0) for cell in range(max(found, default=-1) + 1)]
+    text = json.dumps({"fingerprint": tokenized.fingerprint, "tokens_by_cell": counts})
+    storage.write_bytes(uri, text.encode())
+    return counts
+
+
 def write_shards(
-    spark: SparkSession,
-    encoded: StageOutput,
-    settings: TokenSettings,
-    directory: str,
+    spark: SparkSession, tokenized: StageOutput, settings: TokenSettings, directory: str
 ) -> StageOutput:
     """Write the token shards and their provenance; two shuffles (by cell, by shard) of the ids.
 
     Raises InputError when no document was kept.
     """
-    layout = shard_layout(encoded, settings)
+    layout = shard_layout(tokens_by_cell(spark, tokenized), settings)
     if layout.num_sequences == 0:
         raise InputError(
             "no document is left to write token shards from: see the report for the rules that "
             "dropped them, and the thresholds of the recipe"
         )
-    key = unit_key(STAGE, encoded.fingerprint, settings)
-    own_columns = any(facts.get("own_columns") for facts in encoded.facts())
-    units = [Unit(name=_unit(shard), key=key) for shard in range(layout.num_shards)]
-    uris = [file["uri"] for file in encoded.files("kept/")]
+    key = unit_key(STAGE, tokenized.fingerprint, settings, code=code_version(__name__))
+    units = [Unit(name=layout.unit(shard), key=key) for shard in range(layout.num_shards)]
+    own_columns = has_own_columns(tokenized.files(f"{FOLDER}/"))
+    uris = [file["uri"] for file in tokenized.files(f"{FOLDER}/")]
 
     def execute(pending: list[Unit]) -> DataFrame:
         names = {unit.name for unit in pending}
-        documents = read_files(spark, uris, _encoded_schema(own_columns))
+        documents = read_files(spark, uris, _tokenized_schema(own_columns))
         cells = len(layout.cell_starts) - 1
         packed_as = _packed_schema(own_columns)
         packed = (
@@ -137,18 +163,23 @@ def write_shards(
             _committing(directory, key, _provenance_schema(own_columns)), spark_schema(COMMITTED)
         )
 
-    output = run_units(spark, stage=STAGE, directory=directory, units=units, execute=execute)
-    _check_rows(output, layout)
-    return output
+    return run_units(
+        spark,
+        stage=STAGE,
+        directory=directory,
+        units=units,
+        execute=execute,
+        rules=UnitRules(check=partial(_check_sequences, layout)),
+    )
 
 
-def _unit(shard: int) -> str:
-    return f"shard-{shard:05d}"
-
-
-def _check_rows(output: StageOutput, layout: ShardLayout) -> None:
-    for shard, unit in enumerate(output.manifests):
-        assert unit["facts"]["num_sequences"] == layout.rows_of(shard), unit["unit"]
+def _check_sequences(layout: ShardLayout, output: StageOutput) -> dict[str, str]:
+    """Return what is wrong by shard: it has other sequences than the layout gives it."""
+    return {
+        name: f"{facts['num_sequences']} sequences instead of {layout.rows_of(shard)}"
+        for shard, (name, facts) in enumerate(output.facts())
+        if facts["num_sequences"] != layout.rows_of(shard)
+    }
 
 
 def _packing(
@@ -203,7 +234,7 @@ def _placed(
     for sequence, position in zip(sequences, positions.tolist(), strict=True):
         shard, row = divmod(position, layout.sequences_per_shard)
         yield {
-            "unit": _unit(shard),
+            "unit": layout.unit(shard),
             "row": row,
             "tokens": sequence.tokens.astype("<u2").tobytes(),
             "documents": sequence.documents,
@@ -214,22 +245,30 @@ def _placed(
 def _committing(directory: str, key: str, schema: pa.Schema) -> BatchFunction:
     def commit_shards(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for unit, rows in group_by_unit(batches, "unit"):
-            clock = UnitClock()
-            tokens = ParquetOutput(
-                directory, f"{unit}.parquet", _TOKENS, row_group_rows=ROWS_PER_GROUP
-            )
-            provenance = ParquetOutput(directory, f"{unit}.provenance.parquet", schema)
-            count = padding = 0
-            for batch in rows:
-                tokens.write(batch.select(["tokens"]))
-                provenance.write(_provenance_rows(batch, schema))
-                count += batch.num_rows
-                padding += sum(batch.column("num_padding_tokens").to_pylist())
-            facts = {"num_sequences": count, "num_padding_tokens": padding}
-            files = [tokens.close(), provenance.close()]
-            yield commit(directory, unit, key, files, facts, clock)
+            yield _commit_shard(directory, unit, key, rows, schema)
 
     return commit_shards
+
+
+def _commit_shard(
+    directory: str, unit: str, key: str, rows: Iterator[pa.RecordBatch], schema: pa.Schema
+) -> pa.RecordBatch:
+    clock = UnitClock()
+    count = padding = 0
+    with (
+        ParquetOutput(
+            directory, f"{unit}.parquet", _TOKENS, row_group_rows=ROWS_PER_GROUP
+        ) as tokens,
+        ParquetOutput(directory, f"{unit}{PROVENANCE_SUFFIX}", schema) as provenance,
+    ):
+        for batch in rows:
+            tokens.write(batch.select(["tokens"]))
+            provenance.write(_provenance_rows(batch, schema))
+            count += batch.num_rows
+            padding += sum(batch.column("num_padding_tokens").to_pylist())
+        facts = {"num_sequences": count, "num_padding_tokens": padding}
+        files = [tokens.close(), provenance.close()]
+    return commit(directory, unit, key, files, facts, clock)
 
 
 def _provenance_rows(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -241,45 +280,3 @@ def _provenance_rows(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch
         for document in documents
     ]
     return pa.RecordBatch.from_pylist(rows, schema)
-
-
-def write_manifest(
-    output: StageOutput,
-    settings: TokenSettings,
-    *,
-    vocabulary_size: int,
-    tokenizer_sha256: str,
-    recipe_hash: str,
-) -> dict[str, Any]:
-    """Write `manifest.json`, the trainer's contract, beside the shards, and return it."""
-    # `with_special_ids` has found both in the tokenizer.
-    assert settings.end_of_text_id is not None
-    assert settings.padding_id is not None
-    whole = max(unit["facts"]["num_sequences"] for unit in output.manifests)
-    return shard_format.write_manifest(
-        ShardManifest(
-            path=storage.join(output.directory, MANIFEST),
-            sequence_length=settings.sequence_length,
-            tokens_per_row=settings.sequence_length + 1,
-            vocabulary_size=vocabulary_size,
-            tokenizer_sha256=tokenizer_sha256,
-            end_of_text_id=settings.end_of_text_id,
-            padding_id=settings.padding_id,
-            num_padding_tokens=sum(u["facts"]["num_padding_tokens"] for u in output.manifests),
-            sequences_per_shard=whole,
-            seed=settings.seed,
-            recipe_hash=recipe_hash,
-            shards=tuple(_shard(unit, whole) for unit in output.manifests),
-        )
-    )
-
-
-def _shard(unit: dict[str, Any], whole: int) -> Shard:
-    entry, num_sequences = FileEntry(**unit["files"][0]), unit["facts"]["num_sequences"]
-    return Shard(
-        path=entry.path,
-        num_sequences=num_sequences,
-        size_bytes=entry.size_bytes,
-        sha256=entry.sha256,
-        role=TRAIN if num_sequences == whole else REMAINDER,
-    )

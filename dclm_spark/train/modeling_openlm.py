@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import DynamicCache, GenerationMixin, PretrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
 from .network import ModelSettings, OpenLM
 
@@ -30,6 +30,32 @@ class OpenLMConfig(PretrainedConfig):  # type: ignore[misc]
         super().__init__(**{"tie_word_embeddings": False} | options)
 
 
+class OpenLMBackbone(OpenLM):
+    """The network as libraries call a model's body: states, and not logits."""
+
+    # Set by `gradient_checkpointing_enable`.
+    gradient_checkpointing = False
+
+    def forward(  # type: ignore[override]
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        **_: Any,
+    ) -> BaseModelOutputWithPast:
+        """Return the states [B, S, D] behind the last norm, which the head turns into logits."""
+        for layer in self.layers:
+            recompute = self.gradient_checkpointing and self.training
+            layer.recompute = "full" if recompute else "none"  # type: ignore[assignment]
+        seen = 0 if past_key_values is None else int(past_key_values.get_seq_length())
+        if position_ids is None:
+            position_ids = _positions(input_ids, attention_mask, seen)
+        mask = _allowed(attention_mask, input_ids.shape[1], seen)
+        states = self.norm(self.states(input_ids, mask, position_ids, past_key_values))
+        return BaseModelOutputWithPast(last_hidden_state=states, past_key_values=past_key_values)
+
+
 class OpenLMForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
     """A causal language model with a key-value cache."""
 
@@ -42,9 +68,7 @@ class OpenLMForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
     def __init__(self, config: OpenLMConfig) -> None:
         super().__init__(config)
         settings = ModelSettings(**{"vocabulary_size": config.vocab_size} | config.network)
-        self.network = OpenLM(settings)
-        # Set by `gradient_checkpointing_enable`.
-        self.gradient_checkpointing = False
+        self.network = OpenLMBackbone(settings)
         self.post_init()
 
     def _init_weights(self, module: torch.nn.Module) -> None:
@@ -83,19 +107,12 @@ class OpenLMForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
         `attention_mask` [B, T] is 0 where a position is padding, on either side; positions count
         from the first real one. `logits_to_keep` asks for those of the last positions alone.
         """
-        for layer in self.network.layers:
-            recompute = self.gradient_checkpointing and self.training
-            layer.recompute = "full" if recompute else "none"  # type: ignore[assignment]
         wants_cache = getattr(self.config, "use_cache", True) if use_cache is None else use_cache
         if wants_cache and past_key_values is None and not self.training and labels is None:
             past_key_values = DynamicCache(config=self.config)
-        seen = 0 if past_key_values is None else int(past_key_values.get_seq_length())
-        if position_ids is None:
-            position_ids = _positions(input_ids, attention_mask, seen)
-        mask = _allowed(attention_mask, input_ids.shape[1], seen)
-        states = self.network.states(input_ids, mask, position_ids, past_key_values)
+        states = self.network(input_ids, attention_mask, position_ids, past_key_values)[0]
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-        logits = self.network.head(states[:, kept])
+        logits = self.network.output(states[:, kept]).float()
         loss = None
         if labels is not None:
             loss = torch.nn.functional.cross_entropy(

@@ -1,4 +1,7 @@
-"""`jobs/measure_throughput.py dedup`: scale, quality and datatrove, as one JSON object."""
+"""Near-duplicate search: scale, quality and datatrove, as one JSON object.
+
+    python -m tests.benchmarks.dedup --documents 10000 --preset dclm --quality
+"""
 
 import argparse
 import json

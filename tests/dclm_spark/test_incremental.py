@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 
 def kept_texts(output):
-    folder = output / "stages" / "deduplicated" / "kept"
+    folder = output / "stages" / "deduplicate" / "kept"
     return {
         text
         for path in folder.glob("*.parquet")

@@ -1,73 +1,89 @@
 """What a run may lose before it says so or ends, and what it leaves behind then."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.stage_output import stage_output
 from dclm_spark.errors import InputError, LimitError
 from dclm_spark.limits import LimitSettings, StageYields, YieldRange, check_documents, check_yield
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import recipe_hash
+from udfs.documents.schema import FATES
 from udfs.tokens.tokenizer import train_tokenizer
 
 PROSE = "The river ferry leaves the old harbour at seven in the morning and comes back at noon. "
 
 
 def unit(name, rule="", error="", **fates):
-    """A unit's manifest with so many documents of each fate."""
+    """A unit's manifest with so many documents of each fate, and its statistics."""
     counts = [
         {
-            "fate": fate, "stage": "read", "rule": "" if fate == "kept" else rule,
+            "fate": fate, "stage": "documents", "rule": "" if fate == "kept" else rule,
             "documents": count, "text_bytes": 0,
         }
         for fate, count in fates.items()
     ]  # fmt: skip
     samples = [{"fate": "quarantined", "rule": rule, "doc_id": "00", "error": error}]
-    return {
-        "unit": name,
-        "facts": {"counts": counts, "samples": samples, "input": {"uri": f"in/{name}"}},
-    }
+    manifest = {
+        "unit": name, "key": "k", "files": [],
+        "documents": {fate: (fates.get(fate, 0), 0) for fate in FATES},
+        "facts": {"input": {"uri": f"in/{name}"}},
+        "statistics": {"path": f"statistics/{name}.json", "sha256": ""},
+        "timing": {"seconds": 1.0, "cpu_seconds": 1.0},
+    }  # fmt: skip
+    return manifest, {"counts": counts, "samples": samples}
 
 
-def output(*units):
-    return StageOutput(stage="documents", directory="d", manifests=units)
+@pytest.fixture
+def output(tmp_path):
+    def written(*units):
+        for manifest, statistics in units:
+            path = tmp_path / manifest["statistics"]["path"]
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps(statistics))
+        found = stage_output("documents", str(tmp_path), [manifest for manifest, _ in units])
+        counts = [entry for _, statistics in units for entry in statistics["counts"]]
+        return replace(found, totals={"counts": counts})
+
+    return written
 
 
-def test_a_run_within_its_limits_passes():
+def test_a_run_within_its_limits_passes(output):
     check_documents(output(unit("a", kept=5, quarantined=5), unit("b", dropped=1)), LimitSettings())
     check_yield("documents", output(unit("a", kept=1)), LimitSettings())
 
 
-def test_too_many_quarantined_records_end_the_run_with_their_kinds():
+def test_too_many_quarantined_records_end_the_run_with_their_kinds(output):
     lost = output(unit("a", "bad_json", kept=1, quarantined=9))
     message = r"9 of 10 records were quarantined \(bad_json 9\): 0\.9, and limits\.max_quarantined"
     with pytest.raises(LimitError, match=message):
         check_documents(lost, LimitSettings(max_quarantined_fraction=0.8))
 
 
-def test_a_limit_may_only_warn(caplog):
+def test_a_limit_may_only_warn(output, caplog):
     lost = output(unit("a", "bad_json", kept=1, quarantined=9))
     check_documents(lost, LimitSettings(action="warn"))
     assert "9 of 10 records were quarantined" in caplog.text
 
 
-def test_files_without_a_document_are_counted_as_files():
+def test_files_without_a_document_are_counted_as_files(output):
     units = [unit("a", kept=1000), unit("b", "x", quarantined=1), unit("c")]
     with pytest.raises(LimitError, match=r"2 of 3 files gave no document, such as in/b"):
         check_documents(output(*units), LimitSettings())
     check_documents(output(*units), LimitSettings(max_files_without_documents=0.7))
 
 
-def test_a_file_without_any_text_is_an_error_with_its_keys_whatever_the_limits():
+def test_a_file_without_any_text_is_an_error_with_its_keys_whatever_the_limits(output):
     lost = unit("b", "missing_text", "the keys are body, id", quarantined=3)
     loose = LimitSettings(action="warn", max_files_without_documents=1.0)
     with pytest.raises(InputError, match=r"in/b: none of its 3 records has a text: the keys are"):
         check_documents(output(unit("a", kept=9), lost), loose)
 
 
-def test_a_declared_yield_is_kept_to():
+def test_a_declared_yield_is_kept_to(output):
     yields = StageYields(select=YieldRange(min=0.2, max=0.5))
     limits = LimitSettings(yields=yields)
     check_yield("select", output(unit("a", "r", kept=3, dropped=7)), limits)
@@ -79,7 +95,7 @@ def test_a_declared_yield_is_kept_to():
         check_yield("select", output(unit("a", kept=1)), limits)
 
 
-def test_limits_are_settings_that_do_not_change_what_a_recipe_makes():
+def test_limits_are_settings_that_do_not_change_what_a_recipe_makes(output):
     recipe = load_recipe("c4", ["limits.yields.select.min=0.1", "limits.action=warn"])
     assert recipe.limits.yields.select == YieldRange(min=0.1)
     assert recipe_hash(recipe) == recipe_hash(load_recipe("c4"))

@@ -18,7 +18,7 @@ from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
 from dclm_spark.sample.generate import generate_crawl
 from dclm_spark.sample.sample_run import sample_recipe
-from udfs.units.statistics import documents_by_fate, merge
+from udfs.units.statistics import documents_by_fate
 
 ROOT = Path(__file__).parents[2]
 NUM_PAGES = 300
@@ -72,7 +72,7 @@ def test_every_record_meets_the_fate_that_was_planted(run, crawl):
     wrong = []
     for line in crawl.truth.read_text().splitlines():
         truth = json.loads(line)
-        if truth.get("stage") not in (None, "documents", "extract", "heuristics"):
+        if truth.get("stage") not in (None, "documents"):
             continue
         rows = by_url.get(truth["url"], [])
         fates = {(row["fate"], row["rule"]) for row in rows}
@@ -84,11 +84,12 @@ def test_every_record_meets_the_fate_that_was_planted(run, crawl):
 def test_the_books_balance_over_the_whole_run(run):
     _, result = run
     fates = [
-        documents_by_fate(merge(stage.facts()))
-        for stage in (result.documents, result.deduplicated, result.encoded)
+        documents_by_fate(stage.totals)
+        for stage in (result.documents, result.deduplicated, result.selected)
     ]
     read = sum(
-        unit["records"]["response"] + unit["records"]["broken"] for unit in result.documents.facts()
+        unit["records"]["response"] + unit["records"]["broken"]
+        for _, unit in result.documents.facts()
     )
     assert sum(fates[0].values()) == read
     assert sum(fates[1].values()) == fates[0]["kept"]
@@ -114,9 +115,11 @@ def test_shards_hold_what_the_manifest_promises(run):
 
 def test_the_shards_hold_every_token_of_the_kept_documents(run):
     output, result = run
-    encoded = [row for row in ledger(output, "encoded") if row["fate"] == "kept"]
+    selected = [row["doc_id"] for row in ledger(output, "select") if row["fate"] == "kept"]
+    tokenized = ledger(output, "tokenize")
+    assert [row["doc_id"] for row in tokenized] == selected
     manifest = result.shard_manifest
-    total = sum(row["num_tokens"] + 1 for row in encoded)
+    total = sum(row["num_tokens"] + 1 for row in tokenized)
     assert total == manifest["num_tokens"] - manifest["num_padding_tokens"]
 
 
@@ -184,8 +187,8 @@ def test_a_changed_threshold_never_reuses_old_output(spark, run, crawl, recipe, 
         base=str(crawl.base),
     )
     assert checksums(tmp_path / "shards") != checksums(output / "shards")
-    fewer = documents_by_fate(merge(result.encoded.facts()))["kept"]
-    assert fewer < sum(row["fate"] == "kept" for row in ledger(output, "encoded"))
+    fewer = documents_by_fate(result.selected.totals)["kept"]
+    assert fewer < sum(row["fate"] == "kept" for row in ledger(output, "select"))
 
 
 def test_a_dropped_page_can_be_explained_and_read(run):
@@ -193,9 +196,7 @@ def test_a_dropped_page_can_be_explained_and_read(run):
     row = next(
         row
         for row in ledger(output, "documents")
-        if row["fate"] == "dropped"
-        and row["stage"] == "heuristics"
-        and row["rule"] == "page_length"
+        if row["fate"] == "dropped" and row["rule"] == "page_length"
     )
     histories = explain(str(output), row["url"])
     text = describe(histories[0])
@@ -206,14 +207,13 @@ def test_a_dropped_page_can_be_explained_and_read(run):
 def test_minhash_finds_the_near_duplicates_that_were_planted(spark, run, crawl, recipe, tmp_path):
     from dataclasses import replace
 
+    from dclm_spark.dedup.methods import METHODS
     from dclm_spark.stages.deduplicate import deduplicate
-    from udfs.units.curate import DOCUMENTS
+    from udfs.units.documents import DOCUMENTS
 
     _, result = run
-    settings = replace(recipe.deduplication, exact=(), method="minhash")
-    found = deduplicate(
-        spark, result.documents, DOCUMENTS, settings, str(tmp_path / "deduplicated")
-    )
+    settings = replace(recipe.deduplication, exact=(), method=METHODS["minhash"]())
+    found = deduplicate(spark, result.documents, DOCUMENTS, settings, str(tmp_path / "deduplicate"))
     dropped = [
         row for file in found.files("dropped/") for row in pq.read_table(file["uri"]).to_pylist()
     ]

@@ -9,7 +9,7 @@ import pytest
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings
-from dclm_spark.stages.documents import curate
+from dclm_spark.stages.documents import write_documents
 from tests.shared_data import SHARED, needs_shared
 from udfs.rules.refinedweb import STEP_OF_RULE
 
@@ -38,7 +38,7 @@ def test_every_reference_document_has_the_reference_outcome(spark, tmp_path):
     with gzip.open(GOLDEN, "rt") as lines:
         golden = [json.loads(line) for line in lines]
     settings = curation_settings(reference_recipe())
-    output = curate(spark, list_inputs(str(GOLDEN)), settings, str(tmp_path / "documents"))
+    output = write_documents(spark, list_inputs(str(GOLDEN)), settings, str(tmp_path / "documents"))
     rows = {}
     for fate in ("kept", "dropped", "quarantined"):
         for file in output.files(f"{fate}/"):

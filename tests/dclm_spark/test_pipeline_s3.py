@@ -191,7 +191,7 @@ FAULTS = {
     ("storm", "PUT", "manifests/"): [SLOW_DOWN],
     # As often as a task is tried: each ends a run, and the next one has it behind it.
     ("refused", "GET", "2.warc.gz"): [EXPIRED] * 3,
-    ("refused", "PUT", "stages/encoded/kept/shard-00000"): [DENIED] * 3,
+    ("refused", "PUT", "stages/tokenize/tokens/shard-00000"): [DENIED] * 3,
 }
 
 
@@ -239,7 +239,7 @@ def test_a_run_on_s3_writes_the_bytes_of_a_local_one_through_every_fault(
 
 def timed_manifests(output):
     """The manifests of the dedup stage; a unit that was done again has other times."""
-    uris = storage.list_files(f"{output}/stages/deduplicated/manifests")
+    uris = storage.list_files(f"{output}/stages/deduplicate/manifests")
     assert uris
     return [storage.read_bytes(uri) for uri in uris]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dclm_spark.errors import InputError, SettingError
+from dclm_spark.errors import InputError
 from dclm_spark.quality_classifier import QualityTrainingSettings, train_quality
 
 SMALL = QualityTrainingSettings(dim=8, bucket=1000, epochs=10, learning_rate=0.05)
@@ -82,5 +82,5 @@ def test_a_line_without_a_number_as_label_is_named(tmp_path, line):
 
 
 def test_a_held_out_fraction_of_all_is_refused():
-    with pytest.raises(SettingError, match="heldout"):
+    with pytest.raises(ValueError, match="heldout"):
         QualityTrainingSettings(heldout=1.0)

@@ -12,6 +12,7 @@ from udfs.documents.schema import (
     EXTRACTED,
     EXTRACTED_WITH_POLICY,
     QUARANTINED,
+    STAGE,
 )
 from udfs.html.charset import DECLARED, POLICIES, STRICT_UTF_8, Decoded, decode, strict
 from udfs.html.page_policy import RULES as POLICY_RULES
@@ -32,9 +33,6 @@ from udfs.warc.selection import selected_offsets
 
 __all__ = ["ExtractionSettings", "RecordCounts", "SkipUrl", "extract_documents", "extract_one"]
 
-STAGE = "extract"
-# Rules that judge a URL alone belong to the heuristics, wherever they are applied.
-URL_STAGE = "heuristics"
 
 # Read and parsed at a time; a batch of documents has more, which the kernels behind are made for.
 _PAGES_AT_A_TIME = 200
@@ -195,7 +193,7 @@ class _Extractor:
             self._add_row(record)
             if index in skipped:
                 rule, value, threshold = skipped[index]
-                self._rows.fate(DROPPED, URL_STAGE, rule, value, threshold)
+                self._rows.fate(DROPPED, STAGE, rule, value, threshold)
             elif not self._refused(record) and (page := self._decoded(record)):
                 pages.append((len(self._rows) - 1, page))
         self._parse(pages)

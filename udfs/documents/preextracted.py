@@ -15,11 +15,10 @@ import pyarrow.parquet as pq
 
 from udfs import storage
 from udfs.documents.extract import ExtractionSettings
-from udfs.documents.schema import OWN_COLUMNS, QUARANTINED, document_id
+from udfs.documents.schema import OWN_COLUMNS, QUARANTINED, STAGE, document_id
 from udfs.warc.compression import pieces
 from udfs.warc.reader import RecordCounts
 
-STAGE = "read"
 ALL_COLUMNS = "*"
 _SHOWN_KEYS = 12
 Row = dict[str, Any]

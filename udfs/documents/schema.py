@@ -9,6 +9,10 @@ from udfs.html.page_policy import COLUMNS as POLICY_FIELDS
 KEPT, DROPPED, QUARANTINED = "kept", "dropped", "quarantined"
 FATES = (KEPT, DROPPED, QUARANTINED)
 
+# The stage that gives documents their first fate. Which of its parts does, reading, extraction or a
+# family's rules, is told by the rule: their names differ.
+STAGE = "documents"
+
 SOURCE_FIELDS = (
     # 16 bytes: hash of (crawl, WARC path, record offset), the identity of a document.
     pa.field("doc_id", pa.binary()),

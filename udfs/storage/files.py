@@ -2,16 +2,12 @@
 
 import io
 import os
-import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
-from urllib.parse import unquote, urlsplit
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from udfs.storage.local import TEMPORARY_SUFFIX, LocalBody, Replacement, local_path, open_local
 from udfs.storage.stream import (
     Body,
     MissingObjectError,
@@ -24,21 +20,6 @@ from udfs.storage.stream import (
     with_retries,
 )
 
-READ_ROWS = 1024
-
-
-def read_table(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the row groups of a Parquet file as batches of the given columns."""
-    with open_seekable(uri) as source:
-        yield from pq.ParquetFile(source).iter_batches(READ_ROWS, columns=list(columns))
-
-
-def column_names(uri: str) -> list[str]:
-    """Return the names of the columns of a Parquet file."""
-    with open_seekable(uri) as source:
-        return list(pq.ParquetFile(source).schema_arrow.names)
-
-
 __all__ = [
     "MissingObjectError", "ReadSettings", "StorageError", "Stream", "delete", "exists", "is_local",
     "join", "list_files", "local_path", "open_seekable", "open_stream", "read_bytes", "size_bytes",
@@ -47,7 +28,6 @@ __all__ = [
 
 _DEFAULT = ReadSettings()
 _SCHEMES = ("file", "s3", "gs", "https", "http")
-_TEMPORARY_SUFFIX = ".being-written"
 
 
 def open_stream(uri: str, offset: int = 0, settings: ReadSettings = _DEFAULT) -> Stream:
@@ -67,14 +47,14 @@ def read_bytes(uri: str, settings: ReadSettings = _DEFAULT) -> bytes:
 def open_seekable(uri: str, settings: ReadSettings = _DEFAULT) -> BinaryIO:
     """Return a seekable binary file, as Parquet readers want it; remote reads are ranged."""
     if is_local(uri):
-        return _open_local(uri)
+        return open_local(uri)
     return cast(BinaryIO, _RangedFile(uri, settings))
 
 
 def write_bytes(uri: str, data: bytes, settings: ReadSettings = _DEFAULT) -> None:
     """Store `data` under `uri`; a reader sees the old content or all of the new."""
     if is_local(uri):
-        with _Replacement(local_path(uri)) as file:
+        with Replacement(local_path(uri)) as file:
             file.write(data)
     else:
         _object_store(uri, "write to").write_bytes(uri, data, settings)
@@ -83,7 +63,7 @@ def write_bytes(uri: str, data: bytes, settings: ReadSettings = _DEFAULT) -> Non
 def upload(path: str | Path, uri: str, settings: ReadSettings = _DEFAULT) -> None:
     """Store the local file `path` under `uri`; a reader sees the old content or all of the new."""
     if is_local(uri):
-        with Path(path).open("rb") as source, _Replacement(local_path(uri)) as file:
+        with Path(path).open("rb") as source, Replacement(local_path(uri)) as file:
             shutil.copyfileobj(source, file, 1 << 20)
         return
     _object_store(uri, "upload to").upload_file(str(path), uri, settings)
@@ -97,7 +77,7 @@ def list_files(uri: str, settings: ReadSettings = _DEFAULT) -> list[str]:
     if is_local(uri):
         root = local_path(uri)
         found = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
-        return sorted(str(file) for file in found if file.suffix != _TEMPORARY_SUFFIX)
+        return sorted(str(file) for file in found if file.suffix != TEMPORARY_SUFFIX)
     keys = _object_store(uri, "list").list_keys(uri, settings)
     bucket = f"{uri.partition('://')[0]}://{bucket_and_key(uri)[0]}"
     return sorted(f"{bucket}/{key}" for key in keys if not key.endswith("/"))
@@ -166,13 +146,6 @@ def is_local(uri: str) -> bool:
     return _scheme(uri) == "file"
 
 
-def local_path(uri: str) -> Path:
-    """Return the path of a local URI."""
-    if uri.startswith("file:"):
-        return Path(unquote(urlsplit(uri).path))
-    return Path(uri)
-
-
 def _scheme(uri: str) -> str:
     scheme = uri.partition("://")[0].lower() if "://" in uri else "file"
     if scheme == "s3a":
@@ -187,7 +160,7 @@ def _scheme(uri: str) -> str:
 def _opener(uri: str, settings: ReadSettings) -> Opener:
     scheme = _scheme(uri)
     if scheme == "file":
-        return lambda offset, etag, length: _LocalBody(uri, offset)
+        return lambda offset, etag, length: LocalBody(uri, offset)
     if scheme == "s3":
         from udfs.storage.s3 import S3Opener
 
@@ -231,58 +204,6 @@ def _object_store(uri: str, action: str) -> _ObjectStore:
     raise StorageError(
         f"Cannot {action} {shown(uri)}: http(s) is read only; use s3://, gs:// or a path."
     )
-
-
-def _open_local(uri: str) -> BinaryIO:
-    try:
-        return local_path(uri).open("rb")
-    except (FileNotFoundError, NotADirectoryError):
-        raise MissingObjectError(f"{local_path(uri)}: there is no such file.") from None
-    except OSError as error:
-        raise StorageError(f"{local_path(uri)}: {error.strerror}.") from None
-
-
-class _LocalBody:
-    def __init__(self, uri: str, offset: int):
-        self._file = _open_local(uri)
-        status = os.fstat(self._file.fileno())
-        self.size_bytes: int | None = status.st_size
-        self.etag: str | None = f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
-        self._file.seek(offset)
-
-    def read(self, size: int) -> bytes:
-        return self._file.read(size)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _Replacement:
-    """A file that takes the place of `path` when the block ends without an error."""
-
-    def __init__(self, path: Path):
-        self._path = path
-        self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}{_TEMPORARY_SUFFIX}")
-
-    def __enter__(self) -> BinaryIO:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._temporary.open("wb")
-        return self._file
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        with self._file:
-            if kind is None:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-        if kind is not None:
-            self._temporary.unlink(missing_ok=True)
-            return
-        self._temporary.replace(self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
 
 
 class _RangedFile(io.RawIOBase):

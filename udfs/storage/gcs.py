@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from udfs.storage.stream import (
     Body,
+    ChangedObjectError,
     MissingObjectError,
     OutOfRangeError,
     ReadSettings,
@@ -192,6 +193,19 @@ def _call(uri: str, settings: ReadSettings, operation: Callable[[Any], Result]) 
 def write_bytes(uri: str, data: bytes, settings: ReadSettings) -> None:
     """Store `data` under `uri`, visible only when complete."""
     _call(uri, settings, lambda blob: blob.upload_from_string(data, retry=None))
+
+
+def write_new(uri: str, data: bytes, settings: ReadSettings) -> bool:
+    """Store `data` unless there is an object."""
+    try:
+        _call(
+            uri,
+            settings,
+            lambda blob: blob.upload_from_string(data, retry=None, if_generation_match=0),
+        )
+    except ChangedObjectError:
+        return False
+    return True
 
 
 def upload_file(local_path: str, uri: str, settings: ReadSettings) -> None:

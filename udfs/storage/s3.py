@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from udfs.storage.stream import (
     Body,
+    ChangedObjectError,
     MissingObjectError,
     OutOfRangeError,
     ReadSettings,
@@ -28,6 +29,12 @@ _CONNECT_TIMEOUT_SECONDS = 20
 _TRANSIENT_CODES = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException",
                     "RequestLimitExceeded", "InternalError", "ServiceUnavailable"}  # fmt: skip
 _CREDENTIAL_CODES = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}  # fmt: skip # noqa: E501
+
+
+class UnsupportedRequestError(StorageError):
+    """The store does not do what was asked for."""
+
+
 # One client per process: boto3's connections must not be shared across a fork.
 _clients: dict[tuple[int, ReadSettings], Any] = {}
 
@@ -85,6 +92,8 @@ def _client_error(uri: str, response: dict[str, Any]) -> StorageError:
     code = str(response.get("Error", {}).get("Code", ""))
     metadata = response.get("ResponseMetadata", {})
     status = int(metadata.get("HTTPStatusCode", 0))
+    if status == 501 or code == "NotImplemented":
+        return UnsupportedRequestError(f"{uri}: the store does not know such a request ({code}).")
     if code in _TRANSIENT_CODES or status == 429 or status >= 500:
         wait = str(metadata.get("HTTPHeaders", {}).get("retry-after", ""))
         return TransientStorageError(
@@ -98,7 +107,8 @@ def _client_error(uri: str, response: dict[str, Any]) -> StorageError:
         )
     if code in ("NoSuchKey", "NoSuchBucket") or status == 404:
         return MissingObjectError(f"{uri}: there is no such object or bucket.")
-    if status == 412:
+    # 409: another conditional write is under way.
+    if status == 412 or code == "ConditionalRequestConflict":
         return changed_error(uri)
     if status == 416:
         return OutOfRangeError(f"{uri}: it ends before the offset asked for.")
@@ -154,6 +164,18 @@ class S3Opener:
 def write_bytes(uri: str, data: bytes, settings: ReadSettings) -> None:
     """Store `data` under `uri`, visible only when complete."""
     _call(uri, settings, "put_object", Key=bucket_and_key(uri)[1], Body=data)
+
+
+def write_new(uri: str, data: bytes, settings: ReadSettings) -> bool:
+    """Store `data` unless there is an object; a store without conditions stores it in any case."""
+    key = bucket_and_key(uri)[1]
+    try:
+        _call(uri, settings, "put_object", Key=key, Body=data, IfNoneMatch="*")
+    except ChangedObjectError:
+        return False
+    except UnsupportedRequestError:
+        write_bytes(uri, data, settings)
+    return True
 
 
 def size_bytes(uri: str, settings: ReadSettings) -> int:

@@ -28,6 +28,10 @@ class MissingObjectError(StorageError):
     """Nothing is stored at the URI."""
 
 
+class ChangedObjectError(StorageError):
+    """The object is not the one that a request was made for."""
+
+
 class OutOfRangeError(StorageError):
     """The object has no byte at the offset asked for."""
 
@@ -287,7 +291,7 @@ def _wait_for_turn(min_interval_seconds: float) -> None:
 
 def changed_error(uri: str) -> StorageError:
     """Return the error for an object that was replaced between two requests of one read."""
-    return StorageError(
+    return ChangedObjectError(
         f"{shown(uri)} changed while it was being read (its ETag or size differs): "
         "what was read so far is void. Run again once the object no longer changes."
     )

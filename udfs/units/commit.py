@@ -1,38 +1,67 @@
-"""Unit outputs: Parquet files with fixed names and bytes, and the manifest that commits them.
+"""Units: what one task produces, and the manifest that commits it.
 
 A unit is what one task produces: the documents of one WARC, one dedup shard, one token shard.
 Its files are named after the unit, written to a temporary place and published whole, so a retried,
 speculative or restarted task replaces a file by the same bytes. The unit exists once its manifest
 does.
+
+A manifest is small whatever the unit holds, since a driver reads all of them. What grows with a
+unit (its domains, samples, histograms) lies in a file beside it, which tasks add up.
 """
 
 import hashlib
 import json
-import os
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from udfs import storage
 from udfs.cpu_clock import cpu_seconds
+from udfs.documents.schema import FATES
+from udfs.units.parquet_output import FileEntry
+from udfs.units.statistics import ADDED_UP
 
-ROW_GROUP_ROWS = 1024
-ROW_GROUP_SIZE_BYTES = 32 * 1024 * 1024
+MANIFESTS, STATISTICS = "manifests", "statistics"
+# What names, folders and manifests mean. It goes up when an output of before cannot be read or
+# resumed any more: 2 since stages have one name each, and select and tokenize are two of them.
+FORMAT_VERSION = 2
 
-# What a committing task hands to Spark: the unit's name and how many rows it wrote.
-COMMITTED = pa.schema([pa.field("unit", pa.string()), pa.field("rows", pa.int64())])
+# What a committing task hands to Spark: the unit's name and how many rows it wrote, or why it could
+# not be made.
+COMMITTED = pa.schema(
+    [
+        pa.field("unit", pa.string()),
+        pa.field("rows", pa.int64()),
+        pa.field("error", pa.string()),
+    ]
+)
+_MAX_ERROR_LENGTH = 500
 
 
 def committed(unit: str, rows: int) -> pa.RecordBatch:
     """Return the one-row batch that reports a committed unit to the driver."""
-    return pa.RecordBatch.from_pydict({"unit": [unit], "rows": [rows]}, schema=COMMITTED)
+    return pa.RecordBatch.from_pydict(
+        {"unit": [unit], "rows": [rows], "error": [None]}, schema=COMMITTED
+    )
+
+
+def failed(unit: str, error: str) -> pa.RecordBatch:
+    """Return the one-row batch that reports a unit whose input cannot be read."""
+    return pa.RecordBatch.from_pydict(
+        {"unit": [unit], "rows": [0], "error": [error[:_MAX_ERROR_LENGTH]]}, schema=COMMITTED
+    )
+
+
+def failed_key(key: str) -> str:
+    """Return the key under which what stands in for a failed unit is committed.
+
+    It is not the unit's, so the next run tries the unit again.
+    """
+    return f"{key}-failed"
 
 
 def report_of(directory: str, unit: str, key: str) -> pa.RecordBatch | None:
@@ -46,97 +75,16 @@ def report_of(directory: str, unit: str, key: str) -> pa.RecordBatch | None:
     return committed(unit, sum(file["rows"] for file in manifest["files"]))
 
 
-@dataclass(frozen=True, kw_only=True)
-class FileEntry:
-    """A published file: its path relative to the stage directory, rows, size and checksum."""
-
-    path: str
-    rows: int
-    size_bytes: int
-    sha256: str
+class ForeignUnitError(RuntimeError):
+    """Another run has committed this unit meanwhile, from other input, settings or code."""
 
 
-class ParquetOutput:
-    """One Parquet file (zstd) whose bytes depend on the rows alone, not on how batches arrive."""
-
-    def __init__(
-        self, directory: str, path: str, schema: pa.Schema, *, row_group_rows: int = ROW_GROUP_ROWS
-    ) -> None:
-        self._directory = directory
-        self._path = path
-        self._schema = schema
-        self._row_group_rows = row_group_rows
-        self._pending: list[pa.RecordBatch] = []
-        self._pending_rows = 0
-        self._pending_bytes = 0
-        self._rows = 0
-        handle, name = tempfile.mkstemp(suffix=".parquet")
-        os.close(handle)
-        self._temporary = Path(name)
-        # Dictionaries are sized by what the writer saw so far; without them bytes are stable.
-        self._writer = pq.ParquetWriter(
-            name, schema, compression="zstd", store_schema=False, write_page_index=True
-        )
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Append rows; row groups are cut at fixed row counts and byte sizes."""
-        start = 0
-        sizes = _row_sizes(batch)
-        for row, size in enumerate(sizes):
-            self._pending_rows += 1
-            self._pending_bytes += size
-            if (
-                self._pending_rows >= self._row_group_rows
-                or self._pending_bytes >= ROW_GROUP_SIZE_BYTES
-            ):
-                self._pending.append(batch.slice(start, row + 1 - start))
-                self._flush()
-                start = row + 1
-        if start < batch.num_rows:
-            self._pending.append(batch.slice(start))
-
-    def _flush(self) -> None:
-        if not self._pending:
-            return
-        table = pa.Table.from_batches(self._pending).select(self._schema.names)
-        table = table.cast(self._schema).combine_chunks()
-        self._writer.write_table(table, row_group_size=max(table.num_rows, 1))
-        self._rows += table.num_rows
-        self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
-
-    def close(self) -> FileEntry:
-        """Publish the file under its final name and return its entry."""
-        self._flush()
-        self._writer.close()
-        with self._temporary.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size_bytes = self._temporary.stat().st_size
-        storage.upload(str(self._temporary), storage.join(self._directory, self._path))
-        self._temporary.unlink(missing_ok=True)
-        return FileEntry(path=self._path, rows=self._rows, size_bytes=size_bytes, sha256=digest)
-
-    def abandon(self) -> None:
-        """Drop what was written so far without publishing it."""
-        self._writer.close()
-        self._temporary.unlink(missing_ok=True)
+class UnreadableInputError(RuntimeError):
+    """An input file cannot be read to its end; the message names it, the place and the cause."""
 
 
-def _row_sizes(batch: pa.RecordBatch) -> Iterable[int]:
-    """Return the bytes of every row's variable-length columns."""
-    total = None
-    for column in batch.columns:
-        kind = column.type
-        if (
-            pa.types.is_large_string(kind)
-            or pa.types.is_string(kind)
-            or (pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-        ):
-            size = pc.fill_null(pc.binary_length(column).cast(pa.int64()), 0)
-            total = size if total is None else pc.add(total, size)
-    if total is None:
-        return [0] * batch.num_rows
-    sizes: list[int] = total.to_pylist()
-    return sizes
+class BooksError(RuntimeError):
+    """A unit's rows are not as many as the records that were read for it."""
 
 
 @dataclass(kw_only=True)
@@ -162,12 +110,23 @@ def commit(
     facts: dict[str, Any],
     clock: UnitClock,
 ) -> pa.RecordBatch:
-    """Write the unit's manifest, which makes it exist, and return the row that reports it."""
+    """Write the unit's manifest, which makes it exist, and return the row that reports it.
+
+    Facts that add up over units go into a file of their own, which the manifest names. Raises
+    BooksError when the rows are not as many as the records that the facts say were read, and
+    ForeignUnitError when the unit was committed with another key meanwhile.
+    """
+    documents = _by_fate(facts)
+    _check_books(unit, facts, documents)
+    _check_owner(directory, unit, key)
     manifest = {
+        "format_version": FORMAT_VERSION,
         "unit": unit,
         "key": key,
         "files": [vars(entry) for entry in files],
-        "facts": facts,
+        "documents": documents,
+        "statistics": _write_statistics(directory, unit, facts),
+        "facts": {name: value for name, value in facts.items() if name not in ADDED_UP},
         "timing": clock.timing(),
     }
     text = json.dumps(manifest, sort_keys=True, ensure_ascii=False, indent=1)
@@ -175,9 +134,60 @@ def commit(
     return committed(unit, sum(entry.rows for entry in files))
 
 
+def _by_fate(facts: dict[str, Any]) -> dict[str, list[int]]:
+    """Return documents and bytes of text by fate; {} where documents are given none."""
+    if "counts" not in facts:
+        return {}
+    totals = {fate: [0, 0] for fate in FATES}
+    for entry in facts["counts"]:
+        totals[entry["fate"]][0] += entry["documents"]
+        totals[entry["fate"]][1] += entry["text_bytes"]
+    return totals
+
+
+def _check_books(unit: str, facts: dict[str, Any], documents: dict[str, list[int]]) -> None:
+    if "records" not in facts:
+        return
+    read = facts["records"]["response"] + facts["records"]["broken"]
+    rows = sum(count for count, _ in documents.values())
+    if read != rows:
+        name = facts.get("input", {}).get("uri", unit)
+        raise BooksError(f"{name} gave {read} documents, but {rows} have a fate")
+
+
+def _check_owner(directory: str, unit: str, key: str) -> None:
+    """Refuse to take a unit's name from another run: a task may outlive its driver.
+
+    A driver removes the manifests of units that it does again before it starts.
+    """
+    try:
+        found = json.loads(storage.read_bytes(manifest_uri(directory, unit)))["key"]
+    except storage.MissingObjectError:
+        return
+    if found != key:
+        raise ForeignUnitError(
+            f"{manifest_uri(directory, unit)}: another run committed this unit meanwhile; a second "
+            "driver writes to the same output"
+        )
+
+
+def _write_statistics(directory: str, unit: str, facts: dict[str, Any]) -> dict[str, Any] | None:
+    added_up = {name: facts[name] for name in ADDED_UP if name in facts}
+    if not added_up:
+        return None
+    data = json.dumps(added_up, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    path = f"{STATISTICS}/{unit}.json"
+    storage.write_bytes(storage.join(directory, path), data)
+    return {
+        "path": path,
+        "size_bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+
+
 def manifest_uri(directory: str, unit: str) -> str:
     """Return where the manifest of `unit` lies below a stage directory."""
-    return storage.join(directory, "manifests", f"{unit}.json")
+    return storage.join(directory, MANIFESTS, f"{unit}.json")
 
 
 def group_by_unit(

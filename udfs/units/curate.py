@@ -11,34 +11,25 @@ import pyarrow.compute as pc
 
 from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
 from udfs.documents.preextracted import InputSettings, read_documents
-from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS, SOURCE_FIELDS
+from udfs.documents.rows import DocumentRows
+from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS, QUARANTINED, STAGE
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
+from udfs.rules.cleaning.redaction import RedactionSettings, redact
 from udfs.rules.families import HeuristicSettings
 from udfs.rules.family import Tools
-from udfs.rules.redaction import RedactionSettings, redact
 from udfs.rules.url_lists import UrlLists, load_url_lists
 from udfs.rules.urls import AddressCounts
 from udfs.storage.cache import fetch
-from udfs.storage.stream import without_secrets
-from udfs.units.commit import UnitClock, commit
-from udfs.units.fates import FateOutputs, with_fate
+from udfs.storage.stream import StorageError, shown, without_secrets
+from udfs.units.commit import UnreadableInputError
+from udfs.units.documents import TEXT_HASH
+from udfs.units.fates import with_fate
+from udfs.units.output import UnitOutput
 
-STAGE = "heuristics"
-
-# 16 bytes: hash of the cleaned text of kept documents, for exact deduplication.
-TEXT_HASH = pa.field("text_hash", pa.binary())
-# The documents stage's table: where a document comes from, its cleaned text, signals and fate.
-DOCUMENTS = pa.schema(
-    [
-        *SOURCE_FIELDS,
-        pa.field("text", pa.string()),
-        *families.SIGNALS,
-        TEXT_HASH,
-        *FATE_FIELDS,
-    ]
-)
+# The rule of the one document that stands for a file which could not be read.
+UNREADABLE = "unreadable_input"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +53,8 @@ class CurationSettings:
     url_lists: tuple[tuple[str, str, str | None], ...]
     input: InputSettings = field(default_factory=InputSettings)
     redaction: RedactionSettings = field(default_factory=RedactionSettings)
+    # Input files that a run may lack; see `dclm_spark.limits.LimitSettings`.
+    max_failed_inputs: int = 0
 
     @property
     def signals(self) -> list[pa.Field]:
@@ -77,19 +70,12 @@ class CurationSettings:
         return pa.schema([*extracted[:before], *self.signals, TEXT_HASH, *own, *FATE_FIELDS])
 
 
-def curate_file(
-    source: InputUnit, settings: CurationSettings, *, unit: str, key: str, directory: str
-) -> pa.RecordBatch:
-    """Commit the documents of one input file, each with its fate, and return the row to report."""
-    clock = UnitClock()
-    counts = RecordCounts()
-    addresses = AddressCounts()
-    outputs = FateOutputs(directory, unit, settings.schema)
-    for batch in curated(source, settings, counts, addresses):
-        outputs.write(batch)
-    files, facts = outputs.close()
-    facts |= input_facts(source, counts) | asdict(addresses)
-    return commit(directory, unit, key, files, facts, clock)
+def curate_file(source: dict[str, Any], output: UnitOutput, settings: CurationSettings) -> None:
+    """Write the documents of one input file (an InputUnit's fields), each with its fate."""
+    file, counts, addresses = InputUnit(**source), RecordCounts(), AddressCounts()
+    for batch in curated(file, settings, counts, addresses):
+        output.write(batch)
+    output.facts |= input_facts(file, counts) | asdict(addresses)
 
 
 def input_facts(source: InputUnit, counts: RecordCounts) -> dict[str, Any]:
@@ -129,16 +115,42 @@ def extracted(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the documents of one input file, no fate where there is a text (schema EXTRACTED).
 
-    Own columns, where some are kept, are null for pages of a WARC.
+    Own columns, where some are kept, are null for pages of a WARC. Raises UnreadableInputError
+    whatever goes wrong on the way.
     """
     crawl, uri, path, extraction = source.crawl, source.uri, source.path, settings.extraction
-    if source.kind != "warc":
-        yield from read_documents(uri, crawl, path, extraction, counts, settings.input)
-        return
-    for batch in extract_documents(crawl, uri, path, extraction, skip_url, counts):
-        if settings.input.columns:
-            batch = batch.append_column(OWN_COLUMNS, pa.nulls(batch.num_rows, OWN_COLUMNS.type))
-        yield batch
+    try:
+        if source.kind != "warc":
+            yield from read_documents(uri, crawl, path, extraction, counts, settings.input)
+            return
+        for batch in extract_documents(crawl, uri, path, extraction, skip_url, counts):
+            if settings.input.columns:
+                none = pa.nulls(batch.num_rows, OWN_COLUMNS.type)
+                batch = batch.append_column(OWN_COLUMNS, none)
+            yield batch
+    except Exception as error:
+        raise UnreadableInputError(_unreadable(source, counts, error)) from error
+
+
+def _unreadable(source: InputUnit, counts: RecordCounts, error: Exception) -> str:
+    uri, documents = shown(source.uri), counts.response + counts.broken
+    cause = str(error) if isinstance(error, StorageError) else f"{type(error).__name__}: {error}"
+    cause = cause.removeprefix(f"{uri}: ")
+    return f"{uri} (crawl {source.crawl}, after {documents} documents): {cause}"
+
+
+def quarantine_file(source: dict[str, Any], error: str, output: UnitOutput) -> None:
+    """Write one quarantined document in place of a file that cannot be read."""
+    file = InputUnit(**source)
+    rows = DocumentRows(file.crawl, file.path)
+    rows.add(0)
+    rows.fate(QUARANTINED, STAGE, UNREADABLE, error=error)
+    batch = rows.batch()
+    for column in output.schema:
+        if column.name not in batch.schema.names:
+            batch = batch.append_column(column, pa.nulls(batch.num_rows, column.type))
+    output.write(batch.select(output.schema.names))
+    output.facts |= input_facts(file, RecordCounts(broken=1))
 
 
 def judge(

@@ -1,12 +1,13 @@
 """Splitting documents by fate into the files of a unit: kept with text, the ledger without."""
 
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from udfs.documents.schema import FATES, KEPT
-from udfs.units.commit import FileEntry, ParquetOutput
+from udfs.units.parquet_output import FileEntry, ParquetOutput
 from udfs.units.statistics import Tally
 
 
@@ -14,7 +15,7 @@ class FateOutputs:
     """The up to three files of a unit, `<fate>/<unit>.parquet`, and the tally of its rows.
 
     Kept documents keep their text; a dropped or quarantined one is a ledger row whose text can be
-    brought back from its WARC position.
+    brought back from its WARC position. What is not closed when the block ends is dropped.
     """
 
     def __init__(self, directory: str, unit: str, schema: pa.Schema) -> None:
@@ -23,6 +24,17 @@ class FateOutputs:
         self._schema = schema
         self._outputs: dict[str, ParquetOutput] = {}
         self._tally = Tally()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.abandon()
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append documents, each of which must have a fate."""
@@ -45,6 +57,11 @@ class FateOutputs:
         """Publish the files; return their entries and the facts for the manifest."""
         files = [self._outputs[fate].close() for fate in FATES if fate in self._outputs]
         return files, self._tally.facts()
+
+    def abandon(self) -> None:
+        """Drop what was written so far and not published."""
+        for output in self._outputs.values():
+            output.abandon()
 
 
 def _without_text(batch: pa.RecordBatch) -> pa.RecordBatch:

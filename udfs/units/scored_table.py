@@ -11,18 +11,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from udfs.documents.extract import STAGE as EXTRACT_STAGE
 from udfs.documents.extract import ExtractionSettings, RecordCounts
-from udfs.documents.schema import DROPPED
+from udfs.documents.schema import DROPPED, STAGE
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
-from udfs.rules.redaction import RedactionSettings
+from udfs.rules.cleaning.redaction import RedactionSettings
 from udfs.rules.url_lists import UrlLists
 from udfs.rules.urls import AddressCounts
-from udfs.storage.files import read_table
-from udfs.units.commit import ParquetOutput, UnitClock, commit
+from udfs.storage.parquet import read_table
 from udfs.units.curate import (
-    STAGE,
     CurationSettings,
     InputUnit,
     extracted,
@@ -32,7 +29,8 @@ from udfs.units.curate import (
     url_lists,
     without_signals,
 )
-from udfs.units.fates import FateOutputs, with_fate
+from udfs.units.fates import with_fate
+from udfs.units.output import UnitOutput
 
 SIGNAL_TABLE = pa.schema([pa.field("doc_id", pa.binary()), *families.SIGNALS, *families.STATISTICS])
 
@@ -46,39 +44,28 @@ def measuring(settings: CurationSettings) -> CurationSettings:
         extraction=ExtractionSettings(),
         heuristics=families.measuring(settings.heuristics),
         redaction=RedactionSettings(),
+        max_failed_inputs=0,
         url_lists=tuple(one for one in settings.url_lists if one[0] in names),
     )
 
 
-def extract_file(
-    source: InputUnit, settings: CurationSettings, *, unit: str, key: str, directory: str
-) -> pa.RecordBatch:
-    """Commit the documents of one input file as extracted, and return the row to report."""
-    clock = UnitClock()
-    counts = RecordCounts()
-    outputs = FateOutputs(directory, unit, settings.extraction.schema)
+def extract_file(source: dict[str, Any], output: UnitOutput, settings: CurationSettings) -> None:
+    """Write the documents of one input file (an InputUnit's fields) as extracted."""
+    file, counts = InputUnit(**source), RecordCounts()
     settings = replace(settings, input=replace(settings.input, columns=()))
-    for batch in extracted(source, settings, counts):
+    for batch in extracted(file, settings, counts):
         nothing = pa.nulls(batch.num_rows)
-        outputs.write(
-            with_fate(batch, stage=EXTRACT_STAGE, rule=nothing, value=nothing, threshold=nothing)
-        )
-    files, facts = outputs.close()
-    return commit(directory, unit, key, files, facts | input_facts(source, counts), clock)
+        output.write(with_fate(batch, stage=STAGE, rule=nothing, value=nothing, threshold=nothing))
+    output.facts |= input_facts(file, counts)
 
 
-def sign_file(
-    texts_uri: str, settings: CurationSettings, *, unit: str, key: str, directory: str
-) -> pa.RecordBatch:
-    """Commit the signals of the documents of one file of texts, in its order."""
-    clock = UnitClock()
+def sign_file(source: dict[str, Any], output: UnitOutput, settings: CurationSettings) -> None:
+    """Write the signals of the documents of one file of texts, in its order."""
     lists, identify = url_lists(settings), language_identifier(settings)
-    output = ParquetOutput(directory, f"signals/{unit}.parquet", SIGNAL_TABLE)
-    for batch in read_table(texts_uri, ["doc_id", "text"]):
+    for batch in read_table(source["uri"], ["doc_id", "text"]):
         found = families.signals_of(batch.column("text"), settings.heuristics, lists, identify)
         columns = [batch.column("doc_id"), *(found[name] for name in SIGNAL_TABLE.names[1:])]
         output.write(pa.RecordBatch.from_arrays(columns, SIGNAL_TABLE.names))
-    return commit(directory, unit, key, [output.close()], {}, clock)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,18 +81,15 @@ class ScoredFile:
     facts: dict[str, Any]
 
 
-def decide_file(
-    source: ScoredFile, settings: CurationSettings, *, unit: str, key: str, directory: str
-) -> pa.RecordBatch:
-    """Commit an input file's documents with the fates of a recipe, measuring nothing again."""
-    clock = UnitClock()
-    addresses = AddressCounts()
-    outputs = FateOutputs(directory, unit, settings.schema)
-    for batch in decided(source, settings, addresses):
-        outputs.write(batch)
-    files, facts = outputs.close()
-    facts |= source.facts | asdict(addresses)
-    return commit(directory, unit, key, files, facts, clock)
+def decide_file(source: dict[str, Any], output: UnitOutput, settings: CurationSettings) -> None:
+    """Write an input file's documents (a ScoredFile's fields) with the fates of a recipe.
+
+    Nothing is measured again.
+    """
+    file, addresses = ScoredFile(**source), AddressCounts()
+    for batch in decided(file, settings, addresses):
+        output.write(batch)
+    output.facts |= file.facts | asdict(addresses)
 
 
 def decided(

@@ -1,11 +1,11 @@
-"""What a unit's manifest says of its documents: counts by fate and rule, languages, samples.
+"""What a unit says of its documents: counts by fate and rule, languages, domains, samples.
 
-Everything is a function of the rows, so a re-run unit gives the same facts. Tallies of units add
-up with `merge`.
+Everything is a function of the rows, so a re-run unit gives the same statistics. Those of units add
+up (`udfs.units.totals`).
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,21 @@ from udfs.rules.urls import hosts
 
 SAMPLES_PER_RULE = 3
 SAMPLE_CHARACTERS = 600
+# The largest domains of a unit; of those left out, the largest has `domains_cut` documents.
 DOMAINS_PER_UNIT = 1000
+
+# Statistics by these names add up over units; they lie beside the manifests, in a file a unit.
+ADDED_UP = (
+    "counts",
+    "thresholds",
+    "languages",
+    "domains",
+    "domains_cut",
+    "histograms",
+    "samples",
+    "score_buckets",
+    "contaminated_documents",
+)
 
 # Bin edges of the signals that the report draws; values outside fall into the end bins.
 HISTOGRAM_EDGES: dict[str, tuple[float, ...]] = {
@@ -109,8 +123,9 @@ class Tally:
                 del kept[SAMPLES_PER_RULE:]
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts as plain JSON data; `merge` adds up those of several units."""
-        domains = sorted(self._domains.items(), key=lambda item: (-item[1][0], item[0]))
+        """Return the statistics as plain JSON data; `Totals` adds up those of several units."""
+        largest = sorted(self._domains.items(), key=_by_documents)
+        cut = largest[DOMAINS_PER_UNIT:]
         return {
             "counts": [
                 {
@@ -127,7 +142,8 @@ class Tally:
                 [language, kept, count]
                 for (language, kept), count in sorted(self._languages.items())
             ],
-            "domains": [[name, *numbers] for name, numbers in domains[:DOMAINS_PER_UNIT]],
+            "domains": [[name, *numbers] for name, numbers in largest[:DOMAINS_PER_UNIT]],
+            "domains_cut": cut[0][1][0] if cut else 0,
             "histograms": {
                 name: [int(count) for count in counts]
                 for name, counts in sorted(self._histograms.items())
@@ -138,6 +154,12 @@ class Tally:
                 for doc_id, sample in kept
             ],
         }
+
+
+def _by_documents(domain: tuple[str, list[int]]) -> tuple[int, str]:
+    """Return the key that sorts domains by their documents, the largest first."""
+    name, numbers = domain
+    return -numbers[0], name
 
 
 def _sample(batch: pa.RecordBatch, row: int, fate: str, rule: str) -> dict[str, Any]:
@@ -151,49 +173,6 @@ def _sample(batch: pa.RecordBatch, row: int, fate: str, rule: str) -> dict[str, 
         "threshold": batch.column("threshold")[row].as_py(),
         "error": batch.column("error")[row].as_py(),
         "text": text[:SAMPLE_CHARACTERS],
-    }
-
-
-def merge(facts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Add up the facts of several units (the result has the shape of `Tally.facts`)."""
-    counts: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
-    thresholds: dict[str, float] = {}
-    languages: Counter[tuple[str, bool]] = Counter()
-    domains: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    histograms: dict[str, list[int]] = {}
-    samples: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for unit in facts:
-        for entry in unit.get("counts", ()):
-            pair = counts[entry["fate"], entry["stage"], entry["rule"]]
-            pair[0] += entry["documents"]
-            pair[1] += entry["text_bytes"]
-        thresholds.update(unit.get("thresholds", {}))
-        for language, kept, count in unit.get("languages", ()):
-            languages[language, kept] += count
-        for name, *numbers in unit.get("domains", ()):
-            domains[name] = [a + b for a, b in zip(domains[name], numbers, strict=True)]
-        for name, bins in unit.get("histograms", {}).items():
-            known = histograms.setdefault(name, [0] * len(bins))
-            histograms[name] = [a + b for a, b in zip(known, bins, strict=True)]
-        for sample in unit.get("samples", ()):
-            samples[sample["fate"], sample["rule"]].append(sample)
-    return {
-        "counts": [
-            {"fate": f, "stage": s, "rule": r, "documents": documents, "text_bytes": size}
-            for (f, s, r), (documents, size) in sorted(counts.items())
-        ],
-        "thresholds": dict(sorted(thresholds.items())),
-        "languages": [[name, kept, count] for (name, kept), count in sorted(languages.items())],
-        "domains": [
-            [name, *numbers]
-            for name, numbers in sorted(domains.items(), key=lambda item: (-item[1][0], item[0]))
-        ],
-        "histograms": dict(sorted(histograms.items())),
-        "samples": [
-            sample
-            for _, known in sorted(samples.items())
-            for sample in sorted(known, key=lambda item: item["doc_id"])[:SAMPLES_PER_RULE]
-        ],
     }
 
 

@@ -1,12 +1,15 @@
 """Committed documents made of texts, as the documents stage leaves them."""
 
+import json
 from hashlib import sha256
 
 import pyarrow as pa
 
-from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.stage_output import stage_output
+from udfs import storage
 from udfs.documents.schema import document_id
-from udfs.units.curate import DOCUMENTS
+from udfs.units.commit import UnitClock, commit, manifest_uri
+from udfs.units.documents import DOCUMENTS
 from udfs.units.fates import FateOutputs
 
 
@@ -14,16 +17,15 @@ def committed(folder, texts, num_files=2):
     """Return a stage whose files hold the texts in turn, one page of its own host each."""
     manifests = []
     for number in range(num_files):
+        unit = f"unit-{number:04d}"
         rows = [(place, text) for place, text in enumerate(texts) if place % num_files == number]
-        outputs = FateOutputs(str(folder), f"unit-{number:04d}", DOCUMENTS)
+        outputs = FateOutputs(str(folder), unit, DOCUMENTS)
         if rows:
             outputs.write(_batch(f"warc-{number}", rows))
         files, facts = outputs.close()
-        entries = [vars(file) for file in files]
-        manifests.append(
-            {"unit": f"unit-{number:04d}", "key": "k", "files": entries, "facts": facts}
-        )
-    return StageOutput(stage="documents", directory=str(folder), manifests=tuple(manifests))
+        commit(str(folder), unit, "k", files, facts, UnitClock())
+        manifests.append(json.loads(storage.read_bytes(manifest_uri(str(folder), unit))))
+    return stage_output("documents", str(folder), manifests)
 
 
 def _batch(path, rows):

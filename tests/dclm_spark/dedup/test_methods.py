@@ -16,7 +16,7 @@ from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.settings import from_dict, to_dict
 from dclm_spark.stages.deduplicate import deduplicate
 from tests.dclm_spark.dedup.committed import committed
-from udfs.units.curate import DOCUMENTS
+from udfs.units.documents import DOCUMENTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ def test_a_new_method_is_one_class_and_one_line(spark, tmp_path, monkeypatch):
     settings = settings_of("method=same_start", "same_start.characters=3", "shards=2")
     documents = committed(tmp_path / "in", ["abcd one", "abce two", "xyz three", "abc"])
     output = deduplicate(spark, documents, DOCUMENTS, settings, str(tmp_path / "out"))
-    counts = [entry for facts in output.facts() for entry in facts.get("counts", ())]
+    counts = output.totals["counts"]
     by_rule = {(c["fate"], c["rule"]): 0 for c in counts}
     for entry in counts:
         by_rule[entry["fate"], entry["rule"]] += entry["documents"]

@@ -9,7 +9,7 @@ from dclm_spark.dedup.methods import METHODS, DeduplicationSettings
 from dclm_spark.stages.deduplicate import deduplicate
 from tests.dclm_spark.dedup.committed import committed
 from tests.dclm_spark.dedup.queries import watched
-from udfs.units.curate import DOCUMENTS
+from udfs.units.documents import DOCUMENTS
 
 pytestmark = pytest.mark.spark
 # Names of input files, WARC files, and buckets that very many documents share.
@@ -44,7 +44,7 @@ def test_no_table_of_documents_goes_to_all_tasks(spark, tmp_path, method):
     earlier = ()
     if settings.method.keeps_table:
         deduplicate(
-            spark, documents, DOCUMENTS, settings, str(tmp_path / "one" / "stages" / "deduplicated")
+            spark, documents, DOCUMENTS, settings, str(tmp_path / "one" / "stages" / "deduplicate")
         )
         earlier = (str(tmp_path / "one"),)
     name = "spark.sql.autoBroadcastJoinThreshold"

@@ -25,6 +25,7 @@ from dclm_spark.planning.rates import ClusterSettings, PlanSettings
 from dclm_spark.planning.rendering import render, spark_conf
 from dclm_spark.settings import override
 from udfs.dedup.ngrams import NgramDedupSettings, shard_memory_bytes
+from udfs.units.commit import FORMAT_VERSION
 
 ROOT = Path(__file__).parents[3]
 DEFAULTS = PlanSettings()
@@ -211,14 +212,17 @@ def output(tmp_path):
     def unit(stage, name, counts, seconds):
         folder = tmp_path / ("shards" if stage == "shards" else f"stages/{stage}") / "manifests"
         folder.mkdir(parents=True, exist_ok=True)
-        facts = {"counts": [dict(zip(("fate", "documents", "text_bytes"), c, strict=True))
-                            for c in counts]}  # fmt: skip
-        text = json.dumps({"files": [{}], "facts": facts, "timing": {"seconds": seconds}})
-        (folder / f"{name}.json").write_text(text)
+        manifest = {
+            "format_version": FORMAT_VERSION, "unit": name, "key": "k", "facts": {},
+            "timing": {"seconds": seconds},
+            "documents": {fate: numbers for fate, *numbers in counts},
+            "files": [{"path": f"{name}.parquet", "rows": 1, "size_bytes": 1, "sha256": "0"}],
+        }  # fmt: skip
+        (folder / f"{name}.json").write_text(json.dumps(manifest))
 
     unit("documents", "a", [("kept", 12, 700), ("dropped", 3, 99)], 30.0)
     unit("documents", "b", [("kept", 8, 300), ("quarantined", 7, 99)], 40.0)
-    unit("deduplicated", "shard-00000", [("kept", 20, 1000)], 15.0)
+    unit("deduplicate", "shard-00000", [("kept", 20, 1000)], 15.0)
     unit("shards", "shard-00000", [], 5.0)
     return str(tmp_path)
 

@@ -60,7 +60,7 @@ def finished(settings):
 
 
 def kept_documents(settings, name):
-    stage = Path(settings.output) / "recipes" / name / "stages" / "encoded" / "stage.json"
+    stage = Path(settings.output) / "recipes" / name / "stages" / "select" / "stage.json"
     counts = json.loads(stage.read_text())["counts"]
     return sum(entry["documents"] for entry in counts if entry["fate"] == "kept")
 
@@ -85,7 +85,7 @@ def test_unseen_articles_and_planted_answers_are_compared(leaderboard):
 def test_recipes_share_the_stages_that_they_have_in_common(leaderboard, settings):
     folders = [path for path in (Path(settings.output) / "shared").iterdir() if path.is_dir()]
     stages = sorted(path.name.split("-")[0] for path in folders)
-    assert stages == ["deduplicated", "documents", "scores"]
+    assert stages == ["deduplicate", "documents", "score"]
 
 
 def test_the_shuffled_control_keeps_about_as_many_documents(leaderboard, settings):
@@ -169,11 +169,11 @@ def test_a_threshold_does_not_decide_where_scores_lie():
     other = replace(one, quality=replace(one.quality, top=0.1))
     refined = load_recipe("refinedweb")
     places = [shared_places(recipe, "/out") for recipe in (one, other, refined)]
-    assert places[0]("scores") == places[1]("scores")
-    assert places[0]("deduplicated") == places[2]("deduplicated")
-    assert places[0]("encoded") != places[2]("encoded")
+    assert places[0]("score") == places[1]("score")
+    assert places[0]("deduplicate") == places[2]("deduplicate")
+    assert places[0]("select") != places[2]("select")
     fewer = load_recipe("refinedweb", ["deduplication.shards=3"])
-    assert shared_places(fewer, "/out")("deduplicated") != places[2]("deduplicated")
+    assert shared_places(fewer, "/out")("deduplicate") != places[2]("deduplicate")
     assert shared_places(fewer, "/out")("documents") == places[2]("documents")
 
 

@@ -56,7 +56,7 @@ def example_summary(text="A page about bridges.\nIts second line."):
         stages=(
             documents,
             replace(later, name="deduplicate", kept=1100, dropped=108, text_bytes_kept=4_600_000),
-            replace(later, name="encode", documents_in=1100, kept=902, dropped=198),
+            replace(later, name="select", documents_in=1100, kept=902, dropped=198),
         ),
         funnel=(
             FunnelStep(label="records read", documents=2012, text_bytes=7_000_000),
@@ -64,13 +64,13 @@ def example_summary(text="A page about bridges.\nIts second line."):
             FunnelStep(label="url_domain", documents=1939, text_bytes=6_890_000),
             FunnelStep(label="language", documents=1711, text_bytes=6_100_000),
             FunnelStep(label="bullet_lines", documents=1711, text_bytes=6_100_000),
-            FunnelStep(label="deduplication", documents=1100, text_bytes=4_600_000),
-            FunnelStep(label="quality", documents=902, text_bytes=4_100_000, tokens=1_204_221),
+            FunnelStep(label="deduplicate", documents=1100, text_bytes=4_600_000),
+            FunnelStep(label="select", documents=902, text_bytes=4_100_000, tokens=1_204_221),
         ),
         rules=(
-            RuleCount(stage="heuristics", rule="language", documents=228, threshold=0.65),
-            RuleCount(stage="quality", rule="quality_score", documents=198, threshold=0.018112),
-            RuleCount(stage="extract", rule="damaged_file", documents=3, fate="quarantined"),
+            RuleCount(stage="documents", rule="language", documents=228, threshold=0.65),
+            RuleCount(stage="select", rule="quality_score", documents=198, threshold=0.018112),
+            RuleCount(stage="documents", rule="damaged_file", documents=3, fate="quarantined"),
         ),
         languages=(
             LanguageCount(language="en", documents=1600, kept=902),

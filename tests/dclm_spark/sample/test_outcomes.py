@@ -20,7 +20,7 @@ LISTS = {
     "soft": "soft",
     "top_level_domains": "tlds",
 }
-DECIDED = (None, "extract", "heuristics")
+DECIDED = (None, "documents")
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_older_charsets_are_lost_to_strict_utf_8_and_read_where_declared(strict,
 
 def test_low_quality_pages_reach_the_classifier(strict, truth):
     fates = Counter(
-        strict[row["warc"]][row["response"]]["fate"] for row in truth if row["stage"] == "quality"
+        strict[row["warc"]][row["response"]]["fate"] for row in truth if row["stage"] == "select"
     )
     assert fates["kept"] > 0.9 * fates.total()
 

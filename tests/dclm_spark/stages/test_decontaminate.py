@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.stage_output import stage_output
 from dclm_spark.evaluate.tasks import TASK_BY_LABEL, select_tasks
 from dclm_spark.explain import explain
 from dclm_spark.pipeline import build_baseline
@@ -22,7 +22,7 @@ from dclm_spark.sample.sample_run import sample_recipe
 from dclm_spark.stages.decontaminate import (
     DecontaminationSettings,
     EvaluationDataSettings,
-    decontaminate,
+    decontaminate_by_index,
     documents_by_task,
     judge,
     row_texts,
@@ -32,7 +32,7 @@ from dclm_spark.stages.decontaminate import (
 from tests.shared_data import SHARED, needs_shared
 from udfs.dedup.contamination import NGRAM_WORDS, build_index, load_index
 from udfs.documents.schema import EXTRACTED, document_id
-from udfs.units.statistics import documents_by_fate, merge
+from udfs.units.statistics import documents_by_fate
 
 WORDS = [f"{a}{b}{c}" for a in "bdfgk" for b in "aeiou" for c in "lmnrst"]
 
@@ -124,12 +124,10 @@ def test_the_stage_removes_or_annotates_and_counts_by_task(spark, tmp_path, sett
         pq.write_table(rows, path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         files.append({"path": f"kept/{path.name}", "rows": rows.num_rows, "sha256": digest})
-    given = StageOutput(
-        stage="documents",
-        directory=str(tmp_path / "in"),
-        manifests=tuple({"unit": f"part-{n}", "files": [f]} for n, f in enumerate(files)),
-    )
-    output = decontaminate(
+    empty = {"key": "k", "documents": {}, "facts": {}, "timing": {}}
+    units = [{"unit": f"part-{n}", "files": [f], **empty} for n, f in enumerate(files)]
+    given = stage_output("documents", str(tmp_path / "in"), units)
+    output = decontaminate_by_index(
         spark, given, EXTRACTED, replace(settings, mode=mode), str(tmp_path / mode)
     )
     assert documents_by_task(output) == {"quiz": 3, "songs": 1}
@@ -187,10 +185,10 @@ def test_a_recipe_removes_pages_that_quote_a_task(spark, tmp_path):
     checked = run(recipe=replace(recipe, decontamination=wanted), output=str(output))
     assert documents_by_task(checked.decontaminated)["copa"] >= 1
     (history,) = explain(str(output), page["doc_id"].hex())
-    assert [entry.stage for entry in history] == ["documents", "deduplicated", "decontaminated"]
+    assert [entry.stage for entry in history] == ["documents", "deduplicate", "decontaminate"]
     assert history[-1].row["rule"] == "evaluation_ngrams"
     assert "quote evaluation sets" in (output / "report.html").read_text()
-    fates = [documents_by_fate(merge(stage.facts())) for stage in checked.judging]
+    fates = [documents_by_fate(stage.totals) for stage in checked.judging]
     assert fates[2]["dropped"] + sum(fates[3].values()) == fates[1]["kept"]
 
 

@@ -13,14 +13,15 @@ from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.dedup.evidence import dedup_evidence
 from dclm_spark.dedup.global_ngrams import GlobalNgrams
 from dclm_spark.dedup.methods import METHODS, DeduplicationSettings
+from dclm_spark.engine.stage_output import stage_output
 from dclm_spark.errors import SettingError
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings
 from dclm_spark.sample.generate import generate_crawl
 from dclm_spark.stages.deduplicate import deduplicate
-from dclm_spark.stages.documents import curate
-from udfs.units.curate import DOCUMENTS
-from udfs.units.statistics import documents_by_fate, merge
+from dclm_spark.stages.documents import write_documents
+from udfs.units.documents import DOCUMENTS
+from udfs.units.statistics import documents_by_fate
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 GLOBAL = DeduplicationSettings(exact=("text",), method=GlobalNgrams(), shards=3)
@@ -39,7 +40,9 @@ def documents(spark, tmp_path_factory):
     folder = tmp_path_factory.mktemp("sample")
     crawl = generate_crawl(folder, seed=11, num_pages=200)
     files = list_inputs(str(crawl.listing), str(crawl.base))
-    return curate(spark, files, curation_settings(load_recipe("raw")), str(folder / "documents"))
+    return write_documents(
+        spark, files, curation_settings(load_recipe("raw")), str(folder / "documents")
+    )
 
 
 def run(spark, documents, settings, directory):
@@ -55,13 +58,13 @@ def test_global_bytes_depend_on_neither_partitions_nor_input_order(spark, docume
     before = spark.conf.get("spark.sql.shuffle.partitions")
     fingerprints = set()
     for partitions in (1, 7, 64):
-        manifests = list(documents.manifests)
-        random.Random(partitions).shuffle(manifests)
+        order = list(range(documents.unit_files.num_rows))
+        random.Random(partitions).shuffle(order)
         spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
-        shuffled = replace(documents, manifests=tuple(manifests))
+        shuffled = replace(documents, unit_files=documents.unit_files.take(order))
         output = run(spark, shuffled, GLOBAL, tmp_path / str(partitions))
         fingerprints.add(output.fingerprint)
-        fates = documents_by_fate(merge(output.facts()))
+        fates = documents_by_fate(output.totals)
         assert sum(fates.values()) == sum(f["rows"] for f in documents.files("kept/"))
         assert fates["dropped"] > 0
     spark.conf.set("spark.sql.shuffle.partitions", before)
@@ -111,7 +114,7 @@ def test_annotate_keeps_everything_and_notes_what_would_go(spark, documents, tmp
     settings = replace(GLOBAL, method=METHODS[method]())
     removed = rows_of(run(spark, documents, settings, tmp_path / "remove"), "dropped/")
     noted = run(spark, documents, replace(settings, mode="annotate"), tmp_path / "annotate")
-    assert documents_by_fate(merge(noted.facts())) == {
+    assert documents_by_fate(noted.totals) == {
         "kept": sum(f["rows"] for f in documents.files("kept/"))
     }
     texts = {row["doc_id"]: row["text"] for row in rows_of(documents, "kept/")}
@@ -145,10 +148,11 @@ def made_of(documents, texts, folder):
         "unit": "unit",
         "key": "test",
         "files": [{"path": "kept/unit.parquet", "rows": len(texts), "sha256": str(texts)}],
+        "documents": {},
         "facts": {},
         "timing": {},
     }
-    return replace(documents, directory=str(folder), manifests=(manifest,))
+    return stage_output(documents.stage, str(folder), [manifest])
 
 
 @pytest.mark.parametrize("method", ["sharded", "global", "minhash"])
@@ -179,9 +183,9 @@ def test_a_crawl_is_compared_with_earlier_ones_until_these_are_taken_off_the_lis
     first = made_of(documents, pages[:2], tmp_path / "first")
     second = made_of(documents, pages[1:], tmp_path / "second")
     settings = DeduplicationSettings(method=METHODS[method](), shards=1)
-    run(spark, first, settings, tmp_path / "one" / "stages" / "deduplicated")
+    run(spark, first, settings, tmp_path / "one" / "stages" / "deduplicate")
     later = replace(settings, earlier=(str(tmp_path / "one"),))
-    place = tmp_path / "two" / "stages" / "deduplicated"
+    place = tmp_path / "two" / "stages" / "deduplicate"
 
     output = run(spark, second, later, place)
     assert sorted(row["text"] for row in rows_of(output, "kept/")) == pages[2:]
@@ -198,7 +202,7 @@ def test_a_crawl_is_compared_with_earlier_ones_until_these_are_taken_off_the_lis
 def test_an_earlier_run_without_a_fitting_table_is_refused(spark, documents, tmp_path):
     source = made_of(documents, ["a b c"], tmp_path / "in")
     settings = DeduplicationSettings(method=GlobalNgrams(), shards=1)
-    run(spark, source, settings, tmp_path / "one" / "stages" / "deduplicated")
+    run(spark, source, settings, tmp_path / "one" / "stages" / "deduplicate")
     nowhere = replace(settings, earlier=(str(tmp_path / "nowhere"),))
     with pytest.raises(SettingError, match="finished run"):
         run(spark, source, nowhere, tmp_path / "two")

@@ -9,12 +9,12 @@ import pytest
 
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.engine.run_record import run_identity, write_run_record
-from dclm_spark.errors import SettingError
+from dclm_spark.errors import SettingError, StageError
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings, recipe_hash
 from dclm_spark.sample.generate import generate_crawl
 from dclm_spark.settings import from_dict, to_dict
-from dclm_spark.stages.documents import HTTP_READERS, curate, max_readers
+from dclm_spark.stages.documents import HTTP_READERS, max_readers, write_documents
 from tests.fault_server import serve, status
 from udfs.storage.stream import ReadSettings
 
@@ -43,10 +43,12 @@ def test_a_signature_is_never_written_and_signing_anew_repeats_nothing(spark, wa
     settings, stage = curation_settings(recipe), str(tmp_path / "stages" / "documents")
     with serve(warc) as server:
         files = [signed(server.url, SECRET)]
-        curate(spark, files, settings, stage)
-        write_run_record(str(tmp_path), recipe, files, run_identity(recipe_hash(recipe), files))
+        write_documents(spark, files, settings, stage)
+        write_run_record(
+            str(tmp_path), recipe, files, run_identity(recipe.name, recipe_hash(recipe), files)
+        )
         first = len(server.gets)
-        curate(
+        write_documents(
             spark,
             [signed(server.url, "new")],
             curation_settings(recipe),
@@ -63,12 +65,11 @@ def test_more_patience_repeats_no_unit(spark, warc, tmp_path):
     patient = load_recipe("raw", ["extraction.reading.max_attempts=200"])
     with serve(warc) as server:
         for given in (recipe, patient):
-            curate(spark, [signed(server.url, "a")], given, str(tmp_path))
+            settings = curation_settings(given)
+            write_documents(spark, [signed(server.url, "a")], settings, str(tmp_path))
         assert len(server.gets) == 1
-        curate(
-            spark, [signed(server.url, "a")], load_recipe("raw", ["extraction.batch_rows=7"]),
-            str(tmp_path),
-        )  # fmt: skip
+        smaller = curation_settings(load_recipe("raw", ["extraction.batch_rows=7"]))
+        write_documents(spark, [signed(server.url, "a")], smaller, str(tmp_path))
         assert len(server.gets) == 2
     assert recipe_hash(recipe) == recipe_hash(patient)
 
@@ -106,12 +107,12 @@ def test_no_more_files_are_read_at_a_time_and_a_second_than_allowed(spark, warc,
     readers = Readers()
     with serve(warc, *[readers.fault] * 4) as server:
         files = [replace(signed(server.url, "a"), path=f"{number}.warc.gz") for number in range(4)]
-        curate(spark, files, curation_settings(recipe), str(tmp_path))
+        write_documents(spark, files, curation_settings(recipe), str(tmp_path))
     assert readers.most == 1
     assert min(after - before for before, after in pairwise(readers.began)) > 0.49
 
 
-def test_a_retried_task_reads_no_committed_file_again(spark, warc, tmp_path):
+def test_the_next_run_reads_again_only_what_could_not_be_read(spark, warc, tmp_path):
     recipe = load_recipe("raw", ["extraction.reading.max_concurrent_reads=1"])
 
     def whole(handler, body, start):
@@ -120,7 +121,9 @@ def test_a_retried_task_reads_no_committed_file_again(spark, warc, tmp_path):
 
     with serve(warc, whole, status(403)) as server:
         files = [replace(signed(server.url, "a"), path=f"{number}.warc.gz") for number in range(2)]
-        curate(spark, files, curation_settings(recipe), str(tmp_path))
+        with pytest.raises(StageError, match="1 inputs could not be read; all others are comm"):
+            write_documents(spark, files, curation_settings(recipe), str(tmp_path))
+        write_documents(spark, files, curation_settings(recipe), str(tmp_path))
         assert len(server.gets) == 3
 
 

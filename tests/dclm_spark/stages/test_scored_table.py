@@ -10,9 +10,8 @@ from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings
 from dclm_spark.sample.generate import generate_crawl
 from dclm_spark.sample.sample_run import sample_recipe
-from dclm_spark.stages.documents import curate
+from dclm_spark.stages.documents import write_documents
 from dclm_spark.stages.scored_table import build_table, decide
-from udfs.units.statistics import merge
 
 pytestmark = pytest.mark.spark
 
@@ -52,17 +51,17 @@ def written(table):
 def test_a_recipe_keeps_from_the_table_what_it_keeps_from_the_crawl(
     spark, files, recipes, table, tmp_path, name
 ):
-    read = curate(spark, files, curation_settings(recipes[name]), str(tmp_path / "read"))
+    read = write_documents(spark, files, curation_settings(recipes[name]), str(tmp_path / "read"))
     decided = decide(
         spark, files, curation_settings(recipes[name]), str(tmp_path / "decided"), table
     )
     assert contents(read, "kept") == contents(decided, "kept") != {}
     counts = [
-        [(e["fate"], e["stage"], e["rule"], e["documents"]) for e in merge(stage.facts())["counts"]]
+        [(e["fate"], e["stage"], e["rule"], e["documents"]) for e in stage.totals["counts"]]
         for stage in (read, decided)
     ]
     assert counts[0] == counts[1]
-    assert [f["records"] for f in read.facts()] == [f["records"] for f in decided.facts()]
+    assert [f["records"] for _, f in read.facts()] == [f["records"] for _, f in decided.facts()]
 
 
 def test_texts_are_extracted_once_and_signals_measured_once_for_each_family(table):
@@ -79,7 +78,7 @@ def test_other_limits_measure_nothing(spark, files, recipes, table, tmp_path):
     assert written(table) == before
     kept = [sum(file["rows"] for file in stage.files("kept/")) for stage in (few, many)]
     assert kept[0] < kept[1]
-    read = curate(spark, files, curation_settings(longer), str(tmp_path / "read"))
+    read = write_documents(spark, files, curation_settings(longer), str(tmp_path / "read"))
     assert contents(read, "kept") == contents(few, "kept")
 
 
@@ -87,7 +86,7 @@ def test_another_way_of_measuring_adds_to_the_table_and_one_of_extracting_reads_
     spark, files, recipes, tmp_path, table
 ):
     before = written(table)
-    corrected = load_recipe("refinedweb", ["heuristics.quirks=none"])
+    corrected = load_recipe("refinedweb", ["quirks=none"])
     heuristics = replace(recipes["refinedweb"].heuristics, stop_words=("the", "of"))
     other = replace(recipes["refinedweb"], heuristics=heuristics)
     decide(spark, files, curation_settings(other), str(tmp_path / "other"), table)

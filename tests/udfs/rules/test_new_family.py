@@ -66,9 +66,9 @@ from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings
 from dclm_spark.session import spark_session
-from dclm_spark.stages.documents import curate
+from dclm_spark.stages.documents import write_documents
 from dclm_spark.stages.scored_table import decide
-from udfs.storage.files import read_table
+from udfs.storage.parquet import read_table
 
 spark = spark_session("toy", master="local[1]")
 files = list_inputs(sys.argv[1])
@@ -87,7 +87,7 @@ def runs(*changes):
     recipe = load_recipe("raw", ["heuristics.enabled=true", "heuristics.rules=emoji", *changes])
     settings = curation_settings(recipe)
     name = str(len(changes))
-    read = curate(spark, files, settings, f"{sys.argv[2]}/read{name}")
+    read = write_documents(spark, files, settings, f"{sys.argv[2]}/read{name}")
     table = f"{sys.argv[2]}/table"
     return rows(read), rows(decide(spark, files, settings, f"{sys.argv[2]}/decided{name}", table))
 

@@ -4,7 +4,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from udfs.units.commit import ParquetOutput, UnitClock, commit, group_by_unit
+from udfs.units.commit import UnitClock, commit, group_by_unit
+from udfs.units.parquet_output import ParquetOutput
 
 SCHEMA = pa.schema([("text", pa.string()), ("n", pa.int64())])
 
@@ -43,7 +44,7 @@ def test_the_manifest_names_files_with_their_checksums(tmp_path):
     manifest = json.loads((tmp_path / "manifests" / "u.json").read_text())
     assert manifest["files"][0]["sha256"] == entry.sha256
     assert manifest["key"] == "key"
-    assert row.to_pylist() == [{"unit": "u", "rows": 10}]
+    assert row.to_pylist() == [{"unit": "u", "rows": 10, "error": None}]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])

@@ -6,7 +6,7 @@ import os
 from pyspark import TaskContext
 from pyspark.sql import SparkSession
 
-from dclm_spark.engine.stage import commit_each
+from dclm_spark.engine.unit_tasks import commit_each
 from udfs.units.commit import committed
 
 

@@ -1,0 +1,202 @@
+"""The tokenize stage: the token ids of every document that was selected, file by file."""
+
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import SparkSession
+
+from dclm_spark.engine.file_stage import FileStage, UnitSource, sources_of
+from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.errors import SettingError
+from udfs.checks import at_least, check
+from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS
+from udfs.quirks import follows_reference
+from udfs.rules.urls import hosts
+from udfs.storage.parquet import column_names, read_table
+from udfs.tokens.order import buckets, document_keys
+from udfs.tokens.special_ids import special_ids
+from udfs.tokens.tokenizer import TokenizerSettings, gpt_neox, load_encoder
+from udfs.tokens.tokenizer import encode as encode_texts
+from udfs.units.aligned_rows import AlignedRows
+from udfs.units.output import UnitOutput
+from udfs.units.statistics import Tally
+
+LOGGER = logging.getLogger("dclm_spark")
+STAGE = "tokenize"
+# Where a unit's tokens lie below the stage.
+FOLDER = "tokens"
+
+_READ = ["doc_id", "crawl", "warc_path", "warc_offset", "url", "text"]
+TOKENIZED = pa.schema(
+    [
+        pa.field("doc_id", pa.binary()),
+        pa.field("crawl", pa.string()),
+        pa.field("warc_path", pa.string()),
+        pa.field("warc_offset", pa.int64()),
+        pa.field("url", pa.string()),
+        pa.field("domain", pa.string()),
+        pa.field("cell", pa.int32()),
+        # Position key of the document within its cell, as a signed 64-bit number.
+        pa.field("order_key", pa.int64()),
+        pa.field("num_tokens", pa.int64()),
+        # Little-endian uint16 ids, without end-of-text.
+        pa.field("tokens", pa.binary()),
+    ]
+)
+# What select says of a document.
+_DECIDED = pa.schema(
+    [pa.field("doc_id", pa.binary()), pa.field("quality_score", pa.float64()), *FATE_FIELDS]
+)
+
+
+def tokenized_schema(own_columns: bool) -> pa.Schema:
+    """Return the schema of the token table: TOKENIZED, with own columns where there are some."""
+    return TOKENIZED.append(OWN_COLUMNS) if own_columns else TOKENIZED
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenSettings:
+    """The tokenizer, and how documents become shards of fixed-length sequences (spec 5.1)."""
+
+    tokenizer: TokenizerSettings = field(default_factory=gpt_neox)
+    # Sequences hold one token more than the model sees, for the targets.
+    sequence_length: int = 2048
+    sequences_per_shard: int = 8192
+    seed: int = 1234
+    # None: by the names of the tokenizer's special tokens (udfs/tokens/special_ids.py), which
+    # gives 0 and, as the reference pads [Q], 50256 for GPT-NeoX.
+    end_of_text_id: int | None = None
+    padding_id: int | None = None
+    # Documents are shuffled within cells of this much text; each cell pads one sequence.
+    cell_size_bytes: int = 256 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        check(self, sequence_length=at_least(1), sequences_per_shard=at_least(1))
+        check(self, cell_size_bytes=at_least(1))
+
+
+def with_special_ids(settings: TokenSettings, quirks: str) -> TokenSettings:
+    """Return the settings with the ids that go between documents and after the last one.
+
+    Raises SettingError for a tokenizer that does not fit into shards or has no such tokens.
+    """
+    try:
+        encoder = load_encoder(settings.tokenizer)
+    except ValueError as error:
+        raise SettingError(f"tokens.tokenizer: {error}") from None
+    if encoder.vocabulary_size > 2**16:
+        raise SettingError(
+            f"tokens.tokenizer: {encoder.vocabulary_size} ids do not fit into the 16 bits of a "
+            "shard; use a tokenizer with at most 65536"
+        )
+    try:
+        found = special_ids(
+            encoder,
+            end_of_text_id=settings.end_of_text_id,
+            padding_id=settings.padding_id,
+            like_reference=follows_reference(quirks),
+        )
+    except ValueError as error:
+        raise SettingError(f"tokens.{error}") from None
+    LOGGER.debug(
+        "tokens: %s (%d) ends every document, %r (%d) pads",
+        found.end_of_text, found.end_of_text_id, found.padding, found.padding_id,
+    )  # fmt: skip
+    return replace(settings, end_of_text_id=found.end_of_text_id, padding_id=found.padding_id)
+
+
+def num_cells(documents: StageOutput, settings: TokenSettings) -> int:
+    """Return into how many shuffle cells the corpus is cut, from its committed text bytes."""
+    return max(1, math.ceil(documents.text_bytes() / settings.cell_size_bytes))
+
+
+def tokenize(
+    spark: SparkSession,
+    documents: StageOutput,
+    selected: StageOutput,
+    settings: TokenSettings,
+    directory: str,
+) -> StageOutput:
+    """Tokenize those kept documents of `documents` that `selected` keeps, in the order of the file.
+
+    Own columns of the documents go along.
+
+    The statistics are of all that select decided on: this stage is the one that reads the texts.
+    """
+    cells = num_cells(documents, settings)
+    stage = FileStage(
+        name=STAGE,
+        schema=tokenized_schema(has_own_columns(documents.files("kept/"))),
+        process=partial(_tokenize_file, settings=settings, cells=cells),
+        key=(settings, cells),
+        folder=FOLDER,
+    )
+    return stage.run(spark, _sources(documents, selected), directory)
+
+
+def has_own_columns(files: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether files of a stage have own columns; all of them have the same."""
+    return bool(files) and OWN_COLUMNS.name in column_names(files[0]["uri"])
+
+
+def _sources(documents: StageOutput, selected: StageOutput) -> list[UnitSource]:
+    decided: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for file in selected.files(""):
+        decided[file["unit"]].append(file)
+    return [
+        replace(
+            one,
+            identity=(one.identity, [file["sha256"] for file in decided[one.unit]]),
+            source=one.source | {"decided_uris": [file["uri"] for file in decided[one.unit]]},
+        )
+        for one in sources_of(documents)
+    ]
+
+
+def _tokenize_file(
+    source: dict[str, Any], output: UnitOutput, settings: TokenSettings, cells: int
+) -> None:
+    encoder = load_encoder(settings.tokenizer)
+    own = [OWN_COLUMNS.name] if OWN_COLUMNS.name in output.schema.names else []
+    decided, tally = AlignedRows(source["decided_uris"], _DECIDED), Tally()
+    for batch in read_table(source["uri"], [*_READ, *own]):
+        rows = decided.take(batch.column("doc_id"))
+        for name in _DECIDED.names[1:]:
+            batch = batch.append_column(name, rows.column(name))
+        tally.add(batch)
+        kept = batch.filter(pc.equal(batch.column("fate"), KEPT))
+        if kept.num_rows:
+            output.write(_tokenized(kept, encoder, settings, cells).select(output.schema.names))
+    output.facts |= tally.facts()
+
+
+def _tokenized(
+    batch: pa.RecordBatch, encoder: Any, settings: TokenSettings, cells: int
+) -> pa.RecordBatch:
+    """Add ids, counts and the place in the global shuffle to documents."""
+    keys = document_keys(batch.column("doc_id"), settings.seed)
+    ids, offsets = encode_texts(batch.column("text"), encoder)
+    data = np.ascontiguousarray(ids, "<u2").view(np.uint8)
+    tokens = pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(),
+        batch.num_rows,
+        [None, pa.py_buffer((np.asarray(offsets, np.int64) * 2).tobytes()), pa.py_buffer(data)],
+    )
+    columns = {
+        "domain": pc.fill_null(hosts(batch.column("url")), ""),
+        "cell": pa.array(buckets(keys, cells)),
+        "order_key": pa.array(keys.view(np.int64)),
+        "num_tokens": pa.array(np.diff(offsets).astype(np.int64)),
+        "tokens": tokens,
+    }
+    for name, column in columns.items():
+        batch = batch.append_column(name, column)
+    return batch

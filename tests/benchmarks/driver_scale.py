@@ -1,0 +1,214 @@
+"""What a driver takes for very many units of real shape: memory, CPU and files, without the work.
+
+    python -m tests.benchmarks.driver_scale --units 100000 --folder /tmp/units
+
+The units are committed by renaming a prepared folder, so that what is measured is the driver: it
+reads manifests, adds statistics up by tasks, writes the stage's summary and the report.
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+from dclm_spark.engine.manifests import Unit
+from dclm_spark.engine.stage import UnitRules, run_units
+from dclm_spark.engine.stage_output import stage_output
+from dclm_spark.engine.tables import spark_schema
+from dclm_spark.recipes import load_recipe
+from dclm_spark.report.page import write_report
+from dclm_spark.report.summarize import summarize
+from dclm_spark.session import spark_session
+from dclm_spark.stages.run_output import RunOutput
+from udfs.documents.schema import FATES
+from udfs.units.commit import COMMITTED, FORMAT_VERSION
+from udfs.units.curate import InputUnit
+from udfs.units.statistics import DOMAINS_PER_UNIT, HISTOGRAM_EDGES, SAMPLE_CHARACTERS
+from udfs.warc.reader import RecordCounts
+
+# A usual WARC: its pages, hosts and rules (CC-MAIN-2024-10; spec of issue 26).
+PAGES, HOSTS, RULES = 39_000, 10_000, 24
+# Statistics files of different content; the others are links to them.
+DISTINCT = 200
+MISSING_SHARE = 0.01
+
+
+def name_of(place: int) -> str:
+    return f"CC-MAIN-20240220211055-20240221001055-{place:05d}-{place:010x}"
+
+
+def statistics(seed: int, domains: int = DOMAINS_PER_UNIT) -> dict:
+    """What `udfs.units.statistics.Tally` says of such a WARC."""
+    draw = random.Random(seed)
+    hosts = draw.sample(range(50 * HOSTS), domains)
+    documents = sorted((int(draw.paretovariate(1.1)) + 1 for _ in hosts), reverse=True)
+    rules = [("kept", "", "")] + [("dropped", "heuristics", f"rule_{n}") for n in range(RULES)]
+    return {
+        "counts": [
+            {"fate": fate, "stage": stage, "rule": rule, "documents": PAGES // len(rules),
+             "text_bytes": 3_000_000}
+            for fate, stage, rule in rules
+        ],
+        "thresholds": {rule: 0.5 for _, _, rule in rules if rule},
+        "languages": [[f"l{n}", kept, 10] for n in range(150) for kept in (False, True)],
+        "domains": [[f"www.host-{host}.example.org", count, count // 2, 900 * count]
+                    for host, count in zip(hosts, documents, strict=True)],
+        "domains_cut": documents[-1],
+        "histograms": {name: [7] * (len(edges) - 1) for name, edges in HISTOGRAM_EDGES.items()},
+        "samples": [
+            {"doc_id": f"{draw.getrandbits(128):032x}", "fate": fate, "stage": stage,
+             "rule": rule or "kept", "url": "https://www.host.example.org/a/page", "value": 0.1,
+             "threshold": 0.5, "error": None, "text": "a b c d " * (SAMPLE_CHARACTERS // 8)}
+            for fate, stage, rule in rules for _ in range(3)
+        ],
+    }  # fmt: skip
+
+
+def manifest(place: int, key: str) -> dict:
+    """The manifest that `udfs.units.commit.commit` writes of it."""
+    name = name_of(place)
+    path = f"crawl-data/CC-MAIN-2024-10/segments/1707947473360.9/warc/{name}.warc.gz"
+    source = InputUnit(
+        crawl="CC-MAIN-2024-10", path=path, uri=f"s3://commoncrawl/{path}", kind="warc"
+    )
+    records = RecordCounts(response=PAGES, request=PAGES, metadata=PAGES, warcinfo=1)
+    return {
+        "format_version": FORMAT_VERSION,
+        "unit": name,
+        "key": key,
+        "files": [
+            {"path": f"{fate}/{name}.parquet", "rows": PAGES // 3, "size_bytes": 34_567_890,
+             "sha256": f"{place:064x}"}
+            for fate in FATES
+        ],
+        "documents": {fate: [PAGES // 3, 45_678_901] for fate in FATES},
+        "statistics": {"path": f"statistics/{name}.json", "size_bytes": 100_000,
+                       "sha256": f"{place % DISTINCT:064x}"},
+        "facts": {"records": asdict(records), "input": asdict(source)},
+        "timing": {"seconds": 1234.5, "cpu_seconds": 1100.25},
+    }  # fmt: skip
+
+
+def prepare(folder: Path, units: int, domains: int, key: str) -> None:
+    """Write `units` manifests and their statistics where a stage looks for them."""
+    (folder / "statistics").mkdir(parents=True)
+    (folder / "prepared").mkdir()
+    for place in range(units):
+        unit = manifest(place, key)
+        (folder / "prepared" / f"{unit['unit']}.json").write_text(json.dumps(unit, indent=1))
+        own = folder / unit["statistics"]["path"]
+        if place < DISTINCT:
+            own.write_text(json.dumps(statistics(place, domains), separators=(",", ":")))
+        else:
+            own.hardlink_to(folder / "statistics" / f"{name_of(place % DISTINCT)}.json")
+
+
+def measure(spark, folder: Path, units: int, key: str) -> dict:
+    """Run the stage three times and report; return seconds and CPU of each, and memory."""
+    found = {"units": units}
+    work = [Unit(name=name_of(place), key=key) for place in range(units)]
+    rules = UnitRules(documents_in=None, others="refuse")
+
+    def execute(pending):
+        target = folder / "manifests"
+        target.mkdir(exist_ok=True)
+        for unit in pending:
+            (folder / "prepared" / f"{unit.name}.json").rename(target / f"{unit.name}.json")
+        return spark.createDataFrame([], spark_schema(COMMITTED))
+
+    def run(step):
+        before, started = cpu_seconds(), time.perf_counter()
+        output = run_units(
+            spark, stage="documents", directory=str(folder), units=work, execute=execute,
+            rules=rules,
+        )  # fmt: skip
+        found[step] = taken(before, started)
+        return output
+
+    run("fresh")
+    run("resume_all_done")
+    for place in range(0, units, round(1 / MISSING_SHARE)):
+        path = folder / "manifests" / f"{name_of(place)}.json"
+        path.rename(folder / "prepared" / path.name)
+    output = run("resume_some_missing")
+    before, started = cpu_seconds(), time.perf_counter()
+    report(output, folder)
+    found["report"] = taken(before, started)
+    found["driver_peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    found["driver_cpu_seconds"] = round(cpu_seconds(), 1)
+    found["jvm_peak_bytes"] = jvm_peak_bytes()
+    sizes = [(folder / "manifests" / f"{name_of(place)}.json").stat().st_size for place in (0, 1)]
+    found["manifest_bytes"] = max(sizes)
+    found["statistics_bytes"] = (folder / "statistics" / f"{name_of(0)}.json").stat().st_size
+    found["columns_bytes_a_unit"] = (output.units.nbytes + output.unit_files.nbytes) // units
+    return found
+
+
+def report(output, folder: Path) -> None:
+    """Write the report of a run whose first stage is `output`."""
+    empty = {"counts": [], "thresholds": {}, "languages": [], "domains": [], "histograms": {},
+             "samples": []}  # fmt: skip
+    names = ("deduplicate", "select", "tokenize", "shards")
+    later = [replace(stage_output(name, str(folder), []), totals=empty) for name in names]
+    shards = {"num_tokens": 0, "num_padding_tokens": 0, "shards": [], "num_sequences": 0,
+              "sequence_length": 2048, "tokenizer_sha256": "", "fingerprint": ""}  # fmt: skip
+    evidence = {"pairs": [], "precision": [], "clusters": [],
+                "paragraphs": {"documents": 0, "paragraphs": 0, "text_bytes": 0}}  # fmt: skip
+    run = RunOutput(
+        documents=output, deduplicated=later[0], decontaminated=None, dedup_evidence=evidence,
+        scored=None, minimum_score=None, selected=later[1], tokenized=later[2], shards=later[3],
+        shard_manifest=shards,
+    )  # fmt: skip
+    identity = SimpleNamespace(recipe_hash="0" * 16, versions={}, commit="")
+    summary = summarize(run, load_recipe("dclm_baseline", []), identity, time.time())
+    write_report(summary, str(folder / "report.html"))
+
+
+def cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def taken(before: float, started: float) -> dict[str, float]:
+    return {
+        "cpu_seconds": round(cpu_seconds() - before, 1),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+def jvm_peak_bytes() -> int:
+    """Return the peak of the JVM that this process started, 0 where it is not found."""
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        except (OSError, ValueError):
+            continue
+        mine = lines["PPid"].strip() == str(os.getpid())
+        if mine and lines["Name"].strip() == "java":
+            return int(lines["VmHWM"].split()[0]) * 1024
+    return 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--units", type=int, required=True)
+    parser.add_argument("--folder", type=Path, required=True, help="a folder that is not there yet")
+    parser.add_argument("--domains", type=int, default=DOMAINS_PER_UNIT, help="of each unit")
+    given = parser.parse_args()
+    prepare(given.folder, given.units, given.domains, "key")
+    spark = spark_session("driver_scale", "local[2]")
+    try:
+        print(json.dumps(measure(spark, given.folder, given.units, "key")))
+    finally:
+        spark.stop()
+        shutil.rmtree(given.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The output of one unit: its tables, the facts of its manifest, and the commit of both."""
+
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+
+from udfs.units.commit import UnitClock, commit
+from udfs.units.fates import FateOutputs
+from udfs.units.parquet_output import FileEntry, ParquetOutput
+
+
+class UnitOutput:
+    """What the process of a stage writes for one unit.
+
+    With `folder` the rows are one table, `<folder>/<unit>.parquet`. Without it every row has a
+    fate and goes into the table of its fate, and the manifest counts fates and rules. `facts` go
+    into the manifest too. What is not committed when the block ends is dropped.
+    """
+
+    def __init__(
+        self, directory: str, unit: str, schema: pa.Schema, *, folder: str | None = None
+    ) -> None:
+        self.schema = schema
+        self.facts: dict[str, Any] = {}
+        self._directory, self._unit = directory, unit
+        self._clock = UnitClock()
+        self._tables: ParquetOutput | FateOutputs = (
+            FateOutputs(directory, unit, schema)
+            if folder is None
+            else ParquetOutput(directory, f"{folder}/{unit}.parquet", schema)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._tables.abandon()
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append rows of the unit's schema."""
+        self._tables.write(batch)
+
+    def commit(self, key: str) -> pa.RecordBatch:
+        """Publish the tables and then the manifest; return the row that reports the unit."""
+        files, facts = self._close()
+        return commit(self._directory, self._unit, key, files, facts | self.facts, self._clock)
+
+    def _close(self) -> tuple[list[FileEntry], dict[str, Any]]:
+        if isinstance(self._tables, FateOutputs):
+            return self._tables.close()
+        return [self._tables.close()], {}
