@@ -7,6 +7,7 @@ from contextvars import ContextVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from pyspark.sql import SparkSession
 
 _PARTITIONS = "spark.sql.shuffle.partitions"
@@ -17,6 +18,9 @@ PARTITION_SIZE_BYTES = 256 * 1024**2
 USEFUL_SIZE_BYTES = 16 * 1024**2
 # What the user's session says, while a block of `sized_shuffles` says something else.
 _CHOSEN: ContextVar[str | None] = ContextVar("shuffle partitions of the user", default=None)
+
+# Column of the numbers by which rows are put into partitions (`partition_keys`).
+TASK = pa.field("task", pa.int32())
 
 _SEED = 42
 

@@ -15,7 +15,7 @@ from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.engine.checkpoints import Checkpoints
 from dclm_spark.engine.code_version import code_version
 from dclm_spark.engine.manifests import StageOutput, Unit, numbered_unit, unit_key
-from dclm_spark.engine.shuffles import partition_keys, sized_shuffles
+from dclm_spark.engine.shuffles import TASK, partition_keys, sized_shuffles
 from dclm_spark.engine.stage import UnitRules, run_units
 from dclm_spark.engine.tables import Extent, FileTable, read_files, spark_schema
 from udfs.units.commit import COMMITTED, UnitClock, commit, group_by_unit
@@ -23,7 +23,7 @@ from udfs.units.fates import FateOutputs
 
 __all__ = ["STAGE", "deduplicate", "deduplicated_schema"]
 
-_PLACED = (pa.field("unit", pa.string()), pa.field("task", pa.int32()))
+_PLACED = (pa.field("unit", pa.string()), TASK)
 # Committed text against its UTF-8 bytes, for units that do not say how many these are.
 _COMPRESSION = 3
 
@@ -60,7 +60,7 @@ def deduplicate(
     def execute(pending: list[Unit]) -> DataFrame:
         facts = settings.method.shard_facts(given)
         rows = _with_evidence(_placed(given, [unit.name for unit in pending]), given, settings)
-        rows = rows.repartition(len(pending), "task").sortWithinPartitions("unit", *ORDER)
+        rows = rows.repartition(len(pending), TASK.name).sortWithinPartitions("unit", *ORDER)
         committer = _committer(schema, settings, directory, key, facts)
         return rows.mapInArrow(committer, spark_schema(COMMITTED))
 

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from dclm_spark.engine.code_version import code_version
 from dclm_spark.engine.manifests import StageOutput, Unit, numbered_unit, unit_key
+from dclm_spark.engine.shuffles import TASK, partition_keys
 from dclm_spark.engine.stage import UnitRules, run_units
 from dclm_spark.engine.tables import read_files, spark_schema
 from dclm_spark.errors import InputError
@@ -53,6 +54,7 @@ def _packed_schema(own_columns: bool) -> pa.Schema:
     return pa.schema(
         [
             pa.field("unit", pa.string()),
+            TASK,
             pa.field("row", pa.int32()),
             pa.field("tokens", pa.binary()),
             pa.field("documents", pa.list_(pa.struct(provenance_fields(own_columns)))),
@@ -149,16 +151,15 @@ def write_shards(
     uris = [file["uri"] for file in tokenized.files(f"{FOLDER}/")]
 
     def execute(pending: list[Unit]) -> DataFrame:
-        names = {unit.name for unit in pending}
-        documents = read_files(spark, uris, _tokenized_schema(own_columns))
-        cells = len(layout.cell_starts) - 1
+        tasks = partition_keys(len(pending)).tolist()
+        tasks_of = {unit.name: task for unit, task in zip(pending, tasks, strict=True)}
         packed_as = _packed_schema(own_columns)
         packed = (
-            documents.repartition(cells, "cell")
+            _by_cell(spark, uris, _tokenized_schema(own_columns), len(layout.cell_starts) - 1)
             .sortWithinPartitions("cell", "order_key", "doc_id")
-            .mapInArrow(_packing(settings, layout, names, packed_as), spark_schema(packed_as))
+            .mapInArrow(_packing(settings, layout, tasks_of, packed_as), spark_schema(packed_as))
         )
-        placed = packed.repartition(len(pending), "unit").sortWithinPartitions("unit", "row")
+        placed = packed.repartition(len(pending), TASK.name).sortWithinPartitions("unit", "row")
         return placed.mapInArrow(
             _committing(directory, key, _provenance_schema(own_columns)), spark_schema(COMMITTED)
         )
@@ -173,6 +174,19 @@ def write_shards(
     )
 
 
+def _by_cell(spark: SparkSession, uris: list[str], schema: pa.Schema, cells: int) -> DataFrame:
+    """Return the documents with the cells apart: each in a partition of its own."""
+    keys = pa.array(partition_keys(cells))
+
+    def place(batch: pa.RecordBatch) -> pa.RecordBatch:
+        return batch.append_column(TASK, keys.take(batch.column("cell")))
+
+    placed = read_files(
+        spark, uris, schema, transform=place, output_schema=pa.schema([*schema, TASK])
+    )
+    return placed.repartition(cells, TASK.name)
+
+
 def _check_sequences(layout: ShardLayout, output: StageOutput) -> dict[str, str]:
     """Return what is wrong by shard: it has other sequences than the layout gives it."""
     return {
@@ -183,15 +197,15 @@ def _check_sequences(layout: ShardLayout, output: StageOutput) -> dict[str, str]
 
 
 def _packing(
-    settings: TokenSettings, layout: ShardLayout, names: set[str], schema: pa.Schema
+    settings: TokenSettings, layout: ShardLayout, tasks_of: dict[str, int], schema: pa.Schema
 ) -> BatchFunction:
     def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for cell, rows in group_by_unit(batches, "cell"):
             placed = _placed(_sequences(rows, settings), int(cell), settings, layout)
             waiting = []
             for row in placed:
-                if row["unit"] in names:
-                    waiting.append(row)
+                if row["unit"] in tasks_of:
+                    waiting.append(row | {TASK.name: tasks_of[row["unit"]]})
                 if len(waiting) == BATCH_SEQUENCES:
                     yield pa.RecordBatch.from_pylist(waiting, schema)
                     waiting = []
