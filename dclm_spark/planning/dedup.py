@@ -23,12 +23,13 @@ class DedupRates:
     signature_size_bytes_per_second: float = 100e6
     count_size_bytes_per_second: float = 125e6
     filter_size_bytes_per_second: float = 48e6
-    # Spark and kernels together: two runs over 10^6 documents of 80 words (560 bytes), a tenth of
-    # them copies, with 14 and with 93 bands (docs/dedup_scale.md, 2026-11-24, commit 16811f8).
-    core_seconds_per_document: float = 31e-06
-    core_seconds_per_bucket_row: float = 2.0e-06
-    shuffle_size_bytes_per_document: float = 500.0
-    shuffle_size_bytes_per_bucket_row: float = 78.8
+    # Spark and kernels beside reads and shuffles of texts: two runs over 10^6 documents of 80 words
+    # (560 bytes), a tenth of them copies, with 14 and with 93 bands (`tests.benchmarks.dedup_scale`,
+    # 2026-11-27, commit 470b391).
+    core_seconds_per_document: float = 3.5e-06
+    core_seconds_per_bucket_row: float = 1.85e-06
+    shuffle_size_bytes_per_document: float = 105.0
+    shuffle_size_bytes_per_bucket_row: float = 67.3
     # 64,000 documents of 120 words.
     core_seconds_per_ngram: float = 2.0e-06
     shuffle_size_bytes_per_ngram: float = 27.8

@@ -28,7 +28,7 @@ def test_work_is_linear_and_memory_per_task_constant() -> None:
 
 @pytest.mark.parametrize(
     ("preset", "core_seconds", "shuffle_size_bytes"),
-    [("datatrove", 99.85, 3_288_355_169), ("dclm", 254.33, 9_514_077_720)],
+    [("datatrove", 103.4, 2_220_566_957), ("dclm", 249.88, 7_533_969_839)],
 )
 def test_the_plan_of_the_largest_measured_runs_is_what_they_took(
     preset: str, core_seconds: float, shuffle_size_bytes: int
@@ -37,9 +37,13 @@ def test_the_plan_of_the_largest_measured_runs_is_what_they_took(
     # Random letters do not compress.
     rates = DedupRates(shuffled_text_ratio=1.0)
     plan = plan_minhash(10**6, 560, settings, duplicate_share=0.1, rates=rates)
+    # The stage, which the benchmark leaves out, shuffles the texts once more, by shard.
+    by_shard = 10**6 * 560
+    by_shard_seconds = by_shard / rates.shuffled_text_size_bytes_per_second
     # The fixed cost of the plans, 13 to 18 s, is no part of a plan for more documents.
-    assert plan.core_hours * 3600 == pytest.approx(core_seconds - 15, rel=0.1)
-    assert plan.shuffle_size_bytes == pytest.approx(shuffle_size_bytes, rel=0.02)
+    expected_seconds = core_seconds - 15 + by_shard_seconds
+    assert plan.core_hours * 3600 == pytest.approx(expected_seconds, rel=0.05)
+    assert plan.shuffle_size_bytes == pytest.approx(shuffle_size_bytes + by_shard, rel=0.02)
 
 
 def test_a_plan_names_bytes_tasks_memory_hours_and_dollars() -> None:
