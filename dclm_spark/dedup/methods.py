@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from dclm_spark.dedup.duplicate_lines import Lines
+from dclm_spark.dedup.evidence.guard import GuardSettings
 from dclm_spark.dedup.exact import EXACT_KEYS, ExactOnly
 from dclm_spark.dedup.global_ngrams import GlobalNgrams
 from dclm_spark.dedup.method import DedupMethod
@@ -43,6 +44,8 @@ class DeduplicationSettings:
     seed: int = 1234
     # Outputs of runs on earlier crawls with the same method: what they hold is not kept again.
     earlier: tuple[str, ...] = ()
+    # The most that may go of one source, domain or language.
+    guard: GuardSettings = field(default_factory=GuardSettings)
 
     def __post_init__(self) -> None:
         """Check every value."""

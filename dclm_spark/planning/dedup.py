@@ -7,7 +7,7 @@ documents; the rates are measured per row on the largest run that is named besid
 import math
 from dataclasses import dataclass, replace
 
-from dclm_spark.dedup.minhash import NearDuplicateSettings
+from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
 from dclm_spark.engine.shuffles import PARTITION_SIZE_BYTES
 from dclm_spark.errors import SettingError
 from udfs.dedup.global_ngrams import GlobalNgramSettings

@@ -1,6 +1,6 @@
 """Near-duplicate search: scale, quality and datatrove, as one JSON object.
 
-    python -m tests.benchmarks.dedup --documents 10000 --preset dclm --quality
+python -m tests.benchmarks.dedup --documents 10000 --preset dclm --quality
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dclm_spark.command import run_command
-from dclm_spark.dedup.minhash import NearDuplicateSettings
+from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
 from dclm_spark.errors import SettingError, StageError
 from dclm_spark.session import spark_session
 from tests.benchmarks import datatrove_minhash_peer
