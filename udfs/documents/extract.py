@@ -1,6 +1,6 @@
 """From a WARC file to documents: reading, charset, main text; every response record gets a row."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -31,7 +31,10 @@ from udfs.warc.reader import RecordCounts, WarcRecord, groups, read_records
 from udfs.warc.scanner import IN_MEMBER_OFFSET, BrokenRecord, WarcSettings
 from udfs.warc.selection import selected_offsets
 
-__all__ = ["ExtractionSettings", "RecordCounts", "SkipUrl", "extract_documents", "extract_one"]
+__all__ = [
+    "ExtractionSettings", "RecordCounts", "SkipUrl", "extract_documents", "extract_one",
+    "extract_pages",
+]  # fmt: skip
 
 
 # Read and parsed at a time; a batch of documents has more, which the kernels behind are made for.
@@ -125,6 +128,18 @@ def extract_documents(
                 yield extractor.batch()
         if extractor.has_rows:
             yield extractor.batch()
+
+
+def extract_pages(pages: Sequence[WarcRecord], settings: ExtractionSettings) -> pa.RecordBatch:
+    """Return what `extract_documents` makes of pages that somebody else has read, in their order.
+
+    Their identity is made of nothing but their offsets.
+    """
+    parser = kept_parser(settings.timeout_seconds, settings.max_parser_memory_bytes)
+    extractor = _Extractor("", "", settings, None, parser)
+    for start in range(0, len(pages), _PAGES_AT_A_TIME):
+        extractor.add(list(pages[start : start + _PAGES_AT_A_TIME]))
+    return extractor.batch()
 
 
 def extract_one(uri: str, offset: int, settings: ExtractionSettings) -> str:
