@@ -4,7 +4,7 @@ import logging
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
@@ -17,8 +17,10 @@ from dclm_spark.evaluate.tasks import select_tasks
 from dclm_spark.html_pages.quantities import bytes_text, count_text
 from dclm_spark.limits import MISSING_TEXT
 from dclm_spark.planning.output_sizes import ExpectedSizes, expected_sizes
+from dclm_spark.recipes.deciding import check_decisions
 from dclm_spark.recipes.recipe import Recipe, curation_settings, left_out, recipe_hash
 from dclm_spark.settings import FileReference
+from dclm_spark.signals.signal_tables import stage_name
 from dclm_spark.stages.score import check_model
 from dclm_spark.stages.tokenize import with_special_ids
 from udfs import storage
@@ -74,6 +76,7 @@ def check_recipe(recipe: Recipe) -> None:
         _check_language(recipe)
     if recipe.quality.enabled:
         _check_classifier(recipe)
+    check_decisions(recipe)
     with_special_ids(recipe.tokens, recipe.quirks)
     earlier_keys(recipe.deduplication)
     if recipe.decontamination.data is not None:
@@ -114,7 +117,12 @@ def stages_of(recipe: Recipe) -> list[str]:
     quality = recipe.quality
     if quality.enabled:
         best = f"score >= {quality.threshold}" if quality.top is None else f"best {quality.top:.1%}"
-        stages += ["score", f"select ({best})"]
+        stages.append("score")
+    stages += [stage_name(name) for name in recipe.signals]
+    choices = [best] if quality.enabled else []
+    choices += [*recipe.rules, *(["repeat"] if recipe.repeat is not None else [])]
+    if choices:
+        stages.append(f"select ({', '.join(choices)})")
     return [*stages, "tokenize", "shards"]
 
 
@@ -126,6 +134,10 @@ def references(settings: Any, prefix: str = "") -> Iterator[tuple[str, FileRefer
             yield f"{prefix}{field.name}", value
         elif is_dataclass(value):
             yield from references(value, f"{prefix}{field.name}.")
+        elif isinstance(value, Mapping):
+            for name, one in value.items():
+                if is_dataclass(one):
+                    yield from references(one, f"{prefix}{field.name}.{name}.")
 
 
 def check_references(recipe: Recipe) -> None:
