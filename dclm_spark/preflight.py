@@ -24,6 +24,7 @@ from dclm_spark.stages.tokenize import with_special_ids
 from udfs import storage
 from udfs.documents.preextracted import read_documents
 from udfs.fasttext.model import labels_of
+from udfs.html.extractors import missing_package
 from udfs.storage import hub
 from udfs.storage.cache import ChecksumError, fetch
 from udfs.storage.stream import shown
@@ -64,6 +65,7 @@ def check_run(
 
 def check_recipe(recipe: Recipe) -> None:
     """Fetch and open every list, model and tokenizer of a recipe, and look at what is in them."""
+    _check_extractors(recipe)
     check_model(recipe.quality)
     check_references(recipe)
     url_lists(curation_settings(recipe))
@@ -159,6 +161,16 @@ def _warn_of_unpinned(key: str, file: FileReference) -> None:
             "%s.uri = %s: the file may change between runs and hosts; name a commit (@REVISION) "
             "or give %s.sha256", key, file.uri, key,
         )  # fmt: skip
+
+
+def _check_extractors(recipe: Recipe) -> None:
+    key = "extraction.views" if recipe.extraction.views else "extraction.extractor"
+    for name in recipe.extraction.extractors:
+        if package := missing_package(name):
+            raise SettingError(
+                f"{key}: {name!r} needs the package {package}, which is not installed; install "
+                "dclm-spark[extractors] here and on every executor"
+            )
 
 
 def _check_language(recipe: Recipe) -> None:
