@@ -86,7 +86,7 @@ def final_text(output: str, history: list[StageRow], inputs: Sequence[InputFile]
 def _text_from_input(output: str, row: dict[str, Any], inputs: Sequence[InputFile]) -> str:
     from dclm_spark.recipes.recipe import Recipe
     from dclm_spark.settings import from_dict
-    from udfs.documents.extract import extract_one
+    from udfs.documents.one_page import extract_one
 
     uri = _input_uri(output, (row["crawl"], row["warc_path"]), inputs)
     recipe = from_dict(Recipe, _yaml(output))
