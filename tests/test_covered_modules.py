@@ -24,6 +24,20 @@ COVERED_BY = {
         "dclm_spark/engine/stage_output.py",
     ),
     "dclm_spark/evaluate/test_runner.py": ("dclm_spark/evaluate/results.py",),
+    "dclm_spark/library/test_copies.py": (
+        "dclm_spark/library/kept_tables.py",
+        "dclm_spark/library/near_copies.py",
+        "dclm_spark/library/ngram_copies.py",
+    ),
+    "dclm_spark/library/test_frames.py": ("dclm_spark/library/evaluation_overlap.py",),
+    "dclm_spark/library/test_same_as_job.py": (
+        "dclm_spark/library/committed_frame.py",
+        "dclm_spark/library/fasttext_models.py",
+        "dclm_spark/library/frame_shards.py",
+        "dclm_spark/library/judging.py",
+        "dclm_spark/library/token_columns.py",
+        "dclm_spark/library/web_pages.py",
+    ),
     "dclm_spark/measure/test_throughput.py": (
         "dclm_spark/measure/chain.py",
         "dclm_spark/measure/inputs.py",
