@@ -87,7 +87,6 @@ COVERED_BY = {
         "dclm_spark/stages/shards.py",
         "dclm_spark/stages/tokenize.py",
     ),
-    "dclm_spark/test_preflight.py": ("dclm_spark/command.py",),
     "dclm_spark/test_recipes.py": ("dclm_spark/recipes/recipe.py",),
     "dclm_spark/test_settings.py": (
         "udfs/checks.py",

@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType
 
-from dclm_spark.engine.lease import only_driver
+from dclm_spark.engine.lease import LEASE, only_driver
 from dclm_spark.engine.tables import Extent
 from dclm_spark.errors import SettingError
 from dclm_spark.library.committed_frame import commit_documents
@@ -110,6 +110,6 @@ def _check_content(extent: Extent, output: str) -> None:
                 "remove this one"
             )
         return
-    if storage.list_files(output):
+    if any(not uri.endswith(LEASE) for uri in storage.list_files(output)):
         raise SettingError(f"output = {output}: it holds other files; give a folder of its own")
     storage.write_bytes(uri, json.dumps({"key": extent.key}).encode())

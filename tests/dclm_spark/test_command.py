@@ -1,6 +1,7 @@
 """The command `dclm-spark`, from a checkout and from a wheel in an empty environment."""
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dclm_spark import console
+from dclm_spark import command
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,24 +24,17 @@ print(texts.select("text", "language").collect())
 """
 
 
-def run(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "dclm_spark.console", *arguments],
-        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, **options,
-    )  # fmt: skip
-
-
 def test_every_script_of_jobs_is_a_job_of_the_command():
-    assert console.job_names() == sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
-    usage = console.usage()
-    for name in console.job_names():
+    assert command.job_names() == sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
+    usage = command.usage()
+    for name in command.job_names():
         assert f"  {name} " in usage
 
 
 def test_a_job_runs_as_the_script_does(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["dclm-spark", "train-quality", "--help"])
     with pytest.raises(SystemExit) as ended:
-        console.main()
+        command.main()
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith("usage: dclm-spark train_quality [-h]")
 
@@ -48,18 +42,22 @@ def test_a_job_runs_as_the_script_does(monkeypatch, capsys):
 def test_an_unknown_job_is_an_error_that_names_the_nearest(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["dclm-spark", "build_basline"])
     with pytest.raises(SystemExit) as ended:
-        console.main()
+        command.main()
     assert ended.value.code == 2
     assert "did you mean build_baseline?" in capsys.readouterr().err
 
 
 @pytest.mark.slow  # installs Spark and all that the package needs into an empty environment
 def test_the_wheel_works_in_an_empty_environment(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    # A copy, since a build leaves files beside its sources.
+    source = tmp_path / "source"
+    for name in ("dclm_spark", "udfs", "jobs"):
+        shutil.copytree(ROOT / name, source / name, symlinks=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path)]
+    built = subprocess.run([*pip, str(source)], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
     (wheel,) = tmp_path.glob("*.whl")
     venv.create(tmp_path / "venv", with_pip=True)
     binaries = tmp_path / "venv" / "bin"
