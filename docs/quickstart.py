@@ -96,9 +96,8 @@ counted.select(
     F.count("*").alias("texts"), F.sum("num_tokens").alias("tokens"),
     F.round(F.avg("num_tokens"), 1).alias("tokens a text"),
 ).show()  # fmt: skip
-manifest = good.transform(
-    dclm_spark.write_shards, str(folder / "corpus"), id="doc_id", url="url", tokens=tokens
-)
+corpus = str(folder / "corpus")
+manifest = dclm_spark.write_shards(good, corpus, id="doc_id", url="url", tokens=tokens)
 for shard in manifest["shards"]:
     print(shard["path"], shard["num_sequences"], "sequences of", manifest["tokens_per_row"], "ids")
 

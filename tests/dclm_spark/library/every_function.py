@@ -12,8 +12,8 @@ from udfs.tokens.tokenizer import TokenizerSettings
 
 
 def every_function(spark, listing, base, model, tokenizer, output):
-    """Return by function the rows that it gives for the pages of a crawl's first file."""
-    pages = dclm_spark.read_warc(spark, listing, base=base, limit=1)
+    """Return by function the rows that it gives for the pages of a crawl."""
+    pages = dclm_spark.read_warc(spark, listing, base=base)
     texts = pages.transform(dclm_spark.extract_text).where("text is not null").drop("html")
     texts = texts.selectExpr("hex(doc_id) as id", "url", "text").localCheckpoint()
     quoted = {"toy": [row["text"] for row in texts.orderBy("id").limit(2).collect()]}
@@ -42,7 +42,7 @@ def every_function(spark, listing, base, model, tokenizer, output):
         name: sorted(json.dumps(row.asDict(), default=str) for row in frame.collect())
         for name, frame in frames.items()
     }
-    manifest = texts.transform(dclm_spark.write_shards, output, url="url", tokens=shards)
+    manifest = dclm_spark.write_shards(texts, output, url="url", tokens=shards)
     return rows | {"write_shards": json.dumps(manifest["shards"])}
 
 

@@ -143,10 +143,13 @@ def test_shards_of_a_frame_are_those_of_the_job(run, spark, tmp_path):
     )
     chosen = texts.where(F.col("doc_id").isin([bytearray(key) for key in selected]))
     # As many cells as the job had, which counts the bytes of all that it selected from.
-    manifest = chosen.repartition(3).transform(
-        write_shards, str(tmp_path / "shards"), id="doc_id", url="url",
+    manifest = write_shards(
+        chosen.repartition(3),
+        str(tmp_path / "shards"),
+        id="doc_id",
+        url="url",
         tokens=run.recipe.tokens,
-    )  # fmt: skip
+    )
     expected = run.result.shard_manifest
     names = ("tokenizer_sha256", "tokens_per_row", "vocabulary_size", "num_sequences", "shards")
     assert {name: manifest.get(name) for name in names} == {
