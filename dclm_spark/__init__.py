@@ -13,10 +13,16 @@ _LIBRARY = {
     "extract_text": "web_pages",
     "identify_language": "fasttext_models",
     "judge_texts": "judging",
+    "near_duplicate_clusters": "near_copies",
+    "near_duplicate_pairs": "near_copies",
     "quality_score": "fasttext_models",
     "read_warc": "web_pages",
+    "repeated_ngrams": "ngram_copies",
     "token_ids": "token_columns",
     "top_label": "fasttext_models",
+    "without_near_duplicates": "near_copies",
+    "without_repeated_ngrams": "ngram_copies",
+    "write_shards": "frame_shards",
 }
 __all__ = sorted(_LIBRARY)
 

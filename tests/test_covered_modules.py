@@ -34,12 +34,21 @@ COVERED_BY = {
         "udfs/units/statistics.py",
     ),
     "dclm_spark/evaluate/test_runner.py": ("dclm_spark/evaluate/results.py",),
+    "dclm_spark/library/test_copies.py": (
+        "dclm_spark/library/kept_tables.py",
+        "dclm_spark/library/near_copies.py",
+        "dclm_spark/library/ngram_copies.py",
+    ),
     "dclm_spark/library/test_frames.py": (
         "dclm_spark/library/evaluation_overlap.py",
         "dclm_spark/library/fasttext_models.py",
         "dclm_spark/library/judging.py",
         "dclm_spark/library/token_columns.py",
         "dclm_spark/library/web_pages.py",
+    ),
+    "dclm_spark/library/test_same_as_job.py": (
+        "dclm_spark/library/committed_frame.py",
+        "dclm_spark/library/frame_shards.py",
     ),
     "dclm_spark/measure/test_throughput.py": (
         "dclm_spark/measure/chain.py",
@@ -101,7 +110,7 @@ COVERED_BY = {
         "dclm_spark/stages/shards.py",
         "dclm_spark/stages/tokenize.py",
     ),
-    "dclm_spark/test_preflight.py": ("dclm_spark/command.py", "dclm_spark/recipes/checks.py"),
+    "dclm_spark/test_preflight.py": ("dclm_spark/recipes/checks.py",),
     "dclm_spark/test_recipes.py": ("dclm_spark/recipes/recipe.py",),
     "dclm_spark/test_settings.py": (
         "dclm_spark/settings_choices.py",

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, DataType, StringType, StructType
 
 from dclm_spark.engine.tables import spark_schema
@@ -15,6 +16,7 @@ from dclm_spark.errors import SettingError
 
 # What a kernel gets at a time: its working memory follows this, or the largest row.
 PIECE_SIZE_BYTES = 8 * 1024 * 1024
+_KEY = "__dclm_spark_id"
 # Columns by the names that the kernel knows -> new columns in the declared order.
 Kernel = Callable[[pa.RecordBatch], Sequence[pa.Array]]
 
@@ -42,16 +44,18 @@ def with_columns(
     check_columns(frame, given)
     check_free(frame, adds.names)
     # Numbers for names: Spark hands no column to Python whose name has a dot.
-    numbered = frame.toDF(*map(str, range(len(frame.columns))))
+    count = len(frame.columns)
+    numbered = frame.toDF(*map(str, range(count)))
     names = {inner: str(frame.columns.index(one.column)) for inner, one in given.items()}
-    result = StructType([*frame.schema.fields, *spark_schema(adds).fields])
+    new = pa.schema([field.with_name(str(count + place)) for place, field in enumerate(adds)])
+    result = StructType([*numbered.schema.fields, *spark_schema(new).fields])
 
     def add(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for piece in _pieces(batch, list(names.values())):
-                yield _extended(piece, names, adds, kernel)
+                yield _extended(piece, names, new, kernel)
 
-    return numbered.mapInArrow(add, result)
+    return numbered.mapInArrow(add, result).toDF(*frame.columns, *adds.names)
 
 
 def check_columns(frame: DataFrame, given: Mapping[str, Given]) -> None:
@@ -89,6 +93,18 @@ def check_free(frame: DataFrame, names: Sequence[str]) -> None:
             )
 
 
+def joined(frame: DataFrame, found: DataFrame, column: str, how: str) -> DataFrame:
+    """Join what was found out by `doc_id` to the rows with that value in `column`."""
+    keyed = found.withColumnRenamed("doc_id", _KEY)
+    condition = F.col(quoted(column)) == F.col(_KEY)
+    return frame.join(keyed, condition, how).drop(_KEY)
+
+
+def quoted(name: str) -> str:
+    """Return the name of a column as Spark reads it, whatever is in it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
 def _unknown(argument: str, column: str, columns: Sequence[str]) -> SettingError:
     near = difflib.get_close_matches(str(column), columns, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -100,8 +116,9 @@ def _unknown(argument: str, column: str, columns: Sequence[str]) -> SettingError
 def _pieces(batch: pa.RecordBatch, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Cut a batch so that the named columns of a piece have about PIECE_SIZE_BYTES."""
     sizes = np.zeros(batch.num_rows, np.int64)
-    for name in names:
-        column = batch.column(name)
+    for column in (batch.column(name) for name in names):
+        if not _has_bytes(column.type):
+            continue
         sizes += np.asarray(pc.fill_null(pc.binary_length(column), 0), np.int64)
     ends = np.cumsum(sizes)
     start = 0
@@ -123,6 +140,10 @@ def _extended(
         kind = _sized(field.type, large)
         piece = piece.append_column(pa.field(field.name, kind), column.cast(kind))
     return piece
+
+
+def _has_bytes(kind: pa.DataType) -> bool:
+    return _is_large(kind) or bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
 
 
 def _is_large(kind: pa.DataType) -> bool:

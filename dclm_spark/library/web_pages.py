@@ -14,7 +14,7 @@ from dclm_spark.errors import InputError
 from dclm_spark.library.frames import BYTES, TEXT, Given, with_columns
 from dclm_spark.stages.documents import max_readers
 from udfs.documents.extract import ExtractionSettings, extract_pages
-from udfs.documents.records import RECORDS, record_batches
+from udfs.documents.warc_pages import RECORDS, record_batches
 from udfs.warc.reader import WarcRecord
 
 _REFERENCE = ExtractionSettings()
@@ -30,7 +30,7 @@ def read_warc(
     limit: int | None = None,
     settings: ExtractionSettings = _REFERENCE,
 ) -> DataFrame:
-    """Return the response records of WARC files, a row each (`udfs.documents.records.RECORDS`).
+    """Return the response records of WARC files, a row each (`udfs.documents.warc_pages.RECORDS`).
 
     `inputs` names files as `--input` of the jobs does: a listing (whose paths are below `base`), a
     glob, a folder, files separated by commas; `limit` takes the first so many. `html` is the body

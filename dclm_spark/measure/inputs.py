@@ -59,8 +59,9 @@ def load_models(
     if lists is not None:
         recipe = replace(recipe, url_lists=_references(lists))
     if tokenizer is not None:
-        tokens = replace(recipe.tokens.tokenizer, uri=tokenizer)
-        recipe = replace(recipe, tokens=replace(recipe.tokens, tokenizer=tokens))
+        # The checksum of the recipe is its own tokenizer's.
+        file = FileReference(uri=tokenizer)
+        recipe = replace(recipe, tokens=replace(recipe.tokens, tokenizer=file))
     curation = curation_settings(recipe)
     language = fetch(*curation.language_model)
     return Models(

@@ -1,8 +1,10 @@
 """Wrong arguments, empty frames, nulls, huge texts, and columns that are carried along."""
 
 import datetime
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -24,6 +26,11 @@ def test_importing_the_package_loads_neither_spark_nor_kernels():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_editors_are_told_of_the_same_names():
+    stub = (Path(dclm_spark.__file__).parent / "__init__.pyi").read_text()
+    assert sorted(re.findall(r" as (\w+)$", stub, re.M)) == dclm_spark.__all__
 
 
 def test_every_exported_name_is_a_function_with_a_docstring():

@@ -8,8 +8,7 @@ import pyarrow as pa
 from udfs.documents.extract import ExtractionSettings
 from udfs.documents.schema import SOURCE_FIELDS, document_id
 from udfs.storage.files import open_stream
-from udfs.warc.reader import WarcRecord, groups, read_records
-from udfs.warc.scanner import BrokenRecord
+from udfs.warc.reader import Record, WarcRecord, groups, read_records
 
 _BATCH_ROWS = 200
 _OF_DOCUMENTS = ("doc_id", "crawl", "warc_path", "warc_offset", "url", "fetch_time",
@@ -39,7 +38,7 @@ def record_batches(
             yield pa.RecordBatch.from_pylist(rows, schema=RECORDS)
 
 
-def _row(crawl: str, path: str, record: WarcRecord | BrokenRecord) -> dict[str, Any]:
+def _row(crawl: str, path: str, record: Record) -> dict[str, Any]:
     row: dict[str, Any] = {
         "doc_id": document_id(crawl, path, record.offset),
         "crawl": crawl,
@@ -47,7 +46,7 @@ def _row(crawl: str, path: str, record: WarcRecord | BrokenRecord) -> dict[str, 
         "warc_offset": record.offset,
         "url": record.url,
     }
-    if isinstance(record, BrokenRecord):
+    if not isinstance(record, WarcRecord):
         return row | {"broken": f"{record.rule}: {record.reason}"}
     return row | {
         "fetch_time": record.fetch_time,
