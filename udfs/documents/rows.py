@@ -48,6 +48,11 @@ class DocumentRows:
         if name == "text" and value is not None:
             self.size_bytes += len(value)
 
+    def add_damage(self, damage: str, row: int = -1) -> None:
+        """Say what of a document could not be decoded, beside what was said already."""
+        earlier = self._rows[row][self._place["damage"]]
+        self.set("damage", f"{earlier}; {damage}" if earlier else damage, row)
+
     def fate(
         self,
         fate: str,
