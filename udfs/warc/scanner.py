@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from udfs.checks import at_least, check
-from udfs.warc.compression import Piece, Readable, pieces
+from udfs.warc.compression import (
+    MAX_WINDOW_SIZE_BYTES,
+    WARC_FRAMING,
+    Piece,
+    Readable,
+    pieces,
+)
 from udfs.warc.http_response import header_fields
 
 # A record that does not begin its gzip member has no file offset of its own: its offset is this
@@ -38,10 +44,13 @@ class WarcSettings:
     # Common Crawl cuts payloads at 5 MiB (1 MiB before 2025).
     max_record_size_bytes: int = 64 * 1024 * 1024
     max_header_size_bytes: int = 256 * 1024
+    # What a Zstandard frame may ask for to be decoded; `zstd --long=31` asks for 2 GiB.
+    max_window_size_bytes: int = MAX_WINDOW_SIZE_BYTES
 
     def __post_init__(self) -> None:
         """Check every value."""
         check(self, max_record_size_bytes=at_least(1), max_header_size_bytes=at_least(1))
+        check(self, max_window_size_bytes=at_least(1024))
 
 
 DEFAULT_SETTINGS = WarcSettings()
@@ -76,7 +85,8 @@ class RecordScanner:
 
     def __init__(self, stream: Readable, settings: WarcSettings):
         self._settings = settings
-        self._pieces, self._plain = pieces(stream)
+        limit = settings.max_window_size_bytes
+        self._pieces, self._plain = pieces(stream, WARC_FRAMING, limit)
         self._blanks = _BLANKS_AND_PADDING if self._plain else _BLANKS
         self._data, self._at = b"", 0
         # Position of _data[0] in the decoded file.
