@@ -12,7 +12,7 @@ from dclm_spark.stages.score import QualitySettings
 from dclm_spark.stages.tokenize import TokenSettings
 from udfs.checks import check, one_of
 from udfs.documents.extract import ExtractionSettings
-from udfs.documents.preextracted import InputSettings
+from udfs.documents.given import InputSettings
 from udfs.quirks import QUIRKS, REFERENCE
 from udfs.rules.cleaning.redaction import RedactionSettings
 from udfs.rules.families import HeuristicSettings

@@ -111,6 +111,14 @@ class _Read:
         return Decoded(utf8, self.charset, source, self.num_wrong)
 
 
+def mended_utf8(payload: bytes) -> Decoded | None:
+    """Return bytes that are said to be UTF-8 with U+FFFD for what is wrong; None for other ones."""
+    if _is_utf8(payload):
+        return Decoded(payload, "utf-8", "given")
+    read = _Read.of(payload, "utf-8")
+    return read.as_page("given") if read.is_believable else None
+
+
 def strict(payload: bytes) -> Decoded:
     """Return what `strict-utf-8` makes of a page that is UTF-8."""
     return Decoded(payload, "utf-8", "strict")

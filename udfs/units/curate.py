@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
-from udfs.documents.preextracted import InputSettings, read_documents
+from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl
+from udfs.documents.formats import FORMATS, InputUnit, Reading, read_unit
+from udfs.documents.given import InputSettings
 from udfs.documents.rows import DocumentRows
 from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS, QUARANTINED, STAGE
 from udfs.fasttext.language import LanguageIdentifier
@@ -30,16 +31,6 @@ from udfs.units.output import UnitOutput
 
 # The rule of the one document that stands for a file which could not be read.
 UNREADABLE = "unreadable_input"
-
-
-@dataclass(frozen=True, kw_only=True)
-class InputUnit:
-    """One input file of a crawl; `kind` is "warc" or "preextracted"."""
-
-    crawl: str
-    path: str
-    uri: str
-    kind: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +85,7 @@ def curated(
     tools = Tools(url_lists(settings), language_identifier(settings))
     # Pages whose URL fails need no parsing, unless every signal is wanted.
     skip = None
-    if settings.heuristics.annotate != "all" and source.kind == "warc":
+    if settings.heuristics.annotate != "all" and FORMATS[source.kind].has_pages:
         skip = partial(
             families.url_outcomes,
             settings=settings.heuristics,
@@ -115,19 +106,13 @@ def extracted(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the documents of one input file, no fate where there is a text (schema EXTRACTED).
 
-    Own columns, where some are kept, are null for pages of a WARC. Raises UnreadableInputError
-    whatever goes wrong on the way.
+    Raises UnreadableInputError whatever goes wrong on the way.
     """
-    crawl, uri, path, extraction = source.crawl, source.uri, source.path, settings.extraction
+    reading = Reading(
+        extraction=settings.extraction, columns=settings.input, skip_url=skip_url, counts=counts
+    )
     try:
-        if source.kind != "warc":
-            yield from read_documents(uri, crawl, path, extraction, counts, settings.input)
-            return
-        for batch in extract_documents(crawl, uri, path, extraction, skip_url, counts):
-            if settings.input.columns:
-                none = pa.nulls(batch.num_rows, OWN_COLUMNS.type)
-                batch = batch.append_column(OWN_COLUMNS, none)
-            yield batch
+        yield from read_unit(source, reading)
     except Exception as error:
         raise UnreadableInputError(_unreadable(source, counts, error)) from error
 

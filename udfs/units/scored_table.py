@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from udfs.documents.extract import ExtractionSettings, RecordCounts
+from udfs.documents.formats import InputUnit
 from udfs.documents.schema import DROPPED, STAGE
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
@@ -21,7 +22,6 @@ from udfs.rules.urls import AddressCounts
 from udfs.storage.parquet import read_table
 from udfs.units.curate import (
     CurationSettings,
-    InputUnit,
     extracted,
     input_facts,
     judged,

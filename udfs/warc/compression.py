@@ -59,11 +59,13 @@ class Framing:
     salvages: bool = False
 
 
-def _begins_warc_record(head: bytes) -> bool:
-    return head.lstrip(b"\r\n").startswith(b"WARC/")
+def _begins_crawl_record(head: bytes) -> bool:
+    return head.lstrip(b"\r\n").startswith(_RECORD_MARKS)
 
 
-WARC_FRAMING = Framing(begins=_begins_warc_record)
+# Of WARC, and of ARC, whose records begin with an address.
+_RECORD_MARKS = (b"WARC/", b"http://", b"https://", b"dns:", b"filedesc:")
+WARC_FRAMING = Framing(begins=_begins_crawl_record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ def _members(window: _Window, codec: _Codec) -> Iterator[Piece]:
     while window.have(1):
         window.have(8)
         head = bytes(window.rest(8))
-        if head.startswith(codec.magic) or window.at == 0 and not is_skippable(head):
+        if head.startswith(codec.magic) or (window.at == 0 and not is_skippable(head)):
             yield from _member(window, codec)
         elif is_skippable(head) and codec.magic == ZSTD_MAGIC:
             offset = window.at

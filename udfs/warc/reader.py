@@ -11,13 +11,8 @@ from udfs.warc.http_response import (
     is_response,
     parse_response,
 )
-from udfs.warc.scanner import (
-    DEFAULT_SETTINGS,
-    BrokenRecord,
-    RawRecord,
-    RecordScanner,
-    WarcSettings,
-)
+from udfs.warc.records import DEFAULT_SETTINGS, BrokenRecord, RawRecord, WarcSettings
+from udfs.warc.scanner import RecordScanner
 
 
 @dataclass
