@@ -74,6 +74,7 @@ COVERED_BY = {
         "dclm_spark/stages/tokenize.py",
     ),
     "dclm_spark/test_preflight.py": ("dclm_spark/command.py",),
+    "dclm_spark/test_quality_classifier.py": ("dclm_spark/classifier_texts.py",),
     "dclm_spark/test_recipes.py": ("dclm_spark/recipes/recipe.py",),
     "dclm_spark/test_settings.py": (
         "udfs/checks.py",
@@ -98,6 +99,15 @@ COVERED_BY = {
     ),
     "udfs/dedup/test_bloom.py": ("udfs/text/hashing.py",),
     "udfs/dedup/test_minhash.py": ("udfs/dedup/windows.py",),
+    "udfs/documents/test_damaged_input.py": (
+        "udfs/documents/json_lines.py",
+        "udfs/documents/large_pages.py",
+        "udfs/documents/parquet_headers.py",
+        "udfs/documents/snappy_kernels.py",
+        "udfs/documents/parquet_rows.py",
+        "udfs/warc/stream_codecs.py",
+        "udfs/warc/zstd_frames.py",
+    ),
     "udfs/documents/test_extract.py": ("udfs/documents/rows.py",),
     "udfs/documents/test_fuzz.py": ("udfs/warc/http_response.py",),
     "udfs/fasttext/test_model.py": (
@@ -108,6 +118,7 @@ COVERED_BY = {
         "udfs/fasttext/word_cache.py",
         "udfs/fasttext/word_hashes.py",
     ),
+    "udfs/html/test_charset.py": ("udfs/html/charset_labels.py",),
     "udfs/html/test_parser.py": ("udfs/html/child.py", "udfs/html/shared_memory.py"),
     "udfs/rules/cleaning/test_steps.py": (
         "udfs/rules/cleaning/line_kernels.py",
@@ -135,7 +146,12 @@ COVERED_BY = {
     "udfs/text/test_word_breaks.py": ("udfs/text/segments.py",),
     "udfs/text/test_words.py": ("udfs/text/unicode.py", "udfs/text/word_kernels.py"),
     "udfs/units/test_commit.py": ("udfs/units/parquet_output.py",),
-    "udfs/warc/test_reader.py": ("udfs/warc/compression.py", "udfs/warc/scanner.py"),
+    "udfs/warc/test_http_codings.py": ("udfs/warc/http_chunks.py",),
+    "udfs/warc/test_reader.py": (
+        "udfs/warc/compression.py",
+        "udfs/warc/dialects.py",
+        "udfs/warc/scanner.py",
+    ),
 }
 
 

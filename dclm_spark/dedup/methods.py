@@ -10,6 +10,7 @@ from dclm_spark.dedup.minhash import MinHash
 from dclm_spark.dedup.sharded_ngrams import ShardedNgrams
 from dclm_spark.settings_choices import chosen_by_name
 from udfs.checks import between, check, one_of
+from udfs.units.text_keys import NORMALIZATIONS
 
 # The only place that knows the methods' names. "sharded" is n-gram dedup in independent shards
 # (DCLM-BASELINE), "global" the same with the first owner of each n-gram in the whole corpus,
@@ -33,6 +34,9 @@ class DeduplicationSettings:
 
     # Any of "text", "url"; DCLM-BASELINE uses neither.
     exact: tuple[str, ...] = ()
+    # What texts are compared as by the exact key: "none", as they are; "nfc", so that composed and
+    # decomposed letters are the same; "" for what `quirks` implies: none for dclm-2024.
+    text_normalization: str = ""
     method: DedupMethod = field(
         default_factory=ShardedNgrams, metadata=chosen_by_name(METHODS, _FORMER_KEYS)
     )
@@ -47,6 +51,7 @@ class DeduplicationSettings:
     def __post_init__(self) -> None:
         """Check every value."""
         check(self, mode=one_of(MODES), shards=between(1, 99_999))
+        check(self, text_normalization=one_of(("", *NORMALIZATIONS)))
         if not set(self.exact) <= set(EXACT_KEYS):
             raise ValueError(f"exact = {list(self.exact)}: expected any of {', '.join(EXACT_KEYS)}")
         if self.earlier and not self.method.keeps_table:

@@ -9,8 +9,8 @@ from udfs.documents.extract import ExtractionSettings
 from udfs.documents.given import Given
 from udfs.documents.parts import FilePart
 from udfs.html.charset import mended_utf8
+from udfs.warc.body_kinds import looks_like_text
 from udfs.warc.compression import Framing, pieces
-from udfs.warc.http_codings import looks_like_text
 
 _LINES = Framing(begins=lambda head: not head or looks_like_text(head), salvages=True)
 _READ_SIZE_BYTES = 1024 * 1024

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,10 +11,15 @@ import pyarrow.parquet as pq
 from udfs import storage
 from udfs.documents.extract import ExtractionSettings
 from udfs.documents.given import ALL_COLUMNS, METADATA, Given, InputSettings, Values
+from udfs.documents.large_pages import TooLarge, can_stream, values_of
 from udfs.documents.parts import FilePart
+from udfs.storage.parquet import python_values
 
 _BATCH_SIZE_BYTES = 8 * 1024 * 1024
 _CERTAIN_BATCH_SIZE_BYTES = 128 * 1024 * 1024
+# Of a larger chunk of values that are on average larger, pages may be so that Arrow holds whole.
+_LARGE_CHUNK_BYTES = 128 * 1024 * 1024
+_LARGE_VALUE_BYTES = 32 * 1024
 _BATCH_ROWS = 256
 # So many rows may be larger than the others of their row group.
 _UNCERTAIN_ROWS = 8
@@ -35,7 +40,7 @@ def parquet_rows(
             if part.start == 0:
                 yield Given(0, rule="damaged_file", reason=f"no Parquet file: {error}")
             return
-        reader = _Reader(file, names, settings.warc.max_record_size_bytes, columns)
+        reader = _Reader(source, file, names, settings.warc.max_record_size_bytes, columns)
         first = 0
         for group in range(file.num_row_groups):
             metadata = file.metadata.row_group(group)
@@ -56,15 +61,19 @@ def _middle(group: pq.RowGroupMetaData) -> int:
 
 @dataclass(frozen=True)
 class _Reader:
+    source: BinaryIO
     file: pq.ParquetFile
     names: tuple[str, ...]
     max_row_size_bytes: int
     columns: InputSettings
 
     def group(self, group: int, first: int) -> Iterator[Given]:
-        """Yield the rows of a row group, the first of which is `first`; one stands for lost ones."""
+        """Yield the rows of a row group, the first of which is `first`, or one for what is lost."""
         done, damage, names = 0, "", self._wanted()
         size = self.file.metadata.row_group(group).num_rows
+        if (text := self._large_text(group)) is not None:
+            yield from self._large_rows(group, first, text)
+            return
         while True:
             try:
                 for batch in self._batches(group, names, done):
@@ -78,11 +87,50 @@ class _Reader:
                     lost = ", ".join(name for name in names if name not in whole)
                     damage, names = f"damaged column {lost}", whole
                     continue
-                reason = f"rows {first + done} to {first + size - 1} of row group {group}: {error}"
-                yield Given(
-                    first + done, rule="damaged_file", reason=reason, value=max(1, size - done)
-                )
+                yield _lost(group, (first + done, first + size), error)
             return
+
+    def _large_text(self, group: int) -> int | None:
+        """Return the number of the text column where its pages are to be read from disk."""
+        metadata, schema = self.file.metadata.row_group(group), self.file.schema
+        for at in range(metadata.num_columns):
+            chunk = metadata.column(at)
+            size = chunk.total_uncompressed_size
+            is_large = size > max(_LARGE_CHUNK_BYTES, chunk.num_values * _LARGE_VALUE_BYTES)
+            if is_large and chunk.path_in_schema == self.columns.text_column:
+                return at if can_stream(chunk, schema.column(at)) else None
+        return None
+
+    def _large_rows(self, group: int, first: int, text: int) -> Iterator[Given]:
+        """Yield the rows of a row group whose text column has large pages, maybe."""
+        chunk = self.file.metadata.row_group(group).column(text)
+        others = [name for name in self._wanted() if name != self.columns.text_column]
+        rows = self._other_values(group, others)
+        limit, done = self.max_row_size_bytes, 0
+        try:
+            for value in values_of(self.source, chunk, self.file.schema.column(text), limit):
+                values = next(rows, {})
+                if isinstance(value, TooLarge):
+                    yield self._too_large(first + done, value.size_bytes)
+                else:
+                    values[self.columns.text_column] = value
+                    yield Given(first + done, values, self.names)
+                done += 1
+        except storage.StorageError:
+            raise
+        except _DAMAGE as error:
+            size = self.file.metadata.row_group(group).num_rows
+            yield _lost(group, (first + done, first + size), error)
+
+    def _other_values(self, group: int, names: Sequence[str]) -> Iterator[Values]:
+        for batch in self._batches(group, names, 0) if names else ():
+            columns = {name: python_values(batch.column(name)) for name in names}
+            for row in range(batch.num_rows):
+                yield {name: column[row] for name, column in columns.items()}
+
+    def _too_large(self, position: int, size_bytes: int) -> Given:
+        reason = f"a text of {size_bytes} bytes, the limit is {self.max_row_size_bytes}"
+        return Given(position, rule="row_too_large", reason=reason, value=size_bytes)
 
     def _wanted(self) -> list[str]:
         wanted = {self.columns.text_column, self.columns.url_column, METADATA}
@@ -116,7 +164,7 @@ class _Reader:
         total = max(1, sum(sizes))
         average = total / max(1, metadata.num_rows)
         likely = min(_UNCERTAIN_ROWS, int(_BATCH_SIZE_BYTES / average))
-        return max(1, likely, min(_BATCH_ROWS, _CERTAIN_BATCH_SIZE_BYTES // total))
+        return max(1, likely, min(_BATCH_ROWS, int(_CERTAIN_BATCH_SIZE_BYTES / total)))
 
     def _whole_columns(self, group: int, names: Sequence[str], done: int) -> list[str]:
         """Return the columns of a row group that can be read to its end."""
@@ -142,10 +190,15 @@ class _Reader:
             text = values.get(self.columns.text_column)
             size = len(text) if isinstance(text, bytes) else 0
             if size > self.max_row_size_bytes:
-                reason = f"a text of {size} bytes, the limit is {self.max_row_size_bytes}"
-                yield Given(first + row, rule="row_too_large", reason=reason, value=size)
+                yield self._too_large(first + row, size)
             else:
                 yield Given(first + row, values, self.names, damage=damage or None)
+
+
+def _lost(group: int, rows: tuple[int, int], error: Exception) -> Given:
+    start, end = rows
+    reason = f"rows {start} to {end - 1} of row group {group}: {error}"
+    return Given(start, rule="damaged_file", reason=reason, value=max(1, end - start))
 
 
 def _values(column: pa.Array, is_text: bool) -> list[Any]:
@@ -156,23 +209,7 @@ def _values(column: pa.Array, is_text: bool) -> list[Any]:
         if not _is_textual(column.type):
             return [None] * len(column)
         column = pc.cast(column, pa.large_binary(), safe=False)
-    try:
-        return list(column.to_pylist())
-    except (ValueError, OverflowError, pa.ArrowException):
-        return [_value(value) for value in column]
-
-
-def _value(scalar: pa.Scalar) -> Any:
-    try:
-        return scalar.as_py()
-    except UnicodeDecodeError:
-        return (
-            pc.cast(scalar, pa.large_binary(), safe=False).as_py()
-            if _is_textual(scalar.type)
-            else None
-        )
-    except (ValueError, OverflowError, pa.ArrowException):
-        return None
+    return python_values(column)
 
 
 def _is_textual(kind: pa.DataType) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from udfs import storage
 from udfs.documents.extract import ExtractionSettings
-from udfs.documents.given import METADATA, Given, InputSettings
+from udfs.documents.given import METADATA, Given, InputSettings, Values
 from udfs.warc.records import BrokenRecord, RawRecord
 from udfs.warc.scanner import RecordScanner
 
@@ -29,7 +29,7 @@ def wet_rows(uri: str, settings: ExtractionSettings, columns: InputSettings) -> 
 def _given(record: RawRecord, columns: InputSettings) -> Given:
     fields = record.fields
     url = fields.get("warc-target-uri", "").strip("<>") or None
-    values = {name: value for name, value in fields.items() if name not in _HIDDEN}
+    values: Values = {name: value for name, value in fields.items() if name not in _HIDDEN}
     values |= {columns.text_column: record.block, columns.url_column: url}
     values[METADATA] = {"WARC-Date": fields.get("warc-date")}
     return Given(record.offset, values, tuple(values), extractor="wet")

@@ -1,6 +1,5 @@
 """From one input file to judged documents: reading, extraction, families, in one pass."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
@@ -13,7 +12,7 @@ from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl
 from udfs.documents.formats import FORMATS, InputUnit, Reading, read_unit
 from udfs.documents.given import InputSettings
 from udfs.documents.rows import DocumentRows
-from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS, QUARANTINED, STAGE
+from udfs.documents.schema import FATE_FIELDS, OWN_COLUMNS, QUARANTINED, STAGE
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
@@ -28,6 +27,7 @@ from udfs.units.commit import UnreadableInputError
 from udfs.units.documents import TEXT_HASH
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
+from udfs.units.text_keys import UNCHANGED, text_hashes
 
 # The rule of the one document that stands for a file which could not be read.
 UNREADABLE = "unreadable_input"
@@ -46,6 +46,8 @@ class CurationSettings:
     redaction: RedactionSettings = field(default_factory=RedactionSettings)
     # Input files that a run may lack; see `dclm_spark.limits.LimitSettings`.
     max_failed_inputs: int = 0
+    # What texts are hashed as, for exact deduplication: one of NORMALIZATIONS.
+    text_normalization: str = UNCHANGED
 
     @property
     def signals(self) -> list[pa.Field]:
@@ -191,7 +193,8 @@ def judged(
     batch = with_fate(
         batch, stage=STAGE, rule=result.rule, value=result.value, threshold=result.threshold
     )
-    return batch.append_column(TEXT_HASH, _text_hashes(batch))
+    hashes = text_hashes(batch, settings.text_normalization)
+    return batch.append_column(TEXT_HASH, hashes)
 
 
 def _redacted(
@@ -206,15 +209,6 @@ def _redacted(
     return pc.replace_with_mask(result.text, kept, texts), {
         name: pc.replace_with_mask(nulls, kept, pa.array(values)) for name, values in counts.items()
     }
-
-
-def _text_hashes(batch: pa.RecordBatch) -> pa.Array:
-    kept = pc.equal(batch.column("fate"), KEPT)
-    texts = pc.if_else(kept, batch.column("text"), None).cast(pa.large_binary()).to_pylist()
-    hashes = [
-        None if text is None else hashlib.blake2b(text, digest_size=16).digest() for text in texts
-    ]
-    return pa.array(hashes, pa.binary())
 
 
 def _replaced(batch: pa.RecordBatch, name: str, column: pa.Array) -> pa.RecordBatch:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from udfs.warc.body_kinds import is_media, looks_like_text
 from udfs.warc.http_chunks import unchunked
 
 _GZIP_MAGIC = b"\x1f\x8b\x08"
@@ -18,6 +19,11 @@ _NAMES = {
     "gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br", "zstd": "zstd",
     "x-zstd": "zstd", "chunked": "chunked",
 }  # fmt: skip
+# Codings that cannot be undone here; other names (charsets, media types) are mistakes.
+_UNKNOWN_CODINGS = (
+    "compress", "x-compress", "sdch", "lzma", "xz", "bzip2", "x-bzip2", "dcb", "dcz", "aws-chunked",
+    "pack200-gzip", "exi", "aes128gcm",
+)  # fmt: skip
 _NO_CODING = ("", "identity", "none", "binary", "7bit", "8bit")
 _WINDOW_BITS = {"gzip": 31, "zlib": 15, "raw": -15}
 _STEP_SIZE_BYTES = 4096
@@ -27,9 +33,6 @@ _OUTPUT_SIZE_BYTES = 1024 * 1024
 _MAX_ZSTD_WINDOW_BYTES = 128 * 1024 * 1024
 _MAX_CODINGS = 8
 _CUT_OFF = "the data is cut off"
-# Bytes that no text holds (the MIME Sniffing Standard's binary data bytes).
-_BINARY = bytes(byte for byte in range(0x20) if byte not in (0x09, 0x0A, 0x0C, 0x0D, 0x1B))
-_TEXT_SAMPLE_BYTES = 4096
 _LINE_ENDS_BEFORE = re.compile(rb"[ \t\r\n]{0,16}")
 
 
@@ -105,7 +108,7 @@ def _undone(body: bytes, name: str, limit: int) -> Body:
         return Body(whole.data)
     best = max(tried, key=lambda one: len(one.data), default=None)
     is_cut = best is not None and bool(best.data) and best.error == _CUT_OFF
-    if not is_cut and looks_like_text(body) and not body.startswith(_ZSTD_MAGIC):
+    if not is_cut and _is_stored_decoded(body, name):
         return Body(body)
     if best is None or not best.data:
         reason = best.error if best else f"{name} is none that can be undone"
@@ -113,14 +116,11 @@ def _undone(body: bytes, name: str, limit: int) -> Body:
     return Body(best.data, f"{name}: {best.error}")
 
 
-def looks_like_text(body: bytes) -> bool:
-    """Say whether a body reads as text of some charset, and not as coded bytes."""
-    sample = body[:_TEXT_SAMPLE_BYTES]
-    if sample.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x3c", b"\x3c\x00")):
-        return True
-    binary = len(sample) - len(sample.translate(None, _BINARY))
-    begins = sample[:16].translate(None, _BINARY) == sample[:16]
-    return begins and binary * 50 <= len(sample)
+def _is_stored_decoded(body: bytes, name: str) -> bool:
+    """Say whether a body is as it was before a coding, or the name is that of none."""
+    is_no_coding = name not in _NAMES and name not in _UNKNOWN_CODINGS
+    is_readable = looks_like_text(body) or is_media(body)
+    return (is_no_coding or is_readable) and not body.startswith(_ZSTD_MAGIC)
 
 
 def _attempts(coding: str | None, body: bytes) -> Iterator[str]:

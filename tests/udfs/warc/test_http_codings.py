@@ -9,7 +9,7 @@ import brotli
 import pytest
 import zstandard
 
-from udfs.warc.http_codings import looks_like_text
+from udfs.warc.body_kinds import looks_like_text
 from udfs.warc.http_response import BrokenMessageError, HttpMessage, parse_response
 
 LIMIT = 1 << 24
@@ -171,6 +171,13 @@ def test_a_wrong_checksum_costs_nothing_and_is_said():
         found.damage
         == "gzip: damaged data (Error -3 while decompressing data: incorrect data check)"
     )
+
+
+@pytest.mark.parametrize("said", ["gzip", "br", "zstd", "utf-8", "text/html"])
+def test_images_that_were_stored_decoded_stay_as_they_are(said):
+    body = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
+    found = response(body, f"Content-Encoding: {said}\r\n")
+    assert (found.body, found.damage) == (body, None)
 
 
 def test_coded_bytes_of_an_unknown_coding_are_lost():
