@@ -17,7 +17,7 @@ from dclm_spark.recipes.checks import check_recipe
 from dclm_spark.recipes.recipe import Recipe, left_out, recipe_hash
 from dclm_spark.signals.signal_tables import stage_name
 from udfs import storage
-from udfs.documents.preextracted import read_documents
+from udfs.documents.formats import FORMATS, InputUnit, Reading, read_unit
 from udfs.storage.stream import shown
 
 LOGGER = logging.getLogger("dclm_spark")
@@ -122,12 +122,12 @@ def _check_readable(file: InputFile) -> None:
 
 def _check_texts(recipe: Recipe, files: Sequence[InputFile]) -> None:
     """Raise InputError where the first records of pre-extracted input all lack a text."""
-    first = next((file for file in files if file.kind == "preextracted"), None)
+    first = next((file for file in files if not FORMATS[file.kind].has_pages), None)
     if first is None:
         return
     few = replace(recipe.extraction, batch_rows=_FIRST_RECORDS)
-    batches = read_documents(first.uri, first.crawl, first.path, few, columns=recipe.input)
-    batch = next(batches, None)
+    unit = InputUnit(crawl=first.crawl, path=first.path, uri=first.uri, kind=first.kind)
+    batch = next(read_unit(unit, Reading(extraction=few, columns=recipe.input)), None)
     if batch is not None and set(batch.column("rule").to_pylist()) == {MISSING_TEXT}:
         raise InputError(f"--input {shown(first.uri)}: {batch.column('error')[0]}")
 

@@ -50,6 +50,7 @@ COVERED_BY = {
         "dclm_spark/library/committed_frame.py",
         "dclm_spark/library/frame_shards.py",
     ),
+    "dclm_spark/measure/test_contamination.py": ("dclm_spark/measure/planted_leaks.py",),
     "dclm_spark/measure/test_throughput.py": (
         "dclm_spark/measure/chain.py",
         "dclm_spark/measure/inputs.py",
@@ -87,9 +88,7 @@ COVERED_BY = {
         "dclm_spark/signals/external_table.py",
         "udfs/signals/signed_files.py",
     ),
-    "dclm_spark/stages/test_decontaminate.py": ("udfs/dedup/contamination.py",),
     "dclm_spark/stages/test_deduplicate.py": (
-        "dclm_spark/dedup/exact.py",
         "dclm_spark/dedup/sharded_ngrams.py",
         "dclm_spark/stages/deduplicate_by_file.py",
     ),
@@ -111,6 +110,10 @@ COVERED_BY = {
         "dclm_spark/stages/tokenize.py",
     ),
     "dclm_spark/test_preflight.py": ("dclm_spark/recipes/checks.py",),
+    "dclm_spark/test_quality_classifier.py": (
+        "dclm_spark/quality_classifier/classifier_texts.py",
+        "dclm_spark/quality_classifier/classifier_training.py",
+    ),
     "dclm_spark/test_recipes.py": ("dclm_spark/recipes/recipe.py",),
     "dclm_spark/test_settings.py": (
         "dclm_spark/settings_choices.py",
@@ -134,7 +137,20 @@ COVERED_BY = {
         "dclm_spark/train/state.py",
     ),
     "udfs/dedup/test_bloom.py": ("udfs/text/hashing.py",),
+    "udfs/dedup/test_evaluation_matches.py": (
+        "udfs/dedup/evaluation_hits.py",
+        "udfs/dedup/evaluation_index.py",
+    ),
     "udfs/dedup/test_minhash.py": ("udfs/dedup/windows.py",),
+    "udfs/documents/test_damaged_input.py": (
+        "udfs/documents/json_lines.py",
+        "udfs/documents/parquet/large_pages.py",
+        "udfs/documents/parquet/parquet_headers.py",
+        "udfs/documents/parquet/parquet_rows.py",
+        "udfs/documents/parquet/snappy_kernels.py",
+        "udfs/warc/stream_codecs.py",
+        "udfs/warc/zstd_frames.py",
+    ),
     "udfs/documents/test_extract.py": (
         "udfs/documents/extraction_settings.py",
         "udfs/documents/rows.py",
@@ -148,6 +164,7 @@ COVERED_BY = {
         "udfs/fasttext/word_cache.py",
         "udfs/fasttext/word_hashes.py",
     ),
+    "udfs/html/test_charset.py": ("udfs/html/charset_labels.py",),
     "udfs/html/test_extractors.py": ("udfs/html/extractor.py",),
     "udfs/html/test_parser.py": ("udfs/html/child.py", "udfs/html/shared_memory.py"),
     "udfs/rules/cleaning/test_steps.py": (
@@ -176,7 +193,12 @@ COVERED_BY = {
     "udfs/text/test_word_breaks.py": ("udfs/text/segments.py",),
     "udfs/text/test_words.py": ("udfs/text/unicode.py", "udfs/text/word_kernels.py"),
     "udfs/units/test_commit.py": ("udfs/units/parquet_output.py",),
-    "udfs/warc/test_reader.py": ("udfs/warc/compression.py", "udfs/warc/scanner.py"),
+    "udfs/warc/test_http_codings.py": ("udfs/warc/http_chunks.py",),
+    "udfs/warc/test_reader.py": (
+        "udfs/warc/compression.py",
+        "udfs/warc/dialects.py",
+        "udfs/warc/scanner.py",
+    ),
 }
 
 

@@ -184,7 +184,7 @@ def test_a_hub_serves_tokenizer_and_classifier(typed, files, monkeypatch, tmp_pa
 def test_check_prints_the_plan_and_stops(typed):
     code, printed, _ = typed("--check", "--limit", "1")
     assert code == 0
-    assert "input    1 files (1 preextracted)" in printed
+    assert "input    1 files (1 json lines)" in printed
     assert "stages   documents (no rules) > deduplicate (nothing) > tokenize > shards" in printed
     assert "expected about" in printed
     assert "left out decontamination.data" in printed

@@ -128,6 +128,7 @@ class _Extractor:
             http_status=record.http_status,
             content_type=record.http_content_type,
             html_size_bytes=len(record.payload),
+            damage=record.damage,
         )
 
     def _skipped(
@@ -187,6 +188,8 @@ class _Extractor:
                 continue
             self._rows.set("charset", page.charset, row)
             self._rows.set("charset_source", page.source, row)
+            if page.num_wrong:
+                self._rows.add_damage(f"{page.num_wrong} times no {page.charset}", row)
             self._set_parsed(row, parsed)
 
     def _set_parsed(self, row: int, parsed: list[Parsed]) -> None:
