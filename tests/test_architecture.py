@@ -20,7 +20,7 @@ FLOORS = {
         {"dedup", "limits"},
         {"stages"},
         {"recipes", "planning"},
-        {"report", "measure", "explain", "quality_classifier", "openlm_export", "preflight"},
+        {"report", "measure", "explain", "quality_classifier", "exports", "preflight"},
         {"pipeline"},
         {"sample"},
         {"ranking"},
@@ -32,6 +32,7 @@ FLOORS = {
         {"documents"},
         {"tokens"},
         {"units"},
+        {"shards"},
     ),
 }
 LINES_OF_A_FILE, LINES_OF_A_FUNCTION, PARAMETERS = 300, 45, 6

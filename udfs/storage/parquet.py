@@ -24,5 +24,10 @@ def read_table(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 def column_names(uri: str) -> list[str]:
     """Return the names of the columns of a Parquet file."""
+    return list(column_schema(uri).names)
+
+
+def column_schema(uri: str) -> pa.Schema:
+    """Return the columns of a Parquet file with their types."""
     with open_seekable(uri) as source:
-        return list(pq.ParquetFile(source).schema_arrow.names)
+        return pq.ParquetFile(source).schema_arrow
