@@ -24,6 +24,7 @@ from dclm_spark.stages.tokenize import with_special_ids
 from udfs import storage
 from udfs.documents.preextracted import read_documents
 from udfs.fasttext.model import labels_of
+from udfs.rules.url_lists import UrlLists
 from udfs.storage import hub
 from udfs.storage.cache import ChecksumError, fetch
 from udfs.storage.stream import shown
@@ -32,6 +33,8 @@ from udfs.units.curate import url_lists
 LOGGER = logging.getLogger("dclm_spark")
 _READERS = 16
 _FIRST_RECORDS = 100
+# Lines of a list that are quoted in a warning.
+_SHOWN_LINES = 3
 # An estimate of the output may be twice too large; beyond that a full disk is certain.
 _CERTAIN_SHARE = 0.5
 # Sizes are asked for of so many files, spread over the input; the others are taken for alike.
@@ -66,7 +69,7 @@ def check_recipe(recipe: Recipe) -> None:
     """Fetch and open every list, model and tokenizer of a recipe, and look at what is in them."""
     check_model(recipe.quality)
     check_references(recipe)
-    url_lists(curation_settings(recipe))
+    _warn_of_unread(url_lists(curation_settings(recipe)))
     if recipe.heuristics.enabled:
         _check_language(recipe)
     if recipe.quality.enabled:
@@ -159,6 +162,17 @@ def _warn_of_unpinned(key: str, file: FileReference) -> None:
             "%s.uri = %s: the file may change between runs and hosts; name a commit (@REVISION) "
             "or give %s.sha256", key, file.uri, key,
         )  # fmt: skip
+
+
+def _warn_of_unread(lists: UrlLists) -> None:
+    for name, source in lists.sources.items():
+        if source.unread:
+            LOGGER.warning(
+                "url_lists.%s: %s of %s lines of %s name no host and ban nothing, such as %s; "
+                "expected a host, a host with a path, or *.HOST on each line",
+                name, f"{len(source.unread):,}", f"{source.entry_count:,}", shown(source.path),
+                ", ".join(map(repr, source.unread[:_SHOWN_LINES])),
+            )  # fmt: skip
 
 
 def _check_language(recipe: Recipe) -> None:

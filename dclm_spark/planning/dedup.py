@@ -24,8 +24,8 @@ class DedupRates:
     count_size_bytes_per_second: float = 125e6
     filter_size_bytes_per_second: float = 48e6
     # Spark and kernels beside reads and shuffles of texts: two runs over 10^6 documents of 80 words
-    # (560 bytes), a tenth of them copies, with 14 and with 93 bands (`tests.benchmarks.dedup_scale`,
-    # 2026-11-27, commit 470b391).
+    # (560 bytes), a tenth of them copies, with 14 and with 93 bands (commit 470b391, 2026-11-27,
+    # `tests.benchmarks.dedup_scale`).
     core_seconds_per_document: float = 3.5e-06
     core_seconds_per_bucket_row: float = 1.85e-06
     shuffle_size_bytes_per_document: float = 105.0

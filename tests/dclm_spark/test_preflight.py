@@ -128,6 +128,15 @@ def test_input_without_texts_names_its_keys(typed, tmp_path):
         typed("--set", "input.text_column=content", inputs=str(tmp_path / "in.jsonl"))
 
 
+def test_lines_of_a_list_that_ban_nothing_are_named(typed, tmp_path, caplog):
+    (tmp_path / "list.txt").write_text("a.example\nad*.example\n*.b.example\n@@||c.example^\n")
+    line = ("--check", "--set", f"url_lists.domains.uri={tmp_path / 'list.txt'}")
+    code, _, _ = typed(*line)
+    assert code == 0
+    assert "url_lists.domains: 2 of 4 lines of " in caplog.text
+    assert "such as 'ad*.example', '@@||c.example^'; expected a host" in caplog.text
+
+
 def quality(files, *more):
     return ("--set", f"quality.model.uri={files / 'quality.bin'}", *more)
 
