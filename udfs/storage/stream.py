@@ -110,6 +110,8 @@ class Body(Protocol):
 
 # Opens an object at (offset, etag, length): `etag` pins the version, `length` bounds the range.
 Opener = Callable[[int, str | None, int | None], Body]
+# Where "@" stands between container and account, or before a revision: no user, no password.
+_NAMED_WITH_AT = ("abfss://", "hf://")
 
 
 def byte_range(offset: int, length: int | None) -> str:
@@ -123,7 +125,7 @@ def byte_range(offset: int, length: int | None) -> str:
 
 def shown(uri: str) -> str:
     """Return `uri` without user, password and query: what may be printed."""
-    if "://" not in uri:
+    if "://" not in uri or uri.startswith(_NAMED_WITH_AT):
         return uri
     parts = urlsplit(uri)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
@@ -144,7 +146,7 @@ def without_secrets(uri: str) -> str:
     Of a query only those fields stay that usually say which object is meant. A record of an
     address that was signed anew is therefore the same.
     """
-    if "://" not in uri:
+    if "://" not in uri or uri.startswith(_NAMED_WITH_AT):
         return uri
     if not uri.startswith(("http://", "https://")):
         # Elsewhere "?" and "#" are letters of a key.
