@@ -20,7 +20,7 @@ from dclm_spark.stages.tokenize import TokenSettings, tokenize, with_special_ids
 from dclm_spark.train.data.shard_reader import ShardReader
 from tests.dclm_spark.dedup.committed import committed
 from tests.udfs.tokens.vocabularies import byte_level
-from udfs.shards import formats
+from udfs.shards import shard_formats
 from udfs.shards.format import ShardFormat
 from udfs.tokens.order import document_keys
 from udfs.tokens.tokenizer import TokenizerSettings, load_encoder
@@ -219,7 +219,7 @@ class _LineWriter:
 
 
 def test_a_new_format_is_one_class_and_one_line(corpus, written, monkeypatch):
-    monkeypatch.setitem(formats.FORMATS, "lines", Lines)
+    monkeypatch.setitem(shard_formats.FORMATS, "lines", Lines)
     _, shards, manifest = written("format=lines", "lines.separator=,")
     lines = [
         [int(id) for id in line.split(",")]
@@ -232,4 +232,4 @@ def test_a_new_format_is_one_class_and_one_line(corpus, written, monkeypatch):
 
 def test_a_recipe_says_the_format_by_its_name():
     recipe: Recipe = load_recipe("dclm_baseline", ["tokens.format=olmo"])
-    assert type(recipe.tokens.format) is formats.FORMATS["olmo"]
+    assert type(recipe.tokens.format) is shard_formats.FORMATS["olmo"]
