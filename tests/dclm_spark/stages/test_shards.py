@@ -9,10 +9,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from dclm_spark.errors import SettingError
 from dclm_spark.exports.openlm_export import export_openlm
 from dclm_spark.pipeline import stages_below, write_corpus
+from dclm_spark.ranking.corpora import check_names
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.sample.sample_run import run_sample
 from dclm_spark.settings import override
 from dclm_spark.shard_format import ShardError, read_manifest
 from dclm_spark.stages.select import select
@@ -233,3 +236,11 @@ def test_a_new_format_is_one_class_and_one_line(corpus, written, monkeypatch):
 def test_a_recipe_says_the_format_by_its_name():
     recipe: Recipe = load_recipe("dclm_baseline", ["tokens.format=olmo"])
     assert type(recipe.tokens.format) is formats.FORMATS["olmo"]
+
+
+def test_the_embedded_sample_and_a_ranking_want_shards_that_they_can_train_on(tmp_path):
+    recipe = load_recipe("sample", ["tokens.format=megatron"])
+    with pytest.raises(SettingError, match="'megatron' is for another trainer; expected dclm"):
+        run_sample(None, recipe, str(tmp_path))
+    with pytest.raises(SettingError, match="'megatron' is for another trainer"):
+        check_names([recipe])
