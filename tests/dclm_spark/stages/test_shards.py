@@ -18,6 +18,8 @@ from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.sample.sample_run import run_sample
 from dclm_spark.settings import override
 from dclm_spark.shard_format import ShardError, read_manifest
+from dclm_spark.signals.decision import Decision
+from dclm_spark.signals.scored_documents import Candidates
 from dclm_spark.stages.select import select
 from dclm_spark.stages.tokenize import TokenSettings, tokenize, with_special_ids
 from dclm_spark.train.data.shard_reader import ShardReader
@@ -51,7 +53,7 @@ def corpus(spark, tmp_path_factory):
         sequences_per_shard=8,
         cell_size_bytes=sum(map(len, TEXTS)) // 3 + 1,
     )
-    selected = select(spark, documents, None, None, str(folder / "select"))
+    selected = select(spark, Candidates(documents=documents), Decision(), str(folder / "select"))
     return documents, selected, with_special_ids(settings, "none")
 
 
