@@ -102,7 +102,6 @@ COVERED_BY = {
         "udfs/units/fates.py",
     ),
     "dclm_spark/stages/test_shards.py": (
-        "dclm_spark/stages/cells.py",
         "dclm_spark/stages/document_shards.py",
         "dclm_spark/stages/packed_shards.py",
         "dclm_spark/stages/shard_manifest.py",

@@ -22,8 +22,8 @@ from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS
 from udfs.quirks import follows_reference
 from udfs.rules.urls import hosts
 from udfs.shards.format import ShardFormat
-from udfs.shards.formats import FORMATS
 from udfs.shards.packed_rows import OwnShards
+from udfs.shards.shard_formats import FORMATS
 from udfs.storage.parquet import column_names, read_table
 from udfs.tokens.order import buckets, document_keys
 from udfs.tokens.special_ids import special_ids

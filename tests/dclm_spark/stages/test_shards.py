@@ -25,7 +25,7 @@ from dclm_spark.stages.tokenize import TokenSettings, tokenize, with_special_ids
 from dclm_spark.train.data.shard_reader import ShardReader
 from tests.dclm_spark.dedup.committed import committed
 from tests.udfs.tokens.vocabularies import byte_level
-from udfs.shards import formats
+from udfs.shards import shard_formats as formats
 from udfs.shards.format import ShardFormat
 from udfs.tokens.order import document_keys
 from udfs.tokens.tokenizer import TokenizerSettings, load_encoder
