@@ -12,9 +12,9 @@ from udfs.checks import above, at_least, check, check_order
 
 Result = TypeVar("Result")
 
-# Query fields that say which object is meant. Others may be secrets, whatever they are called.
 # What stands before the "@" of these is a container, and no user.
 _CONTAINER_AT = "abfss://"
+# Query fields that say which object is meant. Others may be secrets, whatever they are called.
 _NAMING_FIELD = re.compile(
     r"(?:version|file|dataset|object)?_?id|file(?:name)?|name|path|generation|revision|ref|version"
     r"|download|format|alt|split|config|raw",
