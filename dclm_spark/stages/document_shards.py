@@ -135,11 +135,12 @@ class DocumentShards:
 
     def _rows(self, batches: Iterator[pa.RecordBatch]) -> Iterator[ShardRows]:
         id_type = self.output.id_type
-        end = pa.scalar(np.array([self.end_of_text_id], id_type).tobytes(), pa.binary())
-        separator = pa.scalar(b"", pa.binary())
+        end_of_text = np.array([self.end_of_text_id], id_type).tobytes()
         done = 0
         for batch in batches:
-            tokens = pc.binary_join_element_wise(batch.column("tokens"), end, separator)
+            tokens = batch.column("tokens")
+            end, nothing = (pa.scalar(one, tokens.type) for one in (end_of_text, b""))
+            tokens = pc.binary_join_element_wise(tokens, end, nothing)
             counts = pc.divide(pc.binary_length(tokens), id_type.itemsize)
             columns = {
                 "row": pa.array(range(done, done + batch.num_rows), pa.int32()),
