@@ -141,16 +141,20 @@ class Handler(BaseHTTPRequestHandler):
         return self.end_headers()
 
     def send(self, content: bytes, body: bool, headers: dict[str, str] | None = None) -> None:
-        start = 0
+        start, end = self.asked_range(len(content))
+        self.send_response(206 if self.headers.get("Range") else 200)
         if self.headers.get("Range"):
-            start = int(self.headers["Range"].removeprefix("bytes=").partition("-")[0])
-        self.send_response(206 if start else 200)
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
         for name, value in (headers or {}).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content) - start))
+        self.send_header("Content-Length", str(end - start))
         self.end_headers()
         if body:
-            self.wfile.write(content[start:])
+            self.wfile.write(content[start:end])
+
+    def asked_range(self, size: int) -> tuple[int, int]:
+        first, _, last = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+        return int(first), min(int(last) + 1, size) if last else size
 
     def refuse(self, status: int, code: str) -> None:
         self.send_response(status)

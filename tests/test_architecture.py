@@ -32,8 +32,7 @@ FLOORS = {
         {"documents"},
         {"tokens"},
         {"units"},
-        {"signals"},
-        {"shards"},
+        {"signals", "shards"},
     ),
 }
 LINES_OF_A_FILE, LINES_OF_A_FUNCTION, PARAMETERS = 300, 45, 6

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from dclm_spark.dedup.decisions import deduplicated_schema
 from dclm_spark.exports.table_columns import meaning
+from dclm_spark.signals.decision import BUCKET, REPEATS
 from dclm_spark.stages.decontaminate import decontaminated_schema
 from dclm_spark.stages.score import SCORES
 from dclm_spark.stages.select import SELECTED
@@ -67,7 +68,10 @@ def run_tables() -> list[RunTable]:
         fates("deduplicate", deduplicated, "a document that the stage before kept"),
         fates("decontaminate", decontaminated_schema(deduplicated), "the same"),
         RunTable(path="stages/score/scores/*.parquet", row="a document", schema=SCORES),
-        RunTable(path="stages/select/*/*.parquet", row="a document", schema=SELECTED),
+        RunTable(
+            path="stages/select/*/*.parquet", row="a document", schema=_selected(),
+            optional=frozenset([BUCKET, REPEATS.name]),
+        ),
         RunTable(
             path="stages/tokenize/tokens/*.parquet", row="a document of the corpus",
             schema=tokenized_schema(True), optional=own,
@@ -78,6 +82,13 @@ def run_tables() -> list[RunTable]:
         RunTable(path="shards/shard-*.provenance.parquet", row="a document in a row of a shard",
                  schema=provenance, optional=own),
     ]  # fmt: skip
+
+
+def _selected() -> pa.Schema:
+    """Return the columns of select; those of a recipe's own signals are named by the recipe."""
+    before = len(SELECTED) - len(FATE_FIELDS)
+    asked = [pa.field(BUCKET, pa.string()), REPEATS]
+    return pa.schema([*list(SELECTED)[:before], *asked, *FATE_FIELDS])
 
 
 def scored_tables() -> list[RunTable]:

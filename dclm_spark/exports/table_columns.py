@@ -13,6 +13,7 @@ COLUMNS = {
     "content_type": "media type that the server named",
     "charset": "character set that the text was decoded by",
     "charset_source": "what named the character set",
+    "damage": "what of the page could not be decoded, null for nothing",
     "extractor": "what made the text of the page, and its version",
     "html_size_bytes": "bytes of the page as it was parsed",
     "source": "the source of a recipe of several, else the crawl",
@@ -65,6 +66,8 @@ COLUMNS = {
     "num_{}_replaced": "personal data of a kind that was replaced",
     "text_hash": "16 bytes: hash of the text, for exact deduplication",
     "quality_score": "probability of the positive label of the classifier; null where none scored",
+    "bucket": "the bucket of the recipe that the document falls into",
+    "repeats": "how often the document enters the corpus",
     # Fates.
     "fate": "kept, dropped or quarantined",
     "stage": "stage that gave the fate",
@@ -74,6 +77,8 @@ COLUMNS = {
     "error": "why a record is quarantined",
     # Evidence of deduplication and decontamination.
     "partner": "id of the document that this one is a copy of",
+    "cluster_id": "id of the document that stays for this one, itself or another",
+    "cluster_size": "for how many documents that one stays, itself among them",
     "num_ngrams": "n-grams of the text",
     "contained_ngrams": "of these, seen before",
     "contained_ngram_fraction": "their share",

@@ -32,7 +32,7 @@ STAGE, FOLDER = "text", "data"
 # What files can be, by the name on the command line.
 OUTPUTS: dict[str, Table] = {"parquet": ParquetOutput, "jsonl": JsonLinesOutput}
 _SCORE = pa.field("quality_score", pa.float64())
-_DECIDED = pa.schema([pa.field("doc_id", pa.binary()), _SCORE, FATE_FIELDS[0]])
+_DOC_ID = pa.field("doc_id", pa.binary())
 # Columns of a document's origin that every row has; `source` is what a recipe of several sources
 # calls it, and else the crawl.
 _ORIGIN = ("doc_id", "url", "fetch_time", "crawl", "warc_path", "warc_offset")
@@ -73,7 +73,7 @@ def write_text(
     """
     run, output = storage.absolute(run), storage.absolute(output)
     corpus = read_corpus(run)
-    schema = text_schema(corpus.candidates, signals)
+    schema = text_schema(corpus, signals)
     kept = {file["unit"]: file["rows"] for file in corpus.selected.files("kept/")}
     sources: list[UnitSource] = [
         replace(source, documents=kept.get(source.unit, 0))
@@ -113,12 +113,16 @@ def _committed(run: str, stage: str) -> StageOutput:
     return stage_output(stage, directory, read_manifests(directory, committed_names(directory)))
 
 
-def text_schema(documents: StageOutput, signals: Sequence[str]) -> pa.Schema:
-    """Return the columns of the data set; SettingError for a signal that the documents lack."""
-    files = documents.files("kept/")
-    if not files:
-        raise InputError(f"{documents.directory} holds no document: there is nothing to write")
-    known = table_schema(files[0]["uri"])
+def text_schema(corpus: CorpusOfRun, signals: Sequence[str]) -> pa.Schema:
+    """Return the columns of the data set; SettingError for a signal that the run does not have.
+
+    Signals are columns of the documents, or of the decision on them.
+    """
+    files, decided = corpus.candidates.files("kept/"), corpus.selected.files("")
+    if not files or not decided:
+        raise InputError("the run kept no document: there is nothing to write")
+    documents = table_schema(files[0]["uri"])
+    known = pa.unify_schemas([documents, _decisions(decided[0]["uri"])])
     chosen = dict.fromkeys([*_LANGUAGE, *signals, OWN_COLUMNS.name])
     for name in signals:
         if name not in known.names:
@@ -130,18 +134,29 @@ def text_schema(documents: StageOutput, signals: Sequence[str]) -> pa.Schema:
     fields = [pa.field("source", pa.string())]
     fields += [known.field(name) for name in (*_ORIGIN, *chosen) if name in known.names]
     fields = [pa.field(one.name, pa.string()) if one.name == "doc_id" else one for one in fields]
-    return pa.schema([*fields, _SCORE, known.field("text")])
+    names = [one.name for one in fields]
+    score = [] if _SCORE.name in names else [_SCORE]
+    return pa.schema([*fields, *score, known.field("text")])
+
+
+def _decisions(uri: str) -> pa.Schema:
+    """Return the columns of the select stage beside the documents': scores, signals, copies."""
+    rest = {*_ORIGIN, *(field.name for field in FATE_FIELDS)}
+    return pa.schema([field for field in table_schema(uri) if field.name not in rest])
 
 
 def _write_file(source: dict[str, Any], output: UnitOutput) -> None:
-    own = ("source", _SCORE.name)
-    columns = [name for name in output.schema.names if name not in own]
-    columns += ["source"] if "source" in table_schema(source["uri"]).names else []
-    decided = AlignedRows(source["decided_uris"], _DECIDED)
-    for batch in read_table(source["uri"], columns):
+    decisions = _decisions(source["decided_uris"][0])
+    known = table_schema(source["uri"]).names
+    columns = [name for name in (*output.schema.names, "crawl") if name in known]
+    asked = [field for field in decisions if field.name in output.schema.names]
+    decided = AlignedRows(source["decided_uris"], pa.schema([_DOC_ID, FATE_FIELDS[0], *asked]))
+    for batch in read_table(source["uri"], list(dict.fromkeys(columns))):
         rows = decided.take(batch.column("doc_id"))
-        batch = batch.append_column(_SCORE, rows.column(_SCORE.name))
-        if "source" not in batch.schema.names:
+        for field in asked:
+            if field.name not in known:
+                batch = batch.append_column(field, rows.column(field.name))
+        if "source" not in known:
             batch = batch.append_column("source", batch.column("crawl"))
         kept = batch.filter(pc.equal(rows.column("fate"), KEPT))
         ids = pa.array([one.hex() for one in kept.column("doc_id").to_pylist()], pa.string())

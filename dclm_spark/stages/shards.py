@@ -6,9 +6,8 @@ from dclm_spark.engine.code_version import code_version
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import UnitRules, run_units
 from dclm_spark.errors import InputError
-from dclm_spark.stages.shard_writing.cells import tokens_by_cell
-from dclm_spark.stages.shard_writing.document_shards import DocumentShards
-from dclm_spark.stages.shard_writing.packed_shards import PackedShards, shard_layout
+from dclm_spark.stages.document_shards import DocumentShards, tokens_by_cell
+from dclm_spark.stages.packed_shards import PackedShards, shard_layout
 from dclm_spark.stages.tokenize import FOLDER, TokenSettings, has_own_columns
 from udfs.shards.shard_formats import shard_suffixes
 from udfs.shards.shard_output import ShardOutput

@@ -115,6 +115,16 @@ def with_special_ids(settings: TokenSettings, quirks: str) -> TokenSettings:
     return replace(settings, end_of_text_id=found.end_of_text_id, padding_id=found.padding_id)
 
 
+def check_trained_here(settings: TokenSettings) -> None:
+    """Raise SettingError for a format of shards that the bundled trainer does not read."""
+    if not settings.format.trained_here:
+        ours = ", ".join(name for name, kind in FORMATS.items() if kind.trained_here)
+        raise SettingError(
+            f"tokens.format: a model is trained on the shards of this run, and "
+            f"{settings.format.manifest_name!r} is for another trainer; expected {ours}"
+        )
+
+
 def num_cells(documents: StageOutput, settings: TokenSettings) -> int:
     """Return into how many shuffle cells the corpus is cut, from its committed text bytes."""
     return max(1, math.ceil(documents.text_bytes() / settings.cell_size_bytes))

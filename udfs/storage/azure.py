@@ -166,13 +166,22 @@ class AzureOpener:
 
     def __call__(self, offset: int, etag: str | None, length: int | None) -> Body:
         """Ask for the content from `offset` on."""
+        try:
+            return self._download(etag, {"offset": offset, "length": length})
+        except OutOfRangeError:
+            if offset:
+                raise
+            # An empty object has no byte 0.
+            return self._download(etag, {})
+
+    def _download(self, etag: str | None, part: dict[str, int | None]) -> Body:
         from azure.core import MatchConditions
 
         blob = _blob(self._uri, self._settings)
         pinned = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
 
         def operation() -> Any:
-            return blob.download_blob(offset=offset, length=length, max_concurrency=1, **pinned)
+            return blob.download_blob(max_concurrency=1, **part, **pinned)
 
         return _AzureBody(self._uri, attempt(self._uri, operation))
 

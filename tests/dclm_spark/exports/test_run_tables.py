@@ -11,7 +11,7 @@ from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
 from tests.udfs.tokens.vocabularies import byte_level
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_page_is_that_of_the_code():

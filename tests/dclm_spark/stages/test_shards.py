@@ -9,18 +9,23 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from dclm_spark.errors import SettingError
 from dclm_spark.exports.openlm_export import export_openlm
 from dclm_spark.pipeline import stages_below, write_corpus
+from dclm_spark.ranking.corpora import check_names
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.sample.sample_run import run_sample
 from dclm_spark.settings import override
 from dclm_spark.shard_format import ShardError, read_manifest
+from dclm_spark.signals.decision import Decision
+from dclm_spark.signals.scored_documents import Candidates
 from dclm_spark.stages.select import select
 from dclm_spark.stages.tokenize import TokenSettings, tokenize, with_special_ids
 from dclm_spark.train.data.shard_reader import ShardReader
 from tests.dclm_spark.dedup.committed import committed
 from tests.udfs.tokens.vocabularies import byte_level
-from udfs.shards import shard_formats
+from udfs.shards import shard_formats as formats
 from udfs.shards.format import ShardFormat
 from udfs.tokens.order import document_keys
 from udfs.tokens.tokenizer import TokenizerSettings, load_encoder
@@ -48,7 +53,7 @@ def corpus(spark, tmp_path_factory):
         sequences_per_shard=8,
         cell_size_bytes=sum(map(len, TEXTS)) // 3 + 1,
     )
-    selected = select(spark, documents, None, None, str(folder / "select"))
+    selected = select(spark, Candidates(documents=documents), Decision(), str(folder / "select"))
     return documents, selected, with_special_ids(settings, "none")
 
 
@@ -232,4 +237,12 @@ def test_a_new_format_is_one_class_and_one_line(corpus, written, monkeypatch):
 
 def test_a_recipe_says_the_format_by_its_name():
     recipe: Recipe = load_recipe("dclm_baseline", ["tokens.format=olmo"])
-    assert type(recipe.tokens.format) is shard_formats.FORMATS["olmo"]
+    assert type(recipe.tokens.format) is formats.FORMATS["olmo"]
+
+
+def test_the_embedded_sample_and_a_ranking_want_shards_that_they_can_train_on(tmp_path):
+    recipe = load_recipe("sample", ["tokens.format=megatron"])
+    with pytest.raises(SettingError, match="'megatron' is for another trainer; expected dclm"):
+        run_sample(None, recipe, str(tmp_path))
+    with pytest.raises(SettingError, match="'megatron' is for another trainer"):
+        check_names([recipe])

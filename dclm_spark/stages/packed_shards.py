@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from dclm_spark.engine.manifests import StageOutput, Unit, numbered_unit
 from dclm_spark.engine.shuffles import TASK, partition_keys
 from dclm_spark.engine.tables import spark_schema
-from dclm_spark.stages.shard_writing.cells import documents_by_cell
+from dclm_spark.stages.document_shards import documents_by_cell
 from dclm_spark.stages.tokenize import TokenSettings
 from udfs.documents.schema import OWN_COLUMNS
 from udfs.shards.shard_output import ShardOutput, ShardRows

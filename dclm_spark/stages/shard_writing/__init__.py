@@ -1,1 +1,0 @@
-"""How token shards are written: packed ones of our own, and those of other trainers."""
