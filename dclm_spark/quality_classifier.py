@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dclm_spark.classifier_texts import read_labelled, read_texts
+from dclm_spark.crawl.training_texts import read_labelled, read_texts
 from dclm_spark.errors import InputError
 from udfs import storage
 from udfs.checks import above, at_least, check

@@ -13,7 +13,7 @@ FLOORS = {
     "dclm_spark": (
         {"errors", "source_commit", "html_pages", "task_errors"},
         {"yaml_text", "settings_choices"},
-        {"settings", "session", "command", "crawl", "shard_format", "classifier_texts"},
+        {"settings", "session", "command", "crawl", "shard_format"},
         {"train"},
         {"evaluate"},
         {"engine"},

@@ -74,7 +74,7 @@ COVERED_BY = {
         "dclm_spark/stages/tokenize.py",
     ),
     "dclm_spark/test_preflight.py": ("dclm_spark/command.py",),
-    "dclm_spark/test_quality_classifier.py": ("dclm_spark/classifier_texts.py",),
+    "dclm_spark/test_quality_classifier.py": ("dclm_spark/crawl/training_texts.py",),
     "dclm_spark/test_recipes.py": ("dclm_spark/recipes/recipe.py",),
     "dclm_spark/test_settings.py": (
         "udfs/checks.py",

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dclm_spark.classifier_texts import read_labelled, read_texts
+from dclm_spark.crawl.training_texts import read_labelled, read_texts
 from dclm_spark.errors import InputError
 from dclm_spark.quality_classifier import QualityTrainingSettings, train_quality
 
