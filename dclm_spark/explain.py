@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
@@ -13,8 +15,8 @@ from dclm_spark.engine.run_record import check_readable
 from dclm_spark.errors import InputError
 from dclm_spark.stages import STAGES
 from udfs import storage
-from udfs.documents.extract import extract_one
 from udfs.documents.formats import InputFormat, InputUnit, Reading, format_of, read_unit
+from udfs.documents.one_page import extract_one
 from udfs.documents.parts import WHOLE, parts_of
 from udfs.storage.parquet import python_values
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _STAGES_WITH_PAGES = [stage for stage in STAGES if stage not in ("score", "shards")]
 _HIDDEN = {"text", "tokens", "text_hash", "order_key", "cell"}
 _ID_HEX_DIGITS = 32
+_COLUMN_WIDTH = 54
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,8 +169,44 @@ def describe(history: list[StageRow]) -> str:
 
 _ALREADY_SHOWN = {
     "doc_id", "url", "crawl", "warc_path", "warc_offset", "fate", "stage", "rule", "value",
-    "threshold", "error",
+    "threshold", "error", "evaluation_hits",
 }  # fmt: skip
+
+
+def side_by_side(output: str, history: list[StageRow]) -> str:
+    """Return the evaluation items that a page holds beside what it says there, in two columns.
+
+    "" for a page that holds none, or a run that did not look for items.
+    """
+    lines: list[str] = []
+    before = ""
+    for entry in history:
+        for hit in entry.row.get("evaluation_hits") or ():
+            item = _item(output, hit["task"], hit["item"])
+            said = before.encode()[hit["start"] : hit["end"]].decode(errors="replace")
+            lines.append(
+                f"  {hit['task']} item {hit['item']}, {hit['part']}: coverage "
+                f"{hit['coverage']:.2f}, score {hit['score']:.2f}, "
+                + ("leaks" if hit["leaks"] else "does not leak")
+            )
+            parts = ("question", "answer") if hit["part"] == "question" else (hit["part"],)
+            lines += _columns(" ".join(item[part] for part in parts if item[part]), said)
+        before = entry.text if entry.text is not None else before
+    return "\n".join(lines)
+
+
+def _item(output: str, task: str, number: int) -> dict[str, Any]:
+    uri = storage.join(output, "stages", "decontaminate", "items.jsonl")
+    for line in storage.read_bytes(uri).decode().split("\n"):
+        item: dict[str, Any] = json.loads(line)
+        if (item["task"], item["number"]) == (task, number):
+            return item
+    raise InputError(f"{uri} has no item {number} of {task}; the run wrote another index since")
+
+
+def _columns(left: str, right: str) -> list[str]:
+    pairs = zip_longest(wrap(left, _COLUMN_WIDTH), wrap(right, _COLUMN_WIDTH), fillvalue="")
+    return [f"    {one:<{_COLUMN_WIDTH}} | {other}" for one, other in pairs]
 
 
 def _verdict(row: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,8 +22,9 @@ from udfs import storage
 from udfs.documents.formats import FORMATS
 from udfs.documents.parts import WHOLE, FilePart, parts_of
 from udfs.documents.schema import STAGE
+from udfs.html.extractors import label_of
 from udfs.storage.stream import ReadSettings
-from udfs.units.curate import CurationSettings, curate_file, quarantine_file
+from udfs.units.curate import FAILED_VIEWS, CurationSettings, curate_file, quarantine_file
 
 LOGGER = logging.getLogger("dclm_spark")
 # Common Crawl's web server, unlike its bucket, is not made for hundreds of connections.
@@ -45,6 +47,14 @@ def warn_of_missed_domains(documents: StageOutput) -> None:
             "quirks=none bans them",
             f"{count:,}",
         )
+
+
+def failed_views(documents: StageOutput) -> dict[str, int]:
+    """Return how many pages a view gave no text of, by "view: rule", the most frequent first."""
+    counts: Counter[str] = Counter()
+    for _, facts in documents.facts():
+        counts.update(facts.get(FAILED_VIEWS, {}))
+    return dict(counts.most_common())
 
 
 def write_documents(
@@ -107,8 +117,12 @@ def read_by(inputs: Sequence[InputFile], settings: CurationSettings) -> Curation
 
 
 def key_settings(settings: CurationSettings) -> dict[str, Any]:
-    """Return the settings that a unit's content depends on: all but how patiently it is read."""
+    """Return what a unit's content depends on: the settings, but how patiently it is read.
+
+    The versions of extractors count too, as this interpreter has them.
+    """
     values = to_dict(settings)
+    values["extraction"]["versions"] = [label_of(name) for name in settings.extraction.extractors]
     del values["extraction"]["reading"]
     del values["max_failed_inputs"]
     return values

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from dclm_spark.command import run_command
+from dclm_spark.errors import SettingError
 from dclm_spark.quality_classifier import QualityTrainingSettings, train_quality
 from dclm_spark.recipes import load_recipe
+from dclm_spark.recipes.checks import check_recipe
 from dclm_spark.settings import to_yaml
 from tests.hub_server import serve_hub
 from udfs.tokens.tokenizer import train_tokenizer
@@ -215,3 +217,10 @@ def test_a_full_disk_is_found_before(typed, monkeypatch):
     code, _, printed = typed()
     assert code == 2
     assert "1 kB are free there, and about" in errors(printed)[0]
+
+
+def test_an_extractor_whose_package_is_absent_stops_a_run_before_spark_starts(monkeypatch):
+    monkeypatch.setattr("udfs.html.extractor.find_spec", lambda name: None)
+    recipe = load_recipe("raw", ["extraction.views=[trafilatura, none]"])
+    with pytest.raises(SettingError, match=r"extraction.views: 'trafilatura' needs the package"):
+        check_recipe(recipe)

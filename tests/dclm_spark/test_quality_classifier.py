@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dclm_spark.crawl.training_texts import read_labelled, read_texts
 from dclm_spark.errors import InputError
 from dclm_spark.quality_classifier import QualityTrainingSettings, train_quality
+from dclm_spark.quality_classifier.classifier_texts import read_labelled, read_texts
 
 SMALL = QualityTrainingSettings(dim=8, bucket=1000, epochs=10, learning_rate=0.05)
 

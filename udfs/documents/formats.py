@@ -13,7 +13,7 @@ import pyarrow as pa
 from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
 from udfs.documents.given import Given, InputSettings, Making, batches_of
 from udfs.documents.json_lines import json_rows
-from udfs.documents.parquet_rows import parquet_rows
+from udfs.documents.parquet.parquet_rows import parquet_rows
 from udfs.documents.parts import FilePart
 from udfs.documents.schema import OWN_COLUMNS
 from udfs.documents.wet import wet_rows

@@ -57,3 +57,9 @@ def column_names(uri: str) -> list[str]:
     """Return the names of the columns of a Parquet file."""
     with open_seekable(uri) as source:
         return list(pq.ParquetFile(source).schema_arrow.names)
+
+
+def table_schema(uri: str) -> pa.Schema:
+    """Return the columns of a Parquet file and their types."""
+    with open_seekable(uri) as source:
+        return pq.ParquetFile(source).schema_arrow

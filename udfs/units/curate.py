@@ -1,5 +1,6 @@
 """From one input file to judged documents: reading, extraction, families, in one pass."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
@@ -13,6 +14,7 @@ from udfs.documents.formats import FORMATS, InputUnit, Reading, read_unit
 from udfs.documents.given import InputSettings
 from udfs.documents.rows import DocumentRows
 from udfs.documents.schema import FATE_FIELDS, OWN_COLUMNS, QUARANTINED, STAGE
+from udfs.documents.views import counts_of_failures, text_columns
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
@@ -28,7 +30,10 @@ from udfs.units.documents import TEXT_HASH
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
 from udfs.units.text_keys import UNCHANGED, text_hashes
+from udfs.units.view_choice import judge_views
 
+# The fact of a unit that counts failures by "view: rule".
+FAILED_VIEWS = "failed_views"
 # The rule of the one document that stands for a file which could not be read.
 UNREADABLE = "unreadable_input"
 
@@ -66,9 +71,14 @@ class CurationSettings:
 def curate_file(source: dict[str, Any], output: UnitOutput, settings: CurationSettings) -> None:
     """Write the documents of one input file (an InputUnit's fields), each with its fate."""
     file, counts, addresses = InputUnit(**source), RecordCounts(), AddressCounts()
+    failed: Counter[str] = Counter()
     for batch in curated(file, settings, counts, addresses):
         output.write(batch)
+        if settings.extraction.views:
+            failed += counts_of_failures(batch.column("failed_views"))
     output.facts |= input_facts(file, counts) | asdict(addresses)
+    if failed:
+        output.facts[FAILED_VIEWS] = dict(failed)
 
 
 def input_facts(source: InputUnit, counts: RecordCounts) -> dict[str, Any]:
@@ -163,13 +173,33 @@ def judge(
     if candidates.num_rows:
         if urls is not None and is_mixed:
             urls = urls.filter(open_rows)
-        result = families.apply(
-            candidates.column("text"), urls, settings.heuristics, *tools, addresses
-        )
+        candidates, result = _judged_texts(candidates, urls, settings, tools, addresses)
         parts.append(judged(candidates, result, settings).select([*names, "row"]))
     table = pa.concat_tables([pa.Table.from_batches([part]) for part in parts])
     table = table.sort_by("row").select(names).combine_chunks()
     return table.to_batches()[0] if table.num_rows else closed.select(names)
+
+
+def _judged_texts(
+    batch: pa.RecordBatch,
+    urls: pa.Array | None,
+    settings: CurationSettings,
+    tools: Tools,
+    addresses: AddressCounts | None,
+) -> tuple[pa.RecordBatch, JudgedTexts]:
+    """Judge the one text of each document, or each of its views (texts by views are columns)."""
+    heuristics, views = settings.heuristics, text_columns(settings.extraction.views)
+    if not views or views[0] not in batch.schema.names:
+        text = batch.column("text")
+        return batch, families.apply(text, urls, heuristics, *tools, addresses)
+    judge = partial(_apply, settings=heuristics, tools=tools)
+    return judge_views(batch, urls, settings.extraction, judge)
+
+
+def _apply(
+    texts: pa.Array, urls: pa.Array | None, settings: HeuristicSettings, tools: Tools
+) -> JudgedTexts:
+    return families.apply(texts, urls, settings, *tools)
 
 
 def without_signals(batch: pa.RecordBatch, settings: CurationSettings) -> pa.RecordBatch:

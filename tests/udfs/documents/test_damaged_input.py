@@ -316,9 +316,9 @@ def test_pages_that_are_read_from_disk_give_the_same_rows(
     limits = WarcSettings(max_record_size_bytes=4000)
     expected = rows(path, warc=limits)
     assert sum(row["rule"] == "row_too_large" for row in expected) > 50
-    monkeypatch.setattr("udfs.documents.parquet_rows._LARGE_CHUNK_BYTES", 100)
-    monkeypatch.setattr("udfs.documents.parquet_rows._LARGE_VALUE_BYTES", 1)
-    monkeypatch.setattr("udfs.documents.large_pages._IN_MEMORY_SIZE_BYTES", 1000)
+    monkeypatch.setattr("udfs.documents.parquet.parquet_rows._LARGE_CHUNK_BYTES", 100)
+    monkeypatch.setattr("udfs.documents.parquet.parquet_rows._LARGE_VALUE_BYTES", 1)
+    monkeypatch.setattr("udfs.documents.parquet.large_pages._IN_MEMORY_SIZE_BYTES", 1000)
     assert rows(path, warc=limits) == expected
     damaged = bytearray(path.read_bytes())
     chunk = pq.read_metadata(path).row_group(1).column(1)

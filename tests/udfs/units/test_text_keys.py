@@ -15,8 +15,6 @@ TEXTS = ["Le café d’été à Zürich", "Việt Nam", "한국어", "plain"]
     [
         ([], False),
         (["quirks=none"], True),
-        (["quirks=none", "deduplication.text_normalization=none"], False),
-        (["deduplication.text_normalization=nfc"], True),
     ],
 )
 def test_composed_and_decomposed_copies_are_one_text_where_it_is_declared(changes, are_alike):

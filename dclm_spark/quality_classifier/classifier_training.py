@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dclm_spark.crawl.training_texts import read_labelled, read_texts
 from dclm_spark.errors import InputError
+from dclm_spark.quality_classifier.classifier_texts import read_labelled, read_texts
 from udfs import storage
 from udfs.checks import above, at_least, check
 from udfs.fasttext.quality import QualityModel

@@ -15,8 +15,8 @@ from typing import IO, Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from udfs.documents.parquet_headers import PageHeader, read_header, run_lengths
-from udfs.documents.snappy_kernels import unsnapped
+from udfs.documents.parquet.parquet_headers import PageHeader, read_header, run_lengths
+from udfs.documents.parquet.snappy_kernels import unsnapped
 from udfs.storage.scratch import scratch_folder
 
 _CHUNK_SIZE_BYTES = 1024 * 1024
@@ -175,7 +175,9 @@ def _decompressed(source: _Limited, codec: str, size: int) -> Iterator[Any]:
     elif codec == "ZSTD":
         import zstandard
 
-        reader = zstandard.ZstdDecompressor(max_window_size=1 << 31).stream_reader(source)
+        # It asks for nothing but `read`.
+        stream: Any = source
+        reader = zstandard.ZstdDecompressor(max_window_size=1 << 31).stream_reader(stream)
         yield from iter(lambda: reader.read(_CHUNK_SIZE_BYTES), b"")
     elif codec == "GZIP":
         inflate = zlib.decompressobj(47)

@@ -52,10 +52,10 @@ def decode_some(source, at, literal, output, filled):  # type: ignore[no-untyped
             return at, literal, filled
         tag = np.int64(source[at])
         kind, at = tag & 3, at + 1
-        extra = (0, 1, 2, 4)[kind]
+        extra = np.int64((0, 1, 2, 4)[kind])
         length = (tag >> 2) + 1
         if kind == 0:
-            extra = max(0, length - 60)
+            extra = max(np.int64(0), length - 60)
         if at + extra > source.size:
             return -1, 0, filled
         number = np.int64(0)

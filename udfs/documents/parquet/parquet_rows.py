@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from udfs import storage
 from udfs.documents.extract import ExtractionSettings
 from udfs.documents.given import ALL_COLUMNS, METADATA, Given, InputSettings, Values
-from udfs.documents.large_pages import TooLarge, can_stream, values_of
+from udfs.documents.parquet.large_pages import TooLarge, can_stream, values_of
 from udfs.documents.parts import FilePart
 from udfs.storage.parquet import python_values
 

@@ -29,7 +29,7 @@ def read_header(data: bytes) -> tuple[PageHeader, int]:
     try:
         fields = thrift.struct()
         kind, size, compressed = fields[1], fields[2], fields[3]
-        page = next((fields[name] for name in (5, 7, 8) if name in fields), {})
+        page: Any = next((fields[name] for name in (5, 7, 8) if name in fields), {})
         if 8 not in fields:
             header = PageHeader(kind, size, compressed, page.get(1, 0), page.get(2, 0))
             return header, thrift.at
