@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from textwrap import wrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -15,6 +15,13 @@ from dclm_spark.engine.run_record import check_readable
 from dclm_spark.errors import InputError
 from dclm_spark.stages import STAGES
 from udfs import storage
+from udfs.documents.formats import InputFormat, InputUnit, Reading, format_of, read_unit
+from udfs.documents.one_page import extract_one
+from udfs.documents.parts import WHOLE, parts_of
+from udfs.storage.parquet import python_values
+
+if TYPE_CHECKING:
+    from dclm_spark.recipes.recipe import Recipe
 
 _STAGES_WITH_PAGES = [stage for stage in STAGES if stage not in ("score", "shards")]
 _HIDDEN = {"text", "tokens", "text_hash", "order_key", "cell"}
@@ -65,7 +72,12 @@ def _rows(directory: str, page: str) -> Iterator[dict[str, Any]]:
                 keys = file.read_row_group(group, columns=[column]).column(column)
                 mask = pc.equal(keys, value)
                 if pc.any(mask).as_py():
-                    yield from file.read_row_group(group).filter(mask).to_pylist()
+                    table = file.read_row_group(group).filter(mask)
+                    columns = {name: python_values(table[name]) for name in table.column_names}
+                    yield from (
+                        {name: values[row] for name, values in columns.items()}
+                        for row in range(table.num_rows)
+                    )
 
 
 def _key(page: str) -> tuple[str, str | bytes]:
@@ -89,12 +101,30 @@ def final_text(output: str, history: list[StageRow], inputs: Sequence[InputFile]
 def _text_from_input(output: str, row: dict[str, Any], inputs: Sequence[InputFile]) -> str:
     from dclm_spark.recipes.recipe import Recipe
     from dclm_spark.settings import from_dict
-    from udfs.documents.extract import extract_one
 
     uri = _input_uri(output, (row["crawl"], row["warc_path"]), inputs)
     recipe = from_dict(Recipe, _yaml(output))
-    text: str = extract_one(uri, row["warc_offset"], recipe.extraction)
-    return text
+    found = format_of(row["warc_path"])
+    if found is None or found.has_pages:
+        return extract_one(uri, row["warc_offset"], recipe.extraction)
+    return _given_text(uri, found, row, recipe)
+
+
+def _given_text(uri: str, found: InputFormat, row: dict[str, Any], recipe: "Recipe") -> str:
+    """Return the text that stands at a position of a file, "" for none; the file is read again."""
+    path, parts = row["warc_path"], [WHOLE]
+    if found.is_divisible(path):
+        parts = parts_of(storage.size_bytes(uri), recipe.input.part_size_bytes)
+    reading = Reading(extraction=recipe.extraction, columns=recipe.input)
+    for part in parts:
+        unit = InputUnit(
+            crawl=row["crawl"], path=path, uri=uri, kind=found.name, start=part.start, end=part.end
+        )
+        for batch in read_unit(unit, reading):
+            is_there = pc.equal(batch.column("warc_offset"), row["warc_offset"])
+            for text in batch.filter(is_there).column("text").to_pylist():
+                return text or ""
+    return ""
 
 
 def _input_uri(output: str, file: tuple[str, str], inputs: Sequence[InputFile]) -> str:

@@ -115,6 +115,30 @@ def near_duplicate_verdicts(
     similarity: with `verify`, what was compared with the least coverage; without, as told by the
     signatures, which is below the threshold where the two are only connected through others.
     """
+    search = near_duplicate_search(documents, settings, working, earlier)
+    clusters = Clusters(
+        documents=documents,
+        signed=search.signed,
+        settings=settings,
+        working=search.working,
+        extent=search.extent,
+        judged=judged,
+        has_earlier=earlier is not None,
+    )
+    found = clusters.verdicts(search.members())
+    if earlier is None:
+        return found
+    signed = search.signed_new
+    return found.unionByName(_again(signed, earlier.select(*signed.columns), settings))
+
+
+def near_duplicate_search(
+    documents: Documents,
+    settings: NearDuplicateSettings,
+    working: Checkpoints,
+    earlier: Documents | None = None,
+) -> "Search":
+    """Return the search among `documents`, signed; see `near_duplicate_verdicts`."""
     extent = search_extent(documents, settings)
     keys = [settings_hash(settings), extent.key]
     if earlier is not None:
@@ -124,20 +148,14 @@ def near_duplicate_verdicts(
         "signatures", lambda: signature_table(documents, settings), TableLayout()
     )
     old = None if earlier is None else earlier.select(*signed.columns)
-    search = _Search(documents, _with_earlier(signed, old), settings, working, extent)
-    edges, most_edges = search.edges()
-    members, _ = connected_components(edges, working.below("components"), most_edges)
-    clusters = Clusters(
+    return Search(
         documents=documents,
-        signed=search.signed,
+        signed_new=signed,
+        signed=_with_earlier(signed, old),
         settings=settings,
         working=working,
         extent=extent,
-        judged=judged,
-        has_earlier=old is not None,
     )
-    found = clusters.verdicts(members)
-    return found if old is None else found.unionByName(_again(signed, old, settings))
 
 
 def _again(signed: DataFrame, earlier: DataFrame, settings: NearDuplicateSettings) -> DataFrame:
@@ -160,18 +178,32 @@ def _with_earlier(signed: DataFrame, earlier: DataFrame | None) -> DataFrame:
     return new.unionByName(earlier.withColumn("earlier", F.lit(True)))
 
 
-@dataclass(frozen=True)
-class _Search:
-    """Candidates of signed documents, verified unless the settings trust the bands."""
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """Candidates of signed documents, verified unless the settings trust the bands.
+
+    `signed` are those of `signed_new` and of earlier crawls, marked by the column `earlier`.
+    """
 
     documents: Documents
+    signed_new: DataFrame
     signed: DataFrame
     settings: NearDuplicateSettings
     working: Checkpoints
     extent: Extent
 
+    def members(self) -> DataFrame:
+        """Return (doc_id, component) of documents that are alike to others."""
+        edges, most_edges = self.edges()
+        members, _ = connected_components(edges, self.working.below("components"), most_edges)
+        return members
+
     def edges(self) -> tuple[DataFrame, int]:
-        """Return (doc_id, partner) of documents that are alike, and no less than how many."""
+        """Return (doc_id, partner) of documents that are alike, and no less than how many.
+
+        With their `similarity`, unless nothing verifies it. Each of a cluster has an edge; two of
+        them need not have one.
+        """
         settings, found, most = self.settings, None, 0
         members = bucket_members(self.signed)
         for turn in range(settings.star_rounds):
@@ -190,7 +222,7 @@ class _Search:
             members = open_members(stars, found, settings.threshold)
         assert found is not None
         alike = found.where(F.col("similarity") >= settings.threshold)
-        return alike.select("doc_id", "partner"), most
+        return alike, most
 
     def _stars(self, members: DataFrame, turn: int) -> tuple[DataFrame, int]:
         rows = self.extent.num_rows * self.settings.signatures.bands

@@ -29,7 +29,7 @@ from dclm_spark.report.summary import (
 )
 from dclm_spark.settings import to_yaml
 from dclm_spark.stages.decontaminate import documents_by_task
-from dclm_spark.stages.documents import missed_domains
+from dclm_spark.stages.documents import failed_views, missed_domains
 from dclm_spark.stages.run_output import RunProgress
 from udfs.rules.families import rules_of
 from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes
@@ -120,6 +120,8 @@ def _further_facts(run: RunProgress) -> dict[str, str]:
     missed = missed_domains(run.documents)
     if missed:
         further["Pages of banned domains that quirks=dclm-2024 lets through"] = f"{missed:,}"
+    for view, count in failed_views(run.documents).items():
+        further[f"Pages without a text by {view}"] = f"{count:,}"
     return further
 
 

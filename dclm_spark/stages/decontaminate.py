@@ -213,13 +213,9 @@ def judge(
     batch: pa.RecordBatch, index: ContaminationIndex, settings: DecontaminationSettings
 ) -> pa.RecordBatch:
     """Return documents with their overlap and a fate; the count of n-grams is the rule's value."""
-    overlap = index.overlap(batch.column("text"))
-    shared = pa.array(overlap.shared_ngrams)
-    names = [_names(int(bits), settings.tasks) for bits in overlap.tasks]
+    shared, names = named_overlap(batch.column("text"), index, settings.tasks)
     batch = batch.append_column(CONTAMINATION_FIELDS[0], shared)
-    batch = batch.append_column(
-        CONTAMINATION_FIELDS[1], pa.array(names, CONTAMINATION_FIELDS[1].type)
-    )
+    batch = batch.append_column(CONTAMINATION_FIELDS[1], names)
     for one in FATE_FIELDS:
         batch = batch.append_column(one, pa.nulls(batch.num_rows, one.type))
     dropped = pc.greater_equal(shared, settings.min_ngrams)
@@ -232,6 +228,15 @@ def judge(
         value=shared,
         threshold=pa.array([float(settings.min_ngrams)] * batch.num_rows),
     )
+
+
+def named_overlap(
+    texts: pa.Array, index: ContaminationIndex, tasks: Sequence[str]
+) -> tuple[pa.Array, pa.Array]:
+    """Return of each text how many n-grams it shares with the index, and the tasks of those."""
+    overlap = index.overlap(texts)
+    names = [_names(int(bits), tasks) for bits in overlap.tasks]
+    return pa.array(overlap.shared_ngrams), pa.array(names, CONTAMINATION_FIELDS[1].type)
 
 
 def _names(bits: int, tasks: Sequence[str]) -> list[str]:
