@@ -38,7 +38,7 @@ def verdict_columns(
         verdicts = found if exact is None else joined_verdicts(exact, found)
     if verdicts is None:
         return None
-    verdicts = _guarded(verdicts, given, settings)
+    verdicts = _written(verdicts, given, settings)
     sources = len(settings.exact) + (found is not None)
     clustered = with_clusters(
         verdicts, given.working, given.files.extent.num_rows, chained=sources > 1
@@ -51,14 +51,11 @@ def verdict_columns(
     )
 
 
-def _guarded(verdicts: DataFrame, given: DedupInput, settings: DeduplicationSettings) -> DataFrame:
-    """Return verdicts within the guard; with one they are found once, and checked before."""
-    if settings.guard.max_removed_share is None:
-        return verdicts
-    size = given.files.extent.num_rows * _VERDICT_SIZE_BYTES
+def _written(verdicts: DataFrame, given: DedupInput, settings: DeduplicationSettings) -> DataFrame:
+    """Return verdicts found once, as what follows reads them several times, within the guard."""
+    files, size = given.files, given.files.extent.num_rows * _VERDICT_SIZE_BYTES
     layout = TableLayout(by=("doc_id",), size_bytes=size)
     found, _ = given.working.table("verdicts", lambda: verdicts, layout, size)
-    files = given.files
     check_removals(given.spark, files.uris, files.schema.names, found, settings.guard)
     return found
 
