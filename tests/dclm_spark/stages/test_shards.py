@@ -224,7 +224,7 @@ class _LineWriter:
 
 
 def test_a_new_format_is_one_class_and_one_line(corpus, written, monkeypatch):
-    monkeypatch.setitem(shard_formats.FORMATS, "lines", Lines)
+    monkeypatch.setitem(formats.FORMATS, "lines", Lines)
     _, shards, manifest = written("format=lines", "lines.separator=,")
     lines = [
         [int(id) for id in line.split(",")]
