@@ -17,7 +17,7 @@ FLOORS = {
         {"train"},
         {"evaluate"},
         {"engine"},
-        {"dedup", "limits"},
+        {"dedup", "limits", "signals"},
         {"stages"},
         {"recipes", "planning"},
         {"report", "measure", "explain", "quality_classifier", "openlm_export", "preflight"},
@@ -32,6 +32,7 @@ FLOORS = {
         {"documents"},
         {"tokens"},
         {"units"},
+        {"signals"},
     ),
 }
 LINES_OF_A_FILE, LINES_OF_A_FUNCTION, PARAMETERS = 300, 45, 6

@@ -83,7 +83,7 @@ def seen_windows(
     (`ngram_table`) of earlier crawls, which own before all.
     """
     extent = extent_of(documents, (*_PLACE, "text"))
-    occurrences = _occurrences(_placed(documents, "text"), settings)
+    occurrences = _occurrences(placed_documents(documents, "text"), settings)
     keys = [settings_hash(settings), extent.key]
     if earlier is not None:
         outside = F.lit(-1)
@@ -99,7 +99,7 @@ def seen_windows(
     seen, _ = working.keyed(*keys).table(
         "seen_windows", lambda: _seen(occurrences).where("position >= 0"), layout, shuffled
     )
-    return _by_document(_placed(documents, "doc_id"), seen)
+    return _by_document(placed_documents(documents, "doc_id"), seen)
 
 
 def seen_in_order(documents: DataFrame, settings: GlobalNgramSettings) -> DataFrame:
@@ -127,8 +127,8 @@ def ngram_table(documents: Documents, settings: GlobalNgramSettings) -> DataFram
     return _occurrences(numbered, settings).select("ngram").distinct()
 
 
-def _placed(documents: Documents, column: str) -> DataFrame:
-    """Return `column` and `position`: one number per document in the declared order."""
+def placed_documents(documents: Documents, column: str) -> DataFrame:
+    """Return `position`, one number per document in the declared order, and `column`."""
     # One row per WARC file, so the window without partitions stays small, and so does the table
     # that every task gets.
     files = documents.select("crawl", "warc_path").distinct()

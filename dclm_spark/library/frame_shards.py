@@ -16,6 +16,8 @@ from dclm_spark.library.frames import TEXT, Given, check_columns, quoted
 from dclm_spark.library.near_copies import check_id
 from dclm_spark.pipeline import stages_below, write_corpus
 from dclm_spark.recipes import load_recipe
+from dclm_spark.signals.decision import Decision
+from dclm_spark.signals.scored_documents import Candidates
 from dclm_spark.stages.select import select
 from dclm_spark.stages.tokenize import TokenSettings
 from udfs import storage
@@ -60,7 +62,8 @@ def write_shards(
         documents = commit_documents(
             _identified(rows, id, are_doc_ids), extent, place(STAGE), own_columns=not are_doc_ids
         )
-        selected = select(df.sparkSession, documents, None, None, place("select"))
+        candidates = Candidates(documents=documents)
+        selected = select(df.sparkSession, candidates, Decision(), place("select"))
         return write_corpus(df.sparkSession, recipe, documents, selected, place)[2]
 
 

@@ -130,7 +130,7 @@ def _with_evidence(
 ) -> DataFrame:
     """Add to documents the verdict on them and what others own of them, where there is any."""
     method = settings.method
-    exact = exact_verdicts(given, settings.exact)
+    exact = exact_verdicts(given, settings.exact, settings.key_steps)
     given = given.without(exact)
     verdicts = verdict_columns(given, settings, exact)
     if verdicts is not None:

@@ -44,7 +44,7 @@ def by_file(
             for unit, place in zip(pending, keys, strict=True)
         ]
         work = work_frame(given.spark, rows, _WORK)
-        exact = exact_verdicts(given, settings.exact)
+        exact = exact_verdicts(given, settings.exact, settings.key_steps)
         found = verdict_columns(given.without(exact), settings, exact)
         if found is not None:
             work = work.join(_by_uri(found, given).hint("merge"), "uri", "left")

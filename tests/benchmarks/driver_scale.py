@@ -163,8 +163,8 @@ def report(output, folder: Path) -> None:
                 "lost": {"one_in": 1, "groups": []}}  # fmt: skip
     run = RunOutput(
         documents=output, deduplicated=later[0], decontaminated=None, dedup_evidence=evidence,
-        scored=None, minimum_score=None, selected=later[1], tokenized=later[2], shards=later[3],
-        shard_manifest=shards,
+        scored=None, signals={}, minimum_score=None, selected=later[1], tokenized=later[2],
+        shards=later[3], shard_manifest=shards,
     )  # fmt: skip
     identity = SimpleNamespace(recipe_hash="0" * 16, versions={}, commit="")
     summary = summarize(run, load_recipe("dclm_baseline", []), identity, time.time())

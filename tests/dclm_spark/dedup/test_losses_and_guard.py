@@ -1,7 +1,9 @@
 """Verified removal through the stage: clusters as columns, information lost, the guard."""
 
 import logging
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -25,6 +27,7 @@ SETTINGS = DeduplicationSettings(
         signatures=MinHashSettings(bands=30, rows=4, ngram=3),
         verification="none",
         verify="containment",
+        min_coverage=0.8,
     ),
 )
 WORDS = [str(n) for n in range(200)]
@@ -106,6 +109,21 @@ def test_the_guard_stops_before_anything_is_removed_or_warns(spark, finished, tm
             )
         assert again.fingerprint == output.fingerprint
         assert ("source crawl: 3 of 6" in caplog.text) == warned
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_bytes(spark, finished, tmp_path):
+    """A unit and the table of who covers whom are missing, half of another table is there."""
+    documents, output, _ = finished
+    whole = Path(output.directory).parent
+    shutil.copytree(whole, tmp_path / "run")
+    working = tmp_path / "run" / "deduplicate-working"
+    (working / "coverage.json").unlink()
+    (working / "clusters-0.json").unlink()
+    (tmp_path / "run" / "deduplicate" / "manifests" / f"{output.unit_names[0]}.json").unlink()
+    again = deduplicate(
+        spark, documents, DOCUMENTS, SETTINGS, str(tmp_path / "run" / "deduplicate")
+    )
+    assert again.fingerprint == output.fingerprint
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,7 +12,7 @@ from udfs.documents.schema import document_id
 
 SCHEMA = "doc_id binary, crawl string, warc_path string, warc_offset bigint, text string"
 COVERED = NearDuplicateSettings(
-    signatures=MinHashSettings(bands=30, rows=4, ngram=3), verify="containment"
+    signatures=MinHashSettings(bands=30, rows=4, ngram=3), verify="containment", min_coverage=0.8
 )
 
 
@@ -58,7 +58,9 @@ def test_a_chain_is_removed_whole_by_its_component_and_not_by_coverage(spark, tm
     """A page of its own, the chain, and a copy of a document in the middle of it."""
     texts = chain()
     texts.append(texts[6])
-    everything = removed(spark, texts, tmp_path / "none", replace(COVERED, verify="none"))
+    everything = removed(
+        spark, texts, tmp_path / "none", replace(COVERED, verify="none", min_coverage=None)
+    )
     assert sorted(everything) == list(range(1, 13))
     assert len(lost_words(texts, everything)) == 132
     expected = None
@@ -82,7 +84,7 @@ def test_the_longest_stays_and_documents_that_go_anyway_stand_for_none(spark, tm
     assert removed(spark, texts, tmp_path / "l", longest) == {0: (1, 1.0), 2: (1, 1.0)}
     judged = spark.createDataFrame([(bytearray(document_id("a", "w", 1)),)], "doc_id binary")
     for verify in ("containment", "none"):
-        one = replace(longest, verify=verify)
+        one = replace(longest, verify=verify, min_coverage=None)
         found = removed(spark, texts, tmp_path / f"j{verify}", one, judged=judged)
         assert found[0][0] == 2
         assert 2 not in found
