@@ -44,7 +44,6 @@ COVERED_BY = {
         "dclm_spark/library/fasttext_models.py",
         "dclm_spark/library/judging.py",
         "dclm_spark/library/token_columns.py",
-        "dclm_spark/library/web_pages.py",
     ),
     "dclm_spark/library/test_same_as_job.py": (
         "dclm_spark/library/committed_frame.py",
