@@ -17,12 +17,12 @@ FLOORS = {
         {"train"},
         {"evaluate"},
         {"engine"},
-        {"dedup", "limits"},
+        {"dedup", "limits", "signals"},
         {"stages"},
         {"recipes", "planning"},
         {"report", "measure", "explain", "quality_classifier", "openlm_export", "preflight"},
         {"pipeline"},
-        {"sample"},
+        {"sample", "library"},
         {"ranking"},
     ),
     "udfs": (
@@ -33,6 +33,7 @@ FLOORS = {
         {"documents"},
         {"tokens"},
         {"units"},
+        {"signals"},
     ),
 }
 LINES_OF_A_FILE, LINES_OF_A_FUNCTION, PARAMETERS = 300, 45, 6

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from dclm_spark.html_pages import charts, quantities
+from dclm_spark.html_pages import charts, curves, quantities
 
 
 def render(template: str, **values: Any) -> str:
@@ -40,6 +40,8 @@ def _environment() -> Environment:
         "bar": charts.bar,
         "histogram": charts.histogram,
         "intervals": charts.intervals,
+        "loss_curve": curves.loss_curve,
+        "chance_curve": curves.chance_curve,
     }
     return environment
 

@@ -16,6 +16,7 @@ from dclm_spark.report.dedup_summary import (
     deduplication,
     duplicate_pairs,
 )
+from dclm_spark.report.measured import measured_decontamination
 from dclm_spark.report.summary import (
     DomainCount,
     FunnelStep,
@@ -82,7 +83,7 @@ def summarize(
         deduplication=deduplication(run, recipe, facts),
         record_types=_record_types(run.documents) if run.documents else {},
         shards=_shards(run),
-        facts=_further_facts(run),
+        facts=_further_facts(run) | measured_decontamination(recipe.decontamination),
         failure=failure,
         left_out=left_out(recipe),
     )
@@ -106,6 +107,11 @@ def _further_facts(run: RunProgress) -> dict[str, str]:
         by_task = documents_by_task(run.decontaminated)
         found = ", ".join(f"{task} {count:,}" for task, count in by_task.items())
         further["Documents that quote evaluation sets"] = found or "none"
+        sources = sum(
+            facts.get("source_material_documents", 0) for _, facts in run.decontaminated.facts()
+        )
+        if sources:
+            further["Documents with passages of evaluation sets alone, kept"] = f"{sources:,}"
     if run.documents is None:
         return further
     cut = run.documents.totals.get("domains_cut", 0)

@@ -81,7 +81,8 @@ def add_to_table(
         max_failures=settings.max_failed_inputs,
         stand_in=quarantine_file,
     )
-    texts = read_inputs(spark, stage, inputs, storage.join(table, name))
+    parts = settings.input.part_size_bytes
+    texts = read_inputs(spark, stage, inputs, storage.join(table, name), parts)
     if not settings.heuristics.enabled:
         return texts, None
     measured = measuring(settings)

@@ -19,7 +19,8 @@ from dclm_spark.train.data.batches import Batch, document_mask, loss_weights
 from dclm_spark.train.data.sources import check_sources
 from dclm_spark.train.distributed import join, leave, on_device, reduce_gradients
 from dclm_spark.train.heldout import HeldoutLoss
-from dclm_spark.train.logs import read_log, write_curve
+from dclm_spark.train.logs import read_log
+from dclm_spark.train.loss_page import write_loss_page
 from dclm_spark.train.model import with_vocabulary
 from dclm_spark.train.optimizer import clip_gradients, learning_rate, step_unless
 from dclm_spark.train.prepare import prepare
@@ -216,7 +217,7 @@ class Trainer:
         if state.ranks.is_first:
             lines = read_log(state.log.path)
             last = [{}, *(line for line in lines if line["kind"] == "train")][-1]
-            write_curve(curve, lines, title=f"{state.settings.scale}, {state.step} steps")
+            write_loss_page(curve, lines, title=f"{state.settings.scale}, {state.step} steps")
         return TrainResult(
             final_loss=last.get("cross_entropy", float("nan")),
             uniform_loss=math.log(state.manifests[0].vocabulary_size),

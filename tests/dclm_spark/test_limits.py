@@ -141,6 +141,23 @@ def test_a_run_of_which_nothing_is_left_has_a_report(small_run):
 
 
 @pytest.mark.spark
+def test_pages_that_a_list_means_to_ban_and_the_reference_lets_through_are_counted(
+    small_run, tmp_path, caplog
+):
+    (tmp_path / "domains.txt").write_text("bad.example\n")
+    hosts = ("bad.example", "www.bad.example", "bad.example:8080", "good.example")
+    report, _ = small_run(
+        [{"text": PROSE, "url": f"https://{host}/a"} for host in hosts],
+        f"url_lists.domains.uri={tmp_path / 'domains.txt'}",
+        recipe="refinedweb",
+        error=(InputError, "no document is left"),
+    )
+    assert "url_lists.domains: 2 more pages would be banned" in caplog.text
+    label = "Pages of banned domains that quirks=dclm-2024 lets through"
+    assert report["facts"][label] == "2"
+
+
+@pytest.mark.spark
 def test_a_run_that_ends_in_the_middle_has_a_report(small_run):
     records = [{"text": PROSE}, *({"txt": "x"} for _ in range(3))]
     report, page = small_run(records, error=(LimitError, r"3 of 4 records .*missing_text 3"))

@@ -8,9 +8,9 @@ import pytest
 
 from dclm_spark.command import run_command
 from dclm_spark.errors import SettingError
-from dclm_spark.preflight import check_recipe
 from dclm_spark.quality_classifier import QualityTrainingSettings, train_quality
 from dclm_spark.recipes import load_recipe
+from dclm_spark.recipes.checks import check_recipe
 from dclm_spark.settings import to_yaml
 from tests.hub_server import serve_hub
 from udfs.tokens.tokenizer import train_tokenizer
@@ -130,6 +130,15 @@ def test_input_without_texts_names_its_keys(typed, tmp_path):
         typed("--set", "input.text_column=content", inputs=str(tmp_path / "in.jsonl"))
 
 
+def test_lines_of_a_list_that_ban_nothing_are_named(typed, tmp_path, caplog):
+    (tmp_path / "list.txt").write_text("a.example\nad*.example\n*.b.example\n@@||c.example^\n")
+    line = ("--check", "--set", f"url_lists.domains.uri={tmp_path / 'list.txt'}")
+    code, _, _ = typed(*line)
+    assert code == 0
+    assert "url_lists.domains: 2 of 4 lines of " in caplog.text
+    assert "such as 'ad*.example', '@@||c.example^'; expected a host" in caplog.text
+
+
 def quality(files, *more):
     return ("--set", f"quality.model.uri={files / 'quality.bin'}", *more)
 
@@ -175,7 +184,7 @@ def test_a_hub_serves_tokenizer_and_classifier(typed, files, monkeypatch, tmp_pa
 def test_check_prints_the_plan_and_stops(typed):
     code, printed, _ = typed("--check", "--limit", "1")
     assert code == 0
-    assert "input    1 files (1 preextracted)" in printed
+    assert "input    1 files (1 json lines)" in printed
     assert "stages   documents (no rules) > deduplicate (nothing) > tokenize > shards" in printed
     assert "expected about" in printed
     assert "left out decontamination.data" in printed

@@ -1,6 +1,6 @@
 """From a WARC file to documents: reading, charset, main text; every response record gets a row."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
 
@@ -18,7 +18,7 @@ from udfs.warc.reader import RecordCounts, WarcRecord, groups, read_records
 from udfs.warc.scanner import BrokenRecord
 from udfs.warc.selection import selected_offsets
 
-__all__ = ["ExtractionSettings", "RecordCounts", "SkipUrl", "extract_documents"]
+__all__ = ["ExtractionSettings", "RecordCounts", "SkipUrl", "extract_documents", "extract_pages"]
 
 
 # Read and parsed at a time; a batch of documents has more, which the kernels behind are made for.
@@ -58,6 +58,18 @@ def extract_documents(
                 yield extractor.batch()
         if extractor.has_rows:
             yield extractor.batch()
+
+
+def extract_pages(pages: Sequence[WarcRecord], settings: ExtractionSettings) -> pa.RecordBatch:
+    """Return what `extract_documents` makes of pages that somebody else has read, in their order.
+
+    Their identity is made of nothing but their offsets.
+    """
+    limits = settings.timeout_seconds, settings.max_parser_memory_bytes
+    extractor = _Extractor("", "", settings, None, kept_parser(*limits, settings.extractors))
+    for start in range(0, len(pages), _PAGES_AT_A_TIME):
+        extractor.add(list(pages[start : start + _PAGES_AT_A_TIME]))
+    return extractor.batch()
 
 
 class _Extractor:
@@ -116,6 +128,7 @@ class _Extractor:
             http_status=record.http_status,
             content_type=record.http_content_type,
             html_size_bytes=len(record.payload),
+            damage=record.damage,
         )
 
     def _skipped(
@@ -175,6 +188,8 @@ class _Extractor:
                 continue
             self._rows.set("charset", page.charset, row)
             self._rows.set("charset_source", page.source, row)
+            if page.num_wrong:
+                self._rows.add_damage(f"{page.num_wrong} times no {page.charset}", row)
             self._set_parsed(row, parsed)
 
     def _set_parsed(self, row: int, parsed: list[Parsed]) -> None:

@@ -47,6 +47,21 @@ class DocumentRows:
         if is_text(name) and value is not None:
             self.size_bytes += len(value)
 
+    @property
+    def has_fate(self) -> bool:
+        """Return whether the last document has a fate already."""
+        return self._rows[-1][self._place["fate"]] is not None
+
+    def set_string(self, name: str, value: str | None) -> None:
+        """Set a column of the last document to a string, which counts for `size_bytes`."""
+        self.set(name, value)
+        self.size_bytes += len(value or "")
+
+    def add_damage(self, damage: str, row: int = -1) -> None:
+        """Say what of a document could not be decoded, beside what was said already."""
+        earlier = self._rows[row][self._place["damage"]]
+        self.set("damage", f"{earlier}; {damage}" if earlier else damage, row)
+
     def fate(
         self,
         fate: str,

@@ -25,6 +25,8 @@ SOURCE_FIELDS = (
     pa.field("content_type", pa.string()),
     pa.field("charset", pa.string()),
     pa.field("charset_source", pa.string()),
+    # What of the page could not be decoded: the text is of the rest. Null: nothing.
+    pa.field("damage", pa.string()),
     pa.field("extractor", pa.string()),
     pa.field("html_size_bytes", pa.int64()),
 )

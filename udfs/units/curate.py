@@ -1,6 +1,5 @@
 """From one input file to judged documents: reading, extraction, families, in one pass."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -10,10 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
-from udfs.documents.preextracted import InputSettings, read_documents
+from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl
+from udfs.documents.formats import FORMATS, InputUnit, Reading, read_unit
+from udfs.documents.given import InputSettings
 from udfs.documents.rows import DocumentRows
-from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS, QUARANTINED, STAGE
+from udfs.documents.schema import FATE_FIELDS, OWN_COLUMNS, QUARANTINED, STAGE
 from udfs.documents.views import counts_of_failures, text_columns
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.languages.codes import is_code
@@ -30,22 +30,13 @@ from udfs.units.commit import UnreadableInputError
 from udfs.units.documents import TEXT_HASH
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
+from udfs.units.text_keys import UNCHANGED, text_hashes
 from udfs.units.view_choice import judge_views
 
 # The fact of a unit that counts failures by "view: rule".
 FAILED_VIEWS = "failed_views"
 # The rule of the one document that stands for a file which could not be read.
 UNREADABLE = "unreadable_input"
-
-
-@dataclass(frozen=True, kw_only=True)
-class InputUnit:
-    """One input file of a crawl; `kind` is "warc" or "preextracted"."""
-
-    crawl: str
-    path: str
-    uri: str
-    kind: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +52,8 @@ class CurationSettings:
     redaction: RedactionSettings = field(default_factory=RedactionSettings)
     # Input files that a run may lack; see `dclm_spark.limits.LimitSettings`.
     max_failed_inputs: int = 0
+    # What texts are hashed as, for exact deduplication: one of NORMALIZATIONS.
+    text_normalization: str = UNCHANGED
 
     @property
     def signals(self) -> list[pa.Field]:
@@ -105,7 +98,7 @@ def curated(
     tools = Tools(url_lists(settings), language_identifier(settings))
     # Pages whose URL fails need no parsing, unless every signal is wanted.
     skip = None
-    if settings.heuristics.annotate != "all" and source.kind == "warc":
+    if settings.heuristics.annotate != "all" and FORMATS[source.kind].has_pages:
         skip = partial(
             families.url_outcomes,
             settings=settings.heuristics,
@@ -126,19 +119,13 @@ def extracted(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the documents of one input file, no fate where there is a text (schema EXTRACTED).
 
-    Own columns, where some are kept, are null for pages of a WARC. Raises UnreadableInputError
-    whatever goes wrong on the way.
+    Raises UnreadableInputError whatever goes wrong on the way.
     """
-    crawl, uri, path, extraction = source.crawl, source.uri, source.path, settings.extraction
+    reading = Reading(
+        extraction=settings.extraction, columns=settings.input, skip_url=skip_url, counts=counts
+    )
     try:
-        if source.kind != "warc":
-            yield from read_documents(uri, crawl, path, extraction, counts, settings.input)
-            return
-        for batch in extract_documents(crawl, uri, path, extraction, skip_url, counts):
-            if settings.input.columns:
-                none = pa.nulls(batch.num_rows, OWN_COLUMNS.type)
-                batch = batch.append_column(OWN_COLUMNS, none)
-            yield batch
+        yield from read_unit(source, reading)
     except Exception as error:
         raise UnreadableInputError(_unreadable(source, counts, error)) from error
 
@@ -237,7 +224,8 @@ def judged(
     batch = with_fate(
         batch, stage=STAGE, rule=result.rule, value=result.value, threshold=result.threshold
     )
-    return batch.append_column(TEXT_HASH, _text_hashes(batch))
+    hashes = text_hashes(batch, settings.text_normalization)
+    return batch.append_column(TEXT_HASH, hashes)
 
 
 def _redacted(
@@ -252,15 +240,6 @@ def _redacted(
     return pc.replace_with_mask(result.text, kept, texts), {
         name: pc.replace_with_mask(nulls, kept, pa.array(values)) for name, values in counts.items()
     }
-
-
-def _text_hashes(batch: pa.RecordBatch) -> pa.Array:
-    kept = pc.equal(batch.column("fate"), KEPT)
-    texts = pc.if_else(kept, batch.column("text"), None).cast(pa.large_binary()).to_pylist()
-    hashes = [
-        None if text is None else hashlib.blake2b(text, digest_size=16).digest() for text in texts
-    ]
-    return pa.array(hashes, pa.binary())
 
 
 def _replaced(batch: pa.RecordBatch, name: str, column: pa.Array) -> pa.RecordBatch:
