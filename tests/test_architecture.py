@@ -28,6 +28,7 @@ FLOORS = {
     "udfs": (
         {"quirks", "cpu_clock", "checks", "home_folder"},
         {"text", "storage"},
+        {"languages"},
         {"rules", "fasttext", "dedup", "warc", "html"},
         {"documents"},
         {"tokens"},
