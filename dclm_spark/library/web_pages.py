@@ -95,11 +95,11 @@ def _read(
     return work.mapInArrow(read, spark_schema(schema))
 
 
-def _records(file: dict[str, str], settings: ExtractionSettings) -> Iterator[pa.RecordBatch]:
+def _records(file: dict[str, Any], settings: ExtractionSettings) -> Iterator[pa.RecordBatch]:
     yield from record_batches(file["crawl"], file["uri"], file["path"], settings)
 
 
-def _texts(file: dict[str, str], settings: ExtractionSettings) -> Iterator[pa.RecordBatch]:
+def _texts(file: dict[str, Any], settings: ExtractionSettings) -> Iterator[pa.RecordBatch]:
     unit = InputUnit(**{name: file[name] for name in _FILES.names})
     for batch in read_unit(unit, Reading(extraction=settings)):
         reason = pc.fill_null(batch.column("error"), "")

@@ -21,7 +21,6 @@ from dclm_spark.errors import InputError
 from dclm_spark.ranking.prepared import write_shard
 from dclm_spark.settings import settings_hash
 from dclm_spark.shard_format import (
-    ROWS_PER_GROUP,
     Shard,
     ShardManifest,
     group_sizes,
@@ -31,6 +30,7 @@ from dclm_spark.train.data.batches import open_reader
 from dclm_spark.train.data.shard_reader import ShardReader
 from dclm_spark.train.data.sources import DataSettings
 from udfs import storage
+from udfs.shards.packed_rows import ROWS_PER_GROUP
 from udfs.tokens.order import document_keys, mix
 
 LOGGER = logging.getLogger("dclm_spark")
