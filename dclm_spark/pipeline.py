@@ -35,7 +35,6 @@ from dclm_spark.stages.shard_manifest import write_manifest
 from dclm_spark.stages.shards import write_shards
 from dclm_spark.stages.tokenize import tokenize, with_special_ids
 from udfs import storage
-from udfs.tokens.tokenizer import load_encoder, tokenizer_fingerprint
 
 LOGGER = logging.getLogger("dclm_spark")
 # From the name of a stage to its folder.
@@ -204,11 +203,5 @@ def write_corpus(
     tokens = with_special_ids(recipe.tokens, recipe.quirks)
     tokenized = tokenize(spark, candidates, selected, tokens, place("tokenize"))
     shards = write_shards(spark, tokenized, tokens, place("shards"))
-    manifest = write_manifest(
-        shards,
-        tokens,
-        vocabulary_size=load_encoder(tokens.tokenizer).vocabulary_size,
-        tokenizer_sha256=tokenizer_fingerprint(tokens.tokenizer),
-        recipe_hash=recipe_hash(recipe),
-    )
+    manifest = write_manifest(shards, tokens, recipe_hash=recipe_hash(recipe))
     return tokenized, shards, manifest

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from udfs import storage
+from udfs.shards.packed_rows import ROWS_PER_GROUP, OwnShards
 from udfs.storage.stream import shown
+from udfs.tokens.id_types import ID_TYPES, Ids, IdType, id_type
 
 MANIFEST = "manifest.json"
-FORMAT, VERSION, DTYPE = "dclm-spark-shards", 1, "uint16"
+FORMAT, VERSION = OwnShards.manifest_name, 1
 # What a shard is for: all whole shards are trained on, what did not fill one never is.
 TRAIN, REMAINDER = "train", "remainder"
-ROWS_PER_GROUP = 256
-Rows = NDArray[np.uint16]
+# What lies beside the shards of other formats: where each document begins.
+INDEX = "index"
+Rows = Ids
 
 
 class ShardError(ValueError):
@@ -43,6 +43,8 @@ class ShardManifest:
     path: str
     sequence_length: int
     tokens_per_row: int
+    # Of the ids, a name in ID_TYPES.
+    dtype: str
     vocabulary_size: int
     tokenizer_sha256: str
     end_of_text_id: int
@@ -53,6 +55,7 @@ class ShardManifest:
     seed: int
     recipe_hash: str
     shards: tuple[Shard, ...]
+    format: str = FORMAT
 
     @property
     def train_shards(self) -> tuple[Shard, ...]:
@@ -68,6 +71,11 @@ class ShardManifest:
     def num_sequences(self) -> int:
         """Sequences of one pass over the training shards."""
         return sum(shard.num_sequences for shard in self.train_shards)
+
+    @property
+    def id_type(self) -> IdType:
+        """The type of the ids in the shards."""
+        return ID_TYPES[self.dtype]
 
     @property
     def padded_vocabulary_size(self) -> int:
@@ -95,11 +103,11 @@ def write_manifest(manifest: ShardManifest) -> dict[str, Any]:
     shards = [asdict(shard) for shard in manifest.shards]
     num_sequences = sum(shard.num_sequences for shard in manifest.shards)
     facts = {
-        "format": FORMAT,
+        "format": manifest.format,
         "version": VERSION,
         "sequence_length": manifest.sequence_length,
         "tokens_per_row": manifest.tokens_per_row,
-        "dtype": DTYPE,
+        "dtype": manifest.dtype,
         "vocabulary_size": manifest.vocabulary_size,
         "tokenizer_sha256": manifest.tokenizer_sha256,
         "end_of_text_id": manifest.end_of_text_id,
@@ -151,13 +159,23 @@ def _manifest(path: str, facts: dict[str, Any]) -> ShardManifest:
 
 def _check_format(path: str, facts: Any) -> None:
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise ShardError(f"shard manifest {path}: format must be {FORMAT!r}")
-    for name, wanted in (("version", VERSION), ("dtype", DTYPE)):
-        if facts.get(name) != wanted:
+        found = facts.get("format") if isinstance(facts, dict) else None
+        raise ShardError(
+            f"shard manifest {path}: its format is {found!r}, and this trainer reads {FORMAT!r}; "
+            "write shards with tokens.format=dclm"
+        )
+    for name, known in (("version", (VERSION,)), ("dtype", tuple(ID_TYPES))):
+        if facts.get(name) not in known:
             raise ShardError(
-                f"shard manifest {path}: {name} = {facts.get(name)!r}, "
-                f"this version reads {wanted!r}"
+                f"shard manifest {path}: {name} = {facts.get(name)!r}, this version reads "
+                f"{' and '.join(map(repr, known))}"
             )
+    size = facts.get("vocabulary_size", 0)
+    if ID_TYPES[facts["dtype"]].itemsize < id_type(size).itemsize:
+        raise ShardError(
+            f"shard manifest {path}: dtype = {facts['dtype']!r} cannot hold the {size} ids of the "
+            "vocabulary; write the shards again"
+        )
     if facts.get("tokens_per_row") != facts.get("sequence_length", 0) + 1:
         raise ShardError(
             f"shard manifest {path}: tokens_per_row = {facts.get('tokens_per_row')} must be "

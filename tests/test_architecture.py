@@ -20,7 +20,7 @@ FLOORS = {
         {"dedup", "limits", "signals"},
         {"stages"},
         {"recipes", "planning"},
-        {"report", "measure", "explain", "quality_classifier", "openlm_export", "preflight"},
+        {"report", "measure", "explain", "quality_classifier", "exports", "preflight"},
         {"pipeline"},
         {"sample", "library"},
         {"ranking"},
@@ -32,7 +32,7 @@ FLOORS = {
         {"documents"},
         {"tokens"},
         {"units"},
-        {"signals"},
+        {"signals", "shards"},
     ),
 }
 LINES_OF_A_FILE, LINES_OF_A_FUNCTION, PARAMETERS = 300, 45, 6

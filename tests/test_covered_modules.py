@@ -29,11 +29,14 @@ COVERED_BY = {
     ),
     "dclm_spark/dedup/test_survivors.py": ("dclm_spark/dedup/near_duplicates.py",),
     "dclm_spark/engine/test_checkpoints.py": ("dclm_spark/engine/tables.py",),
+    "dclm_spark/engine/test_file_stage.py": ("udfs/units/output.py",),
     "dclm_spark/engine/test_totals.py": (
         "dclm_spark/engine/stage_output.py",
         "udfs/units/statistics.py",
     ),
     "dclm_spark/evaluate/test_runner.py": ("dclm_spark/evaluate/results.py",),
+    "dclm_spark/exports/test_run_tables.py": ("dclm_spark/exports/table_columns.py",),
+    "dclm_spark/exports/test_text_corpus.py": ("dclm_spark/exports/dataset_card.py",),
     "dclm_spark/library/test_copies.py": (
         "dclm_spark/library/kept_tables.py",
         "dclm_spark/library/near_copies.py",
@@ -98,6 +101,14 @@ COVERED_BY = {
         "dclm_spark/signals/scored_documents.py",
         "udfs/units/fates.py",
     ),
+    "dclm_spark/stages/test_shards.py": (
+        "dclm_spark/stages/document_shards.py",
+        "dclm_spark/stages/packed_shards.py",
+        "dclm_spark/stages/shard_manifest.py",
+        "udfs/shards/flat_files.py",
+        "udfs/shards/format.py",
+        "udfs/shards/packed_rows.py",
+    ),
     "dclm_spark/test_finished_work.py": ("dclm_spark/engine/run_record.py",),
     "dclm_spark/test_incremental.py": ("dclm_spark/dedup/earlier.py",),
     "dclm_spark/test_pipeline.py": (
@@ -106,7 +117,6 @@ COVERED_BY = {
         "dclm_spark/report/summarize.py",
         "dclm_spark/sample/sample_run.py",
         "dclm_spark/stages/run_output.py",
-        "dclm_spark/stages/shards.py",
         "dclm_spark/stages/tokenize.py",
     ),
     "dclm_spark/test_preflight.py": ("dclm_spark/recipes/checks.py",),
@@ -192,6 +202,7 @@ COVERED_BY = {
     "udfs/storage/test_s3.py": ("udfs/storage/stream.py",),
     "udfs/text/test_word_breaks.py": ("udfs/text/segments.py",),
     "udfs/text/test_words.py": ("udfs/text/unicode.py", "udfs/text/word_kernels.py"),
+    "udfs/tokens/test_tokenizer.py": ("udfs/tokens/engines.py",),
     "udfs/units/test_commit.py": ("udfs/units/parquet_output.py",),
     "udfs/warc/test_http_codings.py": ("udfs/warc/http_chunks.py",),
     "udfs/warc/test_reader.py": (

@@ -117,10 +117,11 @@ def delete_many(uris: Sequence[str]) -> None:
             pass
 
 
-def remove_stale(directory: str, output: StageOutput) -> int:
+def remove_stale(directory: str, output: StageOutput, suffixes: tuple[str, ...]) -> int:
     """Remove what belongs to other units than those of `output`; return how many units that were.
 
-    What a stage keeps beside its units (an index, a manifest for trainers) stays.
+    Files of units have one of `suffixes`. What a stage keeps beside its units (an index, a
+    manifest for trainers) stays.
     """
     current = {manifest_uri(directory, name) for name in output.unit_names}
     for column in (output.unit_files["path"], pc.drop_null(output.units["statistics_path"])):
@@ -129,7 +130,7 @@ def remove_stale(directory: str, output: StageOutput) -> int:
     stale = [
         uri
         for uri in storage.list_files(directory)
-        if uri not in current and (uri.endswith(".parquet") or uri.startswith(folders))
+        if uri not in current and (uri.endswith(suffixes) or uri.startswith(folders))
     ]
     delete_many(stale)
     return sum(uri.startswith(folders[0]) for uri in stale)

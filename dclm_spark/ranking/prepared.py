@@ -14,8 +14,8 @@ from dclm_spark.errors import InputError
 from dclm_spark.evaluate.runner import heldout_name
 from dclm_spark.sample.facts import Fact
 from dclm_spark.settings import from_dict, to_dict
-from dclm_spark.shard_format import ROWS_PER_GROUP
 from udfs import storage
+from udfs.shards.packed_rows import ROWS_PER_GROUP
 from udfs.storage.cache import fetch
 
 

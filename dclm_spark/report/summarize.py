@@ -28,6 +28,7 @@ from dclm_spark.report.summary import (
     StageSummary,
 )
 from dclm_spark.settings import to_yaml
+from dclm_spark.shard_format import INDEX
 from dclm_spark.stages.decontaminate import documents_by_task
 from dclm_spark.stages.documents import failed_views, missed_domains
 from dclm_spark.stages.run_output import RunProgress
@@ -275,10 +276,11 @@ def _shards(run: RunProgress) -> ShardSummary | None:
     manifest = run.shard_manifest
     if manifest is None:
         return None
+    unit = "num_sequences" if "num_sequences" in manifest else "num_documents"
     return ShardSummary(
-        shards=len(manifest["shards"]),
-        sequences=manifest["num_sequences"],
-        sequence_length=manifest["sequence_length"],
+        shards=sum(shard["role"] != INDEX for shard in manifest["shards"]),
+        sequences=manifest[unit],
+        sequence_length=manifest.get("sequence_length"),
         tokens=corpus_tokens(manifest),
         padding_tokens=manifest["num_padding_tokens"],
         bytes=sum(shard["size_bytes"] for shard in manifest["shards"]),

@@ -180,11 +180,14 @@ class DedupSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardSummary:
-    """The token shards: sequences of `sequence_length` tokens; `tokens` excludes the padding."""
+    """The token shards; `tokens` excludes the padding.
+
+    Without a `sequence_length` their sequences are whole documents.
+    """
 
     shards: int
     sequences: int
-    sequence_length: int
+    sequence_length: int | None
     tokens: int
     padding_tokens: int
     bytes: int

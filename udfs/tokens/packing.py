@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from udfs.documents.schema import OWN_COLUMNS
-
-Ids = npt.NDArray[np.uint16]
+from udfs.tokens.id_types import Ids
 
 _PROVENANCE = (
     pa.field("doc_id", pa.binary()),
@@ -38,7 +36,7 @@ class Packer:
     """Concatenates documents, each followed by end-of-text, and cuts sequences off the front.
 
     Documents run on from one sequence to the next (spec 5.1); the last sequence is filled up with
-    `padding_id`.
+    `padding_id`. Sequences have the type of the documents' ids.
     """
 
     tokens_per_row: int
@@ -52,7 +50,7 @@ class Packer:
         self, doc_id: bytes, domain: str, tokens: Ids, own_columns: str | None = None
     ) -> Iterator[Sequence]:
         """Append one document; yield the sequences that it completes."""
-        rest = np.append(tokens, np.uint16(self.end_of_text_id))
+        rest = np.append(tokens, tokens.dtype.type(self.end_of_text_id))
         while len(rest):
             taken = rest[: self.tokens_per_row - self._filled]
             self._documents.append(
@@ -74,7 +72,7 @@ class Packer:
         """Yield the padded last sequence, if any tokens are left."""
         if self._filled:
             padding = self.tokens_per_row - self._filled
-            self._parts.append(np.full(padding, self.padding_id, np.uint16))
+            self._parts.append(np.full(padding, self.padding_id, self._parts[0].dtype))
             yield self._cut(padding)
 
     def _cut(self, padding: int) -> Sequence:

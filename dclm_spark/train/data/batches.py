@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dclm_spark.shard_format import ROWS_PER_GROUP, ShardError, ShardManifest
+from dclm_spark.shard_format import ShardError, ShardManifest
 from dclm_spark.train.data.order import MIXTURE_PERIOD, Mixture, SourceOrder
 from dclm_spark.train.data.shard_reader import ShardCache, ShardReader
 from dclm_spark.train.data.sources import DataSettings, data_step, source_weights
+from udfs.shards.packed_rows import ROWS_PER_GROUP
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dclm_spark.shard_format import (
-    ROWS_PER_GROUP,
     Rows,
     Shard,
     ShardError,
     ShardManifest,
     group_sizes,
 )
+from udfs.shards.packed_rows import ROWS_PER_GROUP
 from udfs.storage import read_bytes
 
 _PARTIAL, _SHARD = ".partial", ".parquet"
@@ -139,12 +139,13 @@ class ShardReader:
             array = array.chunk(0)
         _, offsets, data = array.cast(pa.large_binary()).buffers()
         ends = np.frombuffer(offsets, dtype=np.int64)[: len(array) + 1]
-        if (np.diff(ends) != 2 * width).any():
+        kind = self.manifest.id_type
+        if (np.diff(ends) != kind.itemsize * width).any():
             raise ShardError(
                 f"{self._name(shard)}: row group {group} has rows of {int(np.diff(ends)[0])} "
-                f"bytes, the manifest promises {width} tokens of 2 bytes a row"
+                f"bytes, the manifest promises {width} tokens of {kind.itemsize} bytes a row"
             )
-        values = np.frombuffer(data, dtype="<u2", count=len(array) * width)
+        values = np.frombuffer(data, dtype=kind, count=len(array) * width)
         if int(values.max(initial=0)) >= self.manifest.vocabulary_size:
             raise ShardError(
                 f"{self._name(shard)}: token id {values.max()} in row group {group} is outside "

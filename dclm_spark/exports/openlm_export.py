@@ -39,7 +39,7 @@ def _sequences(manifest: ShardManifest) -> Iterator[list[int]]:
         with storage.open_seekable(manifest.uri(shard)) as source:
             for batch in pq.ParquetFile(source).iter_batches(256):
                 for tokens in batch.column("tokens"):
-                    yield np.frombuffer(tokens.as_py(), "<u2").tolist()
+                    yield np.frombuffer(tokens.as_py(), manifest.id_type).tolist()
 
 
 def _chunks(sequences: Iterator[list[int]], size: int) -> Iterator[list[list[int]]]:
