@@ -276,9 +276,10 @@ def _shards(run: RunProgress) -> ShardSummary | None:
     manifest = run.shard_manifest
     if manifest is None:
         return None
+    unit = "num_sequences" if "num_sequences" in manifest else "num_documents"
     return ShardSummary(
         shards=sum(shard["role"] != INDEX for shard in manifest["shards"]),
-        sequences=manifest.get("num_sequences") or manifest["num_documents"],
+        sequences=manifest[unit],
         sequence_length=manifest.get("sequence_length"),
         tokens=corpus_tokens(manifest),
         padding_tokens=manifest["num_padding_tokens"],
