@@ -18,6 +18,7 @@ from dclm_spark.errors import SettingError
 from dclm_spark.limits import check_documents, check_yield
 from dclm_spark.preflight import CheckedRun, check_run, describe
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
+from dclm_spark.removal.tombstones import write_tombstones
 from dclm_spark.report.machine import write_json
 from dclm_spark.report.page import write_report
 from dclm_spark.report.summarize import summarize
@@ -209,5 +210,6 @@ def write_corpus(
         vocabulary_size=load_encoder(tokens.tokenizer).vocabulary_size,
         tokenizer_sha256=tokenizer_fingerprint(tokens.tokenizer),
         recipe_hash=recipe_hash(recipe),
+        removed=write_tombstones(spark, tokenized, shards),
     )
     return tokenized, shards, manifest

@@ -30,8 +30,8 @@ COVERED_BY = {
         "dclm_spark/measure/kernels.py",
         "dclm_spark/measure/markdown.py",
         "dclm_spark/measure/spark_overhead.py",
-        "dclm_spark/session.py",
     ),
+    "dclm_spark/page_index/test_lookup.py": ("dclm_spark/page_index/build.py",),
     "dclm_spark/planning/test_crawl.py": (
         "dclm_spark/planning/actual.py",
         "dclm_spark/planning/cluster.py",
@@ -42,6 +42,15 @@ COVERED_BY = {
         "dclm_spark/ranking/corpora.py",
         "dclm_spark/ranking/model_runs.py",
         "dclm_spark/ranking/train_models.py",
+    ),
+    "dclm_spark/removal/test_remove_documents.py": (
+        "dclm_spark/corpus/contents.py",
+        "dclm_spark/corpus/describe.py",
+        "dclm_spark/corpus/statements.py",
+        "dclm_spark/removal/compaction.py",
+        "dclm_spark/removal/record.py",
+        "dclm_spark/removal/remove.py",
+        "dclm_spark/removal/tombstones.py",
     ),
     "dclm_spark/report/test_page.py": (
         "dclm_spark/html_pages/charts.py",
