@@ -10,13 +10,14 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from dclm_spark.crawl.listing import InputFile, find_inputs
-from dclm_spark.dedup.evidence import dedup_evidence
+from dclm_spark.dedup.evidence.stage_evidence import dedup_evidence
 from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.run_record import run_identity, write_run_record
 from dclm_spark.errors import SettingError
 from dclm_spark.limits import check_documents, check_yield
 from dclm_spark.preflight import CheckedRun, check_run, describe
+from dclm_spark.recipes.deciding import check_decisions, score_candidates
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
 from dclm_spark.removal.tombstones import write_tombstones
 from dclm_spark.report.machine import write_json
@@ -29,7 +30,6 @@ from dclm_spark.stages.deduplicate import deduplicate, deduplicated_schema
 from dclm_spark.stages.documents import warn_of_missed_domains, write_documents
 from dclm_spark.stages.finished_work import check_finished_work, remove_other_formats
 from dclm_spark.stages.run_output import RunOutput, RunProgress
-from dclm_spark.stages.score import score
 from dclm_spark.stages.scored_table import decide
 from dclm_spark.stages.select import minimum_score, select
 from dclm_spark.stages.shard_manifest import write_manifest
@@ -151,6 +151,7 @@ def stages_below(output: str) -> Place:
 def _run_stages(spark: SparkSession, run: RunProgress, source: _Source, place: Place) -> None:
     """Run all stages; `run` holds what has ended."""
     recipe = source.recipe
+    check_decisions(recipe, spark)
     documents, schema = _read_documents(spark, run, source, place("documents"))
     run.deduplicated = deduplicate(
         spark, documents, schema, recipe.deduplication, place("deduplicate")
@@ -167,10 +168,10 @@ def _run_stages(spark: SparkSession, run: RunProgress, source: _Source, place: P
         check_yield("decontaminate", run.decontaminated, recipe.limits)
     candidates = run.decontaminated or run.deduplicated
     run.dedup_evidence = dedup_evidence(spark, documents, run.deduplicated, recipe.deduplication)
-    if recipe.quality.enabled:
-        run.scored = score(spark, candidates, recipe.quality, place("score"))
+    scored = score_candidates(spark, recipe, candidates, place)
+    run.scored, run.signals = scored.quality, scored.signals
     run.minimum_score = minimum_score(recipe.quality, run.scored)
-    run.selected = select(spark, candidates, run.scored, run.minimum_score, place("select"))
+    run.selected = select(spark, scored.candidates, scored.decision, place("select"))
     check_yield("select", run.selected, recipe.limits)
     run.tokenized, run.shards, run.shard_manifest = write_corpus(
         spark, recipe, candidates, run.selected, place

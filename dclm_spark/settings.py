@@ -180,17 +180,36 @@ def _value(hint: Any, current: Any, value: Any, path: str) -> Any:
         return _value(choices[0], current, value, path)
     if isinstance(value, _Typed):
         value = _typed(hint, value, path)
+    if hint is Any:
+        return value
     if dataclasses.is_dataclass(hint):
         if isinstance(value, str) and issubclass(typing.cast("Any", hint), FileReference):
             value = {"uri": value}
         if current is not None:
             return merge(current, value, f"{path}.")
         return from_dict(typing.cast("type[Any]", hint), _mapping(value, path), f"{path}.")
+    if origin is Mapping:
+        return _named_values(arguments[1], current or {}, _mapping(value, path), path)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise SettingError(f"{path} = {value!r}: expected a list, such as [a, b]")
         return tuple(_value(arguments[0], None, item, path) for item in value)
     return _scalar(hint, value, path)
+
+
+def _named_values(
+    hint: Any, current: Mapping[str, Any], values: Mapping[str, Any], path: str
+) -> dict[str, Any]:
+    """Return values by names of the user's own: new names come last, `null` removes a name."""
+    found = dict(current)
+    for name, value in values.items():
+        if not isinstance(name, str) or not name:
+            raise SettingError(f"{path}: {name!r} is not a name; put it in quotes")
+        if value is None or (isinstance(value, _Typed) and value.lower() in _NOTHING):
+            found.pop(name, None)
+        else:
+            found[name] = _value(hint, current.get(name), value, f"{path}.{name}")
+    return found
 
 
 def _mapping(value: Any, path: str) -> Mapping[str, Any]:

@@ -8,7 +8,14 @@ With an index (jobs/index_pages.py) a page takes a few reads, however large the 
 
 from dclm_spark.command import job_parser, positive, run_command
 from dclm_spark.crawl.listing import list_inputs
-from dclm_spark.explain import LISTED, describe, explain, final_text, list_site
+from dclm_spark.explain import (
+    LISTED,
+    describe,
+    explain,
+    final_text,
+    list_site,
+    side_by_side,
+)
 from udfs import storage
 
 
@@ -40,6 +47,8 @@ def main() -> None:
         parser.error("name a page (its URL or id), or --domain")
     for history in explain(output, arguments.page):
         print(describe(history))
+        if items := side_by_side(output, history):
+            print(items)
         if arguments.text:
             print(f"\n{final_text(output, history, inputs)}\n")
 

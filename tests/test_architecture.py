@@ -17,14 +17,14 @@ FLOORS = {
         {"train"},
         {"evaluate"},
         {"engine"},
-        {"dedup", "limits"},
+        {"dedup", "limits", "signals"},
         {"stages"},
         {"recipes", "planning"},
         {"removal"},
         {"corpus", "page_index"},
         {"report", "measure", "explain", "quality_classifier", "openlm_export", "preflight"},
         {"pipeline"},
-        {"sample"},
+        {"sample", "library"},
         {"ranking"},
     ),
     "udfs": (
@@ -34,6 +34,7 @@ FLOORS = {
         {"documents"},
         {"tokens"},
         {"units"},
+        {"signals"},
     ),
 }
 LINES_OF_A_FILE, LINES_OF_A_FUNCTION, PARAMETERS = 300, 45, 6

@@ -24,7 +24,13 @@ from typing import Any
 
 # Modules below these are counted wherever a counted module imports them. What only plans, reports,
 # trains or evaluates lies elsewhere.
-FOLLOWED = ("udfs", "dclm_spark.stages", "dclm_spark.dedup", "dclm_spark.engine.tables")
+FOLLOWED = (
+    "udfs",
+    "dclm_spark.stages",
+    "dclm_spark.dedup",
+    "dclm_spark.signals",
+    "dclm_spark.engine.tables",
+)
 # Packages of others whose version can change texts, numbers, ids or files; they are installed and
 # imported by one name.
 PACKAGES = (
@@ -34,6 +40,7 @@ PACKAGES = (
     "numpy",
     "pyarrow",
     "resiliparse",
+    "sqlglot",
     "tokenizers",
 )
 # The version of Unicode that this Python knows.

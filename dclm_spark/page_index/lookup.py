@@ -14,6 +14,7 @@ from dclm_spark.engine.books import STAGE_MANIFEST
 from dclm_spark.engine.shuffles import partitions_of
 from dclm_spark.stages import STAGES
 from udfs import storage
+from udfs.storage.parquet import python_values
 
 LOGGER = logging.getLogger("dclm_spark")
 
@@ -158,9 +159,7 @@ def read_row(place: Place) -> dict[str, Any]:
         for group in range(file.num_row_groups):
             count = file.metadata.row_group(group).num_rows
             if place.row < first + count:
-                row: dict[str, Any] = (
-                    file.read_row_group(group).slice(place.row - first, 1).to_pylist()[0]
-                )
-                return row
+                table = file.read_row_group(group).slice(place.row - first, 1)
+                return {name: python_values(table[name])[0] for name in table.column_names}
             first += count
     raise IndexError(f"{place.uri} has no row {place.row}: the index is of other data")

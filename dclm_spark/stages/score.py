@@ -16,13 +16,11 @@ from dclm_spark.errors import InputError
 from dclm_spark.settings import FileReference
 from udfs.checks import FRACTION, check, share_above_zero
 from udfs.fasttext.quality import QualityModel
+from udfs.signals.buckets import score_buckets
 from udfs.storage.cache import fetch
 from udfs.storage.parquet import read_table
 from udfs.tokens.order import document_keys
 from udfs.units.output import UnitOutput
-
-# Buckets of the upper 20 bits of a score as a 32-bit float: 0.05 % wide, and ordered like scores.
-_DROPPED_BITS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,17 +45,6 @@ class QualitySettings:
                 f"negative_label = {self.negative_label!r}: expected another label than "
                 "positive_label"
             )
-
-
-def score_buckets(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Return the bucket of each score (scores lie in 0..1); larger scores, larger buckets."""
-    bits = np.ascontiguousarray(scores, np.float32).view(np.uint32)
-    return (bits >> np.uint32(_DROPPED_BITS)).astype(np.int64)
-
-
-def bucket_edge(bucket: int) -> float:
-    """Return the lowest score of a bucket."""
-    return float(np.array([bucket << _DROPPED_BITS], np.uint32).view(np.float32)[0])
 
 
 STAGE = "score"
@@ -122,9 +109,12 @@ def random_scores(spark: SparkSession, documents: StageOutput, directory: str) -
 
 
 def _draw_scores(source: dict[str, Any], output: UnitOutput) -> None:
+    counts: Counter[int] = Counter()
     for batch in read_table(source["uri"], ["doc_id"]):
         ids = batch.column("doc_id")
         scores: npt.NDArray[np.float64] = (
             document_keys(ids, _RANDOM_SEED).astype(np.float64) / 2.0**64
         )
         output.write(pa.RecordBatch.from_arrays([ids, pa.array(scores)], schema=SCORES))
+        counts.update(score_buckets(scores).tolist())
+    output.facts["score_buckets"] = [[bucket, count] for bucket, count in sorted(counts.items())]

@@ -1,39 +1,28 @@
 """The select stage: which documents become training data, decided over columns, without texts."""
 
-from collections.abc import Iterable
-from dataclasses import replace
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
-from dclm_spark.engine.file_stage import FileStage, UnitSource, sources_of
-from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.code_version import code_version
+from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
+from dclm_spark.engine.stage import UnitRules, run_units
+from dclm_spark.engine.tables import spark_schema
 from dclm_spark.errors import SettingError
-from dclm_spark.stages.score import SCORES, QualitySettings, bucket_edge
+from dclm_spark.settings import settings_hash
+from dclm_spark.signals.decision import BUCKET, REPEATS, STAGE, Decision, understand_decision
+from dclm_spark.signals.scored_documents import IDENTITY, QUALITY, Candidates, decisions
+from dclm_spark.stages.score import QualitySettings
 from udfs.documents.schema import FATE_FIELDS
-from udfs.storage.parquet import read_table
-from udfs.units.aligned_rows import AlignedRows
-from udfs.units.fates import with_fate
+from udfs.signals.buckets import Ranks, bucket_edge
+from udfs.units.commit import COMMITTED, group_by_unit
 from udfs.units.output import UnitOutput
 
-STAGE = "select"
-RULE = "quality_score"
+__all__ = ["STAGE", "select"]
 
-_READ = ["doc_id", "crawl", "warc_path", "warc_offset", "url"]
-SELECTED = pa.schema(
-    [
-        pa.field("doc_id", pa.binary()),
-        pa.field("crawl", pa.string()),
-        pa.field("warc_path", pa.string()),
-        pa.field("warc_offset", pa.int64()),
-        pa.field("url", pa.string()),
-        pa.field("quality_score", pa.float64()),
-        *FATE_FIELDS,
-    ]
-)
+# What select says of a document of a recipe without signals of its own.
+SELECTED = pa.schema([*IDENTITY, QUALITY, *FATE_FIELDS])
 # Statistics that need texts, which the tokenize stage reads and counts.
 _LEFT_TO_TOKENIZE = {"languages": [], "domains": [], "domains_cut": 0, "samples": []}
 
@@ -68,56 +57,74 @@ def top_threshold(buckets: Iterable[tuple[int, int]], top: float) -> float:
     return 0.0
 
 
+def quality_rules(minimum: float | None) -> dict[str, str]:
+    """Return the rule that a recipe's `quality` stands for; none without a score to keep from."""
+    return {} if minimum is None else {QUALITY.name: f"{QUALITY.name} >= {minimum!r}D"}
+
+
+def selected_schema(candidates: Candidates, decision: Decision) -> pa.Schema:
+    """Return the schema of the decisions: ids, scores and signals, bucket and copies, the fate."""
+    signals = [one for one in candidates.fields if one != QUALITY]
+    bucket = [] if decision.bucket is None else [pa.field(BUCKET, pa.string())]
+    repeats = [REPEATS] if decision.repeats else []
+    return pa.schema([*IDENTITY, QUALITY, *signals, *bucket, *repeats, *FATE_FIELDS])
+
+
 def select(
-    spark: SparkSession,
-    documents: StageOutput,
-    scores: StageOutput | None,
-    minimum: float | None,
-    directory: str,
+    spark: SparkSession, candidates: Candidates, decision: Decision, directory: str
 ) -> StageOutput:
-    """Keep the kept documents of `documents` that score `minimum` or more; None keeps all.
+    """Give the candidates their fates by a decision, file by file; no shuffle.
 
-    The rows are the ledger of this decision: no text, and the score where there is one.
+    The rows are the ledger of this decision: no text, but all scores and signals. Raises
+    SettingError for expressions that cannot be evaluated.
     """
-    stage = FileStage(
-        name=STAGE,
-        schema=SELECTED,
-        process=partial(_select_file, minimum=minimum),
-        key=(minimum,),
+    understood = understand_decision(decision, candidates.columns)
+    ranked = _fingerprint(candidates.ranks(understood.columns))
+    schema = selected_schema(candidates, decision)
+    code = code_version(__name__)
+    sources = {one.unit: one for one in candidates.sources()}
+    keys = {
+        unit: unit_key(STAGE, one.identity, decision.key, ranked, schema.names, code=code)
+        for unit, one in sources.items()
+    }
+
+    def execute(pending: list[Unit]) -> DataFrame:
+        given = [sources[unit.name] for unit in pending]
+        rows = decisions(spark, candidates, understood, given)
+        return rows.mapInArrow(_committing(directory, keys, schema), spark_schema(COMMITTED))
+
+    return run_units(
+        spark,
+        stage=STAGE,
+        directory=directory,
+        units=[Unit(name=unit, key=key) for unit, key in keys.items()],
+        execute=execute,
+        rules=UnitRules(documents_in={unit: one.documents or 0 for unit, one in sources.items()}),
     )
-    return stage.run(spark, _sources(documents, scores), directory)
 
 
-def _sources(documents: StageOutput, scores: StageOutput | None) -> list[UnitSource]:
-    scored = {file["unit"]: file for file in scores.files("scores/")} if scores else {}
-    return [
-        replace(
-            one,
-            identity=(one.identity, scored[one.unit]["sha256"] if scores else None),
-            source=one.source | {"scores_uri": scored[one.unit]["uri"] if scores else None},
-        )
-        for one in sources_of(documents)
-    ]
+def _fingerprint(ranks: Mapping[str, Ranks]) -> dict[str, str]:
+    """Return what identifies ranks: they depend on all documents, and not on those of one file."""
+    return {
+        name: settings_hash([one.buckets.tolist(), one.shares.tolist()])
+        for name, one in ranks.items()
+    }
 
 
-def _select_file(source: dict[str, Any], output: UnitOutput, minimum: float | None) -> None:
-    scores = AlignedRows([source["scores_uri"]], SCORES) if source["scores_uri"] else None
-    for batch in read_table(source["uri"], _READ):
-        score = pa.nulls(batch.num_rows, pa.float64())
-        if scores is not None:
-            score = scores.take(batch.column("doc_id")).column("quality_score")
-        judged = judge(batch.append_column("quality_score", score), minimum)
-        # What counts rows by fate counts the bytes of their texts, too.
-        output.write(judged.append_column("text", pa.nulls(batch.num_rows, pa.string())))
-    output.facts |= _LEFT_TO_TOKENIZE
+def _committing(
+    directory: str, keys: Mapping[str, str], schema: pa.Schema
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def commit_units(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for unit, rows in group_by_unit(batches, "unit"):
+            with UnitOutput(directory, unit, schema) as output:
+                for batch in rows:
+                    # What counts rows by fate counts the bytes of their texts, too.
+                    text = pa.nulls(batch.num_rows, pa.string())
+                    columns = [batch.column(one.name).cast(one.type) for one in schema]
+                    output.write(
+                        pa.RecordBatch.from_arrays([*columns, text], names=[*schema.names, "text"])
+                    )
+                output.facts |= _LEFT_TO_TOKENIZE
+                yield output.commit(keys[unit])
 
-
-def judge(batch: pa.RecordBatch, minimum: float | None) -> pa.RecordBatch:
-    """Give documents with a `quality_score`, null where none was asked for, their fates."""
-    for field in FATE_FIELDS:
-        batch = batch.append_column(field, pa.nulls(batch.num_rows, field.type))
-    score = batch.column("quality_score")
-    nothing = pa.nulls(batch.num_rows, pa.string())
-    below = nothing if minimum is None else pc.if_else(pc.less(score, minimum), RULE, nothing)
-    threshold = pa.array([minimum] * batch.num_rows, pa.float64())
-    return with_fate(batch, stage=STAGE, rule=below, value=score, threshold=threshold)
+    return commit_units

@@ -107,3 +107,24 @@ class Tree(NamedTuple):
 
     left: I32
     right: I32
+
+
+def huffman_tree(label_counts: npt.NDArray[np.int64]) -> Tree:
+    """Return the library's Huffman tree, which follows from the labels' counts and their order."""
+    n_labels = len(label_counts)
+    weights = [*label_counts.tolist(), *([10**15] * (n_labels - 1))]
+    left = np.full(2 * n_labels - 1, -1, np.int32)
+    right = left.copy()
+    leaf, inner = n_labels - 1, n_labels
+    for node in range(n_labels, 2 * n_labels - 1):
+        smallest = []
+        for _ in range(2):
+            if leaf >= 0 and weights[leaf] < weights[inner]:
+                smallest.append(leaf)
+                leaf -= 1
+            else:
+                smallest.append(inner)
+                inner += 1
+        left[node], right[node] = smallest
+        weights[node] = weights[smallest[0]] + weights[smallest[1]]
+    return Tree(left, right)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from udfs.fasttext.arrays import Index, Sums, Texts, Tree, WordCache
+from udfs.fasttext.arrays import Index, Sums, Texts, Tree, WordCache, huffman_tree
 from udfs.fasttext.file import (
     LABEL_PREFIX,
     DenseMatrix,
@@ -78,7 +78,7 @@ class FastTextModel:
         self.word_ngrams = file.word_ngrams
         keys, ids, self.labels, counts = _index_dictionary(file)
         self._output = file.output
-        self._tree = _huffman_tree(counts) if file.loss == "hs" else None
+        self._tree = huffman_tree(counts) if file.loss == "hs" else None
         self._fold = _fold(file)
         shape = [file.bucket, file.minn, file.maxn, file.word_ngrams, file.n_words]
         kept_bits, bucket_rows = _bucket_rows(file)
@@ -129,6 +129,29 @@ class FastTextModel:
         self, data: ByteClass, starts: Positions, ends: Positions, classes: ByteClass
     ) -> tuple[Integers, Doubles]:
         """Return `predict` for the texts data[starts[i]:ends[i]] with given byte classes."""
+        hidden, counts = self._hidden(data, starts, ends, classes)
+        labels, probabilities = self._best(hidden)
+        labels[counts == 0] = -1
+        probabilities[counts == 0] = 0.0
+        return labels, probabilities
+
+    def shares_spans(
+        self, data: ByteClass, starts: Positions, ends: Positions, classes: ByteClass
+    ) -> Doubles:
+        """Return the probability of each label (a column each) for each text.
+
+        They add up to 1, without the library's guard; texts without any known word have 0 each.
+        """
+        hidden, counts = self._hidden(data, starts, ends, classes)
+        tree = self._tree
+        shares = self._shares(hidden) if tree is None else self._leaf_shares(hidden, tree)
+        shares[counts == 0] = 0.0
+        return shares
+
+    def _hidden(
+        self, data: ByteClass, starts: Positions, ends: Positions, classes: ByteClass
+    ) -> tuple[Floats, Positions]:
+        """Return the hidden layer of each text, and how many rows of words are in it."""
         from udfs.fasttext.kernels import sum_rows
         from udfs.text.byte_masks import readable_blocks
 
@@ -141,23 +164,35 @@ class FastTextModel:
             np.array(ends, np.int64),
         )
         sum_rows(texts, classes, self._index, self._rows, self._cache, found)
-        hidden = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
-        labels, probabilities = self._best(hidden)
-        labels[counts == 0] = -1
-        probabilities[counts == 0] = 0.0
-        return labels, probabilities
+        return (sums / np.maximum(counts, 1)[:, None]).astype(np.float32), counts
 
     def _best(self, hidden: Floats) -> tuple[Integers, Doubles]:
         if self._tree is not None:
             return self._best_leaf(hidden, self._tree)
-        logits = hidden if self._fold is not None else hidden @ self._output.T
-        if self._fold is not None:
-            logits = np.pad(logits, ((0, 0), (1, 0)))
-        shares = np.exp((logits - logits.max(axis=1, keepdims=True)).astype(np.float64))
-        shares /= shares.sum(axis=1, keepdims=True)
+        shares = self._shares(hidden)
         labels = shares.argmax(axis=1)
         best = np.take_along_axis(shares, labels[:, None], axis=1)[:, 0]
         return labels.astype(np.int32), best + LOG_GUARD
+
+    def _shares(self, hidden: Floats) -> Doubles:
+        logits = hidden if self._fold is not None else hidden @ self._output.T
+        if self._fold is not None:
+            logits = np.pad(logits, ((0, 0), (1, 0)))
+        shares: Doubles = np.exp((logits - logits.max(axis=1, keepdims=True)).astype(np.float64))
+        shares /= shares.sum(axis=1, keepdims=True)
+        return shares
+
+    def _leaf_shares(self, hidden: Floats, tree: Tree) -> Doubles:
+        """Return the probability of each leaf: the product of the turns on the way to it."""
+        count = len(self.labels)
+        logits = hidden if self._fold is not None else hidden @ self._output[: count - 1].T
+        right = 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
+        shares = np.ones((len(hidden), 2 * count - 1), np.float64)
+        for node in range(2 * count - 2, count - 1, -1):
+            share = right[:, node - count]
+            shares[:, tree.right[node]] = shares[:, node] * share
+            shares[:, tree.left[node]] = shares[:, node] * (1.0 - share)
+        return shares[:, :count].copy()
 
     def _best_leaf(self, hidden: Floats, tree: Tree) -> tuple[Integers, Doubles]:
         from udfs.fasttext.kernels import walk_tree
@@ -227,27 +262,6 @@ def _bucket_rows(file: FastTextFile) -> tuple[ByteClass, Integers]:
     rows = np.full(file.bucket, -1, np.int32)
     rows[file.kept_buckets[:, 0]] = file.n_words + file.kept_buckets[:, 1]
     return np.packbits(rows >= 0, bitorder="little"), rows
-
-
-def _huffman_tree(label_counts: Positions) -> Tree:
-    """Build the library's Huffman tree, which follows from the labels' counts and their order."""
-    n_labels = len(label_counts)
-    weights = [*label_counts.tolist(), *([10**15] * (n_labels - 1))]
-    left = np.full(2 * n_labels - 1, -1, np.int32)
-    right = left.copy()
-    leaf, inner = n_labels - 1, n_labels
-    for node in range(n_labels, 2 * n_labels - 1):
-        smallest = []
-        for _ in range(2):
-            if leaf >= 0 and weights[leaf] < weights[inner]:
-                smallest.append(leaf)
-                leaf -= 1
-            else:
-                smallest.append(inner)
-                inner += 1
-        left[node], right[node] = smallest
-        weights[node] = weights[smallest[0]] + weights[smallest[1]]
-    return Tree(left, right)
 
 
 def _fold(file: FastTextFile) -> Floats | None:

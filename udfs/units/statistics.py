@@ -31,6 +31,7 @@ ADDED_UP = (
     "samples",
     "score_buckets",
     "contaminated_documents",
+    "columns",
 )
 
 # Bin edges of the signals that the report draws; values outside fall into the end bins.

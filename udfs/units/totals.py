@@ -11,6 +11,8 @@ from udfs.units.statistics import SAMPLES_PER_RULE
 # The largest domains of any number of units: the others are left out. What this may hide of a
 # domain is bounded by `domains_cut`.
 DOMAINS_OF_MANY = 20_000
+# The most frequent values of a column of texts that are counted.
+VALUES_OF_A_COLUMN = 1000
 
 _DOMAINS = pa.schema(
     [
@@ -58,6 +60,39 @@ class _Domains:
         return [list(row) for row in zip(*columns, strict=True)], self._cut
 
 
+class _Columns:
+    """Counts of the values of signal columns (`udfs.signals.signed_files.ColumnTally`)."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, Counter[int]] = defaultdict(Counter)
+        self._values: dict[str, Counter[str]] = defaultdict(Counter)
+        self._nulls: Counter[str] = Counter()
+
+    def add(self, columns: Mapping[str, Any]) -> None:
+        for name, counts in columns.items():
+            self._buckets[name].update(dict(counts["buckets"]))
+            self._values[name].update(dict(counts["values"]))
+            self._nulls[name] += counts["nulls"]
+            if len(self._values[name]) > 2 * VALUES_OF_A_COLUMN:
+                self._values[name] = Counter(_most_common(self._values[name]))
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            name: {
+                "buckets": [list(pair) for pair in sorted(self._buckets[name].items())],
+                "values": [list(pair) for pair in sorted(_most_common(self._values[name]).items())],
+                "nulls": count,
+            }
+            for name, count in sorted(self._nulls.items())
+        }
+
+
+def _most_common(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the most frequent values; a column of labels has few, and others cannot be kept."""
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return dict(ordered[:VALUES_OF_A_COLUMN])
+
+
 class Totals:
     """Statistics of any number of units, added up one unit at a time.
 
@@ -74,6 +109,7 @@ class Totals:
         self._samples: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self._score_buckets: Counter[int] = Counter()
         self._contaminated: Counter[str] = Counter()
+        self._columns = _Columns()
 
     def add(self, facts: Mapping[str, Any]) -> None:
         """Add the statistics of a unit (`Tally.facts`), or the totals of several."""
@@ -89,6 +125,7 @@ class Totals:
             self._histograms[name] = [a + b for a, b in zip(known, bins, strict=True)]
         self._score_buckets.update(dict(facts.get("score_buckets", ())))
         self._contaminated.update(facts.get("contaminated_documents", {}))
+        self._columns.add(facts.get("columns", {}))
         self._domains.add(facts.get("domains", ()), facts.get("domains_cut", 0))
         self._add_samples(facts.get("samples", ()))
 
@@ -120,6 +157,7 @@ class Totals:
                 [bucket, count] for bucket, count in sorted(self._score_buckets.items())
             ],
             "contaminated_documents": dict(sorted(self._contaminated.items())),
+            "columns": self._columns.facts(),
         }
 
 

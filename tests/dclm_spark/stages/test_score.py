@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from dclm_spark.stages.score import QualitySettings, bucket_edge, score_buckets
+from dclm_spark.stages.score import QualitySettings
+from udfs.signals.buckets import bucket_edge, score_buckets
 
 
 def test_a_bucket_begins_with_its_lowest_score():

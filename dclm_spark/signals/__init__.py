@@ -1,0 +1,1 @@
+"""Columns beside documents, and decisions over them: what a recipe's expressions see and say."""
