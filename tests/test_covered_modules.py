@@ -78,6 +78,7 @@ COVERED_BY = {
         "dclm_spark/removal/record.py",
         "dclm_spark/removal/remove.py",
         "dclm_spark/removal/tombstones.py",
+        "dclm_spark/stages/shard_manifest.py",
     ),
     "dclm_spark/report/test_page.py": (
         "dclm_spark/html_pages/charts.py",
