@@ -19,6 +19,7 @@ from dclm_spark.limits import check_documents, check_yield
 from dclm_spark.preflight import CheckedRun, check_run, describe
 from dclm_spark.recipes.deciding import check_decisions, score_candidates
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
+from dclm_spark.removal.tombstones import write_tombstones
 from dclm_spark.report.machine import write_json
 from dclm_spark.report.page import write_report
 from dclm_spark.report.summarize import summarize
@@ -203,5 +204,10 @@ def write_corpus(
     tokens = with_special_ids(recipe.tokens, recipe.quirks)
     tokenized = tokenize(spark, candidates, selected, tokens, place("tokenize"))
     shards = write_shards(spark, tokenized, tokens, place("shards"))
-    manifest = write_manifest(shards, tokens, recipe_hash=recipe_hash(recipe))
+    manifest = write_manifest(
+        shards,
+        tokens,
+        recipe_hash=recipe_hash(recipe),
+        removed=write_tombstones(spark, tokenized, shards),
+    )
     return tokenized, shards, manifest

@@ -1,10 +1,16 @@
 """Token shards and the manifest that promises them (design section 5)."""
 
 import hashlib
+import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from udfs import storage
 from udfs.shards.packed_rows import ROWS_PER_GROUP, OwnShards
@@ -12,12 +18,22 @@ from udfs.storage.stream import shown
 from udfs.tokens.id_types import ID_TYPES, Ids, IdType, id_type
 
 MANIFEST = "manifest.json"
-FORMAT, VERSION = OwnShards.manifest_name, 1
+FORMAT = OwnShards.manifest_name
+# Trainers that do not know of removed documents must not read a corpus that lost some.
+VERSION, VERSION_WITH_REMOVALS = 1, 2
 # What a shard is for: all whole shards are trained on, what did not fill one never is.
 TRAIN, REMAINDER = "train", "remainder"
 # What lies beside the shards of other formats: where each document begins.
 INDEX = "index"
 Rows = Ids
+# Which tokens of which row of a shard belong to removed documents.
+REMOVED_SPANS = pa.schema(
+    [
+        pa.field("row", pa.int32()),
+        pa.field("start", pa.int32()),
+        pa.field("num_tokens", pa.int32()),
+    ]
+)
 
 
 class ShardError(ValueError):
@@ -33,6 +49,17 @@ class Shard:
     size_bytes: int
     sha256: str
     role: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemovedSpans:
+    """Tokens of a shard that belong to removed documents: a Parquet file of REMOVED_SPANS."""
+
+    # The file beside the manifest, and the path of the shard that it speaks of.
+    path: str
+    shard: str
+    num_tokens: int
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +83,10 @@ class ShardManifest:
     recipe_hash: str
     shards: tuple[Shard, ...]
     format: str = FORMAT
+    # Of documents that were taken out since (`dclm_spark.removal`).
+    removed: tuple[RemovedSpans, ...] = ()
+    # What `fingerprint` was before each removal and compaction: runs on these may go on.
+    earlier_fingerprints: tuple[str, ...] = ()
 
     @property
     def train_shards(self) -> tuple[Shard, ...]:
@@ -86,11 +117,22 @@ class ShardManifest:
     def fingerprint(self) -> str:
         """Changes whenever any training token, or the order of the shards, does."""
         facts = [(shard.path, shard.num_sequences, shard.sha256) for shard in self.train_shards]
-        return hashlib.sha256(json.dumps([self.tokens_per_row, facts]).encode()).hexdigest()
+        parts: list[Any] = [self.tokens_per_row, facts]
+        if self.removed:
+            parts.append([(spans.shard, spans.sha256) for spans in self.removed])
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    def uri(self, shard: Shard) -> str:
-        """Return where `shard` lies: beside the manifest."""
+    def uri(self, shard: Shard | RemovedSpans) -> str:
+        """Return where a file that the manifest names lies: beside the manifest."""
         return f"{self.path.rpartition('/')[0] or '.'}/{shard.path}"
+
+
+def changed(manifest: ShardManifest, before: ShardManifest) -> ShardManifest:
+    """Return `manifest`, a corpus that lost documents, as one that runs on `before` may go on."""
+    if manifest.fingerprint == before.fingerprint:
+        return replace(manifest, earlier_fingerprints=before.earlier_fingerprints)
+    earlier = (*before.earlier_fingerprints, before.fingerprint)
+    return replace(manifest, earlier_fingerprints=earlier)
 
 
 def fingerprints(manifests: Sequence[ShardManifest]) -> tuple[str, ...]:
@@ -104,7 +146,7 @@ def write_manifest(manifest: ShardManifest) -> dict[str, Any]:
     num_sequences = sum(shard.num_sequences for shard in manifest.shards)
     facts = {
         "format": manifest.format,
-        "version": VERSION,
+        "version": VERSION_WITH_REMOVALS if manifest.removed else VERSION,
         "sequence_length": manifest.sequence_length,
         "tokens_per_row": manifest.tokens_per_row,
         "dtype": manifest.dtype,
@@ -121,6 +163,9 @@ def write_manifest(manifest: ShardManifest) -> dict[str, Any]:
         "fingerprint": hashlib.sha256(json.dumps(shards, sort_keys=True).encode()).hexdigest(),
         "shards": shards,
     }
+    if manifest.removed:
+        facts["removed"] = [asdict(spans) for spans in manifest.removed]
+        facts["earlier_fingerprints"] = list(manifest.earlier_fingerprints)
     storage.write_bytes(manifest.path, json.dumps(facts, indent=1).encode())
     return facts
 
@@ -148,13 +193,22 @@ def read_manifest(path: str) -> ShardManifest:
         ) from error
 
 
+# Fields of a manifest that are read one by one.
+_NOT_FIELDS = ("shards", "removed", "earlier_fingerprints")
+
+
 def _manifest(path: str, facts: dict[str, Any]) -> ShardManifest:
-    names = set(ShardManifest.__dataclass_fields__) - {"path", "shards"}
+    names = set(ShardManifest.__dataclass_fields__) - {"path", *_NOT_FIELDS}
     shards = tuple(
         Shard(**{name: entry[name] for name in Shard.__dataclass_fields__})
         for entry in facts["shards"]
     )
-    return ShardManifest(path=path, shards=shards, **{name: facts[name] for name in names})
+    removed = tuple(RemovedSpans(**entry) for entry in facts.get("removed", ()))
+    rest = {name: facts[name] for name in names}
+    earlier = tuple(facts.get("earlier_fingerprints", ()))
+    return ShardManifest(
+        path=path, shards=shards, removed=removed, earlier_fingerprints=earlier, **rest
+    )
 
 
 def _check_format(path: str, facts: Any) -> None:
@@ -164,7 +218,8 @@ def _check_format(path: str, facts: Any) -> None:
             f"shard manifest {path}: its format is {found!r}, and this trainer reads {FORMAT!r}; "
             "write shards with tokens.format=dclm"
         )
-    for name, known in (("version", (VERSION,)), ("dtype", tuple(ID_TYPES))):
+    versions = (VERSION, VERSION_WITH_REMOVALS)
+    for name, known in (("version", versions), ("dtype", tuple(ID_TYPES))):
         if facts.get(name) not in known:
             raise ShardError(
                 f"shard manifest {path}: {name} = {facts.get(name)!r}, this version reads "
@@ -187,3 +242,51 @@ def group_sizes(num_sequences: int) -> list[int]:
     """Return the row counts of a shard's row groups: full ones, then what is left."""
     full, rest = divmod(num_sequences, ROWS_PER_GROUP)
     return [ROWS_PER_GROUP] * full + [rest] * (rest > 0)
+
+
+def blanked(tokens: NDArray[Any], removed: NDArray[np.bool_], manifest: ShardManifest) -> None:
+    """Put padding in the place of removed tokens; the ends of documents stay."""
+    tokens[removed & (tokens != manifest.end_of_text_id)] = manifest.padding_id
+
+
+class Removals:
+    """Finds the removed tokens of a source's shards."""
+
+    def __init__(self, manifest: ShardManifest) -> None:
+        self._manifest = manifest
+        self._spans = {spans.shard: spans for spans in manifest.removed}
+        self._read: dict[str, NDArray[np.int32]] = {}
+
+    def mask(self, shard: Shard, first: int, count: int) -> NDArray[np.bool_] | None:
+        """Return [count, tokens_per_row]: which tokens of rows from `first` on are removed.
+
+        None where none is.
+        """
+        spans = self._of(shard)
+        spans = spans[(spans[:, 0] >= first) & (spans[:, 0] < first + count)]
+        if not len(spans):
+            return None
+        mask = np.zeros((count, self._manifest.tokens_per_row), np.bool_)
+        for row, start, length in spans:
+            mask[row - first, start : start + length] = True
+        return mask
+
+    def _of(self, shard: Shard) -> NDArray[np.int32]:
+        """Return the shard's spans [spans, 3], in memory from the first call on."""
+        if shard.path not in self._read:
+            entry = self._spans.get(shard.path)
+            self._read[shard.path] = (
+                np.zeros((0, 3), np.int32) if entry is None else self._load(entry)
+            )
+        return self._read[shard.path]
+
+    def _load(self, entry: RemovedSpans) -> NDArray[np.int32]:
+        uri = self._manifest.uri(entry)
+        content = storage.read_bytes(uri)
+        if hashlib.sha256(content).hexdigest() != entry.sha256:
+            raise ShardError(
+                f"{uri}: not the removed documents that the manifest promises; give "
+                "the command of the run again"
+            )
+        table = pq.read_table(io.BytesIO(content), columns=REMOVED_SPANS.names)
+        return np.stack([column.to_numpy() for column in table.columns], axis=1)

@@ -42,6 +42,13 @@ def part_of(manifest: Path, part: int) -> Path:
     used = shards[: -(-len(shards) // part)]
     each = wanted // len(used)
     facts["shards"] = [_first(manifest.parent, shard, each, part) for shard in used]
+    if "removed" in facts:
+        names = {old["path"]: new["path"] for old, new in zip(used, facts["shards"], strict=True)}
+        facts["removed"] = [
+            spans | {"shard": names[spans["shard"]]}
+            for spans in facts["removed"]
+            if spans["shard"] in names
+        ]
     facts["num_sequences"] = each * len(used)
     facts["num_tokens"] = facts["num_sequences"] * facts["sequence_length"]
     facts["part_of"] = source

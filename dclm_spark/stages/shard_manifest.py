@@ -2,11 +2,21 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 from dclm_spark import shard_format
 from dclm_spark.engine.manifests import StageOutput
-from dclm_spark.shard_format import INDEX, MANIFEST, REMAINDER, TRAIN, VERSION, Shard, ShardManifest
+from dclm_spark.shard_format import (
+    INDEX,
+    MANIFEST,
+    REMAINDER,
+    TRAIN,
+    VERSION,
+    RemovedSpans,
+    Shard,
+    ShardManifest,
+)
 from dclm_spark.stages.tokenize import TokenSettings
 from udfs import storage
 from udfs.shards.shard_output import PROVENANCE_SUFFIX
@@ -14,7 +24,11 @@ from udfs.tokens.tokenizer import load_encoder, tokenizer_fingerprint
 
 
 def write_manifest(
-    output: StageOutput, settings: TokenSettings, *, recipe_hash: str
+    output: StageOutput,
+    settings: TokenSettings,
+    *,
+    recipe_hash: str,
+    removed: tuple[RemovedSpans, ...] = (),
 ) -> dict[str, Any]:
     """Write `manifest.json`, the trainer's contract, beside the shards, and return it."""
     # `with_special_ids` has found both in the tokenizer.
@@ -25,37 +39,48 @@ def write_manifest(
     encoder = load_encoder(settings.tokenizer)
     facts = dict(output.facts())
     whole = max(unit["num_sequences"] for unit in facts.values())
-    return shard_format.write_manifest(
-        ShardManifest(
-            path=storage.join(output.directory, MANIFEST),
-            format=settings.format.manifest_name,
-            sequence_length=settings.sequence_length,
-            tokens_per_row=settings.format.row_tokens(settings.sequence_length),
-            dtype=encoder.id_type.name,
-            vocabulary_size=encoder.vocabulary_size,
-            tokenizer_sha256=tokenizer_fingerprint(settings.tokenizer),
-            end_of_text_id=settings.end_of_text_id,
-            padding_id=settings.padding_id,
-            num_padding_tokens=sum(unit["num_padding_tokens"] for unit in facts.values()),
-            sequences_per_shard=whole,
-            seed=settings.seed,
-            recipe_hash=recipe_hash,
-            shards=tuple(
-                _shard(file, facts[file["unit"]]["num_sequences"], whole)
-                for file in output.files("")
-                if not file["path"].endswith(PROVENANCE_SUFFIX)
-            ),
-        )
+    manifest = ShardManifest(
+        path=storage.join(output.directory, MANIFEST),
+        format=settings.format.manifest_name,
+        sequence_length=settings.sequence_length,
+        tokens_per_row=settings.format.row_tokens(settings.sequence_length),
+        dtype=encoder.id_type.name,
+        vocabulary_size=encoder.vocabulary_size,
+        tokenizer_sha256=tokenizer_fingerprint(settings.tokenizer),
+        end_of_text_id=settings.end_of_text_id,
+        padding_id=settings.padding_id,
+        num_padding_tokens=sum(unit["num_padding_tokens"] for unit in facts.values()),
+        sequences_per_shard=whole,
+        seed=settings.seed,
+        recipe_hash=recipe_hash,
+        shards=tuple(
+            _shard(file, facts[file["unit"]], whole)
+            for file in output.files("")
+            if not file["path"].endswith(PROVENANCE_SUFFIX)
+        ),
+        removed=removed,
     )
+    return shard_format.write_manifest(_with_history(manifest) if removed else manifest)
 
 
-def _shard(file: dict[str, Any], num_sequences: int, whole: int) -> Shard:
+def _with_history(manifest: ShardManifest) -> ShardManifest:
+    # The same corpus as before keeps what it was called before documents were removed.
+    if not storage.exists(manifest.path):
+        return manifest
+    before = shard_format.read_manifest(manifest.path)
+    same = before.fingerprint == manifest.fingerprint
+    return replace(manifest, earlier_fingerprints=before.earlier_fingerprints) if same else manifest
+
+
+def _shard(file: dict[str, Any], facts: dict[str, Any], whole: int) -> Shard:
+    # A file that lost documents has other bytes than when it was written (`dclm_spark.removal`).
+    present = file | facts.get("compacted", {}).get(file["path"], {})
     return Shard(
         path=file["path"],
-        num_sequences=num_sequences,
-        size_bytes=file["size_bytes"],
-        sha256=file["sha256"],
-        role=TRAIN if num_sequences == whole else REMAINDER,
+        num_sequences=facts["num_sequences"],
+        size_bytes=present["size_bytes"],
+        sha256=present["sha256"],
+        role=TRAIN if facts["num_sequences"] == whole else REMAINDER,
     )
 
 

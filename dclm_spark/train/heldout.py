@@ -164,7 +164,10 @@ def heldout_rows(
             for group in range(-(-shard.num_sequences // ROWS_PER_GROUP)):
                 if wanted <= 0:
                     break
-                found.append(reader.rows(shard, group)[:wanted])
+                rows, removed = reader.rows(shard, group), reader.removed(shard, group)
+                # A row that lost a document is left out: the next one stands in for it.
+                rows = rows if removed is None else rows[~removed.any(axis=1)]
+                found.append(rows[:wanted])
                 wanted -= len(found[-1])
     return np.concatenate(found) if found else None
 

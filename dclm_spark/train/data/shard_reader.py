@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from dclm_spark.shard_format import (
+    Removals,
     Rows,
     Shard,
     ShardError,
@@ -111,6 +113,7 @@ class ShardReader:
         num_groups_kept: int = 4, num_files_kept: int = 32,
     ) -> None:  # fmt: skip
         self.manifest, self.verify, self.cache = manifest, verify, cache
+        self._removals = Removals(manifest)
         self._files: OrderedDict[Shard, pq.ParquetFile] = OrderedDict()
         self._groups: OrderedDict[tuple[str, int], Rows] = OrderedDict()
         self._verified: set[Shard] = set()
@@ -125,6 +128,12 @@ class ShardReader:
                 self._groups.popitem(last=False)
         self._groups.move_to_end(key)
         return self._groups[key]
+
+    def removed(self, shard: Shard, group: int) -> NDArray[np.bool_] | None:
+        """Return [rows, tokens_per_row]: the group's tokens of removed documents; None for none."""
+        first = group * ROWS_PER_GROUP
+        count = min(ROWS_PER_GROUP, shard.num_sequences - first)
+        return self._removals.mask(shard, first, count)
 
     def _read(self, shard: Shard, group: int) -> Rows:
         try:

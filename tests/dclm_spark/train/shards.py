@@ -1,5 +1,6 @@
 """Writes small token shards as the tokens stage does, for the trainer's tests."""
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -9,6 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from dclm_spark.shard_format import (
+    REMOVED_SPANS,
+    RemovedSpans,
+    changed,
+    read_manifest,
+    write_manifest,
+)
 from udfs.tokens.id_types import Ids, id_type
 
 
@@ -80,3 +88,18 @@ def counting_rows(
     """Rows that a model can learn: runs of consecutive ids from random starts."""
     starts = np.random.default_rng(seed).integers(1, 200, size=(num_rows, 1))
     return ((starts + np.arange(length + 1) % period) % 249).astype(np.uint16)
+
+
+def remove(manifest: Path, shard: str, spans: list[tuple[int, int, int]]) -> None:
+    """Let a manifest say that (row, start, num_tokens) of a shard belong to removed documents."""
+    before = read_manifest(str(manifest))
+    columns = zip(REMOVED_SPANS.names, zip(*spans, strict=True), strict=True)
+    table = pa.table({name: pa.array(values, pa.int32()) for name, values in columns})
+    path = manifest.parent / "removed" / shard
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(table, path)
+    entry = RemovedSpans(
+        path=f"removed/{shard}", shard=shard, num_tokens=sum(one[2] for one in spans),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )  # fmt: skip
+    write_manifest(changed(dataclasses.replace(before, removed=(entry,)), before))
