@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from dclm_spark.openlm_export import export_openlm
 
 from dclm_spark.corpus.describe import describe_corpus
 from dclm_spark.errors import InputError
+from dclm_spark.exports.openlm_export import export_openlm
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
 from dclm_spark.removal.lists import read_list
