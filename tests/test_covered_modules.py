@@ -61,7 +61,20 @@ COVERED_BY = {
         "dclm_spark/dedup/sharded_ngrams.py",
     ),
     "dclm_spark/stages/test_documents.py": ("udfs/units/curate.py",),
-    "dclm_spark/stages/test_select.py": ("udfs/units/fates.py",),
+    "dclm_spark/signals/test_mixture_yield.py": (
+        "dclm_spark/report/column_charts.py",
+        "dclm_spark/stages/shard_rows.py",
+    ),
+    "dclm_spark/signals/test_signal_tables.py": (
+        "dclm_spark/recipes/deciding.py",
+        "dclm_spark/signals/external_table.py",
+        "udfs/signals/signed_files.py",
+    ),
+    "dclm_spark/stages/test_select.py": (
+        "dclm_spark/signals/decision.py",
+        "dclm_spark/signals/scored_documents.py",
+        "udfs/units/fates.py",
+    ),
     "dclm_spark/test_finished_work.py": ("dclm_spark/engine/run_record.py",),
     "dclm_spark/test_incremental.py": ("dclm_spark/dedup/earlier.py",),
     "dclm_spark/test_pipeline.py": (

@@ -20,11 +20,21 @@ from dclm_spark.errors import InputError
 from dclm_spark.shard_format import (
     ROWS_PER_GROUP,
 )
-from dclm_spark.stages.tokenize import FOLDER, TokenSettings, has_own_columns
+from dclm_spark.stages.shard_rows import (
+    CELLS,
+    CELLS_OF_COPIES,
+    Extras,
+    extras_of,
+    packed_rows,
+    provenance_rows,
+    tokenized_rows,
+)
+from dclm_spark.stages.tokenize import FOLDER, TokenSettings
 from udfs import storage
 from udfs.documents.schema import OWN_COLUMNS
+from udfs.tokens.copies import REPEAT
 from udfs.tokens.order import permuted_positions
-from udfs.tokens.packing import Packer, Sequence, num_sequences, provenance_fields
+from udfs.tokens.packing import Packer, Sequence, num_sequences
 from udfs.units.commit import COMMITTED, UnitClock, commit, group_by_unit
 from udfs.units.parquet_output import ParquetOutput
 
@@ -34,37 +44,6 @@ PROVENANCE_SUFFIX = ".provenance.parquet"
 BATCH_SEQUENCES = 256
 
 _TOKENS = pa.schema([pa.field("tokens", pa.binary())])
-
-
-_CELLS = pa.schema([pa.field("cell", pa.int32()), pa.field("num_tokens", pa.int64())])
-
-
-def _tokenized_schema(own_columns: bool) -> pa.Schema:
-    fields = [
-        pa.field("doc_id", pa.binary()),
-        pa.field("domain", pa.string()),
-        pa.field("cell", pa.int32()),
-        pa.field("order_key", pa.int64()),
-        pa.field("tokens", pa.binary()),
-    ]
-    return pa.schema([*fields, *([OWN_COLUMNS] if own_columns else [])])
-
-
-def _packed_schema(own_columns: bool) -> pa.Schema:
-    return pa.schema(
-        [
-            pa.field("unit", pa.string()),
-            TASK,
-            pa.field("row", pa.int32()),
-            pa.field("tokens", pa.binary()),
-            pa.field("documents", pa.list_(pa.struct(provenance_fields(own_columns)))),
-            pa.field("num_padding_tokens", pa.int32()),
-        ]
-    )
-
-
-def _provenance_schema(own_columns: bool) -> pa.Schema:
-    return pa.schema([pa.field("row", pa.int32()), *provenance_fields(own_columns)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +103,10 @@ def tokens_by_cell(spark: SparkSession, tokenized: StageOutput) -> list[int]:
     found: dict[int, int] = {}
     if uris:
         tokens = F.sum(F.col("num_tokens") + 1).alias("tokens")
-        rows = read_files(spark, uris, _CELLS).groupBy("cell").agg(tokens).collect()
+        extras = extras_of(tokenized)
+        read = CELLS_OF_COPIES if extras.repeats else CELLS
+        rows = read_files(spark, uris, read, transform=extras.copied, output_schema=CELLS)
+        rows = rows.groupBy("cell").agg(tokens).collect()
         found = {row["cell"]: int(row["tokens"]) for row in rows}
     counts = [found.get(cell, 0) for cell in range(max(found, default=-1) + 1)]
     text = json.dumps({"fingerprint": tokenized.fingerprint, "tokens_by_cell": counts})
@@ -147,21 +129,21 @@ def write_shards(
         )
     key = unit_key(STAGE, tokenized.fingerprint, settings, code=code_version(__name__))
     units = [Unit(name=layout.unit(shard), key=key) for shard in range(layout.num_shards)]
-    own_columns = has_own_columns(tokenized.files(f"{FOLDER}/"))
+    extras = extras_of(tokenized)
     uris = [file["uri"] for file in tokenized.files(f"{FOLDER}/")]
 
     def execute(pending: list[Unit]) -> DataFrame:
         tasks = partition_keys(len(pending)).tolist()
         tasks_of = {unit.name: task for unit, task in zip(pending, tasks, strict=True)}
-        packed_as = _packed_schema(own_columns)
+        packed_as = packed_rows(extras)
         packed = (
-            _by_cell(spark, uris, _tokenized_schema(own_columns), len(layout.cell_starts) - 1)
+            _by_cell(spark, uris, extras, len(layout.cell_starts) - 1)
             .sortWithinPartitions("cell", "order_key", "doc_id")
             .mapInArrow(_packing(settings, layout, tasks_of, packed_as), spark_schema(packed_as))
         )
         placed = packed.repartition(len(pending), TASK.name).sortWithinPartitions("unit", "row")
         return placed.mapInArrow(
-            _committing(directory, key, _provenance_schema(own_columns)), spark_schema(COMMITTED)
+            _committing(directory, key, provenance_rows(extras)), spark_schema(COMMITTED)
         )
 
     return run_units(
@@ -174,16 +156,16 @@ def write_shards(
     )
 
 
-def _by_cell(spark: SparkSession, uris: list[str], schema: pa.Schema, cells: int) -> DataFrame:
+def _by_cell(spark: SparkSession, uris: list[str], extras: Extras, cells: int) -> DataFrame:
     """Return the documents with the cells apart: each in a partition of its own."""
-    keys = pa.array(partition_keys(cells))
+    keys, schema = pa.array(partition_keys(cells)), tokenized_rows(extras)
+    result = pa.schema([*schema, *([REPEAT] if extras.repeats else []), TASK])
 
     def place(batch: pa.RecordBatch) -> pa.RecordBatch:
+        batch = extras.copied(batch)
         return batch.append_column(TASK, keys.take(batch.column("cell")))
 
-    placed = read_files(
-        spark, uris, schema, transform=place, output_schema=pa.schema([*schema, TASK])
-    )
+    placed = read_files(spark, uris, schema, transform=place, output_schema=result)
     return placed.repartition(cells, TASK.name)
 
 
@@ -227,15 +209,18 @@ def _sequences(rows: Iterator[pa.RecordBatch], settings: TokenSettings) -> Itera
         own = OWN_COLUMNS.name
         owned = own in batch.schema.names
         columns = batch.column(own) if owned else pa.nulls(batch.num_rows, OWN_COLUMNS.type)
-        for doc_id, domain, tokens, kept in zip(
+        none = pa.nulls(batch.num_rows, REPEAT.type)
+        copies = batch.column(REPEAT.name) if REPEAT.name in batch.schema.names else none
+        for doc_id, domain, tokens, kept, copy in zip(
             batch.column("doc_id"),
             batch.column("domain"),
             batch.column("tokens"),
             columns,
+            copies,
             strict=True,
         ):
             ids = np.frombuffer(tokens.as_py(), "<u2")
-            yield from packer.add(doc_id.as_py(), domain.as_py(), ids, kept.as_py())
+            yield from packer.add(doc_id.as_py(), domain.as_py(), ids, kept.as_py(), copy.as_py())
     yield from packer.finish()
 
 
