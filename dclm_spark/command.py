@@ -1,15 +1,23 @@
-"""What the jobs share: recipe arguments, log format, and errors shown as one line."""
+"""What the jobs share: recipe arguments, log format, errors shown as one line; and `dclm-spark`.
+
+`dclm_spark.jobs` is the folder `jobs/` by another name, so that `dclm-spark JOB` of an installed
+package and `python jobs/JOB.py` of a checkout run the same main.
+"""
 
 import argparse
+import ast
+import difflib
 import logging
 import sys
 import traceback
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from dclm_spark.errors import BalanceError, LimitError, StageError
 
+_JOBS = Path(__file__).with_name("jobs")
 _PACKAGES = {"dclm_spark", "udfs"}
 EXIT_USER_ERROR = 2
 EXIT_FAILED = 1
@@ -134,3 +142,37 @@ def _raised_by_us(error: ValueError) -> bool:
     """Say whether our own code raised `error`: then its message is written for the user."""
     last = traceback.extract_tb(error.__traceback__)[-1].filename
     return bool(_PACKAGES & set(Path(last).parts))
+
+
+def main() -> None:
+    """Run the job that the first argument names, with the other arguments."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        return print(usage())
+    name = arguments[0].replace("-", "_").removesuffix(".py")
+    if name not in job_names():
+        near = difflib.get_close_matches(name, job_names(), 1)
+        hint = f"did you mean {near[0]}?" if near else "`dclm-spark --help` names all"
+        print(f"error: dclm-spark {arguments[0]}: there is no such job; {hint}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    sys.argv = [f"dclm-spark {name}", *arguments[1:]]
+    run_command(import_module(f"dclm_spark.jobs.{name}").main)
+
+
+def job_names() -> list[str]:
+    """Return the names of all jobs."""
+    return sorted(path.stem for path in _JOBS.glob("*.py"))
+
+
+def usage() -> str:
+    """Return what `dclm-spark --help` prints: the jobs, each with the first line of its help."""
+    width = max(map(len, job_names()))
+    lines = [f"  {name:{width}}  {_first_line(name)}" for name in job_names()]
+    return "\n".join(
+        ["usage: dclm-spark JOB [ARGUMENT ...]", "", *lines, "", "dclm-spark JOB --help tells more"]
+    )
+
+
+def _first_line(name: str) -> str:
+    text = (_JOBS / f"{name}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]

@@ -3,7 +3,9 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import zip_longest
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -13,10 +15,18 @@ from dclm_spark.engine.run_record import check_readable
 from dclm_spark.errors import InputError
 from dclm_spark.stages import STAGES
 from udfs import storage
+from udfs.documents.formats import InputFormat, InputUnit, Reading, format_of, read_unit
+from udfs.documents.one_page import extract_one
+from udfs.documents.parts import WHOLE, parts_of
+from udfs.storage.parquet import python_values
+
+if TYPE_CHECKING:
+    from dclm_spark.recipes.recipe import Recipe
 
 _STAGES_WITH_PAGES = [stage for stage in STAGES if stage not in ("score", "shards")]
 _HIDDEN = {"text", "tokens", "text_hash", "order_key", "cell"}
 _ID_HEX_DIGITS = 32
+_COLUMN_WIDTH = 54
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +72,12 @@ def _rows(directory: str, page: str) -> Iterator[dict[str, Any]]:
                 keys = file.read_row_group(group, columns=[column]).column(column)
                 mask = pc.equal(keys, value)
                 if pc.any(mask).as_py():
-                    yield from file.read_row_group(group).filter(mask).to_pylist()
+                    table = file.read_row_group(group).filter(mask)
+                    columns = {name: python_values(table[name]) for name in table.column_names}
+                    yield from (
+                        {name: values[row] for name, values in columns.items()}
+                        for row in range(table.num_rows)
+                    )
 
 
 def _key(page: str) -> tuple[str, str | bytes]:
@@ -86,12 +101,30 @@ def final_text(output: str, history: list[StageRow], inputs: Sequence[InputFile]
 def _text_from_input(output: str, row: dict[str, Any], inputs: Sequence[InputFile]) -> str:
     from dclm_spark.recipes.recipe import Recipe
     from dclm_spark.settings import from_dict
-    from udfs.documents.extract import extract_one
 
     uri = _input_uri(output, (row["crawl"], row["warc_path"]), inputs)
     recipe = from_dict(Recipe, _yaml(output))
-    text: str = extract_one(uri, row["warc_offset"], recipe.extraction)
-    return text
+    found = format_of(row["warc_path"])
+    if found is None or found.has_pages:
+        return extract_one(uri, row["warc_offset"], recipe.extraction)
+    return _given_text(uri, found, row, recipe)
+
+
+def _given_text(uri: str, found: InputFormat, row: dict[str, Any], recipe: "Recipe") -> str:
+    """Return the text that stands at a position of a file, "" for none; the file is read again."""
+    path, parts = row["warc_path"], [WHOLE]
+    if found.is_divisible(path):
+        parts = parts_of(storage.size_bytes(uri), recipe.input.part_size_bytes)
+    reading = Reading(extraction=recipe.extraction, columns=recipe.input)
+    for part in parts:
+        unit = InputUnit(
+            crawl=row["crawl"], path=path, uri=uri, kind=found.name, start=part.start, end=part.end
+        )
+        for batch in read_unit(unit, reading):
+            is_there = pc.equal(batch.column("warc_offset"), row["warc_offset"])
+            for text in batch.filter(is_there).column("text").to_pylist():
+                return text or ""
+    return ""
 
 
 def _input_uri(output: str, file: tuple[str, str], inputs: Sequence[InputFile]) -> str:
@@ -136,8 +169,44 @@ def describe(history: list[StageRow]) -> str:
 
 _ALREADY_SHOWN = {
     "doc_id", "url", "crawl", "warc_path", "warc_offset", "fate", "stage", "rule", "value",
-    "threshold", "error",
+    "threshold", "error", "evaluation_hits",
 }  # fmt: skip
+
+
+def side_by_side(output: str, history: list[StageRow]) -> str:
+    """Return the evaluation items that a page holds beside what it says there, in two columns.
+
+    "" for a page that holds none, or a run that did not look for items.
+    """
+    lines: list[str] = []
+    before = ""
+    for entry in history:
+        for hit in entry.row.get("evaluation_hits") or ():
+            item = _item(output, hit["task"], hit["item"])
+            said = before.encode()[hit["start"] : hit["end"]].decode(errors="replace")
+            lines.append(
+                f"  {hit['task']} item {hit['item']}, {hit['part']}: coverage "
+                f"{hit['coverage']:.2f}, score {hit['score']:.2f}, "
+                + ("leaks" if hit["leaks"] else "does not leak")
+            )
+            parts = ("question", "answer") if hit["part"] == "question" else (hit["part"],)
+            lines += _columns(" ".join(item[part] for part in parts if item[part]), said)
+        before = entry.text if entry.text is not None else before
+    return "\n".join(lines)
+
+
+def _item(output: str, task: str, number: int) -> dict[str, Any]:
+    uri = storage.join(output, "stages", "decontaminate", "items.jsonl")
+    for line in storage.read_bytes(uri).decode().split("\n"):
+        item: dict[str, Any] = json.loads(line)
+        if (item["task"], item["number"]) == (task, number):
+            return item
+    raise InputError(f"{uri} has no item {number} of {task}; the run wrote another index since")
+
+
+def _columns(left: str, right: str) -> list[str]:
+    pairs = zip_longest(wrap(left, _COLUMN_WIDTH), wrap(right, _COLUMN_WIDTH), fillvalue="")
+    return [f"    {one:<{_COLUMN_WIDTH}} | {other}" for one, other in pairs]
 
 
 def _verdict(row: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from dclm_spark.crawl.listing import InputFile, find_inputs
-from dclm_spark.dedup.evidence import dedup_evidence
+from dclm_spark.dedup.evidence.stage_evidence import dedup_evidence
 from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.run_record import RunIdentity, run_identity, write_run_record

@@ -4,39 +4,25 @@ import logging
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from dclm_spark.crawl.listing import InputFile, Inputs, describe_skipped, find_inputs
-from dclm_spark.dedup.earlier import earlier_keys
 from dclm_spark.errors import InputError, SettingError
-from dclm_spark.evaluate.datasets import load_task
-from dclm_spark.evaluate.tasks import select_tasks
 from dclm_spark.html_pages.quantities import bytes_text, count_text
 from dclm_spark.limits import MISSING_TEXT
 from dclm_spark.planning.output_sizes import ExpectedSizes, expected_sizes
-from dclm_spark.recipes.deciding import check_decisions
-from dclm_spark.recipes.recipe import Recipe, curation_settings, left_out, recipe_hash
-from dclm_spark.settings import FileReference
+from dclm_spark.recipes.checks import check_recipe
+from dclm_spark.recipes.recipe import Recipe, left_out, recipe_hash
 from dclm_spark.signals.signal_tables import stage_name
-from dclm_spark.stages.score import check_model
-from dclm_spark.stages.tokenize import with_special_ids
 from udfs import storage
-from udfs.documents.preextracted import read_documents
-from udfs.fasttext.model import labels_of
-from udfs.rules.url_lists import UrlLists
-from udfs.storage import hub
-from udfs.storage.cache import ChecksumError, fetch
+from udfs.documents.formats import FORMATS, InputUnit, Reading, read_unit
 from udfs.storage.stream import shown
-from udfs.units.curate import url_lists
 
 LOGGER = logging.getLogger("dclm_spark")
 _READERS = 16
 _FIRST_RECORDS = 100
-# Lines of a list that are quoted in a warning.
-_SHOWN_LINES = 3
 # An estimate of the output may be twice too large; beyond that a full disk is certain.
 _CERTAIN_SHARE = 0.5
 # Sizes are asked for of so many files, spread over the input; the others are taken for alike.
@@ -65,23 +51,6 @@ def check_run(
     check_writable(output)
     _check_space(output, expected)
     return CheckedRun(inputs=found, input_size_bytes=size, expected=expected)
-
-
-def check_recipe(recipe: Recipe) -> None:
-    """Fetch and open every list, model and tokenizer of a recipe, and look at what is in them."""
-    check_model(recipe.quality)
-    check_references(recipe)
-    _warn_of_unread(url_lists(curation_settings(recipe)))
-    if recipe.heuristics.enabled:
-        _check_language(recipe)
-    if recipe.quality.enabled:
-        _check_classifier(recipe)
-    check_decisions(recipe)
-    with_special_ids(recipe.tokens, recipe.quirks)
-    earlier_keys(recipe.deduplication)
-    if recipe.decontamination.data is not None:
-        for task in select_tasks(recipe.decontamination.tasks):
-            load_task(task, recipe.decontamination.data)
 
 
 def describe(recipe: Recipe, run: CheckedRun) -> list[str]:
@@ -126,93 +95,6 @@ def stages_of(recipe: Recipe) -> list[str]:
     return [*stages, "tokenize", "shards"]
 
 
-def references(settings: Any, prefix: str = "") -> Iterator[tuple[str, FileReference]]:
-    """Yield every file that a settings tree names, with its dotted key."""
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        if isinstance(value, FileReference):
-            yield f"{prefix}{field.name}", value
-        elif is_dataclass(value):
-            yield from references(value, f"{prefix}{field.name}.")
-        elif isinstance(value, Mapping):
-            for name, one in value.items():
-                if is_dataclass(one):
-                    yield from references(one, f"{prefix}{field.name}.{name}.")
-
-
-def check_references(recipe: Recipe) -> None:
-    """Fetch the files that a recipe names and uses; one error names all that are out of reach."""
-    missing: list[tuple[str, str]] = []
-    reasons: list[str] = []
-    for key, file in references(recipe):
-        if key == "quality.model" and not recipe.quality.enabled:
-            continue
-        try:
-            fetch(file.uri, file.sha256)
-        except hub.UnreachableError as error:
-            missing.append((key, hub.parse(file.uri).web_address))
-            reasons.append(str(error))
-        except (storage.StorageError, ChecksumError, OSError) as error:
-            raise InputError(f"{key}: {error}") from error
-        _warn_of_unpinned(key, file)
-    if missing:
-        raise InputError(_without_network(missing, reasons[0]))
-
-
-def _without_network(missing: Sequence[tuple[str, str]], reason: str) -> str:
-    addresses = " and ".join(address for _, address in missing)
-    settings = " ".join(f"--set {key}.uri=FILE" for key, _ in missing)
-    return (
-        f"{reason}. Where there is a network, fetch {addresses}; then give {settings} "
-        "(a path or URI that every executor can read)"
-    )
-
-
-def _warn_of_unpinned(key: str, file: FileReference) -> None:
-    if file.uri.startswith(hub.SCHEME) and not (file.sha256 or hub.parse(file.uri).pinned):
-        LOGGER.warning(
-            "%s.uri = %s: the file may change between runs and hosts; name a commit (@REVISION) "
-            "or give %s.sha256", key, file.uri, key,
-        )  # fmt: skip
-
-
-def _warn_of_unread(lists: UrlLists) -> None:
-    for name, source in lists.sources.items():
-        if source.unread:
-            LOGGER.warning(
-                "url_lists.%s: %s of %s lines of %s name no host and ban nothing, such as %s; "
-                "expected a host, a host with a path, or *.HOST on each line",
-                name, f"{len(source.unread):,}", f"{source.entry_count:,}", shown(source.path),
-                ", ".join(map(repr, source.unread[:_SHOWN_LINES])),
-            )  # fmt: skip
-
-
-def _check_language(recipe: Recipe) -> None:
-    known = labels_of(fetch(recipe.language_model.uri, recipe.language_model.sha256))
-    language = recipe.heuristics.language
-    if language not in known:
-        raise SettingError(
-            f"heuristics.language = {language!r}: the language model does not know it; expected "
-            f"one of {', '.join(sorted(known))}"
-        )
-
-
-def _check_classifier(recipe: Recipe) -> None:
-    settings = recipe.quality
-    assert settings.model is not None
-    try:
-        labels = labels_of(fetch(settings.model.uri, settings.model.sha256))
-    except ValueError as error:
-        raise InputError(f"quality.model: {error}") from error
-    expected = (settings.positive_label, settings.negative_label)
-    if set(labels) != set(expected):
-        raise SettingError(
-            f"quality.positive_label, quality.negative_label = {expected!r}: the model "
-            f"{shown(settings.model.uri)} has the labels {', '.join(labels[:10])}; expected the "
-            "two labels of the model"
-        )
-
-
 def size_of(files: Sequence[InputFile]) -> int | None:
     """Return the bytes of `files`, from a spread sample where they are many; None if unknown."""
     step = max(1, len(files) // _SIZED_FILES)
@@ -240,12 +122,12 @@ def _check_readable(file: InputFile) -> None:
 
 def _check_texts(recipe: Recipe, files: Sequence[InputFile]) -> None:
     """Raise InputError where the first records of pre-extracted input all lack a text."""
-    first = next((file for file in files if file.kind == "preextracted"), None)
+    first = next((file for file in files if not FORMATS[file.kind].has_pages), None)
     if first is None:
         return
     few = replace(recipe.extraction, batch_rows=_FIRST_RECORDS)
-    batches = read_documents(first.uri, first.crawl, first.path, few, columns=recipe.input)
-    batch = next(batches, None)
+    unit = InputUnit(crawl=first.crawl, path=first.path, uri=first.uri, kind=first.kind)
+    batch = next(read_unit(unit, Reading(extraction=few, columns=recipe.input)), None)
     if batch is not None and set(batch.column("rule").to_pylist()) == {MISSING_TEXT}:
         raise InputError(f"--input {shown(first.uri)}: {batch.column('error')[0]}")
 

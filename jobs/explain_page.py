@@ -5,7 +5,7 @@ python jobs/explain_page.py --output RUN --text https://example.org/page
 
 from dclm_spark.command import job_parser, run_command
 from dclm_spark.crawl.listing import list_inputs
-from dclm_spark.explain import describe, explain, final_text
+from dclm_spark.explain import describe, explain, final_text, side_by_side
 from udfs import storage
 
 
@@ -22,6 +22,8 @@ def main() -> None:
     output = storage.absolute(arguments.output)
     for history in explain(output, arguments.page):
         print(describe(history))
+        if items := side_by_side(output, history):
+            print(items)
         if arguments.text:
             print(f"\n{final_text(output, history, inputs)}\n")
 

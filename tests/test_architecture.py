@@ -22,7 +22,7 @@ FLOORS = {
         {"recipes", "planning"},
         {"report", "measure", "explain", "quality_classifier", "openlm_export", "preflight"},
         {"pipeline"},
-        {"sample"},
+        {"sample", "library"},
         {"ranking"},
     ),
     "udfs": (

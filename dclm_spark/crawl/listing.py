@@ -10,20 +10,18 @@ from pathlib import Path
 
 from dclm_spark.errors import InputError
 from udfs import storage
+from udfs.documents.formats import format_of, known_suffixes
 from udfs.storage.stream import shown
 
 LOGGER = logging.getLogger("dclm_spark")
-WARC_SUFFIXES = (".warc.gz", ".warc", ".warc.zst", ".warc.lz4", ".arc.gz", ".arc")
-_COMPRESSIONS = ("", ".gz", ".zst", ".bz2", ".xz")
-PREEXTRACTED_SUFFIXES = (
-    *(f"{lines}{end}" for lines in (".jsonl", ".ndjson", ".json") for end in _COMPRESSIONS),
-    ".parquet",
-)
 UNKNOWN_CRAWL = "unknown"
 _CRAWL = re.compile(r"(?:crawl-data|crawl)/([^/]+)/|\b(CC-MAIN-\d{4}-\d{2}(?:-\d{2})?)\b")
 _GLOB = re.compile(r"[*?\[]")
 _WEB = ("http://", "https://")
 _SHOWN_NAMES = 5
+# Names of files a line: Common Crawl's listings, and those of DCLM's pool (.txt).
+_LISTINGS = (".paths.gz", ".paths", ".txt", ".txt.gz")
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -31,7 +29,7 @@ class InputFile:
     """One file to read: `path` is its name within `crawl`, `uri` where it lies.
 
     (crawl, path) is part of every document's identity, so it must not change between runs; the
-    URI may. `kind` is "warc" or "preextracted".
+    URI may. `kind` is the name of its format (`udfs.documents.formats`).
     """
 
     crawl: str
@@ -54,11 +52,11 @@ class Inputs:
 def find_inputs(inputs: str, base: str | None = None, limit: int | None = None) -> Inputs:
     """Return the files that `inputs` names, the first `limit` of them when it is given.
 
-    `inputs` is one or more of, separated by commas: a `*.paths.gz` (or `.paths`) listing whose
-    lines lie below `base` or are addresses themselves, a directory, a glob, a file. A local name
-    that exists is that file, whatever commas, brackets or stars are in it. A query, such
-    as a signature, is part of an address but not of a file's name. Raises InputError for what does
-    not exist, has an unknown suffix or is named twice, and for no file at all.
+    `inputs` is one or more of, separated by commas: a listing (`.paths`, `.txt`, or either with
+    `.gz`) whose lines lie below `base` or are addresses themselves, a directory, a glob, a file.
+    A local name that exists is that file, whatever commas, brackets or stars are in it. A query,
+    such as a signature, is part of an address but not of a file's name. Raises InputError for what
+    does not exist, has an unknown suffix or is named twice, and for no file at all.
     """
     files: list[InputFile] = []
     skipped: list[str] = []
@@ -116,13 +114,14 @@ def _exists(item: str) -> bool:
 
 
 def _is_listing(item: str) -> bool:
-    return _name(item).endswith((".paths.gz", ".paths"))
+    return _name(item).lower().endswith(_LISTINGS)
 
 
 def _listed(listing: str, base: str | None) -> list[InputFile]:
     content = storage.read_bytes(listing)
-    text = (gzip.decompress(content) if _name(listing).endswith(".gz") else content).decode()
-    paths = [line.strip() for line in text.splitlines() if line.strip()]
+    text = gzip.decompress(content) if content.startswith(_GZIP_MAGIC) else content
+    lines = text.decode("utf-8-sig", "replace").splitlines()
+    paths = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     if not paths:
         return []
     if "://" in paths[0]:
@@ -250,13 +249,11 @@ def _crawl_of(text: str) -> str | None:
 
 
 def _has_kind(name: str) -> bool:
-    return name.lower().endswith(WARC_SUFFIXES + PREEXTRACTED_SUFFIXES)
+    return format_of(name) is not None
 
 
 def _kind(name: str) -> str:
-    if name.lower().endswith(WARC_SUFFIXES):
-        return "warc"
-    if name.lower().endswith(PREEXTRACTED_SUFFIXES):
-        return "preextracted"
-    allowed = ", ".join(WARC_SUFFIXES + PREEXTRACTED_SUFFIXES)
+    if (found := format_of(name)) is not None:
+        return found.name
+    allowed = ", ".join(known_suffixes())
     raise InputError(f"--input {name}: unknown kind of file; its name must end in one of {allowed}")

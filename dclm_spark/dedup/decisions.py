@@ -26,6 +26,10 @@ DEDUP_FIELDS = (
     pa.field("duplicate_rule", pa.string()),
     pa.field("duplicate_value", pa.float64()),
 )
+# Who stays for a document, itself or another, and for how many documents (itself among them) it
+# stays; null where nothing is known: a document of its own, or a method without whole-document
+# verdicts.
+CLUSTER_FIELDS = (pa.field("cluster_id", pa.binary()), pa.field("cluster_size", pa.int64()))
 # Columns of a verdict beside its document.
 _NOTED = pa.schema(
     [
@@ -33,13 +37,14 @@ _NOTED = pa.schema(
         pa.field("verdict_value", pa.float64()),
         pa.field("verdict_threshold", pa.float64()),
         DEDUP_FIELDS[0],
+        *CLUSTER_FIELDS,
     ]
 )
 
 
 def deduplicated_schema(documents: pa.Schema) -> pa.Schema:
     """Return the schema of deduplicated documents: theirs, the evidence, and the new fate."""
-    return pa.schema([*open_schema(documents), *DEDUP_FIELDS, *FATE_FIELDS])
+    return pa.schema([*open_schema(documents), *DEDUP_FIELDS, *CLUSTER_FIELDS, *FATE_FIELDS])
 
 
 def open_schema(documents: pa.Schema) -> pa.Schema:

@@ -83,7 +83,7 @@ def seen_windows(
     (`ngram_table`) of earlier crawls, which own before all.
     """
     extent = extent_of(documents, (*_PLACE, "text"))
-    occurrences = _occurrences(_placed(documents, "text"), settings)
+    occurrences = _occurrences(placed_documents(documents, "text"), settings)
     keys = [settings_hash(settings), extent.key]
     if earlier is not None:
         outside = F.lit(-1)
@@ -97,9 +97,18 @@ def seen_windows(
     shuffled = int(ngrams * _ROW_SIZE_BYTES)
     layout = TableLayout(by=("position",), size_bytes=shuffled // 8)
     seen, _ = working.keyed(*keys).table(
-        "seen_windows", lambda: _seen(occurrences), layout, shuffled
+        "seen_windows", lambda: _seen(occurrences).where("position >= 0"), layout, shuffled
     )
-    return _by_document(_placed(documents, "doc_id"), seen)
+    return _by_document(placed_documents(documents, "doc_id"), seen)
+
+
+def seen_in_order(documents: DataFrame, settings: GlobalNgramSettings) -> DataFrame:
+    """Return what `seen_windows` does of documents (position, doc_id, text), and keep nothing.
+
+    `position` is of any type that can be ordered, and says who comes first.
+    """
+    seen = _seen(_occurrences(documents.select("position", "text"), settings))
+    return _by_document(documents.select("position", "doc_id"), seen)
 
 
 def remove_seen_windows(batch: pa.RecordBatch, settings: GlobalNgramSettings) -> DedupResult:
@@ -118,8 +127,8 @@ def ngram_table(documents: Documents, settings: GlobalNgramSettings) -> DataFram
     return _occurrences(numbered, settings).select("ngram").distinct()
 
 
-def _placed(documents: Documents, column: str) -> DataFrame:
-    """Return `column` and `position`: one number per document in the declared order."""
+def placed_documents(documents: Documents, column: str) -> DataFrame:
+    """Return `position`, one number per document in the declared order, and `column`."""
     # One row per WARC file, so the window without partitions stays small, and so does the table
     # that every task gets.
     files = documents.select("crawl", "warc_path").distinct()
@@ -140,7 +149,8 @@ def _occurrences(documents: DataFrame, settings: GlobalNgramSettings) -> DataFra
             columns = [pa.array(ngrams), positions, pa.array(windows)]
             yield pa.RecordBatch.from_arrays(columns, ["ngram", "position", "window"])
 
-    return documents.mapInArrow(emit, "ngram bigint, position bigint, window int")
+    kind = documents.schema["position"].dataType.simpleString()
+    return documents.mapInArrow(emit, f"ngram bigint, position {kind}, window int")
 
 
 def _seen(occurrences: DataFrame) -> DataFrame:
@@ -151,7 +161,7 @@ def _seen(occurrences: DataFrame) -> DataFrame:
     )
     seen = owned.where(
         (F.col("position") != F.col("owner")) | (F.col("window") != F.col("owner_window"))
-    ).where(F.col("position") >= 0)
+    )
     return seen.groupBy("position", "window").agg(
         F.count("*").alias("contained"), F.min("owner").alias("owner")
     )

@@ -3,23 +3,28 @@
 from dataclasses import dataclass, field
 
 from dclm_spark.dedup.duplicate_lines import Lines
+from dclm_spark.dedup.evidence.guard import GuardSettings
 from dclm_spark.dedup.exact import EXACT_KEYS, ExactOnly
 from dclm_spark.dedup.global_ngrams import GlobalNgrams
 from dclm_spark.dedup.method import DedupMethod
 from dclm_spark.dedup.minhash import MinHash
+from dclm_spark.dedup.passages import Passages
 from dclm_spark.dedup.sharded_ngrams import ShardedNgrams
 from dclm_spark.settings_choices import chosen_by_name
 from udfs.checks import between, check, one_of
+from udfs.dedup.exact_keys import STEPS
 
 # The only place that knows the methods' names. "sharded" is n-gram dedup in independent shards
 # (DCLM-BASELINE), "global" the same with the first owner of each n-gram in the whole corpus,
 # "minhash" finds near duplicates in the whole corpus, "lines" leaves one copy of each line (C4),
+# "passages" one of each passage of at least so many bytes,
 # "none" stops after the exact keys.
 METHODS: dict[str, type[DedupMethod]] = {
     "sharded": ShardedNgrams,
     "global": GlobalNgrams,
     "minhash": MinHash,
     "lines": Lines,
+    "passages": Passages,
     "none": ExactOnly,
 }
 # Keys that the settings of a method had in recipes before they were named after it.
@@ -33,6 +38,10 @@ class DeduplicationSettings:
 
     # Any of "text", "url"; DCLM-BASELINE uses neither.
     exact: tuple[str, ...] = ()
+    # What is done to a text or URL before it is compared (`udfs.dedup.exact_keys`); nothing: texts
+    # are compared as they are, URLs in the form of C4.
+    text_key: tuple[str, ...] = ()
+    url_key: tuple[str, ...] = ()
     method: DedupMethod = field(
         default_factory=ShardedNgrams, metadata=chosen_by_name(METHODS, _FORMER_KEYS)
     )
@@ -43,18 +52,32 @@ class DeduplicationSettings:
     seed: int = 1234
     # Outputs of runs on earlier crawls with the same method: what they hold is not kept again.
     earlier: tuple[str, ...] = ()
+    # The most that may go of one source, domain or language.
+    guard: GuardSettings = field(default_factory=GuardSettings)
 
     def __post_init__(self) -> None:
         """Check every value."""
         check(self, mode=one_of(MODES), shards=between(1, 99_999))
         if not set(self.exact) <= set(EXACT_KEYS):
             raise ValueError(f"exact = {list(self.exact)}: expected any of {', '.join(EXACT_KEYS)}")
+        for key, steps in self.key_steps.items():
+            if not set(steps) <= set(STEPS[key]):
+                raise ValueError(
+                    f"{key}_key = {list(steps)}: expected any of {', '.join(STEPS[key])}"
+                )
+            if steps and key not in self.exact:
+                raise ValueError(f"{key}_key = {list(steps)}: set exact=[{key}] too")
         if self.earlier and not self.method.keeps_table:
             tables = ", ".join(name for name, method in METHODS.items() if method.keeps_table)
             raise ValueError(
                 f"earlier = {list(self.earlier)}: expected an empty list unless method is one of "
                 f"{tables}"
             )
+
+    @property
+    def key_steps(self) -> dict[str, tuple[str, ...]]:
+        """Return the steps of each exact key."""
+        return {"text": self.text_key, "url": self.url_key}
 
     @property
     def method_name(self) -> str:

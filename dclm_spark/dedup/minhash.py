@@ -4,72 +4,35 @@ Everything between the steps is a table below the working directory; a resumed r
 last that was written. Nothing depends on partitions or on the order of arrival.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
-import pyarrow as pa
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import NumericType
 
-from dclm_spark.dedup.candidates import (
-    BucketSettings,
-    asked_pairs,
-    bucket_members,
-    open_members,
-    star_edges,
-)
+from dclm_spark.dedup.candidates import asked_pairs, bucket_members, open_members, star_edges
 from dclm_spark.dedup.components import connected_components
 from dclm_spark.dedup.method import DedupInput, DedupMethod
+from dclm_spark.dedup.near_duplicates import (
+    NearDuplicateSettings,
+    search_extent,
+    signature_table,
+)
+from dclm_spark.dedup.survivors import RULE, Clusters
 from dclm_spark.dedup.verification import estimated_similarities, exact_similarities
 from dclm_spark.engine.checkpoints import Checkpoints, TableLayout
 from dclm_spark.engine.tables import Documents, Extent, extent_of
-from dclm_spark.errors import SettingError
 from dclm_spark.settings import settings_hash
-from udfs.checks import at_least, check, one_of, share_above_zero
-from udfs.dedup.minhash import MinHashSettings, signatures
+from udfs.checks import Allowed, check
+from udfs.dedup.minhash import PRESETS, MinHashSettings, candidate_probability, fitting_bands
 
-RULE = "near_duplicate"
-VERIFICATIONS = ("jaccard", "sketch", "none")
-_SIGNED_TYPES = "num_shingles int, bands array<bigint>, sketch binary"
 # A document in a bucket, and a pair of ids, as rows of Spark.
 BUCKET_ROW_SIZE_BYTES = 80
+# Bands that find fewer of the pairs at the threshold do not do what the threshold says.
+LEAST_RECALL = 0.5
+_USUAL_RECALL = 0.95
 _PAIR_SIZE_BYTES = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class NearDuplicateSettings:
-    """How near duplicates are found and which document of a cluster stays.
-
-    `verification` of candidates: "jaccard" compares the texts' shingle sets ("sketch" stands in
-    for documents of earlier crawls, whose text is not read), "sketch" compares signatures,
-    "none" trusts the bands.
-    """
-
-    signatures: MinHashSettings = field(default_factory=MinHashSettings)
-    verification: str = "jaccard"
-    # Least similarity of an edge (spec 3.2: 0.8).
-    threshold: float = 0.8
-    # Columns of the documents, the most important first; "-x" prefers large values of x.
-    survivor_order: tuple[str, ...] = ("crawl", "warc_path", "warc_offset")
-    buckets: BucketSettings = field(default_factory=BucketSettings)
-    # Centres that a bucket tries for documents that do not resemble its first one.
-    star_rounds: int = 4
-
-    def __post_init__(self) -> None:
-        """Check every value."""
-        check(self, verification=one_of(VERIFICATIONS), threshold=share_above_zero())
-        check(self, star_rounds=at_least(1))
-        if not self.survivor_order:
-            raise ValueError("survivor_order is empty: name at least one column")
-
-    @property
-    def order_columns(self) -> tuple[str, ...]:
-        """Return the columns of the survivor order, each once."""
-        return tuple(dict.fromkeys(name.removeprefix("-") for name in self.survivor_order))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,17 +40,32 @@ class MinHash(NearDuplicateSettings, DedupMethod):
     """Near duplicates in the whole corpus, of which one stays of each cluster."""
 
     keeps_table: ClassVar[bool] = True
+    # The chance that two documents of the similarity `threshold` meet: chooses the bands and rows
+    # of the signatures, whatever they were set to. None: these are taken as they are.
+    recall: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check every value, and that the bands can find what the threshold asks for."""
+        super().__post_init__()
+        check(self, recall=Allowed(lambda value: 0 < value < 1, "a fraction above 0 and below 1"))
+        if self.recall is not None:
+            fitting = fitting_bands(self.threshold, self.recall, self.signatures)
+            object.__setattr__(self, "signatures", fitting)
+        elif self.verification != "none":
+            check_found(self.threshold, self.signatures)
 
     def verdicts(self, given: DedupInput) -> DataFrame:
         """Return a verdict for every near duplicate of a document that stays.
 
-        Documents with an exact verdict take part: they connect others.
+        Documents with an exact verdict take part, as they connect others, but stand for none.
         """
-        return near_duplicate_verdicts(given.files, self, given.working, given.earlier)
+        return near_duplicate_verdicts(
+            given.files, self, given.working, earlier=given.earlier, judged=given.judged
+        )
 
     def thresholds(self) -> dict[str, float]:
-        """Return the least similarity of near duplicates."""
-        return {RULE: self.threshold}
+        """Return the least similarity of near duplicates, or least coverage by their survivor."""
+        return {RULE: self.coverage.threshold if self.coverage else self.threshold}
 
     def table(self, documents: Documents) -> DataFrame:
         """Return the signatures of documents."""
@@ -98,68 +76,70 @@ class MinHash(NearDuplicateSettings, DedupMethod):
         return [self.signatures, list(self.survivor_order)]
 
 
-def signature_table(documents: Documents, settings: NearDuplicateSettings) -> DataFrame:
-    """Return (doc_id, order columns, num_shingles, bands, sketch): all that is saved of a crawl.
-
-    Ids and order columns keep their types. Raises SettingError when `documents` lacks doc_id, text
-    or a column of the survivor order, or when a column that cannot be negated is to descend.
-    """
-    for name in ("doc_id", "text", *settings.order_columns):
-        if name not in documents.columns:
-            raise SettingError(
-                f"survivor_order or input: the documents have no column {name!r}; they have "
-                + ", ".join(documents.columns)
-            )
-    kept = list(dict.fromkeys(("doc_id", *settings.order_columns)))
-    chosen = documents.select(*dict.fromkeys((*kept, "text")))
-    for name in settings.survivor_order:
-        kind = chosen.schema[name.removeprefix("-")].dataType
-        if name.startswith("-") and not isinstance(kind, NumericType):
-            raise SettingError(
-                f"survivor_order = {name!r}: only numbers can be preferred by size, and the column "
-                f"is {kind.simpleString()}"
-            )
-    types = ", ".join(f"`{name}` {chosen.schema[name].dataType.simpleString()}" for name in kept)
-    minhash = settings.signatures
-
-    def sign(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            yield _signed(batch, kept, minhash)
-
-    return chosen.mapInArrow(sign, f"{types}, {_SIGNED_TYPES}")
-
-
-def _signed(batch: pa.RecordBatch, kept: list[str], settings: MinHashSettings) -> pa.RecordBatch:
-    texts = batch.column("text")
-    found = signatures(texts, settings)
-    rows = np.arange(batch.num_rows + 1, dtype=np.int32)
-    columns = {name: batch.column(name) for name in kept}
-    columns["num_shingles"] = pa.array(found.num_shingles.astype(np.int32))
-    columns["bands"] = pa.ListArray.from_arrays(
-        rows * settings.bands, pa.array(found.bands.reshape(-1))
+def check_found(threshold: float, signatures: MinHashSettings) -> None:
+    """Raise ValueError where the bands miss most pairs of the similarity `threshold`."""
+    found = candidate_probability(threshold, signatures)
+    if found >= LEAST_RECALL:
+        return
+    fitting = fitting_bands(threshold, _USUAL_RECALL, signatures)
+    presets = {name: candidate_probability(threshold, one) for name, one in PRESETS.items()}
+    best = max(presets, key=lambda name: presets[name])
+    named = f", or those of {best}, {_bands(PRESETS[best])}, which find {presets[best]:.0%}"
+    raise ValueError(
+        f"threshold = {threshold}: {_bands(signatures)} rows find {found:.1%} of the pairs of this "
+        f"similarity; set recall={_USUAL_RECALL}, which chooses {_bands(fitting)} and finds "
+        f"{candidate_probability(threshold, fitting):.1%}, or signatures.bands and signatures.rows"
+        + (named if presets[best] >= LEAST_RECALL else "")
     )
-    # Spark wants 64-bit offsets in all columns or in none.
-    binary = pa.large_binary() if pa.types.is_large_string(texts.type) else pa.binary()
-    columns["sketch"] = pa.array([row.tobytes() for row in found.sketch], binary)
-    return pa.RecordBatch.from_pydict(columns)
+
+
+def _bands(signatures: MinHashSettings) -> str:
+    return f"{signatures.bands} bands of {signatures.rows}"
 
 
 def near_duplicate_verdicts(
     documents: Documents,
     settings: NearDuplicateSettings,
     working: Checkpoints,
+    *,
     earlier: Documents | None = None,
+    judged: DataFrame | None = None,
 ) -> DataFrame:
     """Return a verdict (`dclm_spark.dedup.method`) for every document to remove.
 
     `documents` has doc_id of any type that can be ordered, text and the columns of the survivor
     order. What is found on the way is kept below `working`, for a call with the same content and
     settings. `earlier` holds signature tables of the documents that remain of earlier crawls: those
-    always survive, and their text is not needed. The partner of a verdict is the survivor of the
-    cluster, its value their similarity as told by the signatures, which is below the threshold
-    where the two are only connected through others.
+    always survive, and their text is not needed. `judged` are documents (doc_id) that go for
+    another reason. The partner of a verdict is a survivor of the cluster. Its value is their
+    similarity: with `verify`, what was compared with the least coverage; without, as told by the
+    signatures, which is below the threshold where the two are only connected through others.
     """
-    extent = extent_of(documents, tuple(dict.fromkeys(("doc_id", *settings.order_columns, "text"))))
+    search = near_duplicate_search(documents, settings, working, earlier)
+    clusters = Clusters(
+        documents=documents,
+        signed=search.signed,
+        settings=settings,
+        working=search.working,
+        extent=search.extent,
+        judged=judged,
+        has_earlier=earlier is not None,
+    )
+    found = clusters.verdicts(search.members())
+    if earlier is None:
+        return found
+    signed = search.signed_new
+    return found.unionByName(_again(signed, earlier.select(*signed.columns), settings))
+
+
+def near_duplicate_search(
+    documents: Documents,
+    settings: NearDuplicateSettings,
+    working: Checkpoints,
+    earlier: Documents | None = None,
+) -> "Search":
+    """Return the search among `documents`, signed; see `near_duplicate_verdicts`."""
+    extent = search_extent(documents, settings)
     keys = [settings_hash(settings), extent.key]
     if earlier is not None:
         keys.append(extent_of(earlier, ("doc_id", "sketch")).key)
@@ -168,11 +148,14 @@ def near_duplicate_verdicts(
         "signatures", lambda: signature_table(documents, settings), TableLayout()
     )
     old = None if earlier is None else earlier.select(*signed.columns)
-    search = _Search(documents, _with_earlier(signed, old), settings, working, extent)
-    edges, most_edges = search.edges()
-    members, _ = connected_components(edges, working.below("components"), most_edges)
-    found = _verdicts(members, search.signed, settings)
-    return found if old is None else found.unionByName(_again(signed, old, settings))
+    return Search(
+        documents=documents,
+        signed_new=signed,
+        signed=_with_earlier(signed, old),
+        settings=settings,
+        working=working,
+        extent=extent,
+    )
 
 
 def _again(signed: DataFrame, earlier: DataFrame, settings: NearDuplicateSettings) -> DataFrame:
@@ -195,18 +178,32 @@ def _with_earlier(signed: DataFrame, earlier: DataFrame | None) -> DataFrame:
     return new.unionByName(earlier.withColumn("earlier", F.lit(True)))
 
 
-@dataclass(frozen=True)
-class _Search:
-    """Candidates of signed documents, verified unless the settings trust the bands."""
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """Candidates of signed documents, verified unless the settings trust the bands.
+
+    `signed` are those of `signed_new` and of earlier crawls, marked by the column `earlier`.
+    """
 
     documents: Documents
+    signed_new: DataFrame
     signed: DataFrame
     settings: NearDuplicateSettings
     working: Checkpoints
     extent: Extent
 
+    def members(self) -> DataFrame:
+        """Return (doc_id, component) of documents that are alike to others."""
+        edges, most_edges = self.edges()
+        members, _ = connected_components(edges, self.working.below("components"), most_edges)
+        return members
+
     def edges(self) -> tuple[DataFrame, int]:
-        """Return (doc_id, partner) of documents that are alike, and no less than how many."""
+        """Return (doc_id, partner) of documents that are alike, and no less than how many.
+
+        With their `similarity`, unless nothing verifies it. Each of a cluster has an edge; two of
+        them need not have one.
+        """
         settings, found, most = self.settings, None, 0
         members = bucket_members(self.signed)
         for turn in range(settings.star_rounds):
@@ -225,7 +222,7 @@ class _Search:
             members = open_members(stars, found, settings.threshold)
         assert found is not None
         alike = found.where(F.col("similarity") >= settings.threshold)
-        return alike.select("doc_id", "partner"), most
+        return alike, most
 
     def _stars(self, members: DataFrame, turn: int) -> tuple[DataFrame, int]:
         rows = self.extent.num_rows * self.settings.signatures.bands
@@ -260,29 +257,3 @@ class _Search:
 
 def _unlike(threshold: float, judged: DataFrame) -> dict[str, int]:
     return {"unlike": judged.where(F.col("similarity") < threshold).count()}
-
-
-def _verdicts(members: DataFrame, signed: DataFrame, settings: NearDuplicateSettings) -> DataFrame:
-    columns = dict.fromkeys(("doc_id", "earlier", *settings.order_columns))
-    ranked = members.join(signed.select(*columns).hint("merge"), "doc_id")
-    rank = F.struct(~F.col("earlier"), *_sort_keys(settings.survivor_order), "doc_id")
-    first = ranked.groupBy("component").agg(F.min(rank).getField("doc_id").alias("partner"))
-    removed = ranked.join(first.hint("merge"), "component").where(
-        (F.col("doc_id") != F.col("partner")) & ~F.col("earlier")
-    )
-    similar = estimated_similarities(removed.select("doc_id", "partner"), signed)
-    return similar.select(
-        "doc_id",
-        F.lit(RULE).alias("rule"),
-        F.col("similarity").alias("value"),
-        F.lit(settings.threshold).alias("threshold"),
-        "partner",
-    )
-
-
-def _sort_keys(names: tuple[str, ...]) -> list[Column]:
-    keys: list[Column] = []
-    for name in names:
-        column = F.col(name.removeprefix("-"))
-        keys += [column.isNull(), -column if name.startswith("-") else column]
-    return [key.alias(f"key_{index}") for index, key in enumerate(keys)]

@@ -1,4 +1,4 @@
-"""Curves of losses by step as SVG; colours come from the style sheet."""
+"""Curves as SVG, of losses by step and chances by similarity; colours are in the style sheet."""
 
 import math
 from collections.abc import Sequence
@@ -50,6 +50,27 @@ def loss_curve(training: Points, heldout: Points) -> Markup:
         f'<svg class="curve" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'aria-label="loss by step">{_grid(frame)}'
         f'<polyline class="training" points="{line}"/>{dots}</svg>'
+    )
+
+
+def chance_curve(points: Points, threshold: float) -> Markup:
+    """Return a drawing of (similarity, chance) points, both 0 to 1, with the threshold drawn."""
+    width, height = 320, 110
+    line = " ".join(f"{width * x:.1f},{height * (1 - y):.1f}" for x, y in points)
+    at = width * threshold
+    side = "end" if threshold > 0.5 else "start"
+    ends = "".join(
+        f'<text x="{width * share:.0f}" y="{height + 13}" text-anchor="{anchor}">{share:g}</text>'
+        for share, anchor in ((0, "start"), (0.5, "middle"), (1, "end"))
+    )
+    return Markup(
+        f'<svg class="histogram" viewBox="-2 -14 {width + 4} {height + 34}" role="img" '
+        f'aria-label="chance to find a pair by its similarity">'
+        f'<polyline class="training" points="{line}"/>'
+        f'<line class="threshold" x1="{at:.1f}" x2="{at:.1f}" y1="-2" y2="{height}"/>'
+        f'<text class="threshold-label" x="{at:.1f}" y="-5" text-anchor="{side}">{threshold:g}'
+        f"</text>{ends}"
+        f'<line class="axis" x1="0" y1="{height}" x2="{width}" y2="{height}"/></svg>'
     )
 
 

@@ -41,6 +41,7 @@ def _environment() -> Environment:
         "histogram": charts.histogram,
         "intervals": charts.intervals,
         "loss_curve": curves.loss_curve,
+        "chance_curve": curves.chance_curve,
     }
     return environment
 

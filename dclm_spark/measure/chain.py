@@ -11,12 +11,13 @@ from dclm_spark.measure.clock import seconds_of
 from dclm_spark.measure.inputs import Models
 from udfs.dedup.ngrams import NgramDedupSettings, ShardDeduplicator, count_ngrams
 from udfs.documents.extract import RecordCounts
+from udfs.documents.formats import InputUnit
 from udfs.documents.schema import KEPT
 from udfs.html.charset import Decoded, decode
 from udfs.html.parser import main_text
 from udfs.storage.files import open_stream
 from udfs.tokens.tokenizer import encode
-from udfs.units.curate import InputUnit, curated
+from udfs.units.curate import curated
 from udfs.warc.reader import WarcRecord, read_records
 
 # 9.9 bits an n-gram: a filter of 1 GB, far larger than any cache.

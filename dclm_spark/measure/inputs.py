@@ -16,7 +16,7 @@ from udfs.fasttext.language import LanguageIdentifier
 from udfs.fasttext.quality import QualityModel
 from udfs.rules.url_lists import UrlLists, load_url_lists
 from udfs.storage.cache import fetch
-from udfs.tokens.tokenizer import Encoder, load_encoder
+from udfs.tokens.tokenizer import Encoder, TokenizerSettings, load_encoder
 from udfs.units.curate import CurationSettings
 from udfs.warc.reader import WarcRecord, read_records
 from udfs.warc.scanner import IN_MEMBER_OFFSET
@@ -59,8 +59,9 @@ def load_models(
     if lists is not None:
         recipe = replace(recipe, url_lists=_references(lists))
     if tokenizer is not None:
-        tokens = replace(recipe.tokens.tokenizer, uri=tokenizer)
-        recipe = replace(recipe, tokens=replace(recipe.tokens, tokenizer=tokens))
+        # The checksum of the recipe is its own tokenizer's.
+        file = TokenizerSettings(uri=tokenizer)
+        recipe = replace(recipe, tokens=replace(recipe.tokens, tokenizer=file))
     curation = curation_settings(recipe)
     language = fetch(*curation.language_model)
     return Models(

@@ -26,6 +26,7 @@ from dclm_spark.measure.clock import Timing, on_one_core, seconds_of
 from dclm_spark.measure.inputs import Models, first_pages, load_models
 from dclm_spark.measure.kernels import Texts, english, measure_kernels
 from dclm_spark.recipes.recipe import recipe_hash
+from udfs.documents.formats import FORMATS
 from udfs.html.parser import kept_parser
 
 CURATED = "chain: pages to judged texts"
@@ -94,7 +95,9 @@ class Measured:
 
 def measure(settings: MeasureSettings, beside: Beside | None = None) -> Measured:
     """Measure everything that `settings` gives the files and models for, and what is `beside`."""
-    files = [file for file in list_inputs(settings.input, settings.base) if file.kind == "warc"]
+    files = [
+        file for file in list_inputs(settings.input, settings.base) if FORMATS[file.kind].has_pages
+    ]
     if not files:
         raise InputError(f"--input {settings.input}: it names no WARC file")
     models = load_models(

@@ -9,6 +9,7 @@ from dclm_spark.errors import InputError
 from dclm_spark.planning.cluster import Proposal, propose
 from dclm_spark.planning.rates import PlanSettings, ThroughputSettings, check_settings
 from udfs import storage
+from udfs.documents.formats import FORMATS
 
 # Kept, dropped and quarantined rows, statistics and the manifest.
 _WRITES_PER_INPUT = 5
@@ -64,7 +65,7 @@ class PlanRange:
 
 def workload_of_files(files: Sequence[InputFile], settings: ThroughputSettings) -> Workload:
     """Size up WARCs by name; local ones are measured, remote ones assumed (no request is sent)."""
-    warcs = [file for file in files if file.kind == "warc"]
+    warcs = [file for file in files if FORMATS[file.kind].has_pages]
     if not warcs:
         raise InputError("--input: it names no WARC, and only WARCs can be planned")
     sizes = [storage.size_bytes(file.uri) for file in warcs if storage.is_local(file.uri)]

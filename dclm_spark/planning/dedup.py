@@ -7,7 +7,7 @@ documents; the rates are measured per row on the largest run that is named besid
 import math
 from dataclasses import dataclass, replace
 
-from dclm_spark.dedup.minhash import NearDuplicateSettings
+from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
 from dclm_spark.engine.shuffles import PARTITION_SIZE_BYTES
 from dclm_spark.errors import SettingError
 from udfs.dedup.global_ngrams import GlobalNgramSettings
@@ -89,13 +89,14 @@ def plan_minhash(
     rates = rates or DedupRates()
     _check(num_documents, mean_text_size_bytes, duplicate_share)
     rows = num_documents * settings.signatures.bands
-    by_texts = settings.verification == "jaccard"
+    by_texts, covered = settings.verification == "jaccard", settings.verify != "none"
     sketches = 2 * num_documents * duplicate_share * settings.signatures.sketch_rows
     work = _Work(
-        # Signatures, both sides of the pairs, and the stage itself.
-        reads=4 if by_texts else 2,
-        # All texts once to meet the pairs, those of the pairs again, then by id and by shard.
-        shuffles=(1 + duplicate_share if by_texts else 0) + 2,
+        # Signatures, both sides of the pairs, members of clusters, and the stage itself.
+        reads=(4 if by_texts else 2) + covered,
+        # All texts once to meet the pairs, those of the pairs again, the same for clusters, then by
+        # id and by shard.
+        shuffles=(by_texts + covered) * (1 + duplicate_share) + 2,
         row_size_bytes=(
             num_documents * rates.shuffle_size_bytes_per_document
             + rows * rates.shuffle_size_bytes_per_bucket_row

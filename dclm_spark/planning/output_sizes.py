@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.planning.rates import ThroughputSettings
+from udfs.documents.formats import FORMATS
 
 # Text in JSON Lines or Parquet against the file's bytes, where they are compressed (assumed).
 _TEXT_PER_COMPRESSED_BYTE = 3.0
@@ -28,7 +29,7 @@ def expected_sizes(
 ) -> ExpectedSizes:
     """Return what `files` of together `size_bytes` may give, WARCs by the plan's constants."""
     settings = ThroughputSettings()
-    share = sum(file.kind == "warc" for file in files) / len(files)
+    share = sum(FORMATS[file.kind].has_pages for file in files) / len(files)
     pages = size_bytes * share / settings.warc_size_bytes * settings.pages_per_warc
     text_per_page = settings.tokens_per_page * settings.size_bytes_per_token
     plain = sum(file.uri.lower().endswith((".jsonl", ".ndjson", ".json")) for file in files)

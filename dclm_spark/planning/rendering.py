@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from dclm_spark.dedup.minhash import NearDuplicateSettings
+from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
 from dclm_spark.planning import dedup
 from dclm_spark.planning.cluster import driver_fits
 from dclm_spark.planning.crawl import CrawlPlan, PlanRange

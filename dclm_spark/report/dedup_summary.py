@@ -3,12 +3,23 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dclm_spark.dedup.method import DedupMethod
+from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
 from dclm_spark.recipes.recipe import Recipe
-from dclm_spark.report.summary import DedupPrecision, DedupSummary, DomainCount, DuplicatePair
+from dclm_spark.report.summary import (
+    BandSummary,
+    DedupPrecision,
+    DedupSummary,
+    DomainCount,
+    DuplicatePair,
+    InformationLoss,
+)
 from dclm_spark.stages.run_output import RunProgress
+from udfs.dedup.minhash import candidate_probability
 from udfs.units.statistics import kept_text_bytes
 
 TOP_DOMAINS = 50
+_CURVE_POINTS = 50
 
 
 def corpus_tokens(manifest: Mapping[str, Any]) -> int:
@@ -64,4 +75,21 @@ def deduplication(
         precision=tuple(DedupPrecision(**entry) for entry in found["precision"]),
         clusters=tuple((rule, size, clusters) for rule, size, clusters in found["clusters"]),
         domains=tuple(domains[:TOP_DOMAINS]),
+        losses=tuple(InformationLoss(**group) for group in found["lost"]["groups"]),
+        losses_sampled_one_in=found["lost"]["one_in"],
+        bands=_bands(recipe.deduplication.method),
+    )
+
+
+def _bands(method: DedupMethod) -> BandSummary | None:
+    if not isinstance(method, NearDuplicateSettings):
+        return None
+    shape = method.signatures
+    points = (place / _CURVE_POINTS for place in range(_CURVE_POINTS + 1))
+    return BandSummary(
+        bands=shape.bands,
+        rows=shape.rows,
+        threshold=method.threshold,
+        recall=candidate_probability(method.threshold, shape),
+        curve=tuple((point, candidate_probability(point, shape)) for point in points),
     )

@@ -18,6 +18,7 @@ from dclm_spark.report.dedup_summary import (
     deduplication,
     duplicate_pairs,
 )
+from dclm_spark.report.measured import measured_decontamination
 from dclm_spark.report.summary import (
     DomainCount,
     FunnelStep,
@@ -30,7 +31,7 @@ from dclm_spark.report.summary import (
 )
 from dclm_spark.settings import to_yaml
 from dclm_spark.stages.decontaminate import documents_by_task
-from dclm_spark.stages.documents import missed_domains
+from dclm_spark.stages.documents import failed_views, missed_domains
 from dclm_spark.stages.run_output import RunProgress
 from udfs.rules.families import rules_of
 from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes
@@ -85,7 +86,7 @@ def summarize(
         deduplication=deduplication(run, recipe, facts),
         record_types=_record_types(run.documents) if run.documents else {},
         shards=_shards(run),
-        facts=_further_facts(run),
+        facts=_further_facts(run) | measured_decontamination(recipe.decontamination),
         failure=failure,
         left_out=left_out(recipe),
     )
@@ -109,6 +110,11 @@ def _further_facts(run: RunProgress) -> dict[str, str]:
         by_task = documents_by_task(run.decontaminated)
         found = ", ".join(f"{task} {count:,}" for task, count in by_task.items())
         further["Documents that quote evaluation sets"] = found or "none"
+        sources = sum(
+            facts.get("source_material_documents", 0) for _, facts in run.decontaminated.facts()
+        )
+        if sources:
+            further["Documents with passages of evaluation sets alone, kept"] = f"{sources:,}"
     if run.documents is None:
         return further
     cut = run.documents.totals.get("domains_cut", 0)
@@ -117,6 +123,8 @@ def _further_facts(run: RunProgress) -> dict[str, str]:
     missed = missed_domains(run.documents)
     if missed:
         further["Pages of banned domains that quirks=dclm-2024 lets through"] = f"{missed:,}"
+    for view, count in failed_views(run.documents).items():
+        further[f"Pages without a text by {view}"] = f"{count:,}"
     return further
 
 

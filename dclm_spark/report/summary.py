@@ -128,6 +128,40 @@ class DedupPrecision:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InformationLoss:
+    """Of `total` sampled distinct n-grams (`measure`), the `lost` that no kept document has.
+
+    Those of the whole corpus, or of one source, domain, language, or rule that removed documents
+    (`group`, `name`). `low` and `high` bound the share with 95 %; `by_component` is what removing
+    all but the first of each cluster would lose, None where it is not known.
+    """
+
+    measure: str
+    group: str
+    name: str
+    total: int
+    lost: int
+    share: float
+    low: float
+    high: float
+    by_component: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BandSummary:
+    """What the bands of a signature find: (similarity, chance that such a pair meets) points.
+
+    `recall` is the chance at `threshold`.
+    """
+
+    bands: int
+    rows: int
+    threshold: float
+    recall: float
+    curve: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class DedupSummary:
     """What deduplication removed and how sure that is.
 
@@ -148,6 +182,10 @@ class DedupSummary:
     precision: tuple[DedupPrecision, ...] = ()
     clusters: tuple[tuple[str, int, int], ...] = ()
     domains: tuple[DomainCount, ...] = ()
+    losses: tuple[InformationLoss, ...] = ()
+    # One n-gram in so many was looked at for `losses`.
+    losses_sampled_one_in: int = 1
+    bands: BandSummary | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

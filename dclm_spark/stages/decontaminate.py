@@ -16,7 +16,14 @@ from pyspark.sql import SparkSession
 from dclm_spark.engine.file_stage import FileStage, sources_of
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.evaluate.datasets import Row, load_task
+from dclm_spark.evaluate.item_parts import items_of
 from dclm_spark.evaluate.tasks import Task, select_tasks
+from dclm_spark.stages.decontaminate_items import (
+    ItemDecontamination,
+    decontaminate_by_items,
+    weighted_index,
+    write_item_index,
+)
 from udfs import storage
 from udfs.checks import at_least, check, one_of
 from udfs.dedup.contamination import (
@@ -25,6 +32,7 @@ from udfs.dedup.contamination import (
     build_index,
     load_index,
 )
+from udfs.dedup.evaluation_hits import MatchSettings
 from udfs.documents.schema import FATE_FIELDS
 from udfs.storage.cache import fetch
 from udfs.storage.parquet import read_table
@@ -33,6 +41,7 @@ from udfs.units.output import UnitOutput
 
 STAGE = "decontaminate"
 RULE = "evaluation_ngrams"
+RULES = ("ngrams", "items")
 MODES = ("remove", "annotate")
 
 CONTAMINATION_FIELDS = (
@@ -72,11 +81,19 @@ class EvaluationDataSettings:
     ngram_words: int = 13
     # N-grams in common from which a document counts as contaminated.
     min_ngrams: int = 1
-    # "remove", or "annotate": keep the document, record what it shares.
+    # "remove", or "annotate": keep the document, record what it shares; by items also "mask": keep
+    # the document without what it shares.
     mode: str = "remove"
+    # "ngrams": `min_ngrams` of any text of a task (DCLM). "items": enough of a question with its
+    # answer, by how rare it is (`match`); passages alone are reported.
+    rule: str = "ngrams"
+    match: MatchSettings = field(default_factory=MatchSettings)
+    # Figures of jobs/measure_contamination.py, for the report.
+    measured: str | None = None
 
     def __post_init__(self) -> None:
-        check(self, mode=one_of(MODES), min_ngrams=at_least(1), ngram_words=at_least(1))
+        check(self, rule=one_of(RULES), min_ngrams=at_least(1), ngram_words=at_least(1))
+        check(self, mode=one_of((*MODES, "mask") if self.rule == "items" else MODES))
 
 
 def task_texts(tasks: Sequence[Task], data: str) -> dict[str, list[str]]:
@@ -131,6 +148,13 @@ def decontaminate(
     """
     if wanted.data is None:
         return None
+    if wanted.rule == "items":
+        items = list(items_of(select_tasks(wanted.tasks), wanted.data))
+        index = weighted_index(spark, documents, write_item_index(items, directory), directory)
+        by_items = ItemDecontamination(
+            index=index[0], sha256=index[1], mode=wanted.mode, match=wanted.match
+        )
+        return decontaminate_by_items(spark, documents, schema, by_items, directory)
     texts = task_texts(select_tasks(wanted.tasks), wanted.data)
     settings = write_index(texts, storage.join(directory, "index.npy"), wanted.ngram_words)
     settings = replace(settings, min_ngrams=wanted.min_ngrams, mode=wanted.mode)
@@ -189,13 +213,9 @@ def judge(
     batch: pa.RecordBatch, index: ContaminationIndex, settings: DecontaminationSettings
 ) -> pa.RecordBatch:
     """Return documents with their overlap and a fate; the count of n-grams is the rule's value."""
-    overlap = index.overlap(batch.column("text"))
-    shared = pa.array(overlap.shared_ngrams)
-    names = [_names(int(bits), settings.tasks) for bits in overlap.tasks]
+    shared, names = named_overlap(batch.column("text"), index, settings.tasks)
     batch = batch.append_column(CONTAMINATION_FIELDS[0], shared)
-    batch = batch.append_column(
-        CONTAMINATION_FIELDS[1], pa.array(names, CONTAMINATION_FIELDS[1].type)
-    )
+    batch = batch.append_column(CONTAMINATION_FIELDS[1], names)
     for one in FATE_FIELDS:
         batch = batch.append_column(one, pa.nulls(batch.num_rows, one.type))
     dropped = pc.greater_equal(shared, settings.min_ngrams)
@@ -208,6 +228,15 @@ def judge(
         value=shared,
         threshold=pa.array([float(settings.min_ngrams)] * batch.num_rows),
     )
+
+
+def named_overlap(
+    texts: pa.Array, index: ContaminationIndex, tasks: Sequence[str]
+) -> tuple[pa.Array, pa.Array]:
+    """Return of each text how many n-grams it shares with the index, and the tasks of those."""
+    overlap = index.overlap(texts)
+    names = [_names(int(bits), tasks) for bits in overlap.tasks]
+    return pa.array(overlap.shared_ngrams), pa.array(names, CONTAMINATION_FIELDS[1].type)
 
 
 def _names(bits: int, tasks: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """The dedup stage: exact keys first, then one method; documents move to the shard of their hash."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,7 +10,9 @@ from pyspark.sql import functions as F
 
 from dclm_spark.dedup.decisions import STAGE, deduplicated_schema, judge, open_schema
 from dclm_spark.dedup.earlier import earlier_keys, earlier_tables, save_table
-from dclm_spark.dedup.exact import exact_verdicts, joined_verdicts
+from dclm_spark.dedup.evidence.guard import GuardSettings
+from dclm_spark.dedup.evidence.verdict_columns import guard_output, verdict_columns
+from dclm_spark.dedup.exact import exact_verdicts
 from dclm_spark.dedup.method import ORDER, DedupInput, Sharding
 from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.engine.checkpoints import Checkpoints
@@ -18,6 +21,7 @@ from dclm_spark.engine.manifests import StageOutput, Unit, numbered_unit, unit_k
 from dclm_spark.engine.shuffles import TASK, partition_keys, sized_shuffles
 from dclm_spark.engine.stage import UnitRules, run_units
 from dclm_spark.engine.tables import Extent, FileTable, read_files, spark_schema
+from dclm_spark.stages.deduplicate_by_file import by_file
 from udfs.units.commit import COMMITTED, UnitClock, commit, group_by_unit
 from udfs.units.fates import FateOutputs
 
@@ -39,15 +43,14 @@ def deduplicate(
 
     A shard is the documents of one hash range, in the declared order, committed by a task of its
     own. The texts are shuffled once by shard, and once before to meet what other documents say of
-    them, where exact keys or the method do (`dclm_spark.dedup.method`). A method that compares
-    across runs leaves a table of its own (`dclm_spark.dedup.earlier`).
+    them, where exact keys or the method do (`dclm_spark.dedup.method`). Where no method compares
+    texts, a unit is a file of `documents` and no text is shuffled
+    (`dclm_spark.stages.deduplicate_by_file`). A method that compares across runs leaves a table of
+    its own (`dclm_spark.dedup.earlier`).
     """
     known = earlier_keys(settings)
-    key = unit_key(STAGE, documents.fingerprint, settings, known, code=code_version(__name__))
-    units = [
-        Unit(name=numbered_unit(shard, settings.shards), key=key)
-        for shard in range(settings.shards)
-    ]
+    decided = replace(settings, guard=GuardSettings())
+    key = unit_key(STAGE, documents.fingerprint, decided, known, code=code_version(__name__))
     given = DedupInput(
         spark=spark,
         files=kept_documents(spark, documents, open_schema(schema)),
@@ -56,6 +59,23 @@ def deduplicate(
         working=Checkpoints(spark=spark, directory=f"{directory}-working", key=key),
         earlier=earlier_tables(spark, settings),
     )
+    commit_units = _by_shard if settings.method.compares else by_file
+    with sized_shuffles(spark, given.files.extent.text_size_bytes):
+        output = commit_units(given, settings, directory, deduplicated_schema(schema))
+    guard_output(given, output, settings)
+    save_table(spark, output, kept_documents(spark, output, open_schema(schema)), settings)
+    return output
+
+
+def _by_shard(
+    given: DedupInput, settings: DeduplicationSettings, directory: str, schema: pa.Schema
+) -> StageOutput:
+    """Commit a unit for each hash range of documents; `schema` is that of the rows."""
+    key = given.working.key
+    units = [
+        Unit(name=numbered_unit(shard, settings.shards), key=key)
+        for shard in range(settings.shards)
+    ]
 
     def execute(pending: list[Unit]) -> DataFrame:
         facts = settings.method.shard_facts(given)
@@ -66,12 +86,9 @@ def deduplicate(
 
     # Shards get their documents by a shuffle, so a shard may have none.
     rules = UnitRules(may_be_empty=True, documents_in=given.files.extent.num_rows)
-    with sized_shuffles(spark, given.files.extent.text_size_bytes):
-        output = run_units(
-            spark, stage=STAGE, directory=directory, units=units, execute=execute, rules=rules
-        )
-    save_table(spark, output, kept_documents(spark, output, open_schema(schema)), settings)
-    return output
+    return run_units(
+        given.spark, stage=STAGE, directory=directory, units=units, execute=execute, rules=rules
+    )
 
 
 def kept_documents(spark: SparkSession, output: StageOutput, schema: pa.Schema) -> FileTable:
@@ -113,18 +130,11 @@ def _with_evidence(
 ) -> DataFrame:
     """Add to documents the verdict on them and what others own of them, where there is any."""
     method = settings.method
-    exact = exact_verdicts(given, settings.exact)
+    exact = exact_verdicts(given, settings.exact, settings.key_steps)
     given = given.without(exact)
-    verdicts, found = exact, method.verdicts(given)
-    if found is not None:
-        verdicts = found if exact is None else joined_verdicts(exact, found)
+    verdicts = verdict_columns(given, settings, exact)
     if verdicts is not None:
-        renamed = verdicts.select(
-            "doc_id",
-            *(F.col(name).alias(f"verdict_{name}") for name in ("rule", "value", "threshold")),
-            "partner",
-        )
-        rows = rows.join(renamed.hint("merge"), "doc_id", "left")
+        rows = rows.join(verdicts.hint("merge"), "doc_id", "left")
     seen = method.seen(given)
     if seen is None:
         return rows
@@ -142,7 +152,6 @@ def _committer(
     key: str,
     facts: Mapping[int, int],
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    result = deduplicated_schema(schema)
     facts_of = {numbered_unit(shard, settings.shards): fact for shard, fact in facts.items()}
     annotate = settings.mode == "annotate"
 
@@ -150,7 +159,7 @@ def _committer(
         for unit, rows in group_by_unit(batches, "unit"):
             clock = UnitClock()
             remover = settings.method.remover(facts_of.get(unit, 0), settings.seed)
-            with FateOutputs(directory, unit, result) as outputs:
+            with FateOutputs(directory, unit, schema) as outputs:
                 for batch in rows:
                     outputs.write(judge(batch, remover, annotate))
                 files, tallied = outputs.close()

@@ -2,7 +2,10 @@
 
 import hashlib
 import logging
+import re
+from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,13 +18,19 @@ from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.stage import REFUSE, REMOVE
 from dclm_spark.errors import SettingError
 from dclm_spark.settings import to_dict
+from udfs import storage
+from udfs.documents.formats import FORMATS
+from udfs.documents.parts import WHOLE, FilePart, parts_of
 from udfs.documents.schema import STAGE
+from udfs.html.extractors import label_of
 from udfs.storage.stream import ReadSettings
-from udfs.units.curate import CurationSettings, curate_file, quarantine_file
+from udfs.units.curate import FAILED_VIEWS, CurationSettings, curate_file, quarantine_file
 
 LOGGER = logging.getLogger("dclm_spark")
 # Common Crawl's web server, unlike its bucket, is not made for hundreds of connections.
 HTTP_READERS = 10
+_SIZE_READERS = 16
+_PART = re.compile(r"-part-\d+$")
 
 
 def missed_domains(documents: StageOutput) -> int:
@@ -38,6 +47,14 @@ def warn_of_missed_domains(documents: StageOutput) -> None:
             "quirks=none bans them",
             f"{count:,}",
         )
+
+
+def failed_views(documents: StageOutput) -> dict[str, int]:
+    """Return how many pages a view gave no text of, by "view: rule", the most frequent first."""
+    counts: Counter[str] = Counter()
+    for _, facts in documents.facts():
+        counts.update(facts.get(FAILED_VIEWS, {}))
+    return dict(counts.most_common())
 
 
 def write_documents(
@@ -63,14 +80,18 @@ def write_documents(
         max_failures=settings.max_failed_inputs,
         stand_in=quarantine_file,
     )
-    return read_inputs(spark, stage, inputs, directory)
+    return read_inputs(spark, stage, inputs, directory, settings.input.part_size_bytes)
 
 
 def read_inputs(
-    spark: SparkSession, stage: FileStage, inputs: Sequence[InputFile], directory: str
+    spark: SparkSession,
+    stage: FileStage,
+    inputs: Sequence[InputFile],
+    directory: str,
+    part_size_bytes: int = 0,
 ) -> StageOutput:
-    """Commit one unit of `stage` per input file, whose source is that of `source_of`."""
-    return stage.run(spark, [source_of(file) for file in inputs], directory)
+    """Commit one unit of `stage` per input file, or per part of a large one (`sources_of`)."""
+    return stage.run(spark, sources_of(inputs, part_size_bytes), directory)
 
 
 def max_readers(inputs: Sequence[InputFile], reading: ReadSettings) -> int | None:
@@ -96,19 +117,71 @@ def read_by(inputs: Sequence[InputFile], settings: CurationSettings) -> Curation
 
 
 def key_settings(settings: CurationSettings) -> dict[str, Any]:
-    """Return the settings that a unit's content depends on: all but how patiently it is read."""
+    """Return what a unit's content depends on: the settings, but how patiently it is read.
+
+    The versions of extractors count too, as this interpreter has them.
+    """
     values = to_dict(settings)
+    values["extraction"]["versions"] = [label_of(name) for name in settings.extraction.extractors]
     del values["extraction"]["reading"]
     del values["max_failed_inputs"]
     return values
 
 
 def unit_name(file: InputFile) -> str:
-    """Return the name of an input file's unit: readable, and unique for (crawl, path)."""
+    """Return the name of an input file's unit: readable, and unique for (crawl, path).
+
+    A part of the file has this name, "-part-" and the number of the part, from 0.
+    """
     stem = file.path.rsplit("/", 1)[-1].split(".", 1)[0][:80]
     digest = hashlib.sha256(f"{file.crawl}\0{file.path}".encode()).hexdigest()[:10]
     safe = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in stem)
     return f"{safe}-{digest}"
+
+
+def file_of_unit(name: str) -> str:
+    """Return the name that the unit of the whole file would have."""
+    return _PART.sub("", name)
+
+
+def sources_of(inputs: Sequence[InputFile], part_size_bytes: int) -> list[UnitSource]:
+    """Return the units of input files: one each, or one for each part of a file that is divided.
+
+    Files of at least two parts of `part_size_bytes` are, where their format can be; 0: none.
+    """
+    large = [file for file in inputs if part_size_bytes and _is_divisible(file)]
+    with ThreadPoolExecutor(_SIZE_READERS) as pool:
+        sizes = dict(zip(large, pool.map(_size_bytes, large), strict=True))
+    sources = []
+    for file in inputs:
+        parts = parts_of(sizes[file], part_size_bytes) if file in sizes else [WHOLE]
+        whole = source_of(file)
+        sources += [whole] if parts == [WHOLE] else _part_sources(whole, parts)
+    return sources
+
+
+def _part_sources(whole: UnitSource, parts: Sequence[FilePart]) -> list[UnitSource]:
+    return [
+        replace(
+            whole,
+            unit=f"{whole.unit}-part-{number}",
+            identity=(*whole.identity, part.start, part.end),
+            source=whole.source | {"start": part.start, "end": part.end},
+        )
+        for number, part in enumerate(parts)
+    ]
+
+
+def _is_divisible(file: InputFile) -> bool:
+    return FORMATS[file.kind].is_divisible(file.path)
+
+
+def _size_bytes(file: InputFile) -> int:
+    """Return the size of a file, 0 where nobody tells it: reading will say what is wrong."""
+    try:
+        return storage.size_bytes(file.uri)
+    except storage.StorageError:
+        return 0
 
 
 def source_of(file: InputFile) -> UnitSource:

@@ -8,7 +8,7 @@ from dclm_spark.crawl.listing import InputFile
 from dclm_spark.engine.manifests import check_format, committed_names, delete_many
 from dclm_spark.engine.run_record import RunIdentity, read_run_record
 from dclm_spark.errors import SettingError
-from dclm_spark.stages.documents import unit_name
+from dclm_spark.stages.documents import file_of_unit, unit_name
 from udfs import storage
 from udfs.storage.stream import shown
 from udfs.units.commit import FORMAT_VERSION, MANIFESTS, manifest_uri
@@ -64,7 +64,8 @@ def _refuse_input(output: str, files: Sequence[InputFile], documents: str) -> No
         for one in listed
         if (one["crawl"], one["path"]) not in given
     }
-    finished = [name for name in committed_names(documents) if name in gone] if gone else []
+    names = committed_names(documents) if gone else []
+    finished = [file for name in names if (file := file_of_unit(name)) in gone]
     if finished:
         raise SettingError(
             f"--output {shown(output)} holds {len(finished)} finished input files that --input "

@@ -17,6 +17,7 @@ from dclm_spark.engine.file_stage import FileStage, UnitSource, sources_of
 from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.stage import KEEP, REFUSE, REMOVE
+from dclm_spark.errors import SettingError
 from dclm_spark.settings import settings_hash
 from dclm_spark.stages.documents import key_settings, max_readers, read_by, read_inputs
 from udfs import storage
@@ -61,8 +62,13 @@ def add_to_table(
 ) -> tuple[StageOutput, StageOutput | None]:
     """Extract and measure what `settings` need and `table` lacks; return texts and signals.
 
-    Settings whose rules are off need no signals.
+    Settings whose rules are off need no signals. Raises SettingError for `extraction.views`.
     """
+    if settings.extraction.views:
+        raise SettingError(
+            f"extraction.views = {list(settings.extraction.views)}: a scored table has one text "
+            "for each page; set extraction.views=[] and extraction.extractor, or run without it"
+        )
     extraction = key_settings(settings)["extraction"]
     name = f"{TEXTS}-{settings_hash(extraction)[:12]}"
     stage = FileStage(
@@ -75,7 +81,8 @@ def add_to_table(
         max_failures=settings.max_failed_inputs,
         stand_in=quarantine_file,
     )
-    texts = read_inputs(spark, stage, inputs, storage.join(table, name))
+    parts = settings.input.part_size_bytes
+    texts = read_inputs(spark, stage, inputs, storage.join(table, name), parts)
     if not settings.heuristics.enabled:
         return texts, None
     measured = measuring(settings)

@@ -1,6 +1,6 @@
 """Near-duplicate search: scale, quality and datatrove, as one JSON object.
 
-    python -m tests.benchmarks.dedup --documents 10000 --preset dclm --quality
+python -m tests.benchmarks.dedup --documents 10000 --preset dclm --quality
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dclm_spark.command import run_command
-from dclm_spark.dedup.minhash import NearDuplicateSettings
+from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
 from dclm_spark.errors import SettingError, StageError
 from dclm_spark.session import spark_session
 from tests.benchmarks import datatrove_minhash_peer
@@ -29,6 +29,7 @@ from tests.benchmarks.dedup_quality import (
 from tests.benchmarks.dedup_scale import MASTER, ScaleRun
 from tests.benchmarks.peers import run_python
 from tests.benchmarks.planted_pairs import Pairs, listed_pairs, planted_pairs
+from udfs.dedup.coverage import MEASURES
 from udfs.dedup.minhash import PRESETS
 from udfs.dedup.shingles import jaccard
 
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, nargs="*", default=[], help="such as 10000 100000")
     parser.add_argument("--preset", choices=PRESETS, default="dclm")
+    parser.add_argument("--verify", choices=("none", *MEASURES), default="none")
     parser.add_argument("--chain", action="store_true", help="components of chains up to 100,000")
     parser.add_argument("--quality", action="store_true", help="precision and recall")
     parser.add_argument("--pairs", type=int, default=100_000, help="planted pairs of --quality")
@@ -67,7 +69,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             raise SettingError(f"--documents {number}: must be a multiple of {BLOCK_SIZE}")
     found: dict[str, Any] = {}
     if options.documents:
-        runs = [ScaleRun(num_documents=n, preset=options.preset) for n in options.documents]
+        runs = [
+            ScaleRun(num_documents=n, preset=options.preset, verify=options.verify)
+            for n in options.documents
+        ]
         found["scale"] = [in_own_process(run) for run in runs]
     if options.chain:
         found["chain"] = [in_own_process(ScaleRun(num_documents=n, chain=True)) for n in CHAINS]

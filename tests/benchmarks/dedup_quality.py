@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from dclm_spark.dedup.minhash import NearDuplicateSettings, near_duplicate_verdicts
+from dclm_spark.dedup.minhash import near_duplicate_verdicts
+from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
 from dclm_spark.engine.checkpoints import Checkpoints
 from dclm_spark.measure.inputs import library
 from tests.benchmarks.dedup_corpus import VOCABULARY_SIZE

@@ -18,7 +18,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from dclm_spark.dedup.components import connected_components
-from dclm_spark.dedup.minhash import NearDuplicateSettings, near_duplicate_verdicts
+from dclm_spark.dedup.minhash import near_duplicate_verdicts
+from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
 from dclm_spark.engine.checkpoints import Checkpoints
 from dclm_spark.engine.shuffles import sized_shuffles
 from dclm_spark.engine.tables import Extent, FileTable
@@ -41,6 +42,8 @@ class ScaleRun:
     num_words: int = 80
     preset: str = "dclm"
     verification: str = "jaccard"
+    # Whether a removal is verified against the survivor.
+    verify: str = "none"
     chain: bool = False
     # Write the documents as JSON lines here, for a peer to read the same.
     export: str | None = None
@@ -119,7 +122,9 @@ def _written(spark: SparkSession, num_documents: int, num_words: int, path: str)
 def _deduplicate(documents: FileTable, settings: ScaleRun, folder: str) -> None:
     """Find the near duplicates and write the documents that stay."""
     near = NearDuplicateSettings(
-        signatures=PRESETS[settings.preset], verification=settings.verification
+        signatures=PRESETS[settings.preset],
+        verification=settings.verification,
+        verify=settings.verify,
     )
     spark = documents.spark
     working = Checkpoints(spark=spark, directory=folder, key="measured")

@@ -159,7 +159,8 @@ def report(output, folder: Path) -> None:
     shards = {"num_tokens": 0, "num_padding_tokens": 0, "shards": [], "num_sequences": 0,
               "sequence_length": 2048, "tokenizer_sha256": "", "fingerprint": ""}  # fmt: skip
     evidence = {"pairs": [], "precision": [], "clusters": [],
-                "paragraphs": {"documents": 0, "paragraphs": 0, "text_bytes": 0}}  # fmt: skip
+                "paragraphs": {"documents": 0, "paragraphs": 0, "text_bytes": 0},
+                "lost": {"one_in": 1, "groups": []}}  # fmt: skip
     run = RunOutput(
         documents=output, deduplicated=later[0], decontaminated=None, dedup_evidence=evidence,
         scored=None, signals={}, minimum_score=None, selected=later[1], tokenized=later[2],

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dclm_spark.dedup.minhash import NearDuplicateSettings
+from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
 from tests.benchmarks.dedup_quality import (
     candidates,
     datasketch_candidates,

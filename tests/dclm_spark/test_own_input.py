@@ -3,12 +3,16 @@
 import gzip
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.errors import SettingError
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
+from dclm_spark.recipes.recipe import curation_settings
+from dclm_spark.stages.documents import file_of_unit, unit_name, write_documents
 from udfs.documents.extract import extract_documents
 from udfs.tokens.tokenizer import train_tokenizer
 
@@ -44,6 +48,35 @@ def test_own_columns_reach_ledger_and_provenance(spark, tmp_path):
     for files in ("deduplicate/kept/*.parquet", "tokenize/tokens/*.parquet"):
         assert set(column(out / "stages", files, "own_columns")) == licenses
     assert set(column(out, "shards/*.provenance.parquet", "own_columns")) == licenses
+
+
+@pytest.mark.spark
+def test_large_files_are_read_in_parts_and_damaged_ones_do_not_stop_a_run(spark, tmp_path):
+    lines = [json.dumps({"content": f"{PROSE} {n}", "url": f"http://e.org/{n}"}) for n in range(40)]
+    given = tmp_path / "lang=en"
+    given.mkdir()
+    (given / "a.jsonl").write_text("\n".join(lines) + "\n")
+    table = pa.table({"content": [f"{PROSE} p{n}" for n in range(40)]})
+    pq.write_table(table, given / "b.parquet", row_group_size=10, use_dictionary=False)
+    (given / "c.parquet").write_bytes(b"")
+    (given / "d.parquet").write_bytes((given / "b.parquet").read_bytes()[:-100])
+    changes = [
+        "input.text_column=content", "input.part_size_bytes=1000", "input.columns=[lang]",
+        "limits.max_files_without_documents=0.6",
+    ]  # fmt: skip
+    settings = curation_settings(load_recipe("raw", changes))
+    files = list_inputs(str(tmp_path))
+    out = tmp_path / "out"
+    found = write_documents(spark, files, settings, str(out))
+    assert found.documents() == {"kept": 80, "dropped": 0, "quarantined": 2}
+    assert len([name for name in found.unit_names if name.startswith("a-")]) == 5
+    assert {file_of_unit(name) for name in found.unit_names} == set(map(unit_name, files))
+    urls = column(out, "kept/a-*.parquet", "url")
+    assert sorted(url for url in urls if url) == sorted(f"http://e.org/{n}" for n in range(40))
+    assert set(column(out, "kept/*.parquet", "own_columns")) == {'{"lang": "en"}'}
+    assert set(column(out, "quarantined/*.parquet", "rule")) == {"damaged_file"}
+    again = write_documents(spark, files, settings, str(out))
+    assert again.fingerprint == found.fingerprint
 
 
 def record(url, head, body="", kind="response", content_type="application/http; msgtype=response"):

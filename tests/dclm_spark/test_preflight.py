@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from dclm_spark.command import run_command
+from dclm_spark.errors import SettingError
 from dclm_spark.quality_classifier import QualityTrainingSettings, train_quality
 from dclm_spark.recipes import load_recipe
+from dclm_spark.recipes.checks import check_recipe
 from dclm_spark.settings import to_yaml
 from tests.hub_server import serve_hub
 from udfs.tokens.tokenizer import train_tokenizer
@@ -182,7 +184,7 @@ def test_a_hub_serves_tokenizer_and_classifier(typed, files, monkeypatch, tmp_pa
 def test_check_prints_the_plan_and_stops(typed):
     code, printed, _ = typed("--check", "--limit", "1")
     assert code == 0
-    assert "input    1 files (1 preextracted)" in printed
+    assert "input    1 files (1 json lines)" in printed
     assert "stages   documents (no rules) > deduplicate (nothing) > tokenize > shards" in printed
     assert "expected about" in printed
     assert "left out decontamination.data" in printed
@@ -215,3 +217,10 @@ def test_a_full_disk_is_found_before(typed, monkeypatch):
     code, _, printed = typed()
     assert code == 2
     assert "1 kB are free there, and about" in errors(printed)[0]
+
+
+def test_an_extractor_whose_package_is_absent_stops_a_run_before_spark_starts(monkeypatch):
+    monkeypatch.setattr("udfs.html.extractor.find_spec", lambda name: None)
+    recipe = load_recipe("raw", ["extraction.views=[trafilatura, none]"])
+    with pytest.raises(SettingError, match=r"extraction.views: 'trafilatura' needs the package"):
+        check_recipe(recipe)

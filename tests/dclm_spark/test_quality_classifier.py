@@ -1,11 +1,17 @@
+import bz2
+import gzip
 import json
+import lzma
 import random
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dclm_spark.errors import InputError
 from dclm_spark.quality_classifier import QualityTrainingSettings, train_quality
+from dclm_spark.quality_classifier.classifier_texts import read_labelled, read_texts
 
 SMALL = QualityTrainingSettings(dim=8, bucket=1000, epochs=10, learning_rate=0.05)
 
@@ -79,6 +85,27 @@ def test_a_line_without_a_number_as_label_is_named(tmp_path, line):
     (tmp_path / "broken.jsonl").write_text(f"{line}\n")
     with pytest.raises(InputError, match="line 1"):
         train_quality(labelled=str(tmp_path / "broken.jsonl"), output="x", settings=SMALL)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".json.bz2", ".ndjson.xz", ".parquet"])
+def test_texts_are_read_as_in_a_run_and_damage_costs_what_it_hits(tmp_path, suffix, caplog):
+    path = tmp_path / f"texts{suffix}"
+    rows = [{"text": f"text {number}", "label": number} for number in range(200)]
+    if suffix == ".parquet":
+        rows[7]["text"] = None
+        pq.write_table(pa.Table.from_pylist(rows), path)
+        lost = {7}
+    else:
+        packs = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+        pack = packs.get(path.suffix, bytes)
+        lines = [json.dumps(row).encode() + b"\n" for row in rows]
+        lines[3], lost = b"{broken\n", {3}
+        data = pack(b"".join(lines[:100])) + pack(b"".join(lines[100:]))
+        path.write_bytes(data)
+    assert list(read_texts(str(path))) == [f"text {n}" for n in range(200) if n not in lost]
+    assert list(read_labelled(str(path))) == [(f"text {n}", n) for n in range(200) if n not in lost]
+    assert f"line {min(lost) + 1}: " in caplog.text
+    assert "1 of 200 records" in caplog.text
 
 
 def test_a_held_out_fraction_of_all_is_refused():

@@ -94,6 +94,11 @@ def load_index(path: Path, ngram_words: int = NGRAM_WORDS) -> ContaminationIndex
             f"contamination index {path}: expected uint64 [2, n], found {table.dtype} "
             f"{table.shape}; write it with dclm_spark.stages.decontaminate.write_index"
         )
+    return index_of(table, ngram_words)
+
+
+def index_of(table: npt.NDArray[np.uint64], ngram_words: int = NGRAM_WORDS) -> ContaminationIndex:
+    """Return what `build_index` returned, ready to be asked."""
     hashes, tasks = np.asarray(table[0]), np.asarray(table[1])
     edges = np.arange(1 << _BUCKET_BITS, dtype=np.uint64) << np.uint64(64 - _BUCKET_BITS)
     starts = np.append(np.searchsorted(hashes, edges), len(hashes)).astype(np.int64)

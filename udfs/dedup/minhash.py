@@ -6,7 +6,8 @@ agree in a row with the probability of their Jaccard similarity, as with indepen
 but a text of n shingles costs about n + t ln t hashes for t rows in place of n * t.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -93,6 +94,28 @@ class Signatures:
 def candidate_probability(jaccard: float, settings: MinHashSettings) -> float:
     """Return the S-curve: the chance that two texts of that similarity become candidates."""
     return 1.0 - (1.0 - float(jaccard) ** settings.rows) ** settings.bands
+
+
+def fitting_bands(threshold: float, recall: float, settings: MinHashSettings) -> MinHashSettings:
+    """Return settings that find texts of the similarity `threshold` with the chance `recall`.
+
+    Of the bands that do, those with most rows each are taken, as they bring up least else, while a
+    signature has no more rows than the published one.
+    """
+    most_rows = MinHashSettings().num_rows
+    chosen = None
+    for rows in range(1, most_rows + 1):
+        missed = 1.0 - threshold**rows
+        bands = 1 if missed <= 1.0 - recall else math.ceil(math.log(1.0 - recall, missed))
+        if bands * rows > most_rows:
+            break
+        chosen = replace(settings, bands=bands, rows=rows)
+    if chosen is None:
+        raise ValueError(
+            f"threshold = {threshold}: no signature of {most_rows} rows finds {recall:.0%} of the "
+            "texts that are so little alike; expected a larger threshold or a smaller recall"
+        )
+    return chosen
 
 
 def signatures(texts: pa.Array | pa.ChunkedArray, settings: MinHashSettings) -> Signatures:

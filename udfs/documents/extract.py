@@ -1,37 +1,24 @@
 """From a WARC file to documents: reading, charset, main text; every response record gets a row."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
 
-from udfs.checks import above, at_least, check, one_of
+from udfs.documents.extraction_settings import DEFAULT_SETTINGS, ExtractionSettings
 from udfs.documents.rows import DocumentRows
-from udfs.documents.schema import (
-    DROPPED,
-    EXTRACTED,
-    EXTRACTED_WITH_POLICY,
-    QUARANTINED,
-    STAGE,
-)
-from udfs.html.charset import DECLARED, POLICIES, STRICT_UTF_8, Decoded, decode, strict
+from udfs.documents.schema import DROPPED, QUARANTINED, STAGE
+from udfs.documents.views import failures, text_columns
+from udfs.html.charset import STRICT_UTF_8, Decoded, decode, strict
+from udfs.html.extractors import label_of
 from udfs.html.page_policy import RULES as POLICY_RULES
-from udfs.html.page_policy import PagePolicySettings, read_policy
-from udfs.html.parser import (
-    DEFAULT_MAX_MEMORY_BYTES,
-    NOT_UTF8,
-    Parsed,
-    SupervisedParser,
-    extractor_version,
-    kept_parser,
-)
-from udfs.quirks import QUIRKS, follows_reference
-from udfs.storage.files import ReadSettings, open_stream
+from udfs.html.page_policy import read_policy
+from udfs.html.parser import NOT_UTF8, Parsed, SupervisedParser, kept_parser
+from udfs.storage.files import open_stream
 from udfs.warc.reader import RecordCounts, WarcRecord, groups, read_records
-from udfs.warc.scanner import IN_MEMBER_OFFSET, BrokenRecord, WarcSettings
+from udfs.warc.scanner import BrokenRecord
 from udfs.warc.selection import selected_offsets
 
-__all__ = ["ExtractionSettings", "RecordCounts", "SkipUrl", "extract_documents", "extract_one"]
+__all__ = ["ExtractionSettings", "RecordCounts", "SkipUrl", "extract_documents", "extract_pages"]
 
 
 # Read and parsed at a time; a batch of documents has more, which the kernels behind are made for.
@@ -41,78 +28,24 @@ _PAGES_AT_A_TIME = 200
 SkipUrl = Callable[[pa.Array], tuple[pa.Array, pa.Array, pa.Array]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExtractionSettings:
-    """How records become text; the defaults are the reference's (spec 1.1, 1.2)."""
-
-    quirks: str = "dclm-2024"
-    # "strict-utf-8", "declared", or "" for what `quirks` implies: strict for dclm-2024.
-    charset_policy: str = ""
-    # Allowed media types ("text/html"), from the crawler's detection or else the HTTP header;
-    # empty: all, as the reference.
-    mime_types: tuple[str, ...] = ()
-    # Allowed HTTP statuses; empty: all, as the reference.
-    http_statuses: tuple[int, ...] = ()
-    # The Parquet file of `jobs/plan_crawl.py --offsets`: records that it does not name are dropped
-    # unparsed. A new selection wants a new name. Empty: all records.
-    selected_records: str = ""
-    max_html_size_bytes: int = 16 * 1024 * 1024
-    # The longest that the parser may take for one page; a large page takes about a second.
-    timeout_seconds: float = 30.0
-    # What the parser may allocate for one page. Measured: 16 MiB of nothing but <a> or <p> fits in
-    # 2 GiB and not in 1; 16 MiB of unclosed <b>, which each <p> opens anew, does not fit.
-    max_parser_memory_bytes: int = DEFAULT_MAX_MEMORY_BYTES
-    # A batch of documents: of their texts and addresses, and of pages read at a time.
-    batch_size_bytes: int = 8 * 1024 * 1024
-    batch_rows: int = 2000
-    # Robots directives, reservation of text mining and licence links of pages.
-    page_policy: PagePolicySettings = field(default_factory=PagePolicySettings)
-    warc: WarcSettings = field(default_factory=WarcSettings)
-    reading: ReadSettings = field(default_factory=ReadSettings)
-
-    def __post_init__(self) -> None:
-        implied = one_of(("", *POLICIES)).but("'' takes what quirks implies")
-        check(self, quirks=one_of(QUIRKS), charset_policy=implied)
-        check(self, max_html_size_bytes=at_least(1), max_parser_memory_bytes=at_least(1))
-        check(
-            self, timeout_seconds=above(0.0), batch_size_bytes=at_least(1), batch_rows=at_least(1)
-        )
-        for status in self.http_statuses:
-            if not 100 <= status <= 599:
-                raise ValueError(f"http_statuses: {status} is none; expected numbers 100 to 599")
-        for kind in self.mime_types:
-            if "/" not in kind:
-                raise ValueError(f"mime_types: {kind!r} is none; write for example text/html")
-
-    @property
-    def effective_charset_policy(self) -> str:
-        """Return the charset policy, resolved from `quirks` where it is not given."""
-        implied = STRICT_UTF_8 if follows_reference(self.quirks) else DECLARED
-        return self.charset_policy or implied
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Return the schema of extracted documents."""
-        return EXTRACTED_WITH_POLICY if self.page_policy.is_read else EXTRACTED
-
-
 def extract_documents(
     crawl: str,
     uri: str,
     path: str,
-    settings: ExtractionSettings = ExtractionSettings(),
+    settings: ExtractionSettings = DEFAULT_SETTINGS,
     skip_url: SkipUrl | None = None,
     counts: RecordCounts | None = None,
     parser: SupervisedParser | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the response records of a WARC as documents (`settings.schema`), in file order.
+    """Yield the response records of a WARC as documents (`settings.rows_schema`), in file order.
 
     `fate` is null where text was extracted (it may be empty) and says what happened elsewhere.
     Pages whose URL `skip_url` names a rule for are not parsed. `counts` receives the numbers of
     records of all types, complete once the iterator is exhausted.
     """
     counts = RecordCounts() if counts is None else counts
-    parser = parser or kept_parser(settings.timeout_seconds, settings.max_parser_memory_bytes)
+    limits = settings.timeout_seconds, settings.max_parser_memory_bytes
+    parser = parser or kept_parser(*limits, settings.extractors)
     with open_stream(uri, settings=settings.reading) as stream:
         extractor = _Extractor(crawl, path, settings, skip_url, parser)
         most = min(settings.batch_rows, _PAGES_AT_A_TIME)
@@ -127,27 +60,16 @@ def extract_documents(
             yield extractor.batch()
 
 
-def extract_one(uri: str, offset: int, settings: ExtractionSettings) -> str:
-    """Return the main text of the page whose record begins at `offset` of a WARC, "" for none.
+def extract_pages(pages: Sequence[WarcRecord], settings: ExtractionSettings) -> pa.RecordBatch:
+    """Return what `extract_documents` makes of pages that somebody else has read, in their order.
 
-    A record inside of a gzip member that holds several cannot be sought and gives "".
+    Their identity is made of nothing but their offsets.
     """
-    if offset >= IN_MEMBER_OFFSET:
-        return ""
-    with open_stream(uri, offset, settings.reading) as stream:
-        record = next(read_records(stream, settings.warc), None)
-    if not isinstance(record, WarcRecord):
-        return ""
-    page = decode(
-        record.payload,
-        http_content_type=record.http_content_type,
-        detected_charset=record.detected_charset,
-        policy=settings.effective_charset_policy,
-    )
-    limit = settings.max_parser_memory_bytes
-    with SupervisedParser(settings.timeout_seconds, max_memory_bytes=limit) as parser:
-        text = parser.parse(page.utf8).text if page is not None else None
-    return (text or b"").decode()
+    limits = settings.timeout_seconds, settings.max_parser_memory_bytes
+    extractor = _Extractor("", "", settings, None, kept_parser(*limits, settings.extractors))
+    for start in range(0, len(pages), _PAGES_AT_A_TIME):
+        extractor.add(list(pages[start : start + _PAGES_AT_A_TIME]))
+    return extractor.batch()
 
 
 class _Extractor:
@@ -161,7 +83,7 @@ class _Extractor:
     ):
         self._crawl, self._path, self._settings = crawl, path, settings
         self._skip_url, self._parser = skip_url, parser
-        self._rows = DocumentRows(crawl, path, settings.schema)
+        self._rows = DocumentRows(crawl, path, settings.rows_schema)
         self._policy = settings.effective_charset_policy
         self._selected = None
         if settings.selected_records:
@@ -179,7 +101,7 @@ class _Extractor:
     def batch(self) -> pa.RecordBatch:
         """Return what was added since the last call."""
         rows = self._rows
-        self._rows = DocumentRows(self._crawl, self._path, self._settings.schema)
+        self._rows = DocumentRows(self._crawl, self._path, self._settings.rows_schema)
         return rows.batch()
 
     def add(self, records: list[WarcRecord | BrokenRecord]) -> None:
@@ -206,6 +128,7 @@ class _Extractor:
             http_status=record.http_status,
             content_type=record.http_content_type,
             html_size_bytes=len(record.payload),
+            damage=record.damage,
         )
 
     def _skipped(
@@ -257,20 +180,32 @@ class _Extractor:
 
     def _parse(self, pages: list[tuple[int, Decoded]]) -> None:
         results = self._parser.parse_all([page.utf8 for _, page in pages])
-        for (row, page), parsed in zip(pages, results, strict=True):
-            if parsed.rule == NOT_UTF8:
+        views = len(self._settings.extractors)
+        for place, (row, page) in enumerate(pages):
+            parsed = results[place * views : (place + 1) * views]
+            if parsed[0].rule == NOT_UTF8:
                 self._rows.fate(DROPPED, STAGE, NOT_UTF8, row=row)
                 continue
             self._rows.set("charset", page.charset, row)
             self._rows.set("charset_source", page.source, row)
+            if page.num_wrong:
+                self._rows.add_damage(f"{page.num_wrong} times no {page.charset}", row)
             self._set_parsed(row, parsed)
 
-    def _set_parsed(self, row: int, parsed: Parsed) -> None:
-        if parsed.rule is not None:
-            self._rows.fate(QUARANTINED, STAGE, parsed.rule, error=parsed.error, row=row)
-            return
-        self._rows.set("extractor", extractor_version(), row)
-        self._rows.set("text", parsed.text, row)
+    def _set_parsed(self, row: int, parsed: list[Parsed]) -> None:
+        """Store the texts of a page; without any, its fate is that of the first view."""
+        views = self._settings.views
+        if views:
+            self._rows.set("failed_views", failures(views, parsed), row)
+        if all(one.rule is not None for one in parsed):
+            first = parsed[0]
+            self._rows.fate(QUARANTINED, STAGE, str(first.rule), error=first.error, row=row)
+        elif views:
+            for column, one in zip(text_columns(views), parsed, strict=True):
+                self._rows.set(column, one.text, row)
+        else:
+            self._rows.set("extractor", label_of(self._settings.extractor), row)
+            self._rows.set("text", parsed[0].text, row)
 
 
 def _mime_type(record: WarcRecord) -> str:

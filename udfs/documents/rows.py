@@ -5,10 +5,9 @@ from typing import Any
 import pyarrow as pa
 
 from udfs.documents.schema import EXTRACTED, document_id
+from udfs.documents.views import is_text
 
 _MAX_ERROR_LENGTH = 500
-# Text is collected as UTF-8 bytes and only then called a string.
-_COLLECTED = {"text": pa.binary()}
 _DOC_ID, _CRAWL, _PATH, _OFFSET = (
     EXTRACTED.names.index(name) for name in ("doc_id", "crawl", "warc_path", "warc_offset")
 )
@@ -45,8 +44,23 @@ class DocumentRows:
     def set(self, name: str, value: Any, row: int = -1) -> None:
         """Set one column of a document."""
         self._rows[row][self._place[name]] = value
-        if name == "text" and value is not None:
+        if is_text(name) and value is not None:
             self.size_bytes += len(value)
+
+    @property
+    def has_fate(self) -> bool:
+        """Return whether the last document has a fate already."""
+        return self._rows[-1][self._place["fate"]] is not None
+
+    def set_string(self, name: str, value: str | None) -> None:
+        """Set a column of the last document to a string, which counts for `size_bytes`."""
+        self.set(name, value)
+        self.size_bytes += len(value or "")
+
+    def add_damage(self, damage: str, row: int = -1) -> None:
+        """Say what of a document could not be decoded, beside what was said already."""
+        earlier = self._rows[row][self._place["damage"]]
+        self.set("damage", f"{earlier}; {damage}" if earlier else damage, row)
 
     def fate(
         self,
@@ -70,7 +84,8 @@ class DocumentRows:
         """Return the rows."""
         columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)
         arrays = [
-            pa.array(values, _COLLECTED.get(column.name, column.type)).cast(column.type)
+            # Text is collected as UTF-8 bytes and only then called a string.
+            pa.array(values, pa.binary() if is_text(column.name) else column.type).cast(column.type)
             for values, column in zip(columns, self._schema, strict=True)
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)

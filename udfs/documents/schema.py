@@ -4,8 +4,6 @@ import hashlib
 
 import pyarrow as pa
 
-from udfs.html.page_policy import COLUMNS as POLICY_FIELDS
-
 KEPT, DROPPED, QUARANTINED = "kept", "dropped", "quarantined"
 FATES = (KEPT, DROPPED, QUARANTINED)
 
@@ -27,6 +25,8 @@ SOURCE_FIELDS = (
     pa.field("content_type", pa.string()),
     pa.field("charset", pa.string()),
     pa.field("charset_source", pa.string()),
+    # What of the page could not be decoded: the text is of the rest. Null: nothing.
+    pa.field("damage", pa.string()),
     pa.field("extractor", pa.string()),
     pa.field("html_size_bytes", pa.int64()),
 )
@@ -38,12 +38,9 @@ FATE_FIELDS = (
     pa.field("threshold", pa.float64()),
     pa.field("error", pa.string()),
 )
+TEXT = pa.field("text", pa.string())
 # What reading and extraction produce; later stages put their signals between text and fate.
-EXTRACTED = pa.schema([*SOURCE_FIELDS, pa.field("text", pa.string()), *FATE_FIELDS])
-# The same with what pages say of their use, where a recipe asks for it.
-EXTRACTED_WITH_POLICY = pa.schema(
-    [*SOURCE_FIELDS, *POLICY_FIELDS, pa.field("text", pa.string()), *FATE_FIELDS]
-)
+EXTRACTED = pa.schema([*SOURCE_FIELDS, TEXT, *FATE_FIELDS])
 
 # Columns of the user's own, from pre-extracted input: one JSON object for each document. It is a
 # column of the tables only where `input.columns` names some.

@@ -2,15 +2,17 @@
 
 Two policies. `strict-utf-8` is the reference's: what is not UTF-8 is lost (spec 1.1). `declared`
 asks, in this order: a byte order mark, the charset that the crawler detected, the HTTP header, the
-page's own declaration, UTF-8, statistical detection. A declaration is not believed where the bytes
-contradict it: they do not decode, or they are valid UTF-8 beyond ASCII and it says otherwise.
+page's own declaration, UTF-8, statistical detection. What is declared is decoded as browsers do,
+with U+FFFD for bytes that are wrong. A declaration is not believed where the bytes contradict it:
+many of them are wrong, or they are UTF-8 beyond ASCII and it says otherwise.
 """
 
 import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+
+from udfs.html.charset_labels import BROWSERS_ERRORS, codec_of
 
 STRICT_UTF_8, DECLARED = "strict-utf-8", "declared"
 POLICIES = (STRICT_UTF_8, DECLARED)
@@ -22,11 +24,13 @@ _META = re.compile(
     re.IGNORECASE,
 )
 _HTTP_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
+_COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_REPLACEMENT = "\ufffd".encode()
 # Charsets in which plain ASCII bytes may stand for other characters.
 _SEVEN_BIT = ("iso2022", "hz", "utf-16", "utf-32", "utf-7")
 
@@ -38,6 +42,8 @@ class Decoded:
     utf8: bytes
     charset: str
     source: str
+    # How many times U+FFFD stands for bytes that are wrong in the charset.
+    num_wrong: int = 0
 
 
 def decode(
@@ -52,17 +58,65 @@ def decode(
         return strict(payload) if _is_utf8(payload) else None
     for mark, charset in _BYTE_ORDER_MARKS:
         if payload.startswith(mark):
-            return _recoded(payload[len(mark) :], charset, "byte-order-mark")
+            return _Read.of(payload[len(mark) :], charset).as_page("byte-order-mark")
     claims = list(_claims(payload, http_content_type, detected_charset))
-    if _is_utf8(payload) and not (claims and claims[0][0].startswith(_SEVEN_BIT)):
-        sources = [source for charset, source in claims if charset == "utf-8"]
-        return Decoded(payload, "utf-8", sources[0] if sources else "utf-8")
+    is_seven_bit = bool(claims and claims[0][0].startswith(_SEVEN_BIT))
+    said = next((source for charset, source in claims if charset == "utf-8"), "utf-8")
+    if _is_utf8(payload) and not is_seven_bit:
+        return Decoded(payload, "utf-8", said)
+    utf8 = _Read.of(payload, "utf-8")
+    if utf8.is_certain and not is_seven_bit:
+        return utf8.as_page(said)
     for charset, source in claims:
-        try:
-            return Decoded(_to_utf8(payload.decode(charset)), charset, source)
-        except (UnicodeDecodeError, LookupError):
-            continue
-    return _recoded(payload, _detected(payload), "detected")
+        read = utf8 if charset == "utf-8" else _Read.of(payload, charset)
+        if read.is_believable:
+            return read.as_page(source)
+    return _Read.of(payload, _detected(payload)).as_page("detected")
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Bytes as text of one charset: how many characters are wrong, and how many beyond ASCII."""
+
+    payload: bytes
+    text: str
+    charset: str
+    num_wrong: int
+    num_beyond_ascii: int
+
+    @classmethod
+    def of(cls, payload: bytes, charset: str) -> "_Read":
+        text = _decoded(payload, charset)
+        wrong = text.count("\ufffd") - payload.count(_REPLACEMENT)
+        beyond = len(text) - len(text.encode("ascii", "ignore")) - wrong
+        return cls(payload, text, charset, max(0, wrong), beyond)
+
+    @property
+    def is_certain(self) -> bool:
+        """Say whether bytes of another charset would hardly read like this (for UTF-8)."""
+        return self.num_wrong == 0 or self.num_wrong * 10 <= self.num_beyond_ascii
+
+    @property
+    def is_believable(self) -> bool:
+        if self.charset.startswith("utf-16") and b"\0" not in self.payload:
+            # Markup is in ASCII letters.
+            return False
+        # Several bytes make a letter of UTF-8 beyond ASCII, which do so rarely by chance.
+        enough = self.num_wrong * (1 if self.charset == "utf-8" else 10)
+        return self.num_wrong <= 1 or enough <= self.num_beyond_ascii
+
+    def as_page(self, source: str) -> Decoded:
+        is_same = self.charset == "utf-8" and not self.num_wrong
+        utf8 = self.payload if is_same else _to_utf8(self.text)
+        return Decoded(utf8, self.charset, source, self.num_wrong)
+
+
+def mended_utf8(payload: bytes) -> Decoded | None:
+    """Return bytes that are said to be UTF-8 with U+FFFD for what is wrong; None for other ones."""
+    if _is_utf8(payload):
+        return Decoded(payload, "utf-8", "given")
+    read = _Read.of(payload, "utf-8")
+    return read.as_page("given") if read.is_believable else None
 
 
 def strict(payload: bytes) -> Decoded:
@@ -75,7 +129,7 @@ def _claims(
 ) -> Iterator[tuple[str, str]]:
     """Yield (Python codec, source) of every charset that somebody claims."""
     header = _HTTP_CHARSET.search(http_content_type or "")
-    meta = _META.search(payload, 0, _META_SEARCH_BYTES)
+    meta = _META.search(_COMMENT.sub(b"", payload[:_META_SEARCH_BYTES]))
     meta_label = (meta[1] or meta[2]).decode() if meta else None
     for label, source in (
         (detected_charset, "warc-metadata"),
@@ -90,29 +144,15 @@ def _claims(
             yield charset, source
 
 
-@lru_cache(maxsize=512)
-def codec_of(label: str) -> str | None:
-    """Return the Python codec for a charset label as browsers read it (iso-8859-1 is cp1252)."""
-    from resiliparse.parse.encoding import map_encoding_to_html5
-
-    mapped = map_encoding_to_html5(label, fallback_utf8=False)
-    if not mapped:
-        return None
-    try:
-        return codecs.lookup(mapped).name
-    except LookupError:
-        return None
-
-
 def _detected(payload: bytes) -> str:
     from resiliparse.parse.encoding import detect_encoding
 
     return codec_of(detect_encoding(payload) or "") or "cp1252"
 
 
-def _recoded(payload: bytes, charset: str, source: str) -> Decoded:
-    """Decode what there is no better guess for; bytes that do not decode become U+FFFD."""
-    return Decoded(_to_utf8(payload.decode(charset, "replace")), charset, source)
+def _decoded(payload: bytes, charset: str) -> str:
+    errors = "replace" if charset.startswith("utf-") else BROWSERS_ERRORS
+    return payload.decode(charset, errors)
 
 
 def _to_utf8(text: str) -> bytes:

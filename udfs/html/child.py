@@ -10,10 +10,11 @@ import signal
 import struct
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 from udfs.html import child
+from udfs.html.extractor import Page, View
 from udfs.html.shared_memory import SharedPages
 
 PIPE_SIZE_BYTES = 1024 * 1024
@@ -66,11 +67,10 @@ def is_ready(pipe: int, event: int, seconds: float) -> bool:
     return bool(poll.poll(max(0.0, seconds) * 1000))
 
 
-Parser = Callable[[str], str]
-
-REQUEST = struct.Struct("<Q")
+# The first view of the first page, and how many texts are wanted from there on.
+REQUEST = struct.Struct("<QQ")
 REPLY = struct.Struct("<BQ")
-# What a reply says of the page that the child stopped at; ALL: that it stopped at none.
+# What a reply says of the text that the child stopped at; ALL: that it stopped at none.
 ALL, LONG_TEXT, ERROR, NO_MEMORY = range(4)
 _SET_PARENT_DEATH_SIGNAL = 1
 
@@ -79,7 +79,7 @@ def serve(
     requests: int,
     replies: int,
     shared: SharedPages,
-    parser: Parser,
+    views: Sequence[View],
     parent: int,
     max_memory_bytes: int,
 ) -> None:
@@ -89,19 +89,27 @@ def serve(
         shared.protect_pages()
         _limit_memory(max_memory_bytes)
         while True:
-            (count,) = REQUEST.unpack(child.read(requests, REQUEST.size))
-            kind, content = _parse_pages(shared, parser, count)
+            first, count = REQUEST.unpack(child.read(requests, REQUEST.size))
+            kind, content = _make_texts(shared, views, first, count)
             child.write(replies, REPLY.pack(kind, len(content)) + content)
     except BaseException:
         os._exit(0)
 
 
-def _parse_pages(shared: SharedPages, parser: Parser, count: int) -> tuple[int, bytes]:
-    """Parse pages until one is no ordinary one; return what it is, and its text or error."""
+def _make_texts(
+    shared: SharedPages, views: Sequence[View], first: int, count: int
+) -> tuple[int, bytes]:
+    """Make texts until one is no ordinary one; return what it is, and the text or the error."""
+    page: Page | None = None
     try:
         for number in range(count):
             shared.begin(number)
-            text = _text_of(shared.page(number), parser)
+            place, view = divmod(first + number, len(views))
+            if view == 0 or number == 0:
+                # A page forgets what it was parsed into before the next one is parsed.
+                page = None
+                page = shared.page(place)
+            text = _text_of(page, views[view])
             if not shared.put_text(number, text):
                 return LONG_TEXT, text or b""
         shared.begin(count)
@@ -112,8 +120,8 @@ def _parse_pages(shared: SharedPages, parser: Parser, count: int) -> tuple[int, 
     return ALL, b""
 
 
-def _text_of(html: str | None, parser: Parser) -> bytes | None:
-    return None if html is None else parser(html).encode("utf-8", "replace")
+def _text_of(page: Page | None, view: View) -> bytes | None:
+    return None if page is None else view(page).encode("utf-8", "replace")
 
 
 def _limit_memory(max_bytes: int) -> None:

@@ -1,10 +1,11 @@
-"""HTML to main text with resiliparse, in a child process that may hang or die.
+"""HTML to texts by one or more extractors, in a child process that may hang or die.
 
 A parser written in C can loop, crash or fill the memory on a page. Each worker therefore forks one
 child that does nothing but parse; a page that exceeds its time or takes the child down is reported,
 and a new child goes on with the next page. The child serves file after file: a fork makes the
 worker copy all memory that it writes afterwards, once. Many pages go to it at a time, since a
-request costs as much as a twentieth of a page; what each may take is watched page by page.
+request costs as much as a twentieth of a page; what each may take is watched page by page, and
+where a page has several views, view by view: one that fails costs the others nothing.
 """
 
 import contextlib
@@ -19,7 +20,9 @@ from typing import Self
 
 from udfs.cpu_clock import count_child, forget_child
 from udfs.html import child as pipes
-from udfs.html.child import ALL, ERROR, NO_MEMORY, REPLY, REQUEST, Parser, serve
+from udfs.html.child import ALL, ERROR, NO_MEMORY, REPLY, REQUEST, serve
+from udfs.html.extractor import Page, View
+from udfs.html.extractors import DEFAULT, load_views
 from udfs.html.shared_memory import SharedPages
 
 DEFAULT_MAX_MEMORY_BYTES = 2 * 1024**3
@@ -28,31 +31,20 @@ _KILLED = "was killed by SIGKILL"
 _WHAT_EARLIER_PAGES_MAY_CAUSE = ("parser_memory", "parser_error", "parser_crash")
 
 
-@cache
-def extractor_version() -> str:
-    """Return the name and version of the extractor, as documents record it."""
-    from importlib.metadata import version
-
-    return f"resiliparse {version('resiliparse')}"
-
-
 def main_text(html: str) -> str:
     """Return the main content of a page as plain text: the reference's options (spec 1.2)."""
-    return _resiliparse()(html)
+    (view,) = _views((DEFAULT,))
+    return view(Page(html))
 
 
 @cache
-def _resiliparse() -> Parser:
-    from resiliparse.extract.html2text import extract_plain_text
-
-    # Everything else is resiliparse's default: formatting, list bullets, alt texts and comment
-    # sections on; links, form fields and noscript off; nothing skipped.
-    return lambda html: str(extract_plain_text(html, main_content=True))
+def _views(names: tuple[str, ...]) -> tuple[View, ...]:
+    return tuple(load_views(names))
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The text of a page (UTF-8), or the `rule` and `error` that say why there is none."""
+    """A text of a page (UTF-8), or the `rule` and `error` that say why there is none."""
 
     text: bytes | None
     rule: str | None = None
@@ -62,61 +54,65 @@ class Parsed:
 class SupervisedParser:
     """Parses pages in a child process, within `timeout_seconds` and `max_memory_bytes` each.
 
-    `max_memory_bytes` is what the child may allocate beyond what it was forked with.
+    A page has a text by each of the `views`, the reference's where none is given, and each text has
+    its own time. `max_memory_bytes` is what the child may allocate beyond what it was forked with.
     """
 
     def __init__(
         self,
         timeout_seconds: float,
-        parser: Parser = main_text,
+        *views: View,
         max_memory_bytes: int = DEFAULT_MAX_MEMORY_BYTES,
     ):
-        self._timeout_seconds, self._parser = timeout_seconds, parser
+        self._timeout_seconds = timeout_seconds
+        self._views = views or _views((DEFAULT,))
         self._max_memory_bytes = max_memory_bytes
-        self._child = self._pages_of_child = 0
+        self._child = self._texts_of_child = 0
         self._requests = self._replies = -1
         self._shared = SharedPages()
 
     def parse(self, html_utf8: bytes) -> Parsed:
-        """Return the text of one page, as `parse_all` does."""
+        """Return the text of one page by the first view, as `parse_all` does."""
         return self.parse_all([html_utf8])[0]
 
     def parse_all(self, pages: Sequence[bytes]) -> list[Parsed]:
-        """Return the text of each page; never raises for what the pages or the parser do.
+        """Return the texts of all pages, page after page and for each page view after view.
 
-        A page that is not UTF-8 gets the rule "not_utf8".
+        Never raises for what the pages or the views do. A page that is not UTF-8 gets the rule
+        "not_utf8".
         """
         parsed: list[Parsed] = []
-        while len(parsed) < len(pages):
+        while len(parsed) < len(pages) * len(self._views):
             parsed += self._parse_some(pages, len(parsed))
         return parsed
 
     def _parse_some(self, pages: Sequence[bytes], first: int) -> list[Parsed]:
-        """Parse pages[first:], as many as fit and no more than up to one that fails.
+        """Make texts from number `first` on, as many as fit and no more than up to one that fails.
 
         A page's fate must not depend on what earlier pages left in the child's memory: a page that
         fails behind others is not among the result, so that it comes first in the next child.
         """
-        self._make_room(len(pages[first]))
+        page, view = divmod(first, len(self._views))
+        self._make_room(len(pages[page]))
         self._start()
-        count = self._shared.put(pages, first)
-        last = self._last_page(count)
+        count = self._shared.put(pages, page, len(self._views)) * len(self._views) - view
+        last = self._last_text(view, count)
         done = self._shared.at
         parsed = [_parsed(text) for text in self._shared.texts(done)]
         self._shared.forget()
-        self._pages_of_child += done
+        self._texts_of_child += done
         if last is None or done == count:
             return parsed
-        if last.rule in _WHAT_EARLIER_PAGES_MAY_CAUSE and self._pages_of_child:
+        if last.rule in _WHAT_EARLIER_PAGES_MAY_CAUSE and self._texts_of_child:
             self.close()
             return parsed
-        self._pages_of_child += 1
+        self._texts_of_child += 1
         return [*parsed, last]
 
-    def _last_page(self, count: int) -> Parsed | None:
-        """Let `count` pages be parsed; return what the child stopped at, None for no page."""
+    def _last_text(self, view: int, count: int) -> Parsed | None:
+        """Let `count` texts be made; return what the child stopped at, None for no text."""
         try:
-            pipes.write(self._requests, REQUEST.pack(count))
+            pipes.write(self._requests, REQUEST.pack(view, count))
             self._wait()
             kind, content = self._reply()
         except TimeoutError:
@@ -136,7 +132,7 @@ class SupervisedParser:
         return None if kind == ALL else Parsed(content)
 
     def _wait(self) -> None:
-        """Wait for the reply for as long as no page takes too long."""
+        """Wait for the reply for as long as no text takes too long."""
         limit = self._timeout_seconds
         while not pipes.is_ready(self._replies, select.POLLIN, limit - self._shared.seconds_at):
             if self._shared.seconds_at >= limit:
@@ -186,15 +182,14 @@ class SupervisedParser:
     def _start(self) -> None:
         if self._child:
             return
-        self._pages_of_child = 0
-        _resiliparse()
+        self._texts_of_child = 0
         child_reads, self._requests = os.pipe()
         self._replies, child_writes = os.pipe()
         parent = os.getpid()
         self._child = os.fork()
         if not self._child:
             limit = self._max_memory_bytes
-            serve(child_reads, child_writes, self._shared, self._parser, parent, limit)
+            serve(child_reads, child_writes, self._shared, self._views, parent, limit)
         count_child(self._child)
         os.close(child_reads)
         os.close(child_writes)
@@ -226,14 +221,17 @@ def _parsed(text: bytes | None) -> Parsed:
 
 
 def kept_parser(
-    timeout_seconds: float, max_memory_bytes: int = DEFAULT_MAX_MEMORY_BYTES
+    timeout_seconds: float,
+    max_memory_bytes: int = DEFAULT_MAX_MEMORY_BYTES,
+    extractors: tuple[str, ...] = (DEFAULT,),
 ) -> SupervisedParser:
     """Return the parser of this process for pages of all files; it ends with the process."""
-    return _parser_of_process(os.getpid(), timeout_seconds, max_memory_bytes)
+    return _parser_of_process(os.getpid(), timeout_seconds, max_memory_bytes, extractors)
 
 
 @cache
 def _parser_of_process(
-    process: int, timeout_seconds: float, max_memory_bytes: int
+    process: int, timeout_seconds: float, max_memory_bytes: int, extractors: tuple[str, ...]
 ) -> SupervisedParser:
-    return SupervisedParser(timeout_seconds, max_memory_bytes=max_memory_bytes)
+    views = _views(extractors)
+    return SupervisedParser(timeout_seconds, *views, max_memory_bytes=max_memory_bytes)

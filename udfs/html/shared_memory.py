@@ -1,5 +1,7 @@
 """Memory that a worker shares with its parser: pages one way, what became of them the other.
 
+A text is that of one page by one view; texts are numbered page after page, view after view.
+
 The parser writes to the second of two areas only, so that no page can change another one. What it
 wrote stays when it dies: the texts of the pages before, and which page it was at since when.
 """
@@ -10,12 +12,14 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 
-MAX_PAGES = 256
+from udfs.html.extractor import Page
+
+MAX_TEXTS = 256
 # More at a time would leave the processor's caches, and save little.
 PAGES_SIZE_BYTES = TEXTS_SIZE_BYTES = 1024 * 1024
-# Numbers in front of the texts: page in work, since when, ends of pages, ends of texts.
-_AT, _SINCE, _PAGE_ENDS, _TEXT_ENDS = 0, 1, 2, 3 + MAX_PAGES
-_STATE_NUMBERS = _TEXT_ENDS + MAX_PAGES + 1
+# Numbers in front of the texts: text in work, since when, ends of pages, ends of texts.
+_AT, _SINCE, _PAGE_ENDS, _TEXT_ENDS = 0, 1, 2, 3 + MAX_TEXTS
+_STATE_NUMBERS = _TEXT_ENDS + MAX_TEXTS + 1
 _NOT_UTF8 = 1 << 62
 
 
@@ -31,23 +35,26 @@ class SharedPages:
 
     @property
     def at(self) -> int:
-        """Return the number of the page in work: those before it are done."""
+        """Return the number of the text in work: those before it are done."""
         return self._state[_AT]
 
     @property
     def seconds_at(self) -> float:
-        """Return for how long that page has been in work."""
+        """Return for how long that text has been in work."""
         return (time.monotonic_ns() - self._state[_SINCE]) * 1e-9
 
     def begin(self, number: int) -> None:
-        """Say that page `number` is in work from now on."""
+        """Say that text `number` is in work from now on."""
         self._state[_SINCE] = time.monotonic_ns()
         self._state[_AT] = number
 
-    def put(self, pages: Sequence[bytes], first: int) -> int:
-        """Store pages from number `first` on (which has room), as many as fit; return how many."""
+    def put(self, pages: Sequence[bytes], first: int, views: int = 1) -> int:
+        """Store pages from number `first` on (which has room), as many as fit; return how many.
+
+        Each will have as many texts as there are `views`.
+        """
         state, end, count = self._state, 0, 0
-        for number in range(first, min(len(pages), first + MAX_PAGES)):
+        for number in range(first, min(len(pages), first + MAX_TEXTS // views)):
             start, end = end, end + len(pages[number])
             if count and end > PAGES_SIZE_BYTES:
                 break
@@ -57,16 +64,16 @@ class SharedPages:
         self.begin(0)
         return count
 
-    def page(self, number: int) -> str | None:
+    def page(self, number: int) -> Page | None:
         """Return a page, None where it is not UTF-8."""
         ends = self._state[_PAGE_ENDS + number : _PAGE_ENDS + number + 2]
         try:
-            return str(memoryview(self._pages)[ends[0] : ends[1]], "utf-8")
+            return Page(memoryview(self._pages)[ends[0] : ends[1]], "utf-8")
         except UnicodeDecodeError:
             return None
 
     def put_text(self, number: int, text: bytes | None) -> bool:
-        """Store the text of a page, None for one that is not UTF-8; False where it does not fit."""
+        """Store a text, None of a page that is not UTF-8; False where it does not fit."""
         ends, slot = self._state, _TEXT_ENDS + number
         start = ends[slot] & ~_NOT_UTF8
         end = start + len(text or b"")
@@ -78,7 +85,7 @@ class SharedPages:
         return True
 
     def texts(self, count: int) -> list[bytes | None]:
-        """Return the texts of the first `count` pages, None for those that are not UTF-8."""
+        """Return the first `count` texts, None of pages that are not UTF-8."""
         ends = self._state[_TEXT_ENDS : _TEXT_ENDS + count + 1].tolist()
         return [
             None if end & _NOT_UTF8 else bytes(self._texts[start & ~_NOT_UTF8 : end])

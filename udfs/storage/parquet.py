@@ -1,8 +1,10 @@
 """Committed Parquet files from any storage, as batches; memory does not grow with the file."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from udfs.storage.files import open_seekable
@@ -20,6 +22,35 @@ def read_table(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         file = pq.ParquetFile(source)
         for group in range(file.num_row_groups):
             yield from file.iter_batches(READ_ROWS, row_groups=[group], columns=list(columns))
+
+
+def python_value(scalar: pa.Scalar) -> Any:
+    """Return a value for Python: as text where Python cannot hold it, such as a date before year 1.
+
+    Bytes of a string that are no UTF-8 become U+FFFD.
+    """
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        return bytes(scalar.as_buffer() or b"").decode("utf-8", "replace")
+    except (ValueError, OverflowError):
+        return str(pc.cast(scalar, pa.string()).as_py())
+
+
+def python_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """Return the values of a column for Python, each as `python_value` does."""
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError):
+        return [_value_or_none(scalar) for scalar in column]
+
+
+def _value_or_none(scalar: pa.Scalar) -> Any:
+    """Return None for what no value of Python, nor a text, can stand for (a nested one)."""
+    try:
+        return python_value(scalar)
+    except (ValueError, OverflowError, AttributeError, pa.ArrowException):
+        return None
 
 
 def column_names(uri: str) -> list[str]:

@@ -1,6 +1,6 @@
 """From one input file to judged documents: reading, extraction, families, in one pass."""
 
-import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
@@ -9,10 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
-from udfs.documents.preextracted import InputSettings, read_documents
+from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl
+from udfs.documents.formats import FORMATS, InputUnit, Reading, read_unit
+from udfs.documents.given import InputSettings
 from udfs.documents.rows import DocumentRows
-from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS, QUARANTINED, STAGE
+from udfs.documents.schema import FATE_FIELDS, OWN_COLUMNS, QUARANTINED, STAGE
+from udfs.documents.views import counts_of_failures, text_columns
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
@@ -27,19 +29,13 @@ from udfs.units.commit import UnreadableInputError
 from udfs.units.documents import TEXT_HASH
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
+from udfs.units.text_keys import UNCHANGED, text_hashes
+from udfs.units.view_choice import judge_views
 
+# The fact of a unit that counts failures by "view: rule".
+FAILED_VIEWS = "failed_views"
 # The rule of the one document that stands for a file which could not be read.
 UNREADABLE = "unreadable_input"
-
-
-@dataclass(frozen=True, kw_only=True)
-class InputUnit:
-    """One input file of a crawl; `kind` is "warc" or "preextracted"."""
-
-    crawl: str
-    path: str
-    uri: str
-    kind: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +51,8 @@ class CurationSettings:
     redaction: RedactionSettings = field(default_factory=RedactionSettings)
     # Input files that a run may lack; see `dclm_spark.limits.LimitSettings`.
     max_failed_inputs: int = 0
+    # What texts are hashed as, for exact deduplication: one of NORMALIZATIONS.
+    text_normalization: str = UNCHANGED
 
     @property
     def signals(self) -> list[pa.Field]:
@@ -73,9 +71,14 @@ class CurationSettings:
 def curate_file(source: dict[str, Any], output: UnitOutput, settings: CurationSettings) -> None:
     """Write the documents of one input file (an InputUnit's fields), each with its fate."""
     file, counts, addresses = InputUnit(**source), RecordCounts(), AddressCounts()
+    failed: Counter[str] = Counter()
     for batch in curated(file, settings, counts, addresses):
         output.write(batch)
+        if settings.extraction.views:
+            failed += counts_of_failures(batch.column("failed_views"))
     output.facts |= input_facts(file, counts) | asdict(addresses)
+    if failed:
+        output.facts[FAILED_VIEWS] = dict(failed)
 
 
 def input_facts(source: InputUnit, counts: RecordCounts) -> dict[str, Any]:
@@ -94,7 +97,7 @@ def curated(
     tools = Tools(url_lists(settings), language_identifier(settings))
     # Pages whose URL fails need no parsing, unless every signal is wanted.
     skip = None
-    if settings.heuristics.annotate != "all" and source.kind == "warc":
+    if settings.heuristics.annotate != "all" and FORMATS[source.kind].has_pages:
         skip = partial(
             families.url_outcomes,
             settings=settings.heuristics,
@@ -115,19 +118,13 @@ def extracted(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the documents of one input file, no fate where there is a text (schema EXTRACTED).
 
-    Own columns, where some are kept, are null for pages of a WARC. Raises UnreadableInputError
-    whatever goes wrong on the way.
+    Raises UnreadableInputError whatever goes wrong on the way.
     """
-    crawl, uri, path, extraction = source.crawl, source.uri, source.path, settings.extraction
+    reading = Reading(
+        extraction=settings.extraction, columns=settings.input, skip_url=skip_url, counts=counts
+    )
     try:
-        if source.kind != "warc":
-            yield from read_documents(uri, crawl, path, extraction, counts, settings.input)
-            return
-        for batch in extract_documents(crawl, uri, path, extraction, skip_url, counts):
-            if settings.input.columns:
-                none = pa.nulls(batch.num_rows, OWN_COLUMNS.type)
-                batch = batch.append_column(OWN_COLUMNS, none)
-            yield batch
+        yield from read_unit(source, reading)
     except Exception as error:
         raise UnreadableInputError(_unreadable(source, counts, error)) from error
 
@@ -176,13 +173,33 @@ def judge(
     if candidates.num_rows:
         if urls is not None and is_mixed:
             urls = urls.filter(open_rows)
-        result = families.apply(
-            candidates.column("text"), urls, settings.heuristics, *tools, addresses
-        )
+        candidates, result = _judged_texts(candidates, urls, settings, tools, addresses)
         parts.append(judged(candidates, result, settings).select([*names, "row"]))
     table = pa.concat_tables([pa.Table.from_batches([part]) for part in parts])
     table = table.sort_by("row").select(names).combine_chunks()
     return table.to_batches()[0] if table.num_rows else closed.select(names)
+
+
+def _judged_texts(
+    batch: pa.RecordBatch,
+    urls: pa.Array | None,
+    settings: CurationSettings,
+    tools: Tools,
+    addresses: AddressCounts | None,
+) -> tuple[pa.RecordBatch, JudgedTexts]:
+    """Judge the one text of each document, or each of its views (texts by views are columns)."""
+    heuristics, views = settings.heuristics, text_columns(settings.extraction.views)
+    if not views or views[0] not in batch.schema.names:
+        text = batch.column("text")
+        return batch, families.apply(text, urls, heuristics, *tools, addresses)
+    judge = partial(_apply, settings=heuristics, tools=tools)
+    return judge_views(batch, urls, settings.extraction, judge)
+
+
+def _apply(
+    texts: pa.Array, urls: pa.Array | None, settings: HeuristicSettings, tools: Tools
+) -> JudgedTexts:
+    return families.apply(texts, urls, settings, *tools)
 
 
 def without_signals(batch: pa.RecordBatch, settings: CurationSettings) -> pa.RecordBatch:
@@ -206,7 +223,8 @@ def judged(
     batch = with_fate(
         batch, stage=STAGE, rule=result.rule, value=result.value, threshold=result.threshold
     )
-    return batch.append_column(TEXT_HASH, _text_hashes(batch))
+    hashes = text_hashes(batch, settings.text_normalization)
+    return batch.append_column(TEXT_HASH, hashes)
 
 
 def _redacted(
@@ -221,15 +239,6 @@ def _redacted(
     return pc.replace_with_mask(result.text, kept, texts), {
         name: pc.replace_with_mask(nulls, kept, pa.array(values)) for name, values in counts.items()
     }
-
-
-def _text_hashes(batch: pa.RecordBatch) -> pa.Array:
-    kept = pc.equal(batch.column("fate"), KEPT)
-    texts = pc.if_else(kept, batch.column("text"), None).cast(pa.large_binary()).to_pylist()
-    hashes = [
-        None if text is None else hashlib.blake2b(text, digest_size=16).digest() for text in texts
-    ]
-    return pa.array(hashes, pa.binary())
 
 
 def _replaced(batch: pa.RecordBatch, name: str, column: pa.Array) -> pa.RecordBatch:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from udfs.documents.extract import ExtractionSettings, RecordCounts
+from udfs.documents.formats import InputUnit
 from udfs.documents.schema import DROPPED, STAGE
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
@@ -21,7 +22,6 @@ from udfs.rules.urls import AddressCounts
 from udfs.storage.parquet import read_table
 from udfs.units.curate import (
     CurationSettings,
-    InputUnit,
     extracted,
     input_facts,
     judged,
@@ -31,6 +31,7 @@ from udfs.units.curate import (
 )
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
+from udfs.units.text_keys import UNCHANGED
 
 SIGNAL_TABLE = pa.schema([pa.field("doc_id", pa.binary()), *families.SIGNALS, *families.STATISTICS])
 
@@ -45,6 +46,7 @@ def measuring(settings: CurationSettings) -> CurationSettings:
         heuristics=families.measuring(settings.heuristics),
         redaction=RedactionSettings(),
         max_failed_inputs=0,
+        text_normalization=UNCHANGED,
         url_lists=tuple(one for one in settings.url_lists if one[0] in names),
     )
 

@@ -1,7 +1,7 @@
-"""The containers of input files: gzip, Zstandard, LZ4, bzip2, xz or none, as decoded pieces.
+"""The compression of input files: gzip, Zstandard, LZ4, bzip2, xz or none, as decoded pieces.
 
 A damaged gzip member or Zstandard frame ends with an error piece, and reading goes on at the next
-one that begins a WARC record.
+one that begins a record of the format (`Framing`).
 """
 
 import zlib
@@ -10,16 +10,25 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, cast
 
 from udfs.warc.stream_codecs import STREAM_CODECS, StreamCodec, decoded
+from udfs.warc.zstd_frames import (
+    ZSTD_ERRORS,
+    ZSTD_MAGIC,
+    is_skippable,
+    read_dictionary,
+    skippable_size_bytes,
+    zstd_decoder,
+)
 
 _CHUNK_SIZE_BYTES = 256 * 1024
 _STEP_SIZE_BYTES = 64 * 1024
 _PIECE_SIZE_BYTES = 1024 * 1024
+_SALVAGE_STEP_SIZE_BYTES = 256
 # How far back the search for the next member may go when one turns out to be damaged.
 _LOOK_BACK_SIZE_BYTES = 4 * 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b\x08"
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _LZ4_MAGIC = b"\x04\x22\x4d\x18"
-_ZSTD_DICTIONARY_MAGIC = b"\x5d\x2a\x4d\x18"
+# What `zstd --long=31` asks for, the most there is.
+MAX_WINDOW_SIZE_BYTES = 1 << 31
 
 
 class Readable(Protocol):
@@ -41,27 +50,52 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Framing:
+    """What a format's records look like in a compressed file, for reading on behind damage."""
+
+    # Whether the first decoded bytes of a member are those of a record.
+    begins: Callable[[bytes], bool]
+    # Whether what a damaged member holds before its damage is worth having to the last byte.
+    salvages: bool = False
+
+
+def _begins_crawl_record(head: bytes) -> bool:
+    return head.lstrip(b"\r\n").startswith(_RECORD_MARKS)
+
+
+# Of WARC, and of ARC, whose records begin with an address.
+_RECORD_MARKS = (b"WARC/", b"http://", b"https://", b"dns:", b"filedesc:")
+WARC_FRAMING = Framing(begins=_begins_crawl_record)
+
+
+@dataclass(frozen=True, slots=True)
 class _Codec:
     name: str
     magic: bytes
     # Given the bytes at hand from the member's start.
     decoder: Callable[[bytes], Any]
     errors: tuple[type[Exception], ...]
+    framing: Framing
 
 
-def pieces(stream: Readable) -> tuple[Iterator[Piece], bool]:
+def pieces(
+    stream: Readable,
+    framing: Framing = WARC_FRAMING,
+    max_window_size_bytes: int = MAX_WINDOW_SIZE_BYTES,
+) -> tuple[Iterator[Piece], bool]:
     """Return the decoded pieces of a file, and whether it is a plain one (not compressed)."""
     window = _Window(stream)
-    window.have(6)
+    window.have(8)
     for codec in STREAM_CODECS:
         if window.data.startswith(codec.magic):
             return _stream_pieces(window, codec), True
     if window.data.startswith(_LZ4_MAGIC):
         return _lz4_pieces(window), True
-    if window.data.startswith((_ZSTD_MAGIC, _ZSTD_DICTIONARY_MAGIC)):
-        return _members(window, _zstd_codec(window)), False
+    if window.data.startswith(ZSTD_MAGIC) or is_skippable(window.data):
+        zstd = _zstd_codec(window, framing, max_window_size_bytes)
+        return _members(window, zstd), False
     if window.data.startswith(_GZIP_MAGIC[:2]):
-        return _members(window, _gzip_codec()), False
+        return _members(window, _gzip_codec(framing)), False
     return _plain_pieces(window), True
 
 
@@ -90,6 +124,13 @@ class _Window:
             if not self.more(self.at):
                 return False
         return True
+
+    def skip(self, size: int) -> bool:
+        """Go on by `size` bytes; return False where the file ends before."""
+        end = self.at + size
+        while self.at < end and self.have(1):
+            self.at = min(end, self.base + len(self.data))
+        return self.at == end
 
     def tell(self) -> int:
         return self.at
@@ -135,16 +176,21 @@ def _stream_pieces(window: _Window, codec: StreamCodec) -> Iterator[Piece]:
 
 def _members(window: _Window, codec: _Codec) -> Iterator[Piece]:
     while window.have(1):
-        window.have(len(codec.magic))
-        if bytes(window.rest(len(codec.magic))) == codec.magic or window.at == 0:
+        window.have(8)
+        head = bytes(window.rest(8))
+        if head.startswith(codec.magic) or (window.at == 0 and not is_skippable(head)):
             yield from _member(window, codec)
+        elif is_skippable(head) and codec.magic == ZSTD_MAGIC:
+            offset = window.at
+            if not window.skip(skippable_size_bytes(head)):
+                yield Piece(b"", offset, False, "a skippable frame is cut off by the file's end")
         elif not _is_padding(window):
             yield Piece(b"", window.at, False, f"bytes between {codec.name} members")
             _seek_member(window, codec)
 
 
 def _member(window: _Window, codec: _Codec) -> Iterator[Piece]:
-    offset, begins = window.at, True
+    offset, begins, size = window.at, True, 0
     window.have(64)
     decoder = codec.decoder(bytes(window.rest(64)))
     while True:
@@ -156,6 +202,8 @@ def _member(window: _Window, codec: _Codec) -> Iterator[Piece]:
         try:
             data = decoder.decompress(view, _PIECE_SIZE_BYTES)
         except codec.errors as error:
+            if codec.framing.salvages and window.base <= offset:
+                yield from _salvaged(window, codec, offset, size)
             yield Piece(b"", offset, False, f"damaged {codec.name} member: {error}")
             window.at = max(window.base, offset + 1)
             return _seek_member(window, codec)
@@ -163,9 +211,31 @@ def _member(window: _Window, codec: _Codec) -> Iterator[Piece]:
         window.at += len(view) - len(left)
         if data:
             yield Piece(data, offset, begins)
-            begins = False
+            begins, size = False, size + len(data)
         if decoder.eof:
             return None
+
+
+def _salvaged(window: _Window, codec: _Codec, offset: int, known: int) -> Iterator[Piece]:
+    """Decode a damaged member again in small steps; yield what comes behind `known` bytes."""
+    data = bytes(memoryview(window.data)[offset - window.base :])
+    decoder, size = codec.decoder(data[:64]), 0
+    at, step = 0, _SALVAGE_STEP_SIZE_BYTES
+    try:
+        while at < len(data) and not decoder.eof:
+            if offset + at + step > window.at:
+                # The damage lies ahead.
+                step = 1
+            decoded = decoder.decompress(data[at : at + step], _PIECE_SIZE_BYTES)
+            while decoded:
+                new = decoded[max(0, known - size) :]
+                size += len(decoded)
+                if new:
+                    yield Piece(new, offset, size == len(decoded))
+                decoded = decoder.decompress(decoder.unconsumed_tail, _PIECE_SIZE_BYTES)
+            at += step
+    except codec.errors:
+        return
 
 
 def _is_padding(window: _Window) -> bool:
@@ -204,12 +274,13 @@ def _begins_record(window: _Window, codec: _Codec) -> bool:
         data = codec.decoder(head).decompress(head, 64)
     except codec.errors:
         return False
-    return bytes(data).lstrip(b"\r\n").startswith(b"WARC/")
+    return codec.framing.begins(bytes(data))
 
 
-def _gzip_codec() -> _Codec:
+def _gzip_codec(framing: Framing) -> _Codec:
     inflate, name = _fastest_inflate()
-    return _Codec("gzip", _GZIP_MAGIC, lambda _: inflate.decompressobj(31), (zlib.error, name))
+    errors = (zlib.error, name)
+    return _Codec("gzip", _GZIP_MAGIC, lambda _: inflate.decompressobj(31), errors, framing)
 
 
 def _fastest_inflate() -> tuple[Any, type[Exception]]:
@@ -220,59 +291,9 @@ def _fastest_inflate() -> tuple[Any, type[Exception]]:
     return isal_zlib, cast(type[Exception], isal_zlib.error)
 
 
-class _ZstdDecoder:
-    """Zstandard frames behind the interface of zlib's decompression objects."""
-
-    unconsumed_tail = b""
-
-    def __init__(self, decompressor: Any, head: bytes):
-        import zstandard
-
-        self._object = decompressor.decompressobj()
-        try:
-            size = zstandard.get_frame_parameters(head).content_size
-        except zstandard.ZstdError:
-            size = 0
-        # A few bytes may stand for a megabyte where the frame does not tell its size.
-        self._step = _STEP_SIZE_BYTES if 0 < size <= _LOOK_BACK_SIZE_BYTES else 256
-        self.eof, self.unused_data = False, b""
-
-    def decompress(self, data: Any, _: int) -> bytes:
-        taken = bytes(data[: self._step])
-        result = cast(bytes, self._object.decompress(taken))
-        self.eof = self._object.eof
-        rest = bytes(data[len(taken) :])
-        self.unconsumed_tail = rest
-        self.unused_data = self._object.unused_data + rest
-        return result
-
-
-def _zstd_codec(window: _Window) -> _Codec:
-    import zstandard
-
-    dictionary = _zstd_dictionary(window)
-    decompressor = zstandard.ZstdDecompressor(dict_data=dictionary)
-    return _Codec(
-        "Zstandard",
-        _ZSTD_MAGIC,
-        lambda head: _ZstdDecoder(decompressor, head),
-        (zstandard.ZstdError,),
-    )
-
-
-def _zstd_dictionary(window: _Window) -> Any:
-    """Read the dictionary that a .warc.zst may begin with, in a skippable frame."""
-    import zstandard
-
-    if not window.data.startswith(_ZSTD_DICTIONARY_MAGIC) or not window.have(8):
-        return None
-    size = int.from_bytes(window.rest(8)[4:], "little")
-    if size > _LOOK_BACK_SIZE_BYTES or not window.have(8 + size):
-        return None
-    dictionary = bytes(window.rest(8 + size)[8:])
-    window.at += 8 + size
-    if dictionary.startswith(_ZSTD_MAGIC):
-        dictionary = zstandard.ZstdDecompressor().decompress(
-            dictionary, max_output_size=_LOOK_BACK_SIZE_BYTES
-        )
-    return zstandard.ZstdCompressionDict(dictionary)
+def _zstd_codec(window: _Window, framing: Framing, max_window_size_bytes: int) -> _Codec:
+    dictionary = None
+    if (size := skippable_size_bytes(window.data)) <= _LOOK_BACK_SIZE_BYTES and window.have(size):
+        dictionary = read_dictionary(bytes(window.rest(size)))
+    decoder = zstd_decoder(dictionary, max_window_size_bytes)
+    return _Codec("Zstandard", ZSTD_MAGIC, decoder, ZSTD_ERRORS, framing)

@@ -1,20 +1,22 @@
 """HTTP responses as they lie in WARC records: header block, body, encodings undone."""
 
-import io
 import re
-import zlib
 from dataclasses import dataclass
-from typing import cast
+
+from udfs.warc.http_codings import Body, BrokenMessageError, decoded_body
+
+__all__ = ["BrokenMessageError", "HttpMessage", "header_fields", "is_response", "parse_response"]
 
 MAX_HEADER_SIZE_BYTES = 1024 * 1024
-_HEADER_END = re.compile(rb"\r?\n\r?\n")
-_STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?\s+(\d{3})(?:\D|$)")
-_CHUNK_SIZE = re.compile(rb"\s*([0-9A-Fa-f]{1,8})[^\r\n]{0,256}\r?\n")
-_MANY_TIMES = "x-robots-tag"
-
-
-class BrokenMessageError(ValueError):
-    """The message cannot be read within the limits."""
+_HEADER_END = re.compile(rb"\n\r{0,2}\n")
+# Old servers end lines with a carriage return alone.
+_OLD_HEADER_END = re.compile(rb"\r\r(?!\n)")
+_STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?:\D|$)", re.IGNORECASE)
+_RESPONSE = re.compile(rb"[\r\n]{0,8}HTTP/\d", re.IGNORECASE)
+_FIELD_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*:|[ \t]")
+# Of these, all values count.
+_REPEATED = ("x-robots-tag", "content-encoding", "transfer-encoding", "content-type")
+_MAX_INTERIM_RESPONSES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,49 +29,109 @@ class HttpMessage:
     # Of a header that came more than once, each on a line of its own; "" for none.
     x_robots_tag: str = ""
     tdm_reservation: str = ""
+    # What of the body could not be decoded; `is_lost`: all of it.
+    damage: str | None = None
+    is_lost: bool = False
+
+
+def is_response(block: bytes) -> bool:
+    """Say whether a block begins as an HTTP response does."""
+    return _RESPONSE.match(block) is not None
 
 
 def parse_response(block: bytes, max_body_size_bytes: int) -> HttpMessage:
-    """Split an HTTP response into status, Content-Type and body.
+    """Split an HTTP response into status, Content-Type and body; interim ones before it count not.
 
     Raises BrokenMessageError where headers or the decoded body exceed their limits.
     """
-    end = _HEADER_END.search(block, 0, MAX_HEADER_SIZE_BYTES)
-    if end is None and len(block) > MAX_HEADER_SIZE_BYTES:
-        raise BrokenMessageError(f"HTTP headers of more than {MAX_HEADER_SIZE_BYTES} bytes")
-    head, body = (block, b"") if end is None else (block[: end.start()], block[end.end() :])
+    head, body = _split(block)
+    for _ in range(_MAX_INTERIM_RESPONSES):
+        if not (_is_interim(head) and is_response(body)):
+            break
+        head, body = _split(body)
     status = _STATUS_LINE.match(head)
-    fields = header_fields(head.partition(b"\n")[2])
-    if "chunked" in fields.get("transfer-encoding", "").lower():
-        body = _unchunked(body)
-    encoding = fields.get("content-encoding", "").strip().lower()
-    if encoding:
-        body = _decoded(body, encoding, max_body_size_bytes)
+    fields = header_fields(head.partition(b"\n")[2], _REPEATED)
+    transfer, content = fields.get("transfer-encoding", ""), fields.get("content-encoding", "")
+    decoded = Body(body)
+    if transfer or content:
+        decoded = decoded_body(body, _list(transfer), _list(content), max_body_size_bytes)
     return HttpMessage(
         status=int(status[1]) if status else None,
-        content_type=fields.get("content-type"),
-        body=body,
-        x_robots_tag=fields.get(_MANY_TIMES, ""),
+        content_type=_content_type(fields.get("content-type")),
+        body=decoded.data,
+        x_robots_tag=fields.get("x-robots-tag", ""),
         tdm_reservation=fields.get("tdm-reservation", ""),
+        damage=decoded.damage,
+        is_lost=decoded.is_lost,
     )
 
 
-def header_fields(head: bytes) -> dict[str, str]:
-    """Return the fields of a header block by lower-cased name; of repeated ones, the first.
+def _split(block: bytes) -> tuple[bytes, bytes]:
+    """Split a response into its head, with line feeds as line ends, and what follows."""
+    block = block.lstrip(b"\r\n") if block[:1] in b"\r\n" else block
+    end = _HEADER_END.search(block, 0, MAX_HEADER_SIZE_BYTES)
+    old_end = None
+    if end is None or b"\r" in block[: end.start()].partition(b"\n")[0][:-1]:
+        old_end = _OLD_HEADER_END.search(block, 0, MAX_HEADER_SIZE_BYTES)
+    if old_end is not None and b"\n" not in block[: old_end.start()]:
+        return block[: old_end.start()].replace(b"\r", b"\n"), block[old_end.end() :]
+    if end is not None:
+        return block[: end.start()], block[end.end() :]
+    if len(block) > MAX_HEADER_SIZE_BYTES:
+        raise BrokenMessageError(f"HTTP headers of more than {MAX_HEADER_SIZE_BYTES} bytes")
+    return _split_without_blank_line(block)
 
-    Of X-Robots-Tag, all, a line each.
+
+def _split_without_blank_line(block: bytes) -> tuple[bytes, bytes]:
+    """Let the head end with the last line that is a field."""
+    at = block.find(b"\n") + 1
+    while at and _FIELD_LINE.match(block, at):
+        line_end = block.find(b"\n", at) + 1
+        if not line_end:
+            return block, b""
+        at = line_end
+    return (block[:at], block[at:]) if at else (block, b"")
+
+
+def _is_interim(head: bytes) -> bool:
+    """Say whether another response follows: of status 1xx, or of a proxy that has connected."""
+    status = _STATUS_LINE.match(head)
+    return status is not None and (status[1].startswith(b"1") or b"\n" not in head.strip())
+
+
+def _list(values: str) -> str:
+    return values.replace("\n", ", ")
+
+
+def _content_type(values: str | None) -> str | None:
+    """Return the first of several values, with the charset that a later one adds to it."""
+    if values is None or "\n" not in values:
+        return values
+    first, *others = values.split("\n")
+    if "charset" in first.lower():
+        return first
+    kind = first.partition(";")[0].strip().lower()
+    same = (other for other in others if other.partition(";")[0].strip().lower() == kind)
+    return next((other for other in same if "charset" in other.lower()), first)
+
+
+def header_fields(head: bytes, repeated: tuple[str, ...] = ()) -> dict[str, str]:
+    """Return the fields of a header block by lower-cased name; of several values, the first.
+
+    Of those named in `repeated`, all, a line each. A value may go on in lines that begin with a
+    blank.
     """
     fields: dict[str, str] = {}
     last = ""
     for line in _text(head).split("\n"):
         if line[:1] in (" ", "\t"):
             if last:
-                fields[last] += " " + line.strip()
+                fields[last] = f"{fields[last]} {line.strip()}".strip()
             continue
         name, colon, value = line.partition(":")
         last = name.strip().lower() if colon else ""
         if last:
-            if last == _MANY_TIMES and last in fields:
+            if last in repeated and last in fields:
                 fields[last] += "\n" + value.strip()
                 continue
             last = "" if last in fields else last
@@ -83,63 +145,3 @@ def _text(head: bytes) -> str:
         return head.decode()
     except UnicodeDecodeError:
         return head.decode("latin-1")
-
-
-def _unchunked(body: bytes) -> bytes:
-    """Join the chunks; a body that is not chunked after all stays as it is."""
-    parts: list[bytes] = []
-    position = 0
-    while size_line := _CHUNK_SIZE.match(body, position):
-        size = int(size_line[1], 16)
-        if size == 0:
-            return b"".join(parts)
-        parts.append(body[size_line.end() : size_line.end() + size])
-        position = size_line.end() + size
-        line_end = body[position : position + 2]
-        position += 2 if line_end == b"\r\n" else line_end[:1] == b"\n"
-    # Cut off in the middle of the body (or never chunked): what came is the page.
-    return b"".join(parts) if parts and position >= len(body) else body
-
-
-def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
-    """Undo one content encoding; a body that is not so encoded stays as it is."""
-    if encoding in ("gzip", "x-gzip") and body.startswith(b"\x1f\x8b"):
-        return _inflated(body, 31, limit)
-    if encoding == "deflate":
-        return _inflated(body, 15 if body[:1] == b"\x78" else -15, limit)
-    if encoding == "br":
-        from fastwarc.stream_io import BrotliReader
-
-        return _read_limited(BrotliReader(io.BytesIO(body)), body, limit)
-    if encoding == "zstd":
-        import zstandard
-
-        reader = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body))
-        return _read_limited(reader, body, limit)
-    return body
-
-
-def _inflated(body: bytes, window_bits: int, limit: int) -> bytes:
-    inflate = zlib.decompressobj(window_bits)
-    try:
-        result = inflate.decompress(body, limit + 1)
-    except zlib.error:
-        return body
-    return _within(result, limit)
-
-
-def _read_limited(reader: object, body: bytes, limit: int) -> bytes:
-    parts, size = [], 0
-    try:
-        while size <= limit and (part := cast(io.RawIOBase, reader).read(1 << 20)):
-            parts.append(part)
-            size += len(part)
-    except Exception:
-        return b"".join(parts) if parts else body
-    return _within(b"".join(parts), limit)
-
-
-def _within(result: bytes, limit: int) -> bytes:
-    if len(result) > limit:
-        raise BrokenMessageError(f"an HTTP body of more than {limit} bytes once decoded")
-    return result

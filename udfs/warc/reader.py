@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from udfs.warc.compression import Readable
-from udfs.warc.http_response import BrokenMessageError, header_fields, parse_response
-from udfs.warc.scanner import (
-    DEFAULT_SETTINGS,
-    BrokenRecord,
-    RawRecord,
-    RecordScanner,
-    WarcSettings,
+from udfs.warc.http_response import (
+    BrokenMessageError,
+    header_fields,
+    is_response,
+    parse_response,
 )
+from udfs.warc.records import DEFAULT_SETTINGS, BrokenRecord, RawRecord, WarcSettings
+from udfs.warc.scanner import RecordScanner
 
 
 @dataclass
@@ -54,6 +54,8 @@ class WarcRecord:
     # HTTP headers about the use of the page, as in `HttpMessage`.
     x_robots_tag: str = ""
     tdm_reservation: str = ""
+    # What of the body could not be decoded; the payload is the part before it.
+    damage: str | None = None
 
 
 def read_records(
@@ -92,13 +94,17 @@ def _response(raw: RawRecord, settings: WarcSettings) -> WarcRecord | BrokenReco
     url = fields.get("warc-target-uri", "").strip("<>") or None
     status, content_type, payload = None, fields.get("content-type"), raw.block
     x_robots_tag = tdm_reservation = ""
-    if raw.block.startswith(b"HTTP/"):
+    damage = None
+    if is_response(raw.block):
         try:
             message = parse_response(raw.block, settings.max_record_size_bytes)
         except BrokenMessageError as error:
             return BrokenRecord(raw.offset, "http_too_large", str(error), url)
+        if message.is_lost:
+            return BrokenRecord(raw.offset, "could_not_decode", message.damage or "", url)
         status, content_type, payload = message.status, message.content_type, message.body
         x_robots_tag, tdm_reservation = message.x_robots_tag, message.tdm_reservation
+        damage = message.damage
     return WarcRecord(
         offset=raw.offset,
         url=url,
@@ -112,6 +118,7 @@ def _response(raw: RawRecord, settings: WarcSettings) -> WarcRecord | BrokenReco
         payload=payload,
         x_robots_tag=x_robots_tag,
         tdm_reservation=tdm_reservation,
+        damage=damage,
     )
 
 

@@ -1,17 +1,34 @@
 """WARC records as they stand in a stream: header fields and block, or the reason why not.
 
-Reads WARC 0.17 to 1.1: plain, gzip (a member per record, or any other way), Zstandard, LZ4.
+Reads WARC 0.17 to 1.1 and ARC: plain, gzip (a member per record, or any other way), Zstandard, LZ4.
 Memory is bounded by `WarcSettings`; damage costs the record it hits.
 """
 
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from udfs.checks import at_least, check
-from udfs.warc.compression import Piece, Readable, pieces
+from udfs.warc.compression import WARC_FRAMING, Piece, Readable, pieces
+from udfs.warc.dialects import (
+    ARC,
+    ARC_LINE_SIZE_BYTES,
+    ARC_START,
+    WARC,
+    arc_fields,
+    begins_record,
+)
 from udfs.warc.http_response import header_fields
+from udfs.warc.records import BrokenRecord, RawRecord, WarcSettings
+
+__all__ = [
+    "DAMAGE_OFFSET",
+    "IN_MEMBER_OFFSET",
+    "BrokenRecord",
+    "RawRecord",
+    "RecordScanner",
+    "WarcSettings",
+]
 
 # A record that does not begin its gzip member has no file offset of its own: its offset is this
 # plus its position in the decoded data.
@@ -19,52 +36,12 @@ IN_MEMBER_OFFSET = 1 << 62
 # Damage behind the whole records of a member has this plus the member's offset.
 DAMAGE_OFFSET = IN_MEMBER_OFFSET + (1 << 61)
 
-_VERSION = re.compile(rb"WARC/(?:0\.1[78]|1\.[01])[ \t]*\r?\n", re.IGNORECASE)
-_NEXT_RECORD = re.compile(rb"\n(?:WARC|warc)/(?:0\.1[78]|1\.[01])[ \t]*\r?\n")
 _HEADER_END = re.compile(rb"\n\r?\n")
 _BLANKS = re.compile(rb"[\r\n]*")
 # Some writers of plain files pad with zeros.
 _BLANKS_AND_PADDING = re.compile(rb"[\r\n\0]*")
 _LOOKAHEAD_BYTES = 24
-_ARC_START = b"filedesc://"
-_ARC_ADVICE = "an ARC file: convert it to WARC first (for instance with `warcio recompress`)"
 _NO_LENGTH = "the record has no Content-Length"
-
-
-@dataclass(frozen=True, kw_only=True)
-class WarcSettings:
-    """Limits that bound the memory one record may take."""
-
-    # Common Crawl cuts payloads at 5 MiB (1 MiB before 2025).
-    max_record_size_bytes: int = 64 * 1024 * 1024
-    max_header_size_bytes: int = 256 * 1024
-
-    def __post_init__(self) -> None:
-        """Check every value."""
-        check(self, max_record_size_bytes=at_least(1), max_header_size_bytes=at_least(1))
-
-
-DEFAULT_SETTINGS = WarcSettings()
-
-
-@dataclass(frozen=True, slots=True)
-class BrokenRecord:
-    """A record (or bytes between records) that cannot be read; `rule` is a short noun."""
-
-    offset: int
-    rule: str
-    reason: str
-    url: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RawRecord:
-    """A whole record of any type; its block is not looked into."""
-
-    offset: int
-    record_type: str
-    fields: dict[str, str]
-    block: bytes
 
 
 class RecordScanner:
@@ -75,8 +52,9 @@ class RecordScanner:
     """
 
     def __init__(self, stream: Readable, settings: WarcSettings):
-        self._settings = settings
-        self._pieces, self._plain = pieces(stream)
+        self._settings, self._dialect = settings, WARC
+        limit = settings.max_window_size_bytes
+        self._pieces, self._plain = pieces(stream, WARC_FRAMING, limit)
         self._blanks = _BLANKS_AND_PADDING if self._plain else _BLANKS
         self._data, self._at = b"", 0
         # Position of _data[0] in the decoded file.
@@ -92,9 +70,8 @@ class RecordScanner:
 
     def records(self) -> Iterator[RawRecord | BrokenRecord]:
         """Yield every record of the file, and a broken one for each stretch that is none."""
-        if self._need(len(_ARC_START)) and self._data.startswith(_ARC_START):
-            yield BrokenRecord(0, "arc_format", _ARC_ADVICE)
-            return
+        if self._need(len(ARC_START)) and self._data.startswith(ARC_START):
+            self._dialect = ARC
         if not self._skip_blanks() and self._barrier is None:
             yield BrokenRecord(0, "empty_file", "the file is empty")
         while True:
@@ -130,7 +107,8 @@ class RecordScanner:
         piece = next(self._pieces, None)
         if piece is None:
             return None
-        if piece.error is not None or ((have or self._inside) and _begins_record(piece)):
+        is_next = piece.begins_member and (have or self._inside)
+        if piece.error is not None or (is_next and begins_record(piece.data)):
             self._barrier = piece
             return None
         if piece.begins_member:
@@ -173,25 +151,35 @@ class RecordScanner:
         offset, start = self._offset(), self._base + self._at
         self._inside = True
         self._need(32)
-        version = _VERSION.match(self._data, self._at)
-        if version is None:
+        if self._dialect is ARC:
+            return self._arc_record(start, offset)
+        if WARC.first_line.match(self._data, self._at) is None:
             return self._not_a_record(offset)
         end = self._header_end()
         if end is None:
             return self._give_up(start, offset, "header_too_large", self._header_reason())
         fields = header_fields(self._data[self._at : end].partition(b"\n")[2])
         self._at = end
-        record_type = fields.get("warc-type", "").lower()
-        url = fields.get("warc-target-uri", "").strip("<>") or None
-        length = fields.get("content-length", "")
+        return self._with_fields(start, RawRecord(offset, _type_of(fields), fields, b""))
+
+    def _arc_record(self, start: int, offset: int) -> RawRecord | BrokenRecord:
+        self._need(ARC_LINE_SIZE_BYTES)
+        line = ARC.first_line.match(self._data, self._at)
+        if line is None:
+            return self._not_a_record(offset)
+        self._at, fields = line.end(), arc_fields(line)
+        return self._with_fields(start, RawRecord(offset, _type_of(fields), fields, b""))
+
+    def _with_fields(self, start: int, raw: RawRecord) -> RawRecord | BrokenRecord:
+        """Return the record whose header has been read, with its block."""
+        url = raw.fields.get("warc-target-uri", "").strip("<>") or None
+        length = raw.fields.get("content-length", "")
         if not (length.isascii() and length.isdigit()) or len(length) > 18:
             reason = f"Content-Length is {length!r}, not a number" if length else _NO_LENGTH
-            return self._give_up(start, offset, "bad_content_length", reason, url)
+            return self._give_up(start, raw.offset, "bad_content_length", reason, url)
         if int(length) > self._settings.max_record_size_bytes:
-            return self._too_large(offset, int(length), url)
-        return self._with_block(
-            start, RawRecord(offset, record_type, fields, b""), int(length), url
-        )
+            return self._too_large(raw.offset, int(length), url)
+        return self._with_block(start, raw, int(length), url)
 
     def _with_block(
         self, start: int, raw: RawRecord, length: int, url: str | None
@@ -205,7 +193,8 @@ class RecordScanner:
         block = self._data[self._at : self._at + length]
         after = self._data[self._at + length : self._at + length + _LOOKAHEAD_BYTES]
         follows = after.lstrip(b"\r\n")
-        if follows and follows[:5].upper() != b"WARC/" and _NEXT_RECORD.search(block):
+        dialect = self._dialect
+        if follows and not dialect.mark.match(follows) and dialect.next_record.search(block):
             reason = "Content-Length is wrong: another record begins inside this one"
             return self._give_up(start, raw.offset, "bad_content_length", reason, url)
         self._at = end - self._base
@@ -244,7 +233,7 @@ class RecordScanner:
         return BrokenRecord(offset, rule, reason, url)
 
     def _reached_end(self) -> bool:
-        return _NEXT_RECORD.search(self._data, self._at) is None
+        return self._dialect.next_record.search(self._data, self._at) is None
 
     def _not_a_record(self, offset: int) -> BrokenRecord:
         line = self._data[self._at : self._at + 40].split(b"\n")[0].strip()
@@ -281,7 +270,7 @@ class RecordScanner:
     def _seek_record(self) -> None:
         """Go to the next line that begins a record, to the next barrier or to the end."""
         while True:
-            found = _NEXT_RECORD.search(self._data, max(0, self._at - 1))
+            found = self._dialect.next_record.search(self._data, max(0, self._at - 1))
             if found:
                 self._at = found.start() + 1
                 self._record_end = self._base + self._at
@@ -292,5 +281,5 @@ class RecordScanner:
                 return
 
 
-def _begins_record(piece: Piece) -> bool:
-    return piece.begins_member and _VERSION.match(piece.data.lstrip(b"\r\n")[:24]) is not None
+def _type_of(fields: dict[str, str]) -> str:
+    return fields.get("warc-type", "").lower()

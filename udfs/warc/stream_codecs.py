@@ -1,29 +1,45 @@
-"""bzip2 and xz as one stream of bytes: damage ends the file, since members cannot be sought."""
+"""bzip2 and xz as one stream of bytes: damage costs the stream that it hits."""
 
 import bz2
 import lzma
+import re
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-_STEP_SIZE_BYTES = 64 * 1024
+# Little of a step is lost with damage in it.
+_STEP_SIZE_BYTES = 4 * 1024
+_STREAM_HEADER_BYTES = 12
 
 
 @dataclass(frozen=True)
 class StreamCodec:
-    """A codec of the standard library; files begin with `magic`."""
+    """A codec of the standard library; files begin with `magic`, whole headers match `start`."""
 
     name: str
     magic: bytes
+    start: re.Pattern[bytes]
     decompressor: Callable[[], Any]
     errors: tuple[type[Exception], ...]
 
+    def find_start(self, data: bytes) -> int | None:
+        """Return where the first stream of `data` begins, None where none does."""
+        for found in self.start.finditer(data):
+            # The header of xz ends with its checksum.
+            if not found.groups() or zlib.crc32(found[1]).to_bytes(4, "little") == found[2]:
+                return found.start()
+        return None
+
 
 STREAM_CODECS = (
-    StreamCodec("bzip2", b"BZh", bz2.BZ2Decompressor, (OSError, ValueError)),
+    StreamCodec(
+        "bzip2", b"BZh", re.compile(rb"BZh[1-9]1AY&SY"), bz2.BZ2Decompressor, (OSError, ValueError)
+    ),
     StreamCodec(
         "xz",
         b"\xfd7zXZ\x00",
+        re.compile(rb"\xfd7zXZ\x00(..)(....)", re.DOTALL),
         # A stream may ask for gigabytes of window; `xz -9` takes 65 MiB.
         lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=256 * 1024 * 1024),
         (lzma.LZMAError,),
@@ -36,7 +52,8 @@ def decoded(
 ) -> Iterator[tuple[bytes, str | None]]:
     """Yield (data, None) of at most `piece_size_bytes`, and (b"", reason) where the data is bad.
 
-    Streams that follow one another in a file are read on; zeros between them are padding.
+    Streams that follow one another in a file are read on; zeros between them are padding. Behind
+    damage reading goes on at the next stream.
     """
     decoder, waiting = codec.decompressor(), b""
     begun = False
@@ -46,15 +63,31 @@ def decoded(
         begun = True
         try:
             data = decoder.decompress(waiting, piece_size_bytes)
-            waiting = b""
             while data:
                 yield data, None
                 at_end = decoder.needs_input or decoder.eof
                 data = b"" if at_end else decoder.decompress(b"", piece_size_bytes)
         except codec.errors as error:
             yield b"", f"damaged {codec.name} data: {error}"
-            return
+            waiting = _next_stream(read, codec, waiting)
+            decoder, begun = codec.decompressor(), False
+            continue
+        waiting = decoder.unused_data if decoder.eof else b""
         if decoder.eof:
-            waiting, decoder, begun = decoder.unused_data, codec.decompressor(), False
+            decoder, begun = codec.decompressor(), False
     if begun:
         yield b"", f"the {codec.name} data is cut off by the file's end"
+
+
+def _next_stream(read: Callable[[int], bytes], codec: StreamCodec, data: bytes) -> bytes:
+    """Return what is at hand from the next stream on that begins behind data[0], b"" for none."""
+    data = data[1:]
+    while True:
+        place = codec.find_start(data)
+        if place is not None:
+            return data[place:]
+        step = read(_STEP_SIZE_BYTES)
+        if not step:
+            return b""
+        # The beginning of a stream may stand at the end of what was searched.
+        data = data[-_STREAM_HEADER_BYTES:] + step

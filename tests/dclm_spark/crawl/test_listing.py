@@ -71,8 +71,8 @@ def test_files_outside_of_a_crawl_have_names_below_their_common_folder(tmp_path)
         (tmp_path / name).write_bytes(b"")
     files = list_inputs(str(tmp_path))
     assert [(file.crawl, file.path, file.kind) for file in files] == [
-        ("unknown", "x/one.jsonl.gz", "preextracted"),
-        ("unknown", "y/two.parquet", "preextracted"),
+        ("unknown", "x/one.jsonl.gz", "json lines"),
+        ("unknown", "y/two.parquet", "parquet"),
     ]
 
 
@@ -128,7 +128,9 @@ def test_a_hidden_folder_that_is_asked_for_is_read(tmp_path):
 )
 def test_usual_suffixes_are_known_in_any_case(tmp_path, name):
     put(tmp_path, name)
-    assert [file.kind for file in list_inputs(str(tmp_path))] == ["preextracted"]
+    assert [file.kind for file in list_inputs(str(tmp_path))] == [
+        "parquet" if name == "a.PARQUET" else "json lines"
+    ]
 
 
 @pytest.mark.parametrize(

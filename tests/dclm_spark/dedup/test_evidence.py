@@ -1,6 +1,6 @@
 import pytest
 
-from dclm_spark.dedup.evidence import (
+from dclm_spark.dedup.evidence.removed_pairs import (
     cluster_sizes,
     precision,
     sample_pairs,

@@ -16,6 +16,7 @@ from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.settings import from_dict, to_dict
 from dclm_spark.stages.deduplicate import deduplicate
 from tests.dclm_spark.dedup.committed import committed
+from udfs.dedup.minhash import candidate_probability
 from udfs.units.documents import DOCUMENTS
 
 
@@ -55,8 +56,8 @@ def test_a_new_method_is_one_class_and_one_line(spark, tmp_path, monkeypatch):
 
 
 def test_a_method_is_chosen_by_name_and_its_settings_by_the_key_of_that_name():
-    settings = settings_of("minhash.threshold=0.7", "method=minhash")
-    assert settings.method == MinHash(threshold=0.7)
+    settings = settings_of("minhash.threshold=0.85", "method=minhash")
+    assert settings.method == MinHash(threshold=0.85)
     assert settings.method_name == "minhash"
 
 
@@ -68,8 +69,8 @@ def test_choosing_the_method_again_keeps_its_settings():
 
 def test_a_recipe_in_yaml_may_name_the_method_after_its_settings(tmp_path):
     path = tmp_path / "recipe.yaml"
-    path.write_text("deduplication:\n  minhash: {threshold: 0.6}\n  method: minhash\n")
-    assert load_recipe(str(path)).deduplication.method == MinHash(threshold=0.6)
+    path.write_text("deduplication:\n  minhash: {threshold: 0.9}\n  method: minhash\n")
+    assert load_recipe(str(path)).deduplication.method == MinHash(threshold=0.9)
 
 
 @pytest.mark.parametrize("name", methods.METHODS)
@@ -114,3 +115,30 @@ def test_the_keys_of_earlier_recipes_still_set_the_method_they_belong_to(method,
 def test_the_switch_for_quirks_reaches_the_method():
     recipe = load_recipe("dclm_baseline", ["quirks=none"])
     assert recipe.deduplication.method.quirks == "none"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("minhash.threshold=0.6", r"93 bands of 15 rows find 4.3% .* recall=0.95, which chooses"),
+        ("minhash.threshold=0.7", r"find 35.[0-9]% .* datatrove, 14 bands of 8, which find 56%"),
+        ("minhash.recall=1.0", "recall = 1.0: expected a fraction above 0 and below 1"),
+        ("guard.max_removed_share=2", "max_removed_share = 2.*0.0 to 1.0"),
+        ("guard.by=[host]", "by = .*source, domain, language"),
+    ],
+)
+def test_what_cannot_be_found_or_guarded_is_refused(assignment, message):
+    with pytest.raises(SettingError, match=message):
+        settings_of("method=minhash", assignment)
+
+
+def test_recall_chooses_bands_and_follows_the_threshold():
+    method = settings_of("method=minhash", "near_duplicates.recall=0.95").method
+    assert (method.signatures.bands, method.signatures.rows) == (84, 15)
+    lower = settings_of("method=minhash", "minhash.recall=0.95", "minhash.threshold=0.6").method
+    found = candidate_probability(0.6, lower.signatures)
+    assert 0.95 <= found < 0.96
+    assert lower.signatures.num_rows <= 1395
+    assert from_dict(Recipe, to_dict(load_recipe(
+        "dclm_baseline", ["deduplication.method=minhash", "deduplication.minhash.recall=0.9"]
+    ))).deduplication.method.recall == 0.9  # fmt: skip

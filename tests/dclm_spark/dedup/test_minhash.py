@@ -11,11 +11,8 @@ from dclm_spark.dedup.candidates import (
     open_members,
     star_edges,
 )
-from dclm_spark.dedup.minhash import (
-    NearDuplicateSettings,
-    near_duplicate_verdicts,
-    signature_table,
-)
+from dclm_spark.dedup.minhash import near_duplicate_verdicts
+from dclm_spark.dedup.near_duplicates import NearDuplicateSettings, signature_table
 from dclm_spark.engine.checkpoints import Checkpoints
 from dclm_spark.errors import SettingError
 from udfs.dedup.minhash import MinHashSettings

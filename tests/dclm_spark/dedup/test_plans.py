@@ -13,7 +13,12 @@ from udfs.units.documents import DOCUMENTS
 
 pytestmark = pytest.mark.spark
 # Names of input files, WARC files, and buckets that very many documents share.
-SMALL_TABLES = {("uri", "task"), ("crawl", "warc_path", "file_number"), ("bucket", "hot")}
+SMALL_TABLES = {
+    ("uri", "task"),
+    ("unit", "uri", "place", "task"),
+    ("crawl", "warc_path", "file_number"),
+    ("bucket", "hot"),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -73,9 +78,23 @@ def test_sharded_dedup_without_exact_keys_shuffles_the_texts_once(spark, tmp_pat
 
 def test_each_shard_is_committed_by_a_task_of_its_own(spark, tmp_path):
     documents = committed(tmp_path / "in", pages(400, 20))
-    settings = DeduplicationSettings(method=METHODS["none"](), shards=40)
+    settings = DeduplicationSettings(method=METHODS["sharded"](), shards=40)
     with watched(spark) as queries:
         deduplicate(spark, documents, DOCUMENTS, settings, str(tmp_path / "out"))
     rows = queries.rows_shuffled_to_tasks(spark)
     assert len(rows) == 40
     assert min(rows) > 0
+
+
+@pytest.mark.parametrize("exact", [(), ("text", "url")])
+def test_recipes_without_a_method_shuffle_no_text(spark, tmp_path, exact):
+    texts = pages(100, 1600)
+    texts += texts[:7]
+    documents = committed(tmp_path / "in", texts, num_files=3)
+    settings = DeduplicationSettings(exact=exact, method=METHODS["none"]())
+    with watched(spark) as queries:
+        output = deduplicate(spark, documents, DOCUMENTS, settings, str(tmp_path / "out"))
+    assert sum(queries.shuffled_size_bytes) < 0.1 * sum(map(len, texts))
+    dropped = 7 if exact else 0
+    assert output.documents() == {"kept": 107 - dropped, "dropped": dropped, "quarantined": 0}
+    assert len(output.files("kept/")) == 3

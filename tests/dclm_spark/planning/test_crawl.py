@@ -85,7 +85,7 @@ def test_local_warcs_are_measured_and_remote_ones_assumed(tmp_path):
 
 
 def test_documents_without_warcs_cannot_be_planned():
-    file = InputFile(crawl="c", path="a.jsonl", uri="s3://b/a.jsonl", kind="preextracted")
+    file = InputFile(crawl="c", path="a.jsonl", uri="s3://b/a.jsonl", kind="json lines")
     with pytest.raises(InputError, match="no WARC"):
         workload_of_files([file], DEFAULTS.throughput)
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from dclm_spark.dedup.minhash import NearDuplicateSettings
+from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
 from dclm_spark.errors import SettingError
 from dclm_spark.planning.dedup import (
     DedupRates,

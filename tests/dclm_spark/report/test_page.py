@@ -9,12 +9,14 @@ import pytest
 from dclm_spark.html_pages.quantities import bytes_text, duration_text, share_text
 from dclm_spark.report.page import headline, render_report, write_report
 from dclm_spark.report.summary import (
+    BandSummary,
     DedupPrecision,
     DedupSummary,
     DomainCount,
     DuplicatePair,
     FunnelStep,
     Histogram,
+    InformationLoss,
     LanguageCount,
     RuleCount,
     RunSummary,
@@ -139,6 +141,23 @@ def example_summary(text="A page about bridges.\nIts second line."):
             ),
             clusters=(("near_duplicate", 2, 9),),
             domains=(DomainCount(domain="copies.example", documents=9, kept=2),),
+            losses=(
+                InformationLoss(
+                    measure="13-grams",
+                    group="",
+                    name="",
+                    total=90_000,
+                    lost=270,
+                    share=0.003,
+                    low=0.0027,
+                    high=0.0034,
+                    by_component=0.05,
+                ),
+            ),
+            losses_sampled_one_in=64,
+            bands=BandSummary(
+                bands=93, rows=15, threshold=0.8, recall=0.964, curve=((0.0, 0.0), (1.0, 1.0))
+            ),
         ),
         record_types={"response": 2004, "request": 2012, "warcinfo": 6, "metadata": 2011},
         shards=ShardSummary(

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dclm_spark.crawl.listing import list_inputs
-from dclm_spark.dedup.evidence import dedup_evidence
+from dclm_spark.dedup.evidence.stage_evidence import dedup_evidence
 from dclm_spark.dedup.global_ngrams import GlobalNgrams
 from dclm_spark.dedup.methods import METHODS, DeduplicationSettings
 from dclm_spark.engine.stage_output import stage_output

@@ -6,7 +6,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from udfs.html.parser import SupervisedParser, extractor_version, kept_parser, main_text
+from udfs.html.extractors import label_of
+from udfs.html.parser import SupervisedParser, kept_parser, main_text
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_the_child_equals_the_parser_in_this_process():
     html = "<body><main><h1>Title</h1><p>One “two”.</p><ul><li>a<li>b</ul></main></body>"
     with SupervisedParser(10) as parser:
         assert parser.parse(html.encode()).text == main_text(html).encode()
-    assert extractor_version().startswith("resiliparse ")
+    assert label_of("resiliparse").startswith("resiliparse ")
 
 
 @pytest.mark.parametrize("tag", ["div", "table", "a"])
@@ -220,3 +221,42 @@ def test_a_crash_that_the_machine_is_slow_to_report_is_no_timeout(monkeypatch):
         parsed = parser.parse(b"page")
     assert parsed.rule == "parser_crash"
     assert "exit code 7" in parsed.error
+
+
+def test_a_view_that_takes_the_parser_down_costs_the_other_views_nothing():
+    def treacherous(html: str) -> str:
+        if html == "hang":
+            time.sleep(60)
+        if html == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if html == "raise":
+            raise RuntimeError("no such tag")
+        return html
+
+    pages = [b"one", b"hang", b"crash", b"raise", b"\xff", b"two"]
+    with SupervisedParser(0.3, str.upper, treacherous, str.title) as parser:
+        parsed = parser.parse_all(pages)
+    rules = [one.rule for one in parsed[1::3]]
+    assert rules == [None, "parser_timeout", "parser_crash", "parser_error", "not_utf8", None]
+    others = [(parsed[at].text, parsed[at + 2].text) for at in (0, 3, 6, 9, 15)]
+    assert others == [(page.upper(), page.title()) for page in pages if page != b"\xff"]
+
+
+def test_views_of_a_page_parse_it_once_and_no_page_is_kept_for_the_next_one():
+    seen: list[int] = []
+
+    def tree(page) -> str:
+        seen.append(id(page.tree))
+        return f"{len(set(seen))} {len(seen)}"
+
+    with SupervisedParser(5, tree, tree, tree) as parser:
+        texts = [parsed.text for parsed in parser.parse_all([b"<p>a", b"<p>b"])]
+    assert [text.split()[1] for text in texts] == [b"1", b"2", b"3", b"4", b"5", b"6"]
+    assert [text.split()[0] for text in texts[:3]] == [b"1"] * 3
+
+
+def test_more_texts_than_one_request_holds_come_in_order():
+    pages = [b"%d " % number * 3000 for number in range(300)]
+    with SupervisedParser(5, str.upper, str.title) as parser:
+        parsed = parser.parse_all(pages)
+    assert [one.text for one in parsed] == [page for page in pages for _ in range(2)]

@@ -1,9 +1,7 @@
 """Training the DCLM-style fastText classifier from texts that are good and texts that are not."""
 
 import ctypes
-import gzip
 import hashlib
-import io
 import json
 import tempfile
 from collections.abc import Iterator
@@ -17,11 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dclm_spark.errors import InputError
+from dclm_spark.quality_classifier.classifier_texts import read_labelled, read_texts
 from udfs import storage
 from udfs.checks import above, at_least, check
 from udfs.fasttext.quality import QualityModel
-from udfs.storage.cache import fetch
-from udfs.storage.stream import shown
 
 _GLIBC_M_PERTURB = -6
 POSITIVE, NEGATIVE = "hq", "cc"
@@ -67,8 +64,8 @@ def train_quality(
 ) -> dict[str, Any]:
     """Train a classifier, write it to `output`, and write and return its report.
 
-    `positives` and `negatives` name JSON Lines files (comma-separated URIs; .gz and .zst too) with
-    a `text` each; `labelled` ones have a number `label` too, and count as positive from
+    `positives` and `negatives` name files (comma-separated URIs, of any input format) with a
+    `text` in each record; `labelled` ones have a number `label` too, and count as positive from
     `positive_from` on. The classifier's labels are "hq" and "cc". The report,
     `<output>.report.json`, has counts, AUC, and precision and recall on the held-out texts at
     several thresholds. Raises InputError for a class without texts.
@@ -88,53 +85,6 @@ def train_quality(
     text = json.dumps(report, indent=1, sort_keys=True)
     storage.write_bytes(f"{output}.report.json", text.encode())
     return report
-
-
-def read_texts(uris: str) -> Iterator[str]:
-    """Yield the `text` of every line of JSON Lines files; InputError names a line without one."""
-    for where, row in _rows(uris):
-        try:
-            yield str(row["text"])
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{where}: expected a JSON object with a `text` ({error!r})") from None
-
-
-def read_labelled(uris: str) -> Iterator[tuple[str, float]]:
-    """Yield `text` and `label` of every line; InputError names a line without a number as label."""
-    for where, row in _rows(uris):
-        try:
-            yield str(row["text"]), float(row["label"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{where}: expected a JSON object with a `text` and a number `label` ({error!r})"
-            ) from None
-
-
-def _rows(uris: str) -> Iterator[tuple[str, Any]]:
-    """Yield (file and line, parsed JSON); the JSON of a line that is none is its text."""
-    for uri in filter(None, (part.strip() for part in uris.split(","))):
-        for number, line in enumerate(_lines(fetch(uri)), 1):
-            try:
-                row = json.loads(line)
-            except ValueError:
-                row = line
-            yield f"{shown(uri)} line {number}", row
-
-
-def _lines(path: Path) -> Iterator[str]:
-    if path.suffix == ".zst":
-        import zstandard
-
-        with path.open("rb") as raw:
-            reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-            yield from io.TextIOWrapper(reader, encoding="utf-8")
-        return
-    if path.suffix == ".gz":
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            yield from file
-        return
-    with path.open(encoding="utf-8") as file:
-        yield from file
 
 
 def _normalized(text: str) -> str:

@@ -9,7 +9,8 @@ import pytest
 import zstandard
 
 from udfs.documents.extract import ExtractionSettings, RecordCounts
-from udfs.documents.preextracted import InputSettings, read_documents
+from udfs.documents.formats import InputUnit, Reading, format_of, read_unit
+from udfs.documents.given import InputSettings
 from udfs.documents.schema import EXTRACTED
 from udfs.warc.scanner import WarcSettings
 
@@ -29,10 +30,21 @@ LINES = [
 RULES = [None, None, "bad_json", "missing_text", "bad_json", None]
 
 
+def batches(path, counts=None, columns=None, part=(0, None), name=None, **settings):
+    name = name or path.name
+    unit = InputUnit(
+        crawl="C", path=name, uri=str(path), kind=format_of(name).name, start=part[0], end=part[1]
+    )
+    reading = Reading(
+        extraction=ExtractionSettings(**settings),
+        columns=columns or InputSettings(),
+        counts=counts or RecordCounts(),
+    )
+    return read_unit(unit, reading)
+
+
 def rows(path, counts=None, **settings):
-    settings = ExtractionSettings(**settings)
-    batches = read_documents(str(path), "C", path.name, settings, counts)
-    return pa.Table.from_batches(batches, EXTRACTED).to_pylist()
+    return pa.Table.from_batches(batches(path, counts, **settings), EXTRACTED).to_pylist()
 
 
 @pytest.mark.parametrize(
@@ -92,11 +104,9 @@ def test_a_missing_text_names_the_keys_that_are_there(tmp_path):
     assert "the keys are body, id" in rows(tmp_path / "pool.PARQUET")[0]["error"]
 
 
-def own(path, **columns):
-    batches = read_documents(
-        str(path), "C", path.name, ExtractionSettings(), columns=InputSettings(**columns)
-    )
-    return pa.Table.from_batches(batches).to_pylist()
+def own(path, name=None, **columns):
+    found = batches(path, columns=InputSettings(**columns), name=name)
+    return pa.Table.from_batches(found).to_pylist()
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])

@@ -1,0 +1,185 @@
+"""The formats of input files: one object each, found by the end of a file's name.
+
+A format says which names it has and reads a file, or a part of one, as batches of documents. To
+add one, write a class and a line of FORMATS.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pyarrow as pa
+
+from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
+from udfs.documents.given import Given, InputSettings, Making, batches_of
+from udfs.documents.json_lines import json_rows
+from udfs.documents.parquet.parquet_rows import parquet_rows
+from udfs.documents.parts import FilePart
+from udfs.documents.schema import OWN_COLUMNS
+from udfs.documents.wet import wet_rows
+
+_STREAMS = ("", ".gz", ".zst", ".bz2", ".xz")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputUnit:
+    """An input file of a crawl, or the part of one from byte `start` up to `end`.
+
+    `kind` is the name of its format.
+    """
+
+    crawl: str
+    path: str
+    uri: str
+    kind: str
+    start: int = 0
+    end: int | None = None
+
+    @property
+    def part(self) -> FilePart:
+        """Return which bytes are to be read."""
+        return FilePart(start=self.start, end=self.end)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How files are read: settings, which pages are passed over by their address, and counts."""
+
+    extraction: ExtractionSettings
+    columns: InputSettings = field(default_factory=InputSettings)
+    skip_url: SkipUrl | None = None
+    counts: RecordCounts = field(default_factory=RecordCounts)
+
+
+class InputFormat(Protocol):
+    """A format of input files."""
+
+    @property
+    def name(self) -> str:
+        """Return the name that documents' units and the plan of a run have of it."""
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Return what names of its files end with, in lower case."""
+
+    @property
+    def has_pages(self) -> bool:
+        """Return whether its records are pages of a crawl, whose text is extracted here."""
+
+    def is_divisible(self, path: str) -> bool:
+        """Say whether parts of a file can be read by themselves."""
+
+    def read(self, unit: InputUnit, reading: Reading) -> Iterator[pa.RecordBatch]:
+        """Yield the documents, no fate where there is a text.
+
+        The schema is that of `reading.extraction`, with OWN_COLUMNS where columns are named.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrawlFormat:
+    """Pages as a crawler stored them: WARC, or ARC as the Internet Archive wrote until 2009."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    has_pages = True
+
+    def is_divisible(self, path: str) -> bool:
+        """Return False: where a record begins is known by reading up to it."""
+        return False
+
+    def read(self, unit: InputUnit, reading: Reading) -> Iterator[pa.RecordBatch]:
+        """Yield the response records of a file; their own columns are null."""
+        found = extract_documents(
+            unit.crawl, unit.uri, unit.path, reading.extraction, reading.skip_url, reading.counts
+        )
+        for batch in found:
+            if reading.columns.columns:
+                none = pa.nulls(batch.num_rows, OWN_COLUMNS.type)
+                batch = batch.append_column(OWN_COLUMNS, none)
+            yield batch
+
+
+class WetFormat:
+    """Texts that Common Crawl extracted: conversion records."""
+
+    name = "wet"
+    suffixes = (".warc.wet.gz", ".warc.wet", ".wet.gz", ".wet", ".warc.wet.zst")
+    has_pages = False
+
+    def is_divisible(self, path: str) -> bool:
+        """Return False, as of other crawl files."""
+        return False
+
+    def read(self, unit: InputUnit, reading: Reading) -> Iterator[pa.RecordBatch]:
+        """Yield the texts of conversion records."""
+        rows = wet_rows(unit.uri, reading.extraction, reading.columns)
+        yield from _documents(rows, unit, reading)
+
+
+class JsonLinesFormat:
+    """A document a line, as JSON objects."""
+
+    name = "json lines"
+    suffixes = tuple(
+        f"{lines}{stream}" for lines in (".jsonl", ".ndjson", ".json") for stream in _STREAMS
+    )
+    has_pages = False
+
+    def is_divisible(self, path: str) -> bool:
+        """Say whether a file is not compressed."""
+        return path.lower().endswith((".jsonl", ".ndjson", ".json"))
+
+    def read(self, unit: InputUnit, reading: Reading) -> Iterator[pa.RecordBatch]:
+        """Yield the documents of the lines that begin in the unit."""
+        yield from _documents(json_rows(unit.uri, unit.part, reading.extraction), unit, reading)
+
+
+class ParquetFormat:
+    """A document a row."""
+
+    name = "parquet"
+    suffixes = (".parquet", ".parq", ".pq")
+    has_pages = False
+
+    def is_divisible(self, path: str) -> bool:
+        """Return True: row groups are read by themselves."""
+        return True
+
+    def read(self, unit: InputUnit, reading: Reading) -> Iterator[pa.RecordBatch]:
+        """Yield the documents of the row groups whose middle lies in the unit."""
+        rows = parquet_rows(unit.uri, unit.part, reading.extraction, reading.columns)
+        yield from _documents(rows, unit, reading)
+
+
+def _documents(
+    rows: Iterator[Given], unit: InputUnit, reading: Reading
+) -> Iterator[pa.RecordBatch]:
+    making = Making(settings=reading.extraction, columns=reading.columns, counts=reading.counts)
+    return batches_of(rows, unit.crawl, unit.path, making)
+
+
+WARC = CrawlFormat(
+    name="warc", suffixes=(".warc.gz", ".warc", ".warc.zst", ".warc.lz4", ".warc.bz2", ".warc.xz")
+)
+ARC = CrawlFormat(name="arc", suffixes=(".arc.gz", ".arc", ".arc.zst"))
+FORMATS: dict[str, InputFormat] = {
+    one.name: one for one in (WARC, ARC, WetFormat(), JsonLinesFormat(), ParquetFormat())
+}
+
+
+def format_of(path: str) -> InputFormat | None:
+    """Return the format of a file by its name, in any case; None where no reader knows it."""
+    name = path.lower()
+    known = (one for one in FORMATS.values() if name.endswith(one.suffixes))
+    return next(known, None)
+
+
+def known_suffixes(formats: Mapping[str, InputFormat] = FORMATS) -> list[str]:
+    """Return the ends of names that some reader knows."""
+    return [suffix for one in formats.values() for suffix in one.suffixes]
+
+
+def read_unit(unit: InputUnit, reading: Reading) -> Iterator[pa.RecordBatch]:
+    """Yield the documents of a unit, read as its format says."""
+    return FORMATS[unit.kind].read(unit, reading)

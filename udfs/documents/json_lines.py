@@ -1,0 +1,146 @@
+"""JSON Lines in any compression: a document a line; damage costs the line or member it hits."""
+
+import codecs
+import json
+from collections.abc import Iterator
+
+from udfs import storage
+from udfs.documents.extract import ExtractionSettings
+from udfs.documents.given import Given
+from udfs.documents.parts import FilePart
+from udfs.html.charset import mended_utf8
+from udfs.warc.body_kinds import looks_like_text
+from udfs.warc.compression import Framing, pieces
+
+_LINES = Framing(begins=lambda head: not head or looks_like_text(head), salvages=True)
+_READ_SIZE_BYTES = 1024 * 1024
+_WIDE_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
+
+def json_rows(uri: str, part: FilePart, settings: ExtractionSettings) -> Iterator[Given]:
+    """Yield what stands on each line, from 0.
+
+    The position is the number of the line; in a part of a file, the byte at which the line begins.
+    """
+    limit = settings.warc.max_record_size_bytes
+    lines = _Lines(limit)
+    if part.is_whole:
+        with storage.open_stream(uri, settings=settings.reading) as stream:
+            window = settings.warc.max_window_size_bytes
+            for piece in pieces(stream, _LINES, window)[0]:
+                yield from lines.add(piece.data)
+                if piece.error is not None:
+                    yield from lines.damage(f"{piece.error} (near byte {piece.offset})")
+            yield from lines.end()
+        return
+    yield from _part_rows(uri, part, settings, lines)
+
+
+def _part_rows(
+    uri: str, part: FilePart, settings: ExtractionSettings, lines: "_Lines"
+) -> Iterator[Given]:
+    """Yield the lines that begin in a part of a plain file."""
+    start = max(0, part.start - 1)
+    with storage.open_stream(uri, start, settings.reading) as stream:
+        lines.begin_at(start, skips_first=part.start > 0)
+        while data := stream.read(_READ_SIZE_BYTES):
+            for row in lines.add(data):
+                if part.end is not None and row.position >= part.end:
+                    return
+                yield row
+            if part.end is not None and lines.position >= part.end:
+                return
+        yield from lines.end()
+
+
+class _Lines:
+    """Cuts pieces into lines of at most `limit` bytes, and reads each."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._begun: list[bytes] = []
+        self._size = 0
+        # The number of the next line or, where bytes are counted, where it begins.
+        self.position = 0
+        self._counts_bytes = self._skips_first = False
+        self._is_first = True
+        self._wide: codecs.IncrementalDecoder | None = None
+
+    def begin_at(self, byte: int, skips_first: bool) -> None:
+        """Count bytes from `byte` on; the rest of a line of another part may come first."""
+        self.position, self._counts_bytes, self._skips_first = byte, True, skips_first
+
+    def add(self, data: bytes) -> Iterator[Given]:
+        *complete, rest = self._as_utf8(data).split(b"\n")
+        for end in complete:
+            self._append(end)
+            yield from self._take(1)
+        self._append(rest)
+
+    def damage(self, reason: str) -> Iterator[Given]:
+        """Yield what the damage costs: the line that it hits, which may be whole."""
+        if self._begun and self._begun[-1].rstrip().endswith(b"}"):
+            yield from self._take(0)
+        self._begun, self._size = [], 0
+        yield Given(self.position, rule="damaged_file", reason=reason)
+        self.position += 1
+
+    def end(self) -> Iterator[Given]:
+        if self._size:
+            yield from self._take(0)
+
+    def _append(self, data: bytes) -> None:
+        self._size += len(data)
+        if data and self._size <= self._limit:
+            self._begun.append(data)
+
+    def _take(self, line_end_bytes: int) -> Iterator[Given]:
+        parts, size, position = self._begun, self._size, self.position
+        self._begun, self._size = [], 0
+        self.position += size + line_end_bytes if self._counts_bytes else 1
+        if self._skips_first:
+            self._skips_first = False
+        elif size > self._limit:
+            reason = f"a line of {size} bytes, the limit is {self._limit}"
+            yield Given(position, rule="line_too_large", reason=reason, value=size)
+        else:
+            yield _given(b"".join(parts), position)
+
+    def _as_utf8(self, data: bytes) -> bytes:
+        """Return a piece as UTF-8; a byte order mark may say that the file is in UTF-16."""
+        if self._is_first and data:
+            self._is_first = False
+            charset = _WIDE_MARKS.get(data[:2])
+            if charset and not self._counts_bytes:
+                self._wide, data = codecs.getincrementaldecoder(charset)("replace"), data[2:]
+        return self._wide.decode(data).encode("utf-8", "replace") if self._wide else data
+
+
+def _given(line: bytes, position: int) -> Given:
+    if not line.strip():
+        return Given(position, rule="empty_line", reason="the line is empty")
+    damage = None
+    try:
+        document = json.loads(line)
+    except UnicodeDecodeError:
+        page = mended_utf8(line)
+        if page is None:
+            return Given(position, rule="bad_json", reason="not JSON: it is no UTF-8")
+        damage = f"{page.num_wrong} times no utf-8"
+        return _given_text(page.utf8, position, damage)
+    except (ValueError, RecursionError) as error:
+        return Given(position, rule="bad_json", reason=f"not JSON: {error}")
+    return _document(document, position, damage)
+
+
+def _given_text(line: bytes, position: int, damage: str) -> Given:
+    try:
+        return _document(json.loads(line), position, damage)
+    except (ValueError, RecursionError) as error:
+        return Given(position, rule="bad_json", reason=f"not JSON: {error}")
+
+
+def _document(document: object, position: int, damage: str | None) -> Given:
+    if not isinstance(document, dict):
+        return Given(position, rule="bad_json", reason="the line is not a JSON object")
+    return Given(position, values=document, names=tuple(document), damage=damage)

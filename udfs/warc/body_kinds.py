@@ -1,0 +1,25 @@
+"""What bytes are by their look: text of some charset, or a medium that is no page."""
+
+# Bytes that no text holds (the MIME Sniffing Standard's binary data bytes).
+_BINARY = bytes(byte for byte in range(0x20) if byte not in (0x09, 0x0A, 0x0C, 0x0D, 0x1B))
+_TEXT_SAMPLE_BYTES = 4096
+# Images, documents, archives and fonts begin with these, coded or not.
+_MEDIA_MARKS = (
+    b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"%PDF", b"PK\x03\x04", b"wOF", b"\0\0\1\0",
+    b"\xd0\xcf\x11\xe0", b"BM", b"OggS", b"ID3",
+)  # fmt: skip
+
+
+def looks_like_text(body: bytes) -> bool:
+    """Say whether a body reads as text of some charset, and not as coded bytes."""
+    sample = body[:_TEXT_SAMPLE_BYTES]
+    if sample.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x3c", b"\x3c\x00")):
+        return True
+    binary = len(sample) - len(sample.translate(None, _BINARY))
+    begins = sample[:16].translate(None, _BINARY) == sample[:16]
+    return begins and binary * 50 <= len(sample)
+
+
+def is_media(body: bytes) -> bool:
+    """Say whether a body begins as an image, a document, an archive, a font or a sound does."""
+    return body.startswith(_MEDIA_MARKS)
