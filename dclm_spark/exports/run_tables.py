@@ -17,6 +17,7 @@ from udfs.html.page_policy import COLUMNS as POLICY_FIELDS
 from udfs.rules.cleaning.redaction import RedactionSettings
 from udfs.rules.families import SIGNALS, STATISTICS
 from udfs.shards.packed_rows import INPUT_IDS, TOKENS
+from udfs.tokens.copies import REPEATS
 from udfs.tokens.packing import provenance_fields
 from udfs.units.documents import TEXT_HASH
 

@@ -77,6 +77,16 @@ class DomainCount:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ValueCounts:
+    """The most frequent values of a column of texts, with their documents, and how many differ."""
+
+    name: str
+    values: tuple[tuple[str, int], ...]
+    distinct: int
+    nulls: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SamplePage:
     """A page that a rule removed (or, with rule "kept", one that stayed), for a person to judge."""
 
@@ -221,6 +231,7 @@ class RunSummary:
     languages: tuple[LanguageCount, ...] = ()
     domains: tuple[DomainCount, ...] = ()
     histograms: tuple[Histogram, ...] = ()
+    values: tuple[ValueCounts, ...] = ()
     samples: tuple[SamplePage, ...] = ()
     duplicates: tuple[DuplicatePair, ...] = ()
     deduplication: DedupSummary | None = None

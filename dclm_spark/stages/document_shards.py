@@ -6,6 +6,7 @@ Trainers that pack by themselves read shards of whole documents, one for each ce
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +17,11 @@ from pyspark.sql import functions as F
 from dclm_spark.engine.manifests import StageOutput, Unit, numbered_unit
 from dclm_spark.engine.shuffles import TASK, partition_keys
 from dclm_spark.engine.tables import read_files, spark_schema
-from dclm_spark.stages.tokenize import FOLDER, has_own_columns
+from dclm_spark.stages.tokenize import FOLDER, has_column
 from udfs import storage
 from udfs.documents.schema import OWN_COLUMNS
 from udfs.shards.shard_output import ShardOutput, ShardRows
+from udfs.tokens.copies import REPEAT, REPEATS, copied
 from udfs.units.commit import COMMITTED, group_by_unit
 
 _COUNTS = pa.schema([pa.field("cell", pa.int32()), pa.field("num_tokens", pa.int64())])
@@ -32,6 +34,23 @@ _DOCUMENTS = pa.schema(
         pa.field("tokens", pa.binary()),
     ]
 )
+_COUNTS_OF_COPIES = pa.schema([*_COUNTS, pa.field("order_key", pa.int64()), REPEATS])
+
+
+class _Copies(NamedTuple):
+    """Whether documents enter the corpus more than once, and into how many cells."""
+
+    repeats: bool
+    cells: int
+
+    @classmethod
+    def of(cls, tokenized: StageOutput) -> "_Copies":
+        repeats = has_column(tokenized.files(f"{FOLDER}/"), REPEATS)
+        return cls(repeats, next(iter(tokenized.facts()))[1]["cells"] if repeats else 0)
+
+    def made(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return documents as often as they enter the corpus."""
+        return copied(batch, self.cells) if self.repeats else batch
 
 
 def tokens_by_cell(spark: SparkSession, tokenized: StageOutput) -> list[int]:
@@ -45,11 +64,15 @@ def tokens_by_cell(spark: SparkSession, tokenized: StageOutput) -> list[int]:
         stored = json.loads(storage.read_bytes(uri))
         if stored["fingerprint"] == tokenized.fingerprint:
             return list(stored["tokens_by_cell"])
-    uris = [file["uri"] for file in tokenized.files(f"{FOLDER}/")]
+    files = tokenized.files(f"{FOLDER}/")
     found: dict[int, int] = {}
-    if uris:
+    if files:
+        copies = _Copies.of(tokenized)
+        read = _COUNTS_OF_COPIES if copies.repeats else _COUNTS
+        uris = [file["uri"] for file in files]
+        rows = read_files(spark, uris, read, transform=copies.made, output_schema=_COUNTS)
         tokens = F.sum(F.col("num_tokens") + 1).alias("tokens")
-        rows = read_files(spark, uris, _COUNTS).groupBy("cell").agg(tokens).collect()
+        rows = rows.groupBy("cell").agg(tokens).collect()
         found = {row["cell"]: int(row["tokens"]) for row in rows}
     counts = [found.get(cell, 0) for cell in range(max(found, default=-1) + 1)]
     text = json.dumps({"fingerprint": tokenized.fingerprint, "tokens_by_cell": counts})
@@ -65,11 +88,14 @@ def documents_by_cell(
     `tasks` has the partition key of each cell (`partition_keys`); others are left out.
     """
     files = tokenized.files(f"{FOLDER}/")
-    own = [OWN_COLUMNS] if has_own_columns(files) else []
-    schema = pa.schema([*_DOCUMENTS, *own])
+    copies = _Copies.of(tokenized)
+    own = [OWN_COLUMNS] if has_column(files, OWN_COLUMNS) else []
+    schema = pa.schema([*_DOCUMENTS, *own, *([REPEATS] if copies.repeats else [])])
+    numbers = [REPEAT] if copies.repeats else []
     cells, keys = pa.array(list(tasks), pa.int32()), pa.array(list(tasks.values()), pa.int32())
 
     def place(batch: pa.RecordBatch) -> pa.RecordBatch:
+        batch = copies.made(batch)
         wanted = pc.is_in(batch.column("cell"), cells)
         batch = batch.filter(wanted)
         return batch.append_column(TASK, keys.take(pc.index_in(batch.column("cell"), cells)))
@@ -79,7 +105,7 @@ def documents_by_cell(
         [file["uri"] for file in files],
         schema,
         transform=place,
-        output_schema=pa.schema([*schema, TASK]),
+        output_schema=pa.schema([*schema, *numbers, TASK]),
     )
     together = placed.repartition(len(tasks), TASK.name)
     return together.sortWithinPartitions("cell", "order_key", "doc_id")

@@ -15,9 +15,10 @@ from dclm_spark.stages.document_shards import documents_by_cell
 from dclm_spark.stages.tokenize import TokenSettings
 from udfs.documents.schema import OWN_COLUMNS
 from udfs.shards.shard_output import ShardOutput, ShardRows
+from udfs.tokens.copies import REPEAT
 from udfs.tokens.id_types import IdType
 from udfs.tokens.order import permuted_positions
-from udfs.tokens.packing import Packer, Sequence, num_sequences, provenance_fields
+from udfs.tokens.packing import Packer, Sequence, num_sequences
 from udfs.tokens.tokenizer import load_encoder
 from udfs.units.commit import COMMITTED, group_by_unit
 
@@ -122,7 +123,7 @@ class PackedShards:
 
     @property
     def _schema(self) -> pa.Schema:
-        documents = pa.struct(provenance_fields(self.output.own_columns))
+        documents = pa.struct(self.output.documents)
         return pa.schema(
             [
                 pa.field("unit", pa.string()),
@@ -186,19 +187,22 @@ def _sequences(
         padding_id=settings.padding_id,
     )
     for batch in rows:
-        own = OWN_COLUMNS.name
-        owned = own in batch.schema.names
-        columns = batch.column(own) if owned else pa.nulls(batch.num_rows, OWN_COLUMNS.type)
-        for doc_id, domain, tokens, kept in zip(
+        for doc_id, domain, tokens, own, copy in zip(
             batch.column("doc_id"),
             batch.column("domain"),
             batch.column("tokens"),
-            columns,
+            _column_or_nulls(batch, OWN_COLUMNS),
+            _column_or_nulls(batch, REPEAT),
             strict=True,
         ):
             ids = np.frombuffer(tokens.as_py(), layout.id_type)
-            yield from packer.add(doc_id.as_py(), domain.as_py(), ids, kept.as_py())
+            yield from packer.add(doc_id.as_py(), domain.as_py(), ids, own.as_py(), copy.as_py())
     yield from packer.finish()
+
+
+def _column_or_nulls(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+    present = field.name in batch.schema.names
+    return batch.column(field.name) if present else pa.nulls(batch.num_rows, field.type)
 
 
 def _placed(

@@ -8,9 +8,11 @@ from dclm_spark.engine.stage import UnitRules, run_units
 from dclm_spark.errors import InputError
 from dclm_spark.stages.document_shards import DocumentShards, tokens_by_cell
 from dclm_spark.stages.packed_shards import PackedShards, shard_layout
-from dclm_spark.stages.tokenize import FOLDER, TokenSettings, has_own_columns
+from dclm_spark.stages.tokenize import FOLDER, TokenSettings, has_column
+from udfs.documents.schema import OWN_COLUMNS
 from udfs.shards.shard_formats import shard_suffixes
 from udfs.shards.shard_output import ShardOutput
+from udfs.tokens.copies import REPEATS
 from udfs.tokens.tokenizer import load_encoder
 
 STAGE = "shards"
@@ -30,12 +32,14 @@ def write_shards(
             "dropped them, and the thresholds of the recipe"
         )
     key = unit_key(STAGE, tokenized.fingerprint, settings, code=code_version(__name__))
+    files = tokenized.files(f"{FOLDER}/")
     output = ShardOutput(
         directory=directory,
         key=key,
         format=settings.format,
         id_type=load_encoder(settings.tokenizer).id_type,
-        own_columns=has_own_columns(tokenized.files(f"{FOLDER}/")),
+        own_columns=has_column(files, OWN_COLUMNS),
+        repeats=has_column(files, REPEATS),
     )
     work = _work(counts, settings, output)
 

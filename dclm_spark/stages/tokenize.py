@@ -25,6 +25,7 @@ from udfs.shards.format import ShardFormat
 from udfs.shards.packed_rows import OwnShards
 from udfs.shards.shard_formats import FORMATS
 from udfs.storage.parquet import column_names, read_table
+from udfs.tokens.copies import REPEATS
 from udfs.tokens.order import buckets, document_keys
 from udfs.tokens.special_ids import special_ids
 from udfs.tokens.tokenizer import Encoder, TokenizerSettings, gpt_neox, load_encoder
@@ -61,9 +62,10 @@ _DECIDED = pa.schema(
 )
 
 
-def tokenized_schema(own_columns: bool) -> pa.Schema:
-    """Return the schema of the token table: TOKENIZED, with own columns where there are some."""
-    return TOKENIZED.append(OWN_COLUMNS) if own_columns else TOKENIZED
+def tokenized_schema(own_columns: bool, repeats: bool = False) -> pa.Schema:
+    """Return the schema of the token table: TOKENIZED, own columns and copies if there are some."""
+    own = [OWN_COLUMNS] if own_columns else []
+    return pa.schema([*TOKENIZED, *own, *([REPEATS] if repeats else [])])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,14 +141,17 @@ def tokenize(
 ) -> StageOutput:
     """Tokenize those kept documents of `documents` that `selected` keeps, in the order of the file.
 
-    Own columns of the documents go along.
+    Own columns of the documents go along, and how often each is to enter the corpus.
 
     The statistics are of all that select decided on: this stage is the one that reads the texts.
     """
     cells = num_cells(documents, settings)
     stage = FileStage(
         name=STAGE,
-        schema=tokenized_schema(has_own_columns(documents.files("kept/"))),
+        schema=tokenized_schema(
+            has_column(documents.files("kept/"), OWN_COLUMNS),
+            has_column(selected.files(""), REPEATS),
+        ),
         process=partial(_tokenize_file, settings=settings, cells=cells),
         # The ids are the same for shards of any format and length.
         key=(settings.tokenizer, settings.seed, cells),
@@ -155,9 +160,9 @@ def tokenize(
     return stage.run(spark, selected_sources(documents, selected), directory)
 
 
-def has_own_columns(files: Sequence[Mapping[str, Any]]) -> bool:
-    """Say whether files of a stage have own columns; all of them have the same."""
-    return bool(files) and OWN_COLUMNS.name in column_names(files[0]["uri"])
+def has_column(files: Sequence[Mapping[str, Any]], column: pa.Field) -> bool:
+    """Say whether files of a stage have a column; all of them have the same ones."""
+    return bool(files) and column.name in column_names(files[0]["uri"])
 
 
 def selected_sources(documents: StageOutput, selected: StageOutput) -> list[UnitSource]:
@@ -180,16 +185,19 @@ def _tokenize_file(
 ) -> None:
     encoder = load_encoder(settings.tokenizer)
     own = [OWN_COLUMNS.name] if OWN_COLUMNS.name in output.schema.names else []
-    decided, tally = AlignedRows(source["decided_uris"], _DECIDED), Tally()
+    copies = [REPEATS] if REPEATS.name in output.schema.names else []
+    decision = pa.schema([*_DECIDED, *copies])
+    decided, tally = AlignedRows(source["decided_uris"], decision), Tally()
     for batch in read_table(source["uri"], [*_READ, *own]):
         rows = decided.take(batch.column("doc_id"))
-        for name in _DECIDED.names[1:]:
+        for name in decision.names[1:]:
             batch = batch.append_column(name, rows.column(name))
         tally.add(batch)
         kept = batch.filter(pc.equal(batch.column("fate"), KEPT))
         if kept.num_rows:
             output.write(_tokenized(kept, encoder, settings, cells).select(output.schema.names))
-    output.facts |= tally.facts()
+    # The cells of the shuffle are needed again where a document has several copies.
+    output.facts |= tally.facts() | {"cells": cells}
 
 
 def _tokenized(

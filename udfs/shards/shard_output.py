@@ -33,11 +33,18 @@ class ShardOutput:
     id_type: IdType
     # Whether documents have columns of the user's.
     own_columns: bool
+    # Whether they enter the corpus more than once (`udfs.tokens.copies`).
+    repeats: bool = False
+
+    @property
+    def documents(self) -> list[pa.Field]:
+        """What is known of each document in a row."""
+        return provenance_fields(self.own_columns, self.repeats)
 
     @property
     def provenance(self) -> pa.Schema:
         """The schema of what says which documents are in which row."""
-        return pa.schema([pa.field("row", pa.int32()), *provenance_fields(self.own_columns)])
+        return pa.schema([pa.field("row", pa.int32()), *self.documents])
 
     def commit(self, unit: str, rows: Iterator[ShardRows]) -> pa.RecordBatch:
         """Write and commit one shard; return the row that reports it."""

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from udfs.documents.schema import OWN_COLUMNS
+from udfs.tokens.copies import REPEAT
 from udfs.tokens.id_types import Ids
 
 _PROVENANCE = (
@@ -17,9 +18,10 @@ _PROVENANCE = (
 )
 
 
-def provenance_fields(own_columns: bool) -> list[pa.Field]:
-    """Return what is known of each document in a sequence."""
-    return [*_PROVENANCE, *([OWN_COLUMNS] if own_columns else [])]
+def provenance_fields(own_columns: bool, repeats: bool = False) -> list[pa.Field]:
+    """Return what is known of each document in a sequence; of copies, the how-manieth it is."""
+    own = [OWN_COLUMNS] if own_columns else []
+    return [*_PROVENANCE, *own, *([REPEAT] if repeats else [])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,12 @@ class Packer:
     _filled: int = 0
 
     def add(
-        self, doc_id: bytes, domain: str, tokens: Ids, own_columns: str | None = None
+        self,
+        doc_id: bytes,
+        domain: str,
+        tokens: Ids,
+        own_columns: str | None = None,
+        repeat: int | None = None,
     ) -> Iterator[Sequence]:
         """Append one document; yield the sequences that it completes."""
         rest = np.append(tokens, tokens.dtype.type(self.end_of_text_id))
@@ -60,6 +67,7 @@ class Packer:
                     "start": self._filled,
                     "num_tokens": len(taken),
                     OWN_COLUMNS.name: own_columns,
+                    REPEAT.name: repeat,
                 }
             )
             self._parts.append(taken)
