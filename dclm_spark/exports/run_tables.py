@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from dclm_spark.dedup.decisions import deduplicated_schema
 from dclm_spark.exports.table_columns import meaning
-from dclm_spark.signals.decision import BUCKET, REPEATS
+from dclm_spark.signals.decision import BUCKET
 from dclm_spark.stages.decontaminate import decontaminated_schema
 from dclm_spark.stages.score import SCORES
 from dclm_spark.stages.select import SELECTED
@@ -17,7 +17,7 @@ from udfs.html.page_policy import COLUMNS as POLICY_FIELDS
 from udfs.rules.cleaning.redaction import RedactionSettings
 from udfs.rules.families import SIGNALS, STATISTICS
 from udfs.shards.packed_rows import INPUT_IDS, TOKENS
-from udfs.tokens.copies import REPEATS
+from udfs.tokens.copies import REPEAT, REPEATS
 from udfs.tokens.packing import provenance_fields
 from udfs.units.documents import TEXT_HASH
 
@@ -57,8 +57,8 @@ def run_tables() -> list[RunTable]:
     )  # fmt: skip
     optional = frozenset(field.name for field in asked)
     deduplicated = deduplicated_schema(documents)
-    own = frozenset([OWN_COLUMNS.name])
-    provenance = pa.schema([pa.field("row", pa.int32()), *provenance_fields(True)])
+    own = frozenset([OWN_COLUMNS.name, REPEAT.name, REPEATS.name])
+    provenance = pa.schema([pa.field("row", pa.int32()), *provenance_fields(True, True)])
 
     def fates(stage: str, schema: pa.Schema, row: str) -> RunTable:
         return RunTable(path=f"stages/{stage}/*/*.parquet", row=row, schema=schema,
@@ -75,7 +75,7 @@ def run_tables() -> list[RunTable]:
         ),
         RunTable(
             path="stages/tokenize/tokens/*.parquet", row="a document of the corpus",
-            schema=tokenized_schema(True), optional=own,
+            schema=tokenized_schema(True, True), optional=own,
         ),
         RunTable(path="shards/shard-*[0-9].parquet", row="a sequence", schema=TOKENS),
         RunTable(path="shards/data/shard-*.parquet", row="a sequence, in the format huggingface",

@@ -96,6 +96,7 @@ COLUMNS = {
     "num_tokens": "ids; in provenance, those that the row has of the document",
     "tokens": "little-endian ids, of 16 or 32 bits as the manifest's `dtype` says",
     "input_ids": "ids as a list of 32-bit integers",
+    "repeat": "which of the document's copies it is, from 0",
     "row": "number of the row in the shard, from 0",
     "start": "where the document begins in the row, in ids",
 }
