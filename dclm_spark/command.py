@@ -91,20 +91,48 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add how the models of a ranking are trained and measured."""
     add = parser.add_argument
     add("--output", required=True, help="local folder of the ranking; finished runs are skipped")
-    add("--scale", default="tiny", help="name of a scale of jobs/train_model.py")
-    add("--seeds", type=int, default=3, help="models per recipe")
-    add("--tokens", type=int, help="budget of every model; default: the scale's")
+    add("--scales", "--scale", nargs="+", default=["tiny"], help="scales of jobs/train_model.py")
+    add("--seeds", type=int, default=3, help="models per corpus")
+    add(
+        "--tokens", type=number, nargs="+", default=[], help="budget of every model, or one a scale"
+    )
+    add("--target-tokens", type=number, nargs="+", default=[], help="budgets the ranking is for")
+    add("--target-scale", help="scale of the run that the ranking is for")
+    add(
+        "--corpus-tokens", action="append", default=[], metavar="NAME=TOKENS",
+        help="size of a whole corpus whose shards here are a sample",
+    )  # fmt: skip
+    add("--max-passes", type=float, default=4.0, help="passes of a proxy beyond its target's")
+    add("--early-stop", action="store_true", help="no further seeds for pairs that are decided")
+    add("--gpus", "--workers", type=int, default=1, dest="workers", help="rows done at a time")
     add("--train", action="append", default=[], help="training KEY=VALUE")
     add("--tasks", default="", help="core, extended, mmlu or labels; needs --data")
     add("--data", default="", help="folder or URI with the tasks' files")
     add("--rows-per-task", type=int, help="score at most so many rows of a task")
-    add("--only", metavar="RECIPE/SEED", help="do one row again, from nothing")
+    add("--only", metavar="CORPUS/SEED[@CELL]", help="do one row again")
+
+
+def number(text: str) -> int:
+    """Return a whole number that may be written as 2.5e9, as argparse converts an argument."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if value < 1 or value != int(value):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, such as 2.5e9")
+    return int(value)
 
 
 def model_fields(given: argparse.Namespace) -> dict[str, Any]:
-    """Return the fields of `rank.models.ModelSettings` that `add_model_arguments` asked for."""
-    names = ("output", "scale", "seeds", "tokens", "tasks", "data", "rows_per_task", "only")
-    return {name: getattr(given, name) for name in names} | {"training": tuple(given.train)}
+    """Return the fields of `ranking.options.ModelSettings` that `add_model_arguments` asked for."""
+    names = (
+        "output", "seeds", "tasks", "data", "rows_per_task", "only", "target_scale", "max_passes",
+        "early_stop", "workers",
+    )  # fmt: skip
+    lists = ("scales", "tokens", "target_tokens", "corpus_tokens")
+    found = {name: getattr(given, name) for name in names}
+    found |= {name: tuple(getattr(given, name)) for name in lists}
+    return found | {"training": tuple(given.train)}
 
 
 def run_command(main: Callable[[], None]) -> None:

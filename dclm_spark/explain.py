@@ -13,17 +13,19 @@ import pyarrow.parquet as pq
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.engine.run_record import check_readable
 from dclm_spark.errors import InputError
-from dclm_spark.stages import STAGES
+from dclm_spark.page_index.lookup import INDEXED, PageIndex, read_row, usable_index
 from udfs import storage
 from udfs.documents.formats import InputFormat, InputUnit, Reading, format_of, read_unit
 from udfs.documents.one_page import extract_one
 from udfs.documents.parts import WHOLE, parts_of
+from udfs.documents.sites import site_of
 from udfs.storage.parquet import python_values
 
 if TYPE_CHECKING:
     from dclm_spark.recipes.recipe import Recipe
 
-_STAGES_WITH_PAGES = [stage for stage in STAGES if stage not in ("score", "shards")]
+# Rows of a registered domain in a page of `list_site`.
+LISTED = 50
 _HIDDEN = {"text", "tokens", "text_hash", "order_key", "cell"}
 _ID_HEX_DIGITS = 32
 _COLUMN_WIDTH = 54
@@ -45,20 +47,55 @@ def explain(output: str, page: str) -> list[list[StageRow]]:
     SettingError for a run of another version's format.
     """
     check_readable(output)
+    index = usable_index(output)
+    rows = _scanned(output, page) if index is None else _looked_up(index, page)
     found: dict[bytes, list[StageRow]] = {}
-    for stage in _STAGES_WITH_PAGES:
-        directory = storage.join(output, "stages", stage)
-        for row in _rows(directory, page):
-            text = row.get("text")
-            shown = {name: value for name, value in row.items() if name not in _HIDDEN}
-            entry = StageRow(stage=stage, row=shown, text=text)
-            found.setdefault(row["doc_id"], []).append(entry)
+    for stage, row in rows:
+        text = row.get("text")
+        shown = {name: value for name, value in row.items() if name not in _HIDDEN}
+        entry = StageRow(stage=stage, row=shown, text=text)
+        found.setdefault(row["doc_id"], []).append(entry)
     if not found:
         raise InputError(
             f"{page}: no record of {output} has this URL or id; URLs are compared as they stand "
             "in the WARC, scheme included"
         )
     return list(found.values())
+
+
+def list_site(output: str, site: str, *, page: int) -> list[dict[str, Any]]:
+    """Return the first stage's rows of a registered domain, LISTED a page, from page 1 on.
+
+    Raises InputError where the run has no index of its present data.
+    """
+    check_readable(output)
+    index = usable_index(output)
+    if index is None:
+        raise InputError(f"{output} has no index: python jobs/index_pages.py --output {output}")
+    places = index.by_site(site_of(site.lower()), (page - 1) * LISTED, LISTED)
+    return [read_row(place) for place in places]
+
+
+def _looked_up(index: PageIndex, page: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield stage and row of a page by the index, whose hashes may be another's too."""
+    column, value = _key(page)
+    ids = [value]
+    if column == "url":
+        rows = map(read_row, index.by_url(page))
+        ids = [row["doc_id"] for row in rows if row["url"] == page]
+    for doc_id in ids:
+        assert isinstance(doc_id, bytes)
+        for place in index.by_id(doc_id):
+            row = read_row(place)
+            if row["doc_id"] == doc_id:
+                yield place.stage, row
+
+
+def _scanned(output: str, page: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield stage and row of a page by reading the keys of all files."""
+    for stage in INDEXED:
+        for row in _rows(storage.join(output, "stages", stage), page):
+            yield stage, row
 
 
 def _rows(directory: str, page: str) -> Iterator[dict[str, Any]]:

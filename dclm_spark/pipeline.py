@@ -1,9 +1,11 @@
 """The story of a run: documents, deduplicate, decontaminate, score, select, tokenize, shards."""
 
+import json
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -13,16 +15,18 @@ from dclm_spark.crawl.listing import InputFile, find_inputs
 from dclm_spark.dedup.evidence.stage_evidence import dedup_evidence
 from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import StageOutput
-from dclm_spark.engine.run_record import run_identity, write_run_record
+from dclm_spark.engine.run_record import RunIdentity, run_identity, write_run_record
 from dclm_spark.errors import SettingError
 from dclm_spark.limits import check_documents, check_yield
 from dclm_spark.preflight import CheckedRun, check_run, describe
 from dclm_spark.recipes.deciding import check_decisions, score_candidates
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
+from dclm_spark.removal.tombstones import write_tombstones
 from dclm_spark.report.machine import write_json
 from dclm_spark.report.page import write_report
 from dclm_spark.report.summarize import summarize
 from dclm_spark.report.summary import RunSummary
+from dclm_spark.signals.mixture_yield import YieldRow, as_json, exact_yield
 from dclm_spark.stages import STAGES
 from dclm_spark.stages.decontaminate import decontaminate
 from dclm_spark.stages.deduplicate import deduplicate, deduplicated_schema
@@ -35,7 +39,6 @@ from dclm_spark.stages.shard_manifest import write_manifest
 from dclm_spark.stages.shards import write_shards
 from dclm_spark.stages.tokenize import tokenize, with_special_ids
 from udfs import storage
-from udfs.tokens.tokenizer import load_encoder, tokenizer_fingerprint
 
 LOGGER = logging.getLogger("dclm_spark")
 # From the name of a stage to its folder.
@@ -63,30 +66,52 @@ def build_baseline(
     Raises SettingError where another driver writes to `output`, or that holds finished work of
     another recipe, other files or another version, which `overwrite` replaces.
     """
-    output, started = storage.absolute(output), time.time()
-    _check_scored(recipe, scored)
-    checked = check_run(recipe, inputs, output, base=base, limit=limit)
-    for line in describe(recipe, checked):
-        LOGGER.info("%s", line)
-    place = place or stages_below(output)
-    files = checked.inputs.files
-    identity = run_identity(recipe.name, recipe_hash(recipe), files)
-    with only_driver(output, *([scored] if scored else [])):
-        if overwrite:
-            remove_other_formats(output, map(place, STAGES))
-        else:
-            check_finished_work(output, identity, files, place("documents"))
-        write_run_record(output, recipe, files, identity)
+    request = RunRequest(
+        inputs=inputs, output=output, base=base, place=place, scored=scored, limit=limit,
+        overwrite=overwrite,
+    )  # fmt: skip
+    started = time.time()
+    with _begun(recipe, request) as begun:
         run, failure = RunProgress(), ""
         try:
-            _run_stages(spark, run, _Source(recipe, files, scored, overwrite), place)
+            _run_stages(spark, run, begun.source, begun.place)
             return run.finished()
         except (Exception, KeyboardInterrupt) as error:
             failure = str(error) or type(error).__name__
             raise
         finally:
-            summary = summarize(run, recipe, identity, started, failure)
-            _write_reports(replace(summary, skipped_files=checked.inputs.skipped), output)
+            summary = summarize(run, recipe, begun.identity, started, failure)
+            _write_reports(replace(summary, skipped_files=begun.skipped), begun.output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """What a run reads and writes; see `build_baseline`."""
+
+    inputs: str
+    output: str
+    base: str | None = None
+    place: Place | None = None
+    scored: str | None = None
+    limit: int | None = None
+    overwrite: bool = False
+
+
+def plan_mixture(spark: SparkSession, recipe: Recipe, request: RunRequest) -> list[YieldRow]:
+    """Run the stages up to the scores, count tokens, and return what the recipe's decision yields.
+
+    Nothing of the decision is written but mixture.json, which says the same; `build_baseline` of
+    the same recipe and request goes on from here. Raises as that does.
+    """
+    with _begun(recipe, request) as begun:
+        check_decisions(recipe, spark)
+        run = RunProgress()
+        candidates = _run_until_candidates(spark, run, begun.source, begun.place)
+        scored = score_candidates(spark, recipe, candidates, begun.place, with_tokens=True)
+        rows = exact_yield(spark, scored.candidates, scored.decision)
+        text = json.dumps(as_json(rows), indent=1)
+        storage.write_bytes(storage.join(begun.output, "mixture.json"), text.encode())
+        return rows
 
 
 class _Source(NamedTuple):
@@ -96,6 +121,37 @@ class _Source(NamedTuple):
     files: Sequence[InputFile]
     scored: str | None
     overwrite: bool
+
+
+class _Begun(NamedTuple):
+    """A run that has begun: who it is, where it lies and what it reads."""
+
+    identity: RunIdentity
+    output: str
+    place: Place
+    source: _Source
+    skipped: tuple[str, ...]
+
+
+@contextmanager
+def _begun(recipe: Recipe, request: RunRequest) -> Iterator[_Begun]:
+    """Check a run, keep other drivers away, and say beside its output what it is."""
+    output = storage.absolute(request.output)
+    _check_scored(recipe, request.scored)
+    checked = check_run(recipe, request.inputs, output, base=request.base, limit=request.limit)
+    for line in describe(recipe, checked):
+        LOGGER.info("%s", line)
+    place = request.place or stages_below(output)
+    files = checked.inputs.files
+    identity = run_identity(recipe.name, recipe_hash(recipe), files)
+    with only_driver(output, *([request.scored] if request.scored else [])):
+        if request.overwrite:
+            remove_other_formats(output, map(place, STAGES))
+        else:
+            check_finished_work(output, identity, files, place("documents"))
+        write_run_record(output, recipe, files, identity)
+        source = _Source(recipe, files, request.scored, request.overwrite)
+        yield _Begun(identity, output, place, source, checked.inputs.skipped)
 
 
 def _check_scored(recipe: Recipe, scored: str | None) -> None:
@@ -151,6 +207,22 @@ def _run_stages(spark: SparkSession, run: RunProgress, source: _Source, place: P
     """Run all stages; `run` holds what has ended."""
     recipe = source.recipe
     check_decisions(recipe, spark)
+    candidates = _run_until_candidates(spark, run, source, place)
+    scored = score_candidates(spark, recipe, candidates, place)
+    run.scored, run.signals = scored.quality, scored.signals
+    run.minimum_score = minimum_score(recipe.quality, run.scored)
+    run.selected = select(spark, scored.candidates, scored.decision, place("select"))
+    check_yield("select", run.selected, recipe.limits)
+    run.tokenized, run.shards, run.shard_manifest = write_corpus(
+        spark, recipe, candidates, run.selected, place
+    )
+
+
+def _run_until_candidates(
+    spark: SparkSession, run: RunProgress, source: _Source, place: Place
+) -> StageOutput:
+    """Run the stages that read texts before any score; return what the others choose from."""
+    recipe = source.recipe
     documents, schema = _read_documents(spark, run, source, place("documents"))
     run.deduplicated = deduplicate(
         spark, documents, schema, recipe.deduplication, place("deduplicate")
@@ -165,16 +237,8 @@ def _run_stages(spark: SparkSession, run: RunProgress, source: _Source, place: P
     )
     if run.decontaminated is not None:
         check_yield("decontaminate", run.decontaminated, recipe.limits)
-    candidates = run.decontaminated or run.deduplicated
     run.dedup_evidence = dedup_evidence(spark, documents, run.deduplicated, recipe.deduplication)
-    scored = score_candidates(spark, recipe, candidates, place)
-    run.scored, run.signals = scored.quality, scored.signals
-    run.minimum_score = minimum_score(recipe.quality, run.scored)
-    run.selected = select(spark, scored.candidates, scored.decision, place("select"))
-    check_yield("select", run.selected, recipe.limits)
-    run.tokenized, run.shards, run.shard_manifest = write_corpus(
-        spark, recipe, candidates, run.selected, place
-    )
+    return run.decontaminated or run.deduplicated
 
 
 def _read_documents(
@@ -207,8 +271,7 @@ def write_corpus(
     manifest = write_manifest(
         shards,
         tokens,
-        vocabulary_size=load_encoder(tokens.tokenizer).vocabulary_size,
-        tokenizer_sha256=tokenizer_fingerprint(tokens.tokenizer),
         recipe_hash=recipe_hash(recipe),
+        removed=write_tombstones(spark, tokenized, shards),
     )
     return tokenized, shards, manifest

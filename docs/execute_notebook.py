@@ -3,6 +3,7 @@
 python docs/execute_notebook.py docs/quickstart.py docs/quickstart.ipynb
 """
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -41,6 +42,8 @@ def executed(script: str, folder: str, timeout_seconds: int = 600) -> Any:
         else nbformat.v4.new_code_cell(source, id=f"cell-{number}")
         for number, (kind, source) in enumerate(cells_of(script))
     ]
+    # Spark's Python workers are those of this environment.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     resources = {"metadata": {"path": folder}}
     NotebookClient(notebook, timeout=timeout_seconds, resources=resources).execute()
     for cell in notebook.cells:

@@ -1,9 +1,13 @@
-"""Train, measure and compare models on the corpora of a ranking, on a machine without Spark.
+"""Train, measure and compare models on corpora of any origin, on a machine without Spark.
 
-    python jobs/rank_models.py --output RANKING --scale 80m --seeds 3
+    python jobs/rank_models.py --corpora a=A/shards b=B/shards --tokenizer tokenizer.json \\
+        --heldout news.jsonl.zst --scales 20m 80m --target-scale gpt2-1.5b --output RANKING
+    python jobs/rank_models.py --output RANKING --scales 80m --seeds 3
 
-The folder is that of jobs/rank_recipes.py --corpora-only, wherever it was copied to.
+The second form goes on from a folder of jobs/rank_recipes.py --corpora-only, wherever it lies.
 """
+
+import sys
 
 from dclm_spark.command import add_model_arguments, job_parser, model_fields, run_command
 
@@ -11,11 +15,27 @@ from dclm_spark.command import add_model_arguments, job_parser, model_fields, ru
 def main() -> None:
     """Parse the command line, rank, and print the conclusions."""
     parser = job_parser(__doc__)
+    add = parser.add_argument
+    add("--corpora", nargs="+", default=[], metavar="NAME=MANIFEST", help="shards to compare")
+    add("--tokenizer", help="tokenizer.json that the shards of --corpora were made with")
+    add("--heldout", action="append", default=[], help="JSON lines of texts; with --corpora")
     add_model_arguments(parser)
     given = parser.parse_args()
-    from dclm_spark.ranking.train_models import ModelSettings, rank_models
+    from dclm_spark.ranking.options import ModelSettings
+    from dclm_spark.ranking.train_models import rank_models
+    from dclm_spark.train.signals import REQUEUE_EXIT_CODE, Preempted
 
-    print("\n".join(rank_models(ModelSettings(**model_fields(given)))["conclusions"]))
+    settings = ModelSettings(
+        corpora=tuple(given.corpora),
+        tokenizer=given.tokenizer,
+        heldout=tuple(given.heldout),
+        **model_fields(given),
+    )
+    try:
+        print("\n".join(rank_models(settings)["conclusions"]))
+    except Preempted as told:
+        print(told, file=sys.stderr)
+        sys.exit(REQUEUE_EXIT_CODE)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """A local server that answers as the Hugging Face Hub does: resolve, redirects, error codes."""
 
+import base64
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote
+from typing import Any
+from urllib.parse import parse_qs, unquote
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -41,10 +44,64 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.answer(body=True)
 
+    def do_POST(self) -> None:
+        """Answer what the client asks on its way to a commit, and take the commit."""
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        self.hub.requests.append(("POST", self.path))
+        if self.hub.failures:
+            return self.refuse(self.hub.failures.pop(0), "")
+        if self.path == "/api/validate-yaml":
+            return self.send_json({"errors": [], "warnings": []})
+        repository, _, asked = self.path.removeprefix("/api/datasets/").rpartition("/")
+        repository, _, kind = repository.rpartition("/")
+        if kind == "preupload":
+            answer = {"uploadMode": "regular", "shouldIgnore": False}
+            files = json.loads(data)["files"]
+            return self.send_json({"files": [{"path": one["path"]} | answer for one in files]})
+        if kind == "paths-info":
+            paths = parse_qs(data.decode()).get("paths", [])
+            return self.send_json([one for one in self.entries(repository) if one["path"] in paths])
+        return self.commit(repository, data, asked)
+
+    def commit(self, repository: str, data: bytes, revision: str) -> None:
+        assert unquote(revision) == "main"
+        for line in map(json.loads, data.splitlines()):
+            value = line["value"]
+            if line["key"] == "file":
+                content = base64.b64decode(value["content"])
+                self.hub.files[repository, value["path"]] = content
+            elif line["key"] == "deletedFile":
+                del self.hub.files[repository, value["path"]]
+        url = f"{self.hub.url}/datasets/{repository}/commit/{COMMIT}"
+        self.send_json({"commitUrl": url, "commitOid": COMMIT, "success": True, "hookOutput": ""})
+
+    def tree(self) -> None:
+        place = self.path.partition("?")[0].removeprefix("/api/datasets/")
+        repository, _, rest = place.partition("/tree/")
+        _, _, folder = unquote(rest).partition("/")
+        entries = [
+            one
+            for one in self.entries(repository)
+            if not folder or one["path"].startswith(f"{folder}/")
+        ]
+        return self.send_json(entries) if entries else self.refuse(404, "EntryNotFound")
+
+    def entries(self, repository: str) -> list[dict[str, Any]]:
+        return [
+            {"type": "file", "path": path, "size": len(content), "oid": "0" * 40}
+            for (owner, path), content in sorted(self.hub.files.items())
+            if owner == repository
+        ]
+
+    def send_json(self, value: Any) -> None:
+        self.send(json.dumps(value).encode(), True, {"Content-Type": "application/json"})
+
     def answer(self, *, body: bool) -> None:
         self.hub.requests.append((self.command, self.path))
         if self.hub.failures:
             return self.refuse(self.hub.failures.pop(0), "")
+        if self.path.startswith("/api/"):
+            return self.tree()
         if self.path.startswith("/cdn/"):
             return self.send(self.content_of(self.path.removeprefix("/cdn/")), body)
         repository, _, rest = self.path.removeprefix("/").partition("/resolve/")
@@ -84,16 +141,20 @@ class Handler(BaseHTTPRequestHandler):
         return self.end_headers()
 
     def send(self, content: bytes, body: bool, headers: dict[str, str] | None = None) -> None:
-        start = 0
+        start, end = self.asked_range(len(content))
+        self.send_response(206 if self.headers.get("Range") else 200)
         if self.headers.get("Range"):
-            start = int(self.headers["Range"].removeprefix("bytes=").partition("-")[0])
-        self.send_response(206 if start else 200)
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
         for name, value in (headers or {}).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content) - start))
+        self.send_header("Content-Length", str(end - start))
         self.end_headers()
         if body:
-            self.wfile.write(content[start:])
+            self.wfile.write(content[start:end])
+
+    def asked_range(self, size: int) -> tuple[int, int]:
+        first, _, last = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+        return int(first), min(int(last) + 1, size) if last else size
 
     def refuse(self, status: int, code: str) -> None:
         self.send_response(status)

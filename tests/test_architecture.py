@@ -20,7 +20,9 @@ FLOORS = {
         {"dedup", "limits", "signals"},
         {"stages"},
         {"recipes", "planning"},
-        {"report", "measure", "explain", "quality_classifier", "openlm_export", "preflight"},
+        {"removal"},
+        {"corpus", "page_index"},
+        {"report", "measure", "explain", "quality_classifier", "exports", "preflight"},
         {"pipeline"},
         {"sample", "library"},
         {"ranking"},
@@ -28,17 +30,18 @@ FLOORS = {
     "udfs": (
         {"quirks", "cpu_clock", "checks", "home_folder"},
         {"text", "storage"},
+        {"languages"},
         {"rules", "fasttext", "dedup", "warc", "html"},
         {"documents"},
         {"tokens"},
         {"units"},
-        {"signals"},
+        {"signals", "shards"},
     ),
 }
 LINES_OF_A_FILE, LINES_OF_A_FUNCTION, PARAMETERS = 300, 45, 6
 FILES_OF_A_FOLDER = 15
-# Training has the network, its parallel forms and its loop in one room.
-FILES_OF = {"dclm_spark/train": 20}
+# Training has the network, its parallel forms and its loop in one room; each job is a command.
+FILES_OF = {"dclm_spark/train": 20, "jobs": 25}
 # Functions with more, each with its reason.
 MORE_PARAMETERS = {
     "dclm_spark/pipeline.py:build_baseline": "what a job's command line says, by keyword",

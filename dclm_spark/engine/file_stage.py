@@ -18,7 +18,9 @@ from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import REMOVE, UnitRules, run_units
 from dclm_spark.engine.unit_tasks import commit_each
 from udfs.units.commit import UnreadableInputError, failed, failed_key, report_of
-from udfs.units.output import UnitOutput
+from udfs.units.json_lines_output import JsonLinesOutput
+from udfs.units.output import Table, UnitOutput
+from udfs.units.parquet_output import ParquetOutput
 
 # The source of a unit and its output -> None; runs on an executor, where it reads the one and
 # writes the other.
@@ -68,6 +70,8 @@ class FileStage:
     key: tuple[Any, ...] = ()
     # Where a unit's one table lies below the stage; None: a table for each fate.
     folder: str | None = None
+    # The format of that table.
+    table: Table = ParquetOutput
     # Whether a unit of which no task reports is a unit without rows, and not a failure.
     may_be_empty: bool = False
     # Tasks at a time that share all units; None: a task for each unit.
@@ -131,6 +135,7 @@ class FileStage:
                 if source.documents is not None
             },
             others=self.others,
+            suffixes=(ParquetOutput.suffix, JsonLinesOutput.suffix),
             max_failures=self.max_failures,
             stand_in=stand_in if self.stand_in else None,
             one_task_each=self.max_tasks is None,
@@ -153,7 +158,9 @@ class _Committer:
             if done is not None:
                 return done
         try:
-            with UnitOutput(self._directory, unit, stage.schema, folder=stage.folder) as output:
+            with UnitOutput(
+                self._directory, unit, stage.schema, folder=stage.folder, table=stage.table
+            ) as output:
                 stage.process(json.loads(row["source"]), output)
                 report = output.commit(key)
         except UnreadableInputError as error:

@@ -30,11 +30,15 @@ _ATTEMPTS = 3
 _held: set[str] = set()
 
 
+class OutputHeldError(SettingError):
+    """Another driver that is alive writes to the output."""
+
+
 @contextmanager
 def only_driver(*outputs: str) -> Iterator[None]:
     """Be the only driver that writes to `outputs` until the block ends.
 
-    Raises SettingError where another one does, and StageError when another took over meanwhile,
+    Raises OutputHeldError where another one does, and StageError when another took over meanwhile,
     which it may once this one has not been heard of for STALE_SECONDS.
     """
     wanted = [uri for uri in dict.fromkeys(map(storage.absolute, outputs)) if uri not in _held]
@@ -68,7 +72,7 @@ class _Lease:
         self._thread = threading.Thread(target=self._renew, daemon=True, name="driver-lease")
 
     def acquire(self) -> None:
-        """Write the claim, or raise SettingError that says whose there is."""
+        """Write the claim, or raise OutputHeldError that says whose there is."""
         now = time.time()
         content = _this_process() | {"started": now, "heartbeat": now}
         for _ in range(_ATTEMPTS):
@@ -79,11 +83,11 @@ class _Lease:
                 self._thread.start()
                 return
             if owner is not None and not _dead(owner):
-                raise SettingError(_refusal(self.output, owner))
+                raise OutputHeldError(_refusal(self.output, owner))
             if owner is not None:
                 LOGGER.warning("%s: taken over from %s", shown(self.output), _named(owner))
                 storage.delete(self._uri)
-        raise SettingError(f"{shown(self.output)}: several drivers start here at a time")
+        raise OutputHeldError(f"{shown(self.output)}: several drivers start here at a time")
 
     def release(self) -> None:
         """Remove the claim, unless it is another's by now."""

@@ -21,6 +21,8 @@ from udfs.units.commit import FORMAT_VERSION, MANIFESTS, STATISTICS, manifest_ur
 __all__ = ["StageOutput", "Unit", "unit_key"]
 
 STORAGE_THREADS = 16
+# A folder in a stage's that is not the stage's own (`dclm_spark.removal`).
+BESIDE = "removed"
 _PACKAGE_FILE = re.compile(r"package://(\w+)/")
 
 
@@ -117,19 +119,23 @@ def delete_many(uris: Sequence[str]) -> None:
             pass
 
 
-def remove_stale(directory: str, output: StageOutput) -> int:
+def remove_stale(directory: str, output: StageOutput, suffixes: tuple[str, ...]) -> int:
     """Remove what belongs to other units than those of `output`; return how many units that were.
 
-    What a stage keeps beside its units (an index, a manifest for trainers) stays.
+    Files of units have one of `suffixes`. What a stage keeps beside its units (an index, a
+    manifest for trainers, what was removed from a corpus) stays.
     """
     current = {manifest_uri(directory, name) for name in output.unit_names}
     for column in (output.unit_files["path"], pc.drop_null(output.units["statistics_path"])):
         current.update(storage.join(directory, path) for path in column.to_pylist())
     folders = tuple(storage.join(directory, name) + "/" for name in (MANIFESTS, STATISTICS))
+    beside = storage.join(directory, BESIDE) + "/"
     stale = [
         uri
         for uri in storage.list_files(directory)
-        if uri not in current and (uri.endswith(".parquet") or uri.startswith(folders))
+        if uri not in current
+        and not uri.startswith(beside)
+        and (uri.endswith(suffixes) or uri.startswith(folders))
     ]
     delete_many(stale)
     return sum(uri.startswith(folders[0]) for uri in stale)

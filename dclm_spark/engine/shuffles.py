@@ -4,11 +4,14 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import SparkSession
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 _PARTITIONS = "spark.sql.shuffle.partitions"
 # Spark's own default, for platforms that put a word in its place.
@@ -35,7 +38,7 @@ def num_partitions(size_bytes: int, wanted: int) -> int:
 
 
 @contextmanager
-def sized_shuffles(spark: SparkSession, size_bytes: int) -> Iterator[None]:
+def sized_shuffles(spark: "SparkSession", size_bytes: int) -> Iterator[None]:
     """Cut the shuffles of queries that run in this block for `size_bytes`.
 
     The session's `spark.sql.shuffle.partitions` says how many are wanted and is put back.
@@ -63,13 +66,18 @@ def partition_keys(count: int) -> npt.NDArray[np.int32]:
     start = 0
     while (found < 0).any():
         numbers = np.arange(start, start + 8 * count, dtype=np.uint32)
-        places = _hashes(numbers) % count
+        places = partitions_of(numbers, count)
         # The first number of each partition stays.
         for_each, first = np.unique(places, return_index=True)
         free = found[for_each] < 0
         found[for_each[free]] = numbers[first[free]].astype(np.int32)
         start += 8 * count
     return found
+
+
+def partitions_of(numbers: npt.NDArray[np.uint32], count: int) -> npt.NDArray[np.int64]:
+    """Return which of `count` partitions `repartition` sends 32-bit integers to."""
+    return _hashes(numbers) % count
 
 
 def _hashes(numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:

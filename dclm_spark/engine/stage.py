@@ -45,6 +45,8 @@ class UnitRules:
     # Committed units that this run does not have: "remove" (made from what has changed since),
     # "refuse" (made from other inputs: finished work) or "keep" (the stage is shared).
     others: str = REMOVE
+    # Endings of the files of units, by which files of units that this run lacks are found.
+    suffixes: tuple[str, ...] = (".parquet",)
     # Units are input files that may be unreadable: the others are committed first. So many may be
     # missing (`udfs.units.commit.failed`, or a task that died), and are committed by `stand_in`.
     max_failures: int = 0
@@ -85,7 +87,7 @@ def run_units(
         check_balance(stage, rules.documents_in, output)
     if rules.check is not None:
         refuse(output, rules.check(output))
-    if rules.others != KEEP and (removed := remove_stale(directory, output)):
+    if rules.others != KEEP and (removed := remove_stale(directory, output, rules.suffixes)):
         LOGGER.warning("%s: removed %d units that are no part of this run", stage, removed)
     output = replace(output, totals=stage_totals(spark, output))
     _write_stage_manifest(output)

@@ -1,24 +1,34 @@
 """Records of WARC files as a DataFrame, and the main text of pages in a column."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 
-from dclm_spark.crawl.listing import list_inputs
+from dclm_spark.crawl.listing import InputFile, list_inputs
 from dclm_spark.engine.tables import spark_schema, work_frame
-from dclm_spark.errors import InputError
+from dclm_spark.errors import InputError, SettingError
 from dclm_spark.library.frames import BYTES, TEXT, Given, with_columns
 from dclm_spark.stages.documents import max_readers
 from udfs.documents.extract import ExtractionSettings, extract_pages
+from udfs.documents.formats import FORMATS, InputUnit, Reading, read_unit
 from udfs.documents.warc_pages import RECORDS, record_batches
 from udfs.warc.reader import WarcRecord
 
 _REFERENCE = ExtractionSettings()
 _FILES = pa.schema([pa.field(name, pa.string()) for name in ("crawl", "path", "uri", "kind")])
+# Documents that were extracted elsewhere.
+TEXTS = pa.schema(
+    [
+        *(RECORDS.field(name) for name in RECORDS.names[:6]),
+        pa.field("text", pa.string()),
+        pa.field("broken", pa.string()),
+    ]
+)
 _EXTRACTED = ("text", "charset", "charset_source", "extractor", "rule")
 
 
@@ -30,7 +40,7 @@ def read_warc(
     limit: int | None = None,
     settings: ExtractionSettings = _REFERENCE,
 ) -> DataFrame:
-    """Return the response records of WARC files, a row each (`udfs.documents.warc_pages.RECORDS`).
+    """Return the responses in WARC and ARC files, a row each (`udfs.documents.warc_pages.RECORDS`).
 
     `inputs` names files as `--input` of the jobs does: a listing (whose paths are below `base`), a
     glob, a folder, files separated by commas; `limit` takes the first so many. `html` is the body
@@ -39,19 +49,64 @@ def read_warc(
     """
     files = list_inputs(inputs, base, limit)
     for file in files:
-        if file.kind != "warc":
+        if not FORMATS[file.kind].has_pages:
             raise InputError(
-                f"inputs = {inputs!r}: {file.path} is no WARC; read it with spark.read"
+                f"inputs = {inputs!r}: {file.path} holds texts and no pages; use read_texts"
             )
+    return _read(spark, files, settings, RECORDS, _records)
+
+
+def read_texts(
+    spark: SparkSession,
+    inputs: str,
+    *,
+    base: str | None = None,
+    limit: int | None = None,
+    settings: ExtractionSettings = _REFERENCE,
+) -> DataFrame:
+    """Return documents that were extracted elsewhere, a row each: WET files, JSON Lines, Parquet.
+
+    `inputs`, `base` and `limit` are those of `read_warc`. `broken` says why there is no `text`.
+    Raises InputError for files of pages.
+    """
+    files = list_inputs(inputs, base, limit)
+    for file in files:
+        if FORMATS[file.kind].has_pages:
+            raise InputError(f"inputs = {inputs!r}: {file.path} holds pages; use read_warc")
+    return _read(spark, files, settings, TEXTS, _texts)
+
+
+def _read(
+    spark: SparkSession,
+    files: Sequence[InputFile],
+    settings: ExtractionSettings,
+    schema: pa.Schema,
+    read_file: Callable[[dict[str, str], ExtractionSettings], Iterator[pa.RecordBatch]],
+) -> DataFrame:
+    """Return what `read_file` yields of each file, one task a file."""
     rows = [asdict(file) for file in files]
     work = work_frame(spark, rows, _FILES, max_readers(files, settings.reading))
 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for file in batch.to_pylist():
-                yield from record_batches(file["crawl"], file["uri"], file["path"], settings)
+                yield from read_file(file, settings)
 
-    return work.mapInArrow(read, spark_schema(RECORDS))
+    return work.mapInArrow(read, spark_schema(schema))
+
+
+def _records(file: dict[str, Any], settings: ExtractionSettings) -> Iterator[pa.RecordBatch]:
+    yield from record_batches(file["crawl"], file["uri"], file["path"], settings)
+
+
+def _texts(file: dict[str, Any], settings: ExtractionSettings) -> Iterator[pa.RecordBatch]:
+    unit = InputUnit(**{name: file[name] for name in _FILES.names})
+    for batch in read_unit(unit, Reading(extraction=settings)):
+        reason = pc.fill_null(batch.column("error"), "")
+        broken = pc.binary_join_element_wise(batch.column("rule"), reason, ": ")
+        columns = [*(batch.column(name) for name in TEXTS.names[:-1]), broken]
+        cast = [one.cast(field.type) for one, field in zip(columns, TEXTS, strict=True)]
+        yield pa.RecordBatch.from_arrays(cast, schema=TEXTS)
 
 
 def extract_text(
@@ -71,6 +126,11 @@ def extract_text(
     charset where `settings` ask for it (`quirks="none"`). Each page is parsed in a child process
     with limits on time and memory.
     """
+    if settings.views:
+        raise SettingError(
+            f"settings.views = {list(settings.views)}: rules choose between the texts of a page "
+            "in the job; name one extractor here, in settings.extractor"
+        )
     given = {"html": Given("html", html, BYTES)}
     if content_type is not None:
         given["content_type"] = Given("content_type", content_type, TEXT)

@@ -41,9 +41,9 @@ class ThroughputSettings:
     # on 3,192 real pages, whose 7.13 MB of text became 3.27 MB, and 2,151 rows 0.32 MB.
     stored_text_share: float = 0.46
     stored_size_bytes_per_dropped_page: float = 150.0
-    # Shuffled bytes per byte of text in sharded dedup (measured 2026-11 from the event log: two
-    # shuffles of 7.13 MB of text gave 9.88 MB).
-    shuffled_text_share: float = 1.39
+    # Shuffled bytes per byte of text in sharded dedup, which shuffles texts once where no exact key
+    # is asked for (measured 2026-11 from the event log: 5.07 MB of 7.13 MB of text).
+    shuffled_text_share: float = 0.71
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +109,10 @@ class ClusterSettings:
     # Models, batches, parser and compiled kernels of one Python worker (docs/running.md).
     worker_gib: float = 1.0
     # The driver's JVM (2 KB a task, measured to 30,000 tasks) and Python, and what Python holds of
-    # each input file (measured at commit 7385942: 0.92 MiB a WARC of a thousand hosts).
+    # each input file (`python -m tests.benchmarks.driver_scale`, docs/planning.md).
     driver_heap_gib: float = 4.0
     driver_worker_gib: float = 1.0
-    driver_mib_per_file: float = 0.92
+    driver_mib_per_file: float = 0.006
     # The recipe's deduplication.sharded: its limit for one filter, and its error rate.
     max_filter_gib: float = 4.0
     false_positive_rate: float = 0.01

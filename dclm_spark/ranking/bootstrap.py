@@ -1,7 +1,7 @@
 """Recipes compared by paired resampling of items, with the noise between seeds on top."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -13,6 +13,7 @@ from dclm_spark.evaluate.bits_per_byte import bits_per_byte
 from dclm_spark.evaluate.suite import Run, suite_metrics, task_metrics
 from dclm_spark.evaluate.tasks import EXTENDED
 from dclm_spark.evaluate.uncertainty import Metric
+from dclm_spark.ranking.planted import ANSWERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,7 @@ class RecipeRun:
     """A run and everything needed to do it again.
 
     `control` is empty for a real recipe, else what it controls for (such as `shuffled scores`).
+    Only runs of one `cell` (scale, budget, target) are compared with one another.
     `tasks` are item records by label, `heldout` the records of texts by name.
     """
 
@@ -31,6 +33,7 @@ class RecipeRun:
     commit: str
     command: str
     control: str = ""
+    cell: str = ""
     tasks: Run = field(default_factory=dict)
     heldout: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
 
@@ -38,9 +41,16 @@ class RecipeRun:
 def metrics_of(
     runs: Sequence[RecipeRun], data_baselines: Mapping[str, float] | None = None
 ) -> list[Metric]:
-    """Return every metric that all runs have: held-out bits per byte, aggregates, tasks."""
+    """Return every metric that all runs have: held-out bits per byte, aggregates, tasks.
+
+    Several files of held-out texts, such as one for each domain, have a mean in which each counts
+    the same, whatever its size: `bits_per_byte/macro`.
+    """
     names = [name for name in runs[0].heldout if all(name in run.heldout for run in runs)]
     found = [bits_per_byte(name, [list(run.heldout[name]) for run in runs]) for name in names]
+    texts = [one for name, one in zip(names, found, strict=True) if name != ANSWERS]
+    if len(texts) > 1:
+        found.insert(0, _macro(texts))
     records = [run.tasks for run in runs]
     if any(records):
         found.extend(suite_metrics(records, data_baselines).values())
@@ -50,11 +60,22 @@ def metrics_of(
     return found
 
 
+def _macro(metrics: Sequence[Metric]) -> Metric:
+    strata = [
+        replace(stratum, weight=stratum.weight / len(metrics))
+        for metric in metrics
+        for stratum in metric.strata
+    ]
+    return Metric(name="bits_per_byte/macro", strata=tuple(strata), higher_is_better=False)
+
+
 Floats = NDArray[np.float64]
 
 CONFIDENCE = 0.95
 POWER = 0.8
 DRAWS = 4000
+# Draws beyond an interval's end on each side: fewer would make the end of the interval a guess.
+_DRAWS_IN_A_TAIL = 20
 NOT_DISTINGUISHABLE = "not distinguishable"
 ONE_SEED = "no verdict: one seed each"
 
@@ -82,7 +103,8 @@ class Verdict:
     """Whether `first` differs from `second`; positive `difference` means first is higher.
 
     The interval holds for all pairs of the metric at once (Bonferroni). A true difference of
-    `minimum_detectable` would be found with probability `POWER`.
+    `minimum_detectable` would be found with probability `POWER`. `standard_error` is that of the
+    difference, from items and seeds.
     """
 
     first: str
@@ -90,6 +112,7 @@ class Verdict:
     difference: float
     low: float
     high: float
+    standard_error: float
     minimum_detectable: float
     verdict: str
 
@@ -106,31 +129,31 @@ class Comparison:
 
 
 def compare(
-    metric: Metric, recipes: Sequence[str], draws: int = DRAWS, seed: int = 0
+    metric: Metric, recipes: Sequence[str], draws: int = DRAWS, seed: int = 0, looks: int = 1
 ) -> Comparison:
     """Compare recipes on a metric whose columns are runs; `recipes` names each run's recipe.
 
     Items are resampled together for all runs, so luck with items cancels in differences. Training
     noise is taken as equal for all recipes and estimated from their seeds, as a t distribution.
+    Intervals hold for all pairs and for `looks` at growing data at once.
     """
     values = metric.values()
     if len(recipes) != len(values):
         raise InputError(f"{metric.name}: {len(recipes)} recipe names for {len(values)} runs")
     names = list(dict.fromkeys(recipes))
-    share = np.array([[float(of == name) for name in names] for of in recipes])
-    counts = share.sum(axis=0)
-    share /= counts
+    share, counts = _shares(recipes, names)
     means = values @ share
     deviation, freedom = _seed_deviation(values, recipes)
+    pairs = list(combinations(range(len(names)), 2))
+    confidence = 1 - (1 - CONFIDENCE) / max(1, len(pairs)) / looks
     noise = metric.resampled(draws, seed) @ share - means
     if deviation is not None:
-        noise += _training_noise(deviation, freedom, counts, draws, seed)
+        noise = _repeated(noise, int(np.ceil(2 * _DRAWS_IN_A_TAIL / (1 - confidence))))
+        noise += _training_noise(deviation, freedom, counts, len(noise), seed)
     scores = [
         _score(name, recipes, values, means[place], noise[:, place], deviation)
         for place, name in enumerate(names)
     ]
-    pairs = list(combinations(range(len(names)), 2))
-    confidence = 1 - (1 - CONFIDENCE) / max(1, len(pairs))
     verdicts = [
         _verdict(
             (names[one], names[other]),
@@ -150,6 +173,19 @@ def compare(
         scores=tuple(scores),
         verdicts=tuple(verdicts),
     )
+
+
+def _shares(recipes: Sequence[str], names: Sequence[str]) -> tuple[Floats, Floats]:
+    """Return the share [runs, recipes] of each run in its recipe's mean, and the runs of each."""
+    member = np.array([[float(of == name) for name in names] for of in recipes])
+    counts = member.sum(axis=0)
+    return member / counts, counts
+
+
+def _repeated(noise: Floats, draws: int) -> Floats:
+    """Return at least so many draws: those of items again, each to get other training noise."""
+    times = max(1, -(-draws // len(noise)))
+    return np.tile(noise, (times, 1))
 
 
 def _seed_deviation(values: Floats, recipes: Sequence[str]) -> tuple[float | None, int]:
@@ -214,6 +250,7 @@ def _verdict(
         difference=difference,
         low=float(low),
         high=float(high),
+        standard_error=float(noise.std(ddof=1)),
         minimum_detectable=float(detectable),
         verdict=(
             ONE_SEED

@@ -30,6 +30,7 @@ from dclm_spark.stages.documents import key_settings
 from dclm_spark.stages.run_output import RunOutput
 from dclm_spark.stages.score import QualitySettings, random_scores
 from dclm_spark.stages.select import quality_rules, select
+from dclm_spark.stages.tokenize import check_trained_here
 from udfs import storage
 from udfs.dedup.contamination import NGRAM_WORDS, full_ngrams, load_index
 from udfs.dedup.shingles import shingle_hashes
@@ -230,8 +231,13 @@ def duplicated_corpus(corpus: Corpus) -> Corpus:
 
 
 def check_names(recipes: list[Recipe]) -> None:
-    """Raise InputError for two recipes of one name: their corpora would share a folder."""
+    """Raise InputError for two recipes of one name: their corpora would share a folder.
+
+    Raises SettingError for a recipe whose shards are not for our trainer.
+    """
     names = [recipe.name for recipe in recipes]
+    for recipe in recipes:
+        check_trained_here(recipe.tokens)
     for name in names:
         if names.count(name) > 1:
             raise InputError(

@@ -30,6 +30,7 @@ from dclm_spark.ranking.records import (
     read_records,
     write_record,
 )
+from dclm_spark.ranking.reliability.page_tables import reliability_tables
 from udfs import storage
 
 
@@ -40,9 +41,9 @@ def recorded_runs(
 
     With `evaluations`, only those uuids. An evaluation whose items lie elsewhere, such as one of
     DCLM's database, cannot be compared with an interval and is left out. Raises InputError for a
-    broken link, and for two runs of one recipe and seed.
+    broken link, and for two runs of one recipe, seed and cell.
     """
-    found: dict[tuple[str, int], RecipeRun] = {}
+    found: dict[tuple[str, int, str], RecipeRun] = {}
     for folder in map(Path, folders):
         check_links(folder)
         datasets = {record.uuid: record for record in read_records(DatasetRecord, folder)}
@@ -53,12 +54,13 @@ def recorded_runs(
                 continue
             model = models[evaluation.model_uuid]
             run = _run(datasets[model.dataset_uuid], model, items)
-            if (run.recipe, run.seed) in found:
+            key = (run.recipe, run.seed, run.cell)
+            if key in found:
                 raise InputError(
                     f"{folder}: recipe {run.recipe}, seed {run.seed} is on record twice; give "
                     "folders of records that belong to one ranking, or remove the older one"
                 )
-            found[run.recipe, run.seed] = run
+            found[key] = run
     return list(found.values())
 
 
@@ -81,6 +83,7 @@ def _run(dataset: DatasetRecord, model: ModelRecord, items: Path) -> RecipeRun:
         commit=str(facts.get("commit", "")),
         command=str(facts.get("command", "")),
         control=str(dataset.extra.get("control", "")),
+        cell=str(facts.get("cell", "")),
         tasks=read_run(items),
         heldout=read_heldout(items),
     )
@@ -91,28 +94,46 @@ _PER_TASK = ("accuracy/", "gold_bits_per_byte/", "gold_probability/")
 
 
 def build_leaderboard(
-    runs: Sequence[RecipeRun], data_baselines: Mapping[str, float] | None = None
+    runs: Sequence[RecipeRun],
+    data_baselines: Mapping[str, float] | None = None,
+    looks: int = 1,
 ) -> dict[str, Any]:
-    """Return rows (what was run, and how to run it again) and a comparison for each metric."""
-    runs = sorted(runs, key=lambda run: (run.recipe, run.seed))
-    names = [run.recipe for run in runs]
-    comparisons = [asdict(compare(metric, names)) for metric in metrics_of(runs, data_baselines)]
+    """Return rows (what was run, and how to run it again) and a comparison for each metric.
+
+    Runs of different cells are compared apart; each comparison names its `cell`.
+    """
+    order = {cell: place for place, cell in enumerate(dict.fromkeys(run.cell for run in runs))}
+    runs = sorted(runs, key=lambda run: (order[run.cell], run.recipe, run.seed))
+    comparisons: list[dict[str, Any]] = []
+    for cell in order:
+        own = [run for run in runs if run.cell == cell]
+        names = [run.recipe for run in own]
+        comparisons += [
+            {"cell": cell} | asdict(compare(metric, names, looks=looks))
+            for metric in metrics_of(own, data_baselines)
+        ]
     return {
-        "rows": [
-            {
-                "recipe": run.recipe,
-                "control": run.control,
-                "seed": run.seed,
-                "recipe_hash": run.recipe_hash,
-                "corpus_fingerprint": run.corpus_fingerprint,
-                "model_configuration": dict(run.model_configuration),
-                "commit": run.commit,
-                "command": run.command,
-            }
-            for run in runs
-        ],
+        "rows": [_row(run) for run in runs],
         "comparisons": comparisons,
-        "conclusions": [_conclusion(one) for one in comparisons if _is_aggregate(one)],
+        "conclusions": [
+            (f"{one['cell']}: " if len(order) > 1 else "") + _conclusion(one)
+            for one in comparisons
+            if _is_aggregate(one)
+        ],
+    }
+
+
+def _row(run: RecipeRun) -> dict[str, Any]:
+    return {
+        "recipe": run.recipe,
+        "control": run.control,
+        "seed": run.seed,
+        "cell": run.cell,
+        "recipe_hash": run.recipe_hash,
+        "corpus_fingerprint": run.corpus_fingerprint,
+        "model_configuration": dict(run.model_configuration),
+        "commit": run.commit,
+        "command": run.command,
     }
 
 
@@ -135,6 +156,7 @@ def leaderboard_page(leaderboard: Mapping[str, Any]) -> str:
         per_task=[one for one in comparisons if not _is_aggregate(one)],
         runs=[_run_row(row) for row in leaderboard["rows"]],
         accuracy_only=_accuracy_only_table(leaderboard.get("accuracy_only", ())),
+        **reliability_tables(leaderboard),
     )
 
 

@@ -5,19 +5,20 @@ import json
 import logging
 import math
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dclm_spark.evaluate.models import load_model
 from dclm_spark.evaluate.results import EvaluateSettings
-from dclm_spark.evaluate.runner import (
-    evaluate,
-    heldout_name,
-    read_heldout,
-)
+from dclm_spark.evaluate.runner import evaluate, heldout_name, read_heldout
 from dclm_spark.evaluate.tasks import Task
+from dclm_spark.ranking.budgets.cells import Cell
+from dclm_spark.ranking.heldout_curves import curve_points, curve_shards, with_curve
 from dclm_spark.ranking.planted import ANSWERS, score_facts
 from dclm_spark.ranking.prepared import Corpus, part_of
 from dclm_spark.sample.facts import Fact
@@ -46,46 +47,38 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class RankedRun:
-    """A row of the leaderboard and where it lies below `output`."""
+    """A row of the leaderboard and where it lies below `output`.
+
+    `curve` are shards of held-out texts that are measured during training, None: none.
+    """
 
     corpus: Corpus
     seed: int
+    cell: Cell
     settings: TrainSettings
     fingerprint: str
     folder: Path
+    curve: str | None = None
 
     @property
     def name(self) -> str:
-        """Return recipe/seed, as the job's --only takes it."""
+        """Return corpus/seed, as the job's --only takes it where there is one cell."""
         return f"{self.corpus.name}/{self.seed}"
 
-
-def fitted(settings: TrainSettings, sequence_length: int, tokens: int | None) -> TrainSettings:
-    """Return a scale for sequences of another length, with the same tokens in a step.
-
-    Nothing is held out of the corpus: all recipes are measured on the same outside texts.
-    """
-    per_step = settings.tokens_per_step
-    sequences = max(1, per_step // sequence_length)
-    micro = max(1, settings.micro_batch_sequences * settings.model.sequence_length)
-    return replace(
-        settings,
-        model=replace(settings.model, sequence_length=sequence_length),
-        data=replace(settings.data, heldout_sequences=0),
-        tokens=tokens or settings.tokens,
-        batch_sequences=sequences,
-        micro_batch_sequences=min(sequences, max(1, micro // sequence_length)),
-    )
+    @property
+    def full_name(self) -> str:
+        """Return corpus/seed@cell, as the job's --only takes it."""
+        return f"{self.name}@{self.cell.label}"
 
 
 def ranked_run(
-    corpus: Corpus, seed: int, settings: TrainSettings, measurement: Measurement, output: str
+    corpus: Corpus, seed: int, cell: Cell, measurement: Measurement, output: str
 ) -> RankedRun:
     """Say where a run lies: its folder's name changes with all that its numbers depend on."""
     whole = Path(corpus.manifest)
     manifest = whole if corpus.part == 1 else part_of(whole, corpus.part)
     facts = read_manifest(str(manifest))
-    settings = replace(fitted(settings, facts.sequence_length, None), seed=seed)
+    settings = replace(cell.settings, seed=seed)
     settings = replace(settings, data=replace(settings.data, passes=_passes(facts, settings)))
     # Texts count by name and content, so that a ranking which was moved goes on.
     texts = [(heldout_name(uri), _digest(uri)) for uri in measurement.heldout]
@@ -94,9 +87,11 @@ def ranked_run(
     return RankedRun(
         corpus=replace(corpus, manifest=str(manifest)),
         seed=seed,
+        cell=cell,
         settings=settings,
         fingerprint=facts.fingerprint,
         folder=Path(output) / "runs" / corpus.name / f"seed-{seed}-{key[:10]}",
+        curve=curve_shards(measurement.heldout, corpus, output),
     )
 
 
@@ -122,22 +117,43 @@ def run_facts(run: RankedRun) -> dict[str, Any]:
 
 
 def train_and_measure(run: RankedRun, measurement: Measurement, *, again: bool = False) -> None:
-    """Train and measure the run unless it is finished; `again` starts from nothing."""
-    if again:
-        shutil.rmtree(run.folder, ignore_errors=True)
-    if is_finished(run):
-        LOGGER.info("%s: finished before", run.name)
+    """Train and measure the run unless it is finished; `again` does a finished one from nothing.
+
+    What an interrupted run has trained is gone on with, also with `again`.
+    """
+    if is_finished(run) and not again:
+        LOGGER.info("%s: finished before", run.full_name)
         return
+    if is_finished(run):
+        # First, so that what is left of a removal that is stopped counts as unfinished.
+        (run.folder / FINISHED).unlink()
+        for part in ("model", "evaluation"):
+            shutil.rmtree(run.folder / part, ignore_errors=True)
     model = run.folder / "model"
-    result = train(run.settings, shards=run.corpus.manifest, output=model, resume=model.exists())
+    started = time.monotonic()
+    settings = with_curve(run.settings, run.curve, run.corpus.tokenizer_file)
+    result = train(settings, shards=run.corpus.manifest, output=model, resume=model.exists())
+    trained = time.monotonic()
     measure(run, measurement)
     facts = {
         "final_loss": result.final_loss,
         "num_tokens": result.num_tokens,
         "commit": source_commit(),
+        "curve": curve_points(model, run.settings.tokens_per_step),
+        # Of the process that ended the run; one that was stopped before had its own.
+        "seconds": {
+            "training": round(trained - started, 3),
+            "evaluation": round(time.monotonic() - trained, 3),
+        },
+        "device": device_name(),
     }
     storage.write_bytes(str(run.folder / FINISHED), json.dumps(facts, indent=1).encode())
-    LOGGER.info("%s: final loss %.3f, %s", run.name, result.final_loss, run.folder)
+    LOGGER.info("%s: final loss %.3f, %s", run.full_name, result.final_loss, run.folder)
+
+
+def device_name() -> str:
+    """Return the name of the device that this process trains on."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
 
 def measure(run: RankedRun, measurement: Measurement) -> dict[str, Any]:
@@ -186,3 +202,23 @@ def fact_accuracies(runs: Sequence[RankedRun]) -> dict[str, list[float]]:
             share = sum(record["ok"] for record in records) / len(records)
             found.setdefault(run.corpus.name, []).append(round(share, 4))
     return found
+
+
+def curves_of(runs: Sequence[RankedRun]) -> list[dict[str, Any]]:
+    """Return per cell and corpus the held-out loss at each declared step, a mean over its seeds."""
+    found: dict[tuple[str, str], list[list[tuple[int, float]]]] = {}
+    for run in runs:
+        points = run_facts(run).get("curve", [])
+        found.setdefault((run.cell.label, run.corpus.name), []).append(points)
+    return [
+        {"cell": cell, "recipe": name, "points": _mean_points(of_seeds)}
+        for (cell, name), of_seeds in found.items()
+        if all(of_seeds)
+    ]
+
+
+def _mean_points(of_seeds: Sequence[Sequence[tuple[int, float]]]) -> list[tuple[int, float]]:
+    return [
+        (points[0][0], sum(loss for _, loss in points) / len(points))
+        for points in zip(*of_seeds, strict=True)
+    ]

@@ -14,8 +14,9 @@ from dclm_spark.errors import InputError
 from dclm_spark.evaluate.runner import heldout_name
 from dclm_spark.sample.facts import Fact
 from dclm_spark.settings import from_dict, to_dict
-from dclm_spark.shard_format import ROWS_PER_GROUP
+from dclm_spark.shard_format import TRAIN
 from udfs import storage
+from udfs.shards.packed_rows import ROWS_PER_GROUP
 from udfs.storage.cache import fetch
 
 
@@ -41,6 +42,13 @@ def part_of(manifest: Path, part: int) -> Path:
     used = shards[: -(-len(shards) // part)]
     each = wanted // len(used)
     facts["shards"] = [_first(manifest.parent, shard, each, part) for shard in used]
+    if "removed" in facts:
+        names = {old["path"]: new["path"] for old, new in zip(used, facts["shards"], strict=True)}
+        facts["removed"] = [
+            spans | {"shard": names[spans["shard"]]}
+            for spans in facts["removed"]
+            if spans["shard"] in names
+        ]
     facts["num_sequences"] = each * len(used)
     facts["num_tokens"] = facts["num_sequences"] * facts["sequence_length"]
     facts["part_of"] = source
@@ -52,17 +60,22 @@ def _first(folder: Path, shard: dict[str, Any], num_sequences: int, part: int) -
     """Return the entry of `shard` itself, or of a file with its first `num_sequences`."""
     if num_sequences == shard["num_sequences"]:
         return shard
-    path = folder / f"part-{part}-{shard['path']}"
     rows = pq.read_table(folder / shard["path"]).slice(0, num_sequences)
+    return shard | write_shard(folder / f"part-{part}-{shard['path']}", rows)
+
+
+def write_shard(path: Path, rows: pa.Table) -> dict[str, Any]:
+    """Write a shard's rows, whole or not at all, and return its entry in a manifest."""
     buffer = pa.BufferOutputStream()
     pq.write_table(rows, buffer, compression="zstd", row_group_size=ROWS_PER_GROUP)
     content = buffer.getvalue().to_pybytes()
     storage.write_bytes(str(path), content)
-    return shard | {
+    return {
         "path": path.name,
-        "num_sequences": num_sequences,
+        "num_sequences": len(rows),
         "size_bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
+        "role": TRAIN,
     }
 
 
@@ -95,14 +108,16 @@ class CleanTexts:
     num_texts: int
     num_left_out: int
     ngram_words: int
+    # What an n-gram counts: words of texts, or tokens of shards.
+    unit: str = "word"
 
     @property
     def conclusion(self) -> str:
         """Return what the leaderboard says of it."""
         return (
             f"held-out {heldout_name(self.uri)}: {self.num_left_out} of {self.num_texts} texts "
-            f"left out for standing in the pool (a fifth of their {self.ngram_words}-word runs "
-            "or more)."
+            f"left out for standing in the pool (a fifth of their "
+            f"{self.ngram_words}-{self.unit} runs or more)."
         )
 
 
@@ -144,7 +159,8 @@ def read_prepared(output: str) -> PreparedRanking:
     if not path.is_file():
         raise InputError(
             f"{path}: there is no such file; give the --output of jobs/rank_recipes.py, which "
-            "writes it once all corpora are there (with --corpora-only, and then stops)"
+            "writes it once all corpora are there (with --corpora-only, and then stops), or "
+            "--corpora NAME=MANIFEST for shards of any origin"
         )
     facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
     for one in facts["corpora"]:

@@ -20,6 +20,13 @@ from dclm_spark.ranking.corpora import (
     duplicated_corpus,
     shuffled_corpus,
 )
+from dclm_spark.ranking.options import (
+    ModelSettings,
+    check_measurable,
+    check_models,
+    model_options,
+    option_words,
+)
 from dclm_spark.ranking.planted import read_facts, write_articles
 from dclm_spark.ranking.prepared import (
     PREPARED,
@@ -28,14 +35,7 @@ from dclm_spark.ranking.prepared import (
     PreparedRanking,
     write_prepared,
 )
-from dclm_spark.ranking.train_models import (
-    ModelSettings,
-    check_measurable,
-    check_models,
-    model_options,
-    option_words,
-    rank_models,
-)
+from dclm_spark.ranking.train_models import rank_models
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import Recipe, curation_settings
 from dclm_spark.sample.facts import Fact
@@ -98,7 +98,6 @@ class RankSettings(ModelSettings):
     inputs: str | None = None
     base: str | None = None
     assignments: tuple[str, ...] = ()
-    heldout: tuple[str, ...] = ()
     num_pages: int = SAMPLE_PAGES
     scored: str | None = None
     corpora_only: bool = False
@@ -212,7 +211,7 @@ def _corpora(spark: SparkSession, settings: RankSettings, source: Source) -> lis
 
 
 def command(settings: RankSettings, row: str) -> str:
-    """Return the command that does one row (recipe/seed) again, from nothing."""
+    """Return the command that does one row again."""
     options: list[tuple[str, Any]] = [
         ("--input", settings.inputs),
         ("--base", settings.base),

@@ -238,10 +238,10 @@ def write_records(
 ) -> list[str]:
     """Write the records of finished runs below `output`/records; return the evaluations' uuids.
 
-    `command` says how a row, recipe/seed, is done again.
+    `command` says how a row, corpus/seed@cell, is done again.
     """
     folder = records_below(output)
-    return [_write(run, folder, command(run.name)) for run in runs]
+    return [_write(run, folder, command(run.full_name)) for run in runs]
 
 
 def _write(run: RankedRun, folder: Path, command: str) -> str:
@@ -255,6 +255,7 @@ def _write(run: RankedRun, folder: Path, command: str) -> str:
         checkpoint_url=str(run.folder / "model"),
         extra={
             "seed": run.seed,
+            "cell": run.cell.label,
             "commit": run_facts(run)["commit"],
             "command": command,
             "model_configuration": model_configuration(run),

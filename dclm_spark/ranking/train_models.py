@@ -1,31 +1,41 @@
-"""From prepared corpora to a leaderboard: models with several seeds, measured and compared.
+"""From corpora to a leaderboard: models with several seeds and scales, measured and compared.
 
 Nothing here needs Spark, so a machine with a GPU can do it on a folder that a cluster prepared.
 """
 
 import logging
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from dclm_spark.errors import InputError, SettingError
-from dclm_spark.evaluate.tasks import Task, select_tasks
+from dclm_spark.errors import SettingError
+from dclm_spark.ranking.budgets.cells import Cell, Reading, cells_of, reading, whole_sizes
+from dclm_spark.ranking.budgets.cost import expected_cost, spent, training_flops
+from dclm_spark.ranking.budgets.repetition import thinned
+from dclm_spark.ranking.given_corpora import clean_of_shards, given_corpora
 from dclm_spark.ranking.leaderboard import build_leaderboard, recorded_runs, write_leaderboard
 from dclm_spark.ranking.model_runs import (
     Measurement,
     RankedRun,
+    curves_of,
     fact_accuracies,
     ranked_run,
-    train_and_measure,
 )
-from dclm_spark.ranking.prepared import PreparedRanking, read_prepared
+from dclm_spark.ranking.options import (
+    ModelSettings,
+    check_measurable,
+    check_models,
+    command_of,
+)
+from dclm_spark.ranking.prepared import Corpus, PreparedRanking, read_prepared
 from dclm_spark.ranking.records import records_below, write_records
-from dclm_spark.settings import override
-from dclm_spark.train.scales import TrainSettings, scale
+from dclm_spark.ranking.reliability.target import Target, with_reliability
+from dclm_spark.ranking.workers import Work, run_all
+from dclm_spark.shard_format import read_manifest
 from udfs import storage
 
 LOGGER = logging.getLogger("dclm_spark")
@@ -35,6 +45,7 @@ SAMPLE_TOKENS = 147_456
 # What the scale `tiny` becomes there: with so few tokens, many small steps tell corpora apart best.
 SAMPLE_TRAINING = (
     f"tokens={SAMPLE_TOKENS}",
+    "schedule.warmup_steps=10",
     "model.sequence_length=256",
     "model.num_layers=2",
     "batch_sequences=2",
@@ -45,147 +56,147 @@ SAMPLE_TRAINING = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSettings:
-    """The models of a ranking whose folder is `output`, and what they are measured on.
+class Ranking:
+    """All rows that a ranking has, and what is known before any model is trained."""
 
-    `seeds` counts models per recipe, numbered from 1. `training` changes the scale; `tokens` is
-    the budget of every model (None: the scale's). `only` is one row, recipe/seed, to be done
-    again from nothing.
-    """
-
-    output: str
-    scale: str = "tiny"
-    seeds: int = 3
-    tokens: int | None = None
-    training: tuple[str, ...] = ()
-    tasks: str = ""
-    data: str = ""
-    rows_per_task: int | None = None
-    only: str | None = None
+    prepared: PreparedRanking
+    cells: tuple[Cell, ...]
+    readings: tuple[tuple[Cell, Reading], ...]
+    measurement: Measurement
+    runs: tuple[RankedRun, ...]
 
 
 def rank_models(
     settings: ModelSettings, command: Callable[[str], str] | None = None
 ) -> dict[str, Any]:
-    """Train and measure a model per corpus and seed; write and return the leaderboard.
+    """Train and measure a model per cell, corpus and seed; write and return the leaderboard.
 
-    Finished runs below `settings.output` are not done again. `command` says how a row,
-    recipe/seed, is done again (default: with jobs/rank_models.py).
+    Finished runs below `settings.output` are not done again. `command` says how a row is done
+    again (default: with jobs/rank_models.py).
     """
     settings = replace(settings, output=storage.absolute(settings.output))
     check_models(settings)
-    prepared = read_prepared(settings.output)
-    check_measurable(settings, bool(prepared.heldout or prepared.facts))
-    if prepared.facts:
+    ranking = plan_ranking(settings)
+    if ranking.prepared.facts:
         # More threads than one slow down the sample's models, and would change their numbers.
         torch.set_num_threads(1)
-    measurement = Measurement(
-        heldout=tuple(one.uri for one in prepared.heldout),
-        facts=prepared.facts,
-        tasks=_tasks(settings),
-        data=settings.data,
-        rows_per_task=settings.rows_per_task,
+    cost = expected_cost(ranking.runs)
+    for line in cost.lines():
+        LOGGER.info("%s", line)
+    runs = run_all(
+        Work(
+            runs=ranking.runs,
+            measurement=ranking.measurement,
+            again=settings.only is not None,
+            early_stop=settings.early_stop,
+            seeds=settings.seeds,
+        ),
+        settings.workers,
     )
-    runs = _runs(settings, prepared, measurement)
-    for run in runs:
-        train_and_measure(run, measurement, again=settings.only is not None)
-    leaderboard = _leaderboard(settings, prepared, runs, command or partial(command_of, settings))
+    leaderboard = _leaderboard(settings, ranking, runs, command or partial(command_of, settings))
+    leaderboard["cost"] = {"expected": cost.facts(), "spent": spent(runs)}
     if settings.only is None:
         write_leaderboard(leaderboard, settings.output)
         LOGGER.info("leaderboard: %s", storage.join(settings.output, "leaderboard.html"))
     return leaderboard
 
 
-def check_models(settings: ModelSettings) -> None:
-    """Raise SettingError, InputError or ValueError for settings that no ranking can have."""
-    if not storage.is_local(settings.output):
-        raise SettingError(
-            f"--output {settings.output}: models are trained and read on this machine; give a "
-            "local folder"
-        )
-    if settings.seeds < 1:
-        raise SettingError(f"--seeds {settings.seeds}: expected 1 or more; 3 give an interval")
-    if settings.tasks and not settings.data:
-        raise InputError("--tasks needs --data, a folder or URI with the tasks' files")
-    # What else would be found out when all corpora are made.
-    override(scale(settings.scale), settings.training)
-    _tasks(settings)
+def plan_ranking(settings: ModelSettings) -> Ranking:
+    """Return the rows, with thinned corpora and clean held-out texts written.
 
-
-def check_measurable(settings: ModelSettings, has_texts: bool) -> None:
-    """Raise InputError when there is nothing to measure models on."""
-    if not has_texts and not settings.tasks:
-        raise InputError(
-            "--heldout is not given: without it there is nothing to measure models on; give JSON "
-            "lines of texts that are not in the pool, or --tasks with --data"
-        )
-
-
-def _tasks(settings: ModelSettings) -> tuple[Task, ...]:
-    return select_tasks(settings.tasks) if settings.tasks else ()
-
-
-def _runs(
-    settings: ModelSettings, prepared: PreparedRanking, measurement: Measurement
-) -> list[RankedRun]:
-    """Return all rows, seed by seed, so that an interrupted ranking has whole seeds."""
-    model = _model(settings, prepared)
-    runs = [
-        ranked_run(corpus, seed, model, measurement, settings.output)
-        for seed in range(1, settings.seeds + 1)
+    Raises SettingError or InputError for a budget that a corpus cannot serve, before any training.
+    """
+    given = given_corpora(settings) if settings.corpora else None
+    prepared = given or read_prepared(settings.output)
+    has_texts = bool(settings.heldout if given else prepared.heldout or prepared.facts)
+    check_measurable(settings, has_texts)
+    length = read_manifest(prepared.corpora[0].manifest).sequence_length
+    defaults = SAMPLE_TRAINING if prepared.facts else ()
+    cells = tuple(cells_of(settings, length, defaults))
+    sizes = whole_sizes(settings, prepared.corpora)
+    readings = tuple(
+        (cell, reading(cell, corpus, sizes[corpus.name], settings.max_passes))
+        for cell in cells
         for corpus in prepared.corpora
-    ]
-    if settings.only is None:
+    )
+    rows = _rows(settings, prepared, readings)
+    if given:
+        prepared = clean_of_shards(settings, prepared, [corpus.manifest for _, corpus, _ in rows])
+    measurement = Measurement(
+        heldout=tuple(one.uri for one in prepared.heldout),
+        facts=prepared.facts,
+        tasks=settings.chosen_tasks,
+        data=settings.data,
+        rows_per_task=settings.rows_per_task,
+    )
+    runs = tuple(
+        ranked_run(corpus, seed, cell, measurement, settings.output) for cell, corpus, seed in rows
+    )
+    return Ranking(
+        prepared=prepared,
+        cells=cells,
+        readings=readings,
+        measurement=measurement,
+        runs=_chosen(runs, settings.only),
+    )
+
+
+def _rows(
+    settings: ModelSettings,
+    prepared: PreparedRanking,
+    readings: tuple[tuple[Cell, Reading], ...],
+) -> list[tuple[Cell, Corpus, int]]:
+    """Return all rows, cell by cell and seed by seed, so that what was stopped has whole seeds."""
+    corpora = {corpus.name: corpus for corpus in prepared.corpora}
+    cells = list(dict.fromkeys(cell.label for cell, _ in readings))
+    found = []
+    for label in cells:
+        for seed in range(1, settings.seeds + 1):
+            for cell, how in readings:
+                if cell.label == label:
+                    corpus = _part(corpora[how.corpus], how, seed, settings.output)
+                    found.append((cell, corpus, seed))
+    return found
+
+
+def _part(corpus: Corpus, how: Reading, seed: int, output: str) -> Corpus:
+    """Return the corpus, or the documents of it that a seed's proxy reads.
+
+    Each seed chooses its own, so that the noise between seeds has that of the choice, too.
+    """
+    if how.unique_tokens is None or how.unique_tokens >= corpus.num_tokens * corpus.part:
+        return corpus
+    folder = Path(output) / "thinned" / corpus.name
+    manifest = thinned(corpus.manifest, how.unique_tokens, seed, folder)
+    return replace(corpus, manifest=str(manifest))
+
+
+def _chosen(runs: tuple[RankedRun, ...], only: str | None) -> tuple[RankedRun, ...]:
+    if only is None:
         return runs
-    chosen = [run for run in runs if run.name == settings.only]
-    if not chosen:
-        known = ", ".join(run.name for run in runs)
-        raise SettingError(f"--only {settings.only!r}: no such row; known: {known}")
+    chosen = tuple(run for run in runs if only in (run.name, run.full_name))
+    if len(chosen) != 1:
+        known = ", ".join(run.full_name for run in chosen or runs)
+        what = "several rows" if chosen else "no such row"
+        raise SettingError(f"--only {only!r}: {what}; known: {known}")
     return chosen
-
-
-def _model(settings: ModelSettings, prepared: PreparedRanking) -> TrainSettings:
-    of_sample = prepared.facts and settings.scale == "tiny"
-    defaults = SAMPLE_TRAINING if of_sample else ()
-    model = override(scale(settings.scale), (*defaults, *settings.training))
-    return model if settings.tokens is None else replace(model, tokens=settings.tokens)
 
 
 def _leaderboard(
     settings: ModelSettings,
-    prepared: PreparedRanking,
+    ranking: Ranking,
     runs: list[RankedRun],
     command: Callable[[str], str],
 ) -> dict[str, Any]:
     evaluations = write_records(runs, settings.output, command)
-    leaderboard = build_leaderboard(recorded_runs([records_below(settings.output)], evaluations))
-    leaderboard["conclusions"] += [one.conclusion for one in prepared.heldout]
+    looks = settings.seeds - 1 if settings.early_stop else 1
+    order = [cell.label for cell in ranking.cells]
+    recorded = recorded_runs([records_below(settings.output)], evaluations)
+    recorded.sort(key=lambda run: order.index(run.cell))
+    leaderboard = build_leaderboard(recorded, looks=max(1, looks))
+    flops = {run.cell.label: training_flops(run) for run in runs}
+    with_reliability(leaderboard, ranking.cells, ranking.readings, Target.of(settings), flops)
+    leaderboard["curves"] = curves_of(runs)
+    leaderboard["conclusions"] += [one.conclusion for one in ranking.prepared.heldout]
     leaderboard["fact_accuracy"] = fact_accuracies(runs)
     return leaderboard
-
-
-def command_of(settings: ModelSettings, row: str) -> str:
-    """Return the command that does one row (recipe/seed) again on the prepared corpora."""
-    return shlex.join(["python", "jobs/rank_models.py", *model_options(settings, row)])
-
-
-def model_options(settings: ModelSettings, row: str) -> list[str]:
-    """Return the options of the jobs that say how models are trained and measured."""
-    options: list[tuple[str, Any]] = [
-        ("--output", settings.output),
-        ("--scale", settings.scale),
-        ("--seeds", settings.seeds),
-        ("--tokens", settings.tokens),
-        ("--tasks", settings.tasks or None),
-        ("--data", settings.data or None),
-        ("--rows-per-task", settings.rows_per_task),
-        *(("--train", one) for one in settings.training),
-        ("--only", row),
-    ]
-    return option_words(options)
-
-
-def option_words(options: Sequence[tuple[str, Any]]) -> list[str]:
-    """Return the words of a command line for the options that have a value other than None."""
-    given = [pair for pair in options if pair[1] is not None]
-    return [str(word) for pair in given for word in pair]

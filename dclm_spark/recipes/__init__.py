@@ -2,12 +2,14 @@
 
 import difflib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from dclm_spark.errors import SettingError
 from dclm_spark.recipes.c4 import c4
 from dclm_spark.recipes.courteous import courteous
 from dclm_spark.recipes.dclm_baseline import dclm_baseline
 from dclm_spark.recipes.fineweb import fineweb, fineweb_edu
+from dclm_spark.recipes.fineweb2 import fineweb2, in_language
 from dclm_spark.recipes.recipe import Recipe, with_quirks
 from dclm_spark.recipes.refinedweb import raw, refinedweb
 from dclm_spark.recipes.sample import sample
@@ -24,6 +26,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "c4": c4,
     "fineweb": fineweb,
     "fineweb_edu": fineweb_edu,
+    "fineweb2": fineweb2,
     "sample": sample,
 }
 
@@ -50,7 +53,12 @@ def load_recipe(name: str, assignments: Sequence[str] = (), options: Sequence[st
     """
     recipe = _from_file(name) if name.endswith((".yaml", ".yml")) else _by_name(name)
     chosen = [assignment for option in options for assignment in _option(option)]
-    return with_quirks(override(override(recipe, chosen), assignments))
+    found = override(override(recipe, chosen), assignments)
+    if (found.language, found.language_limits) != (recipe.language, recipe.language_limits):
+        # First what the language says, then what was typed.
+        recipe = in_language(recipe, found.language, found.language_limits)
+        found = replace(override(override(recipe, chosen), assignments), language=recipe.language)
+    return with_quirks(found)
 
 
 def _option(name: str) -> tuple[str, ...]:
@@ -86,6 +94,9 @@ def _from_file(uri: str) -> Recipe:
         raise SettingError(f"{where}: expected a mapping of recipe keys to values")
     base = _by_name(values.pop("base", "dclm_baseline"), f"{where}: base")
     try:
+        if values.get("language"):
+            limits = str(values.get("language_limits") or "")
+            base = in_language(base, str(values.pop("language")), limits)
         return merge(base, values)
     except SettingError as error:
         raise SettingError(f"{where}: {error}") from None

@@ -17,6 +17,8 @@ from dclm_spark.stages.tokenize import with_special_ids
 from udfs import storage
 from udfs.fasttext.model import labels_of
 from udfs.html.extractors import missing_package
+from udfs.languages.codes import code_of, is_code
+from udfs.languages.segmenters import missing_segmenter
 from udfs.rules.url_lists import UrlLists
 from udfs.storage import hub
 from udfs.storage.cache import ChecksumError, fetch
@@ -120,6 +122,13 @@ def _check_extractors(recipe: Recipe) -> None:
 def _check_language(recipe: Recipe) -> None:
     known = labels_of(fetch(recipe.language_model.uri, recipe.language_model.sha256))
     language = recipe.heuristics.language
+    if is_code(language):
+        known = tuple(code_of(label) for label in known)
+    if recipe.heuristics.family.segments_words and (package := missing_segmenter(language)):
+        raise SettingError(
+            f"language = {language!r}: its words need the package {package}, which is not "
+            "installed; install dclm-spark[languages] here and on every executor"
+        )
     if language not in known:
         raise SettingError(
             f"heuristics.language = {language!r}: the language model does not know it; expected "

@@ -46,6 +46,11 @@ class Recipe:
 
     name: str
     quirks: str = "dclm-2024"
+    # A language, such as deu_Latn, whose limits and stop words the rules take over; what is set
+    # besides counts more. "": `heuristics` as they stand.
+    language: str = ""
+    # The limits of a language that does not come with the package: a YAML file (URI).
+    language_limits: str = ""
     input: InputSettings = field(default_factory=InputSettings)
     extraction: ExtractionSettings = field(default_factory=ExtractionSettings)
     url_lists: UrlListReferences = field(default_factory=UrlListReferences)

@@ -2,14 +2,16 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.run_record import RunIdentity
 from dclm_spark.html_pages.charts import Histogram
+from dclm_spark.recipes.deciding import has_expressions
 from dclm_spark.recipes.recipe import Recipe, left_out
+from dclm_spark.report.column_charts import column_histograms, rule_steps, value_counts
 from dclm_spark.report.dedup_summary import (
     TOP_DOMAINS,
     corpus_tokens,
@@ -28,6 +30,7 @@ from dclm_spark.report.summary import (
     StageSummary,
 )
 from dclm_spark.settings import to_yaml
+from dclm_spark.shard_format import INDEX
 from dclm_spark.stages.decontaminate import documents_by_task
 from dclm_spark.stages.documents import failed_views, missed_domains
 from dclm_spark.stages.run_output import RunProgress
@@ -68,7 +71,7 @@ def summarize(
         dropped=sum(stage.get("dropped", 0) for stage in fates),
         quarantined=sum(stage.get("quarantined", 0) for stage in fates),
         stages=tuple(_stage_summaries(run, facts)),
-        funnel=tuple(_funnel(run, facts, rules_of(recipe.heuristics.rules))),
+        funnel=tuple(_funnel(run, facts, recipe)),
         rules=tuple(_rules(facts)),
         languages=tuple(_languages(facts["documents"])) if fates else (),
         domains=tuple(
@@ -77,7 +80,8 @@ def summarize(
         )
         if fates
         else (),
-        histograms=tuple(_histograms(facts, run)),
+        histograms=(*_histograms(facts, run), *column_histograms(run.signals)),
+        values=value_counts(run.signals),
         samples=tuple(_samples(facts)),
         duplicates=tuple(duplicate_pairs(run)),
         deduplication=deduplication(run, recipe, facts),
@@ -165,8 +169,9 @@ def _bytes_in(stage: StageOutput, run: RunProgress) -> int | None:
     return run.judging[run.judging.index(stage) - 1].text_bytes()
 
 
-def _funnel(run: RunProgress, facts: Mapping[str, Any], rules: Sequence[str]) -> list[FunnelStep]:
+def _funnel(run: RunProgress, facts: Mapping[str, Any], recipe: Recipe) -> list[FunnelStep]:
     """Return what is left after each step, in the order in which the recipe applies them."""
+    rules = rules_of(recipe.heuristics.rules)
     if run.documents is None:
         return []
     counts = facts["documents"]["counts"]
@@ -186,6 +191,9 @@ def _funnel(run: RunProgress, facts: Mapping[str, Any], rules: Sequence[str]) ->
         steps.append(FunnelStep(label=label, documents=left, text_bytes=size))
     for stage in run.judging[1:]:
         stage_facts = facts[stage.stage]
+        if stage is run.selected and has_expressions(recipe):
+            steps += rule_steps(stage_facts["counts"], recipe)
+            continue
         steps.append(
             FunnelStep(
                 label=stage.stage,
@@ -275,10 +283,11 @@ def _shards(run: RunProgress) -> ShardSummary | None:
     manifest = run.shard_manifest
     if manifest is None:
         return None
+    unit = "num_sequences" if "num_sequences" in manifest else "num_documents"
     return ShardSummary(
-        shards=len(manifest["shards"]),
-        sequences=manifest["num_sequences"],
-        sequence_length=manifest["sequence_length"],
+        shards=sum(shard["role"] != INDEX for shard in manifest["shards"]),
+        sequences=manifest[unit],
+        sequence_length=manifest.get("sequence_length"),
         tokens=corpus_tokens(manifest),
         padding_tokens=manifest["num_padding_tokens"],
         bytes=sum(shard["size_bytes"] for shard in manifest["shards"]),

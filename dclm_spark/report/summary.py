@@ -77,6 +77,16 @@ class DomainCount:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ValueCounts:
+    """The most frequent values of a column of texts, with their documents, and how many differ."""
+
+    name: str
+    values: tuple[tuple[str, int], ...]
+    distinct: int
+    nulls: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SamplePage:
     """A page that a rule removed (or, with rule "kept", one that stayed), for a person to judge."""
 
@@ -180,11 +190,14 @@ class DedupSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardSummary:
-    """The token shards: sequences of `sequence_length` tokens; `tokens` excludes the padding."""
+    """The token shards; `tokens` excludes the padding.
+
+    Without a `sequence_length` their sequences are whole documents.
+    """
 
     shards: int
     sequences: int
-    sequence_length: int
+    sequence_length: int | None
     tokens: int
     padding_tokens: int
     bytes: int
@@ -218,6 +231,7 @@ class RunSummary:
     languages: tuple[LanguageCount, ...] = ()
     domains: tuple[DomainCount, ...] = ()
     histograms: tuple[Histogram, ...] = ()
+    values: tuple[ValueCounts, ...] = ()
     samples: tuple[SamplePage, ...] = ()
     duplicates: tuple[DuplicatePair, ...] = ()
     deduplication: DedupSummary | None = None

@@ -15,6 +15,7 @@ from dclm_spark.recipes.recipe import Recipe, UrlListReferences
 from dclm_spark.sample.generate import SampleCrawl, generate_crawl
 from dclm_spark.settings import FileReference
 from dclm_spark.stages.run_output import RunOutput
+from dclm_spark.stages.tokenize import check_trained_here
 from udfs import storage
 from udfs.tokens.tokenizer import TokenizerSettings, train_tokenizer
 
@@ -39,6 +40,7 @@ def run_sample(spark: SparkSession, recipe: Recipe, output: str) -> RunOutput:
     The crawl, tokenizer and classifier are made once; a second run finds them. `output` must be a
     local folder.
     """
+    check_trained_here(recipe.tokens)
     output = storage.absolute(output)
     if not storage.is_local(output):
         raise SettingError(

@@ -10,11 +10,10 @@ from pyspark.sql import functions as F
 
 from dclm_spark.signals.expressions import ANY, BOOLEAN, NUMBER, Expression, understand
 from udfs.documents.schema import DROPPED, FATE_FIELDS, KEPT
+from udfs.tokens.copies import REPEATS
 
 STAGE = "select"
 BUCKET, REPEAT = "bucket", "repeat"
-# What a document's number of copies is called where it is stored.
-REPEATS = pa.field("repeats", pa.int32())
 # A number in 0..1 that depends on the document's id alone: it decides over parts of a copy.
 DRAW = "_draw"
 # Columns that expressions do not see: texts, and what earlier stages decided.

@@ -23,6 +23,7 @@ from udfs.documents.formats import FORMATS
 from udfs.documents.parts import WHOLE, FilePart, parts_of
 from udfs.documents.schema import STAGE
 from udfs.html.extractors import label_of
+from udfs.languages.segmenters import segmenter_version
 from udfs.storage.stream import ReadSettings
 from udfs.units.curate import FAILED_VIEWS, CurationSettings, curate_file, quarantine_file
 
@@ -119,10 +120,12 @@ def read_by(inputs: Sequence[InputFile], settings: CurationSettings) -> Curation
 def key_settings(settings: CurationSettings) -> dict[str, Any]:
     """Return what a unit's content depends on: the settings, but how patiently it is read.
 
-    The versions of extractors count too, as this interpreter has them.
+    The versions of extractors and of segmenters count too, as this interpreter has them.
     """
     values = to_dict(settings)
     values["extraction"]["versions"] = [label_of(name) for name in settings.extraction.extractors]
+    if settings.heuristics.family.segments_words:
+        values["segmenter"] = segmenter_version(settings.heuristics.language)
     del values["extraction"]["reading"]
     del values["max_failed_inputs"]
     return values

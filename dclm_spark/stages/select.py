@@ -11,11 +11,12 @@ from dclm_spark.engine.stage import UnitRules, run_units
 from dclm_spark.engine.tables import spark_schema
 from dclm_spark.errors import SettingError
 from dclm_spark.settings import settings_hash
-from dclm_spark.signals.decision import BUCKET, REPEATS, STAGE, Decision, understand_decision
+from dclm_spark.signals.decision import BUCKET, STAGE, Decision, understand_decision
 from dclm_spark.signals.scored_documents import IDENTITY, QUALITY, Candidates, decisions
 from dclm_spark.stages.score import QualitySettings
 from udfs.documents.schema import FATE_FIELDS
 from udfs.signals.buckets import Ranks, bucket_edge
+from udfs.tokens.copies import REPEATS
 from udfs.units.commit import COMMITTED, group_by_unit
 from udfs.units.output import UnitOutput
 

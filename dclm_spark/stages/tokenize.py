@@ -16,14 +16,19 @@ from pyspark.sql import SparkSession
 from dclm_spark.engine.file_stage import FileStage, UnitSource, sources_of
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.errors import SettingError
+from dclm_spark.settings_choices import chosen_by_name
 from udfs.checks import at_least, check
 from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS
 from udfs.quirks import follows_reference
 from udfs.rules.urls import hosts
+from udfs.shards.format import ShardFormat
+from udfs.shards.packed_rows import OwnShards
+from udfs.shards.shard_formats import FORMATS
 from udfs.storage.parquet import column_names, read_table
+from udfs.tokens.copies import REPEATS
 from udfs.tokens.order import buckets, document_keys
 from udfs.tokens.special_ids import special_ids
-from udfs.tokens.tokenizer import TokenizerSettings, gpt_neox, load_encoder
+from udfs.tokens.tokenizer import Encoder, TokenizerSettings, gpt_neox, load_encoder
 from udfs.tokens.tokenizer import encode as encode_texts
 from udfs.units.aligned_rows import AlignedRows
 from udfs.units.output import UnitOutput
@@ -47,7 +52,7 @@ TOKENIZED = pa.schema(
         # Position key of the document within its cell, as a signed 64-bit number.
         pa.field("order_key", pa.int64()),
         pa.field("num_tokens", pa.int64()),
-        # Little-endian uint16 ids, without end-of-text.
+        # Little-endian ids (`Encoder.id_type`), without end-of-text.
         pa.field("tokens", pa.binary()),
     ]
 )
@@ -57,9 +62,10 @@ _DECIDED = pa.schema(
 )
 
 
-def tokenized_schema(own_columns: bool) -> pa.Schema:
-    """Return the schema of the token table: TOKENIZED, with own columns where there are some."""
-    return TOKENIZED.append(OWN_COLUMNS) if own_columns else TOKENIZED
+def tokenized_schema(own_columns: bool, repeats: bool = False) -> pa.Schema:
+    """Return the schema of the token table: TOKENIZED, own columns and copies if there are some."""
+    own = [OWN_COLUMNS] if own_columns else []
+    return pa.schema([*TOKENIZED, *own, *([REPEATS] if repeats else [])])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +77,14 @@ class TokenSettings:
     sequence_length: int = 2048
     sequences_per_shard: int = 8192
     seed: int = 1234
+    # The trainer that the shards are for; in YAML `format: megatron`.
+    format: ShardFormat = field(default_factory=OwnShards, metadata=chosen_by_name(FORMATS))
     # None: by the names of the tokenizer's special tokens (udfs/tokens/special_ids.py), which
     # gives 0 and, as the reference pads [Q], 50256 for GPT-NeoX.
     end_of_text_id: int | None = None
     padding_id: int | None = None
-    # Documents are shuffled within cells of this much text; each cell pads one sequence.
+    # Documents are shuffled within cells of this much text; each cell pads one sequence, or is one
+    # shard of whole documents.
     cell_size_bytes: int = 256 * 1024 * 1024
 
     def __post_init__(self) -> None:
@@ -86,17 +95,12 @@ class TokenSettings:
 def with_special_ids(settings: TokenSettings, quirks: str) -> TokenSettings:
     """Return the settings with the ids that go between documents and after the last one.
 
-    Raises SettingError for a tokenizer that does not fit into shards or has no such tokens.
+    Raises SettingError for a tokenizer that cannot be read or has no such tokens.
     """
     try:
         encoder = load_encoder(settings.tokenizer)
     except ValueError as error:
         raise SettingError(f"tokens.tokenizer: {error}") from None
-    if encoder.vocabulary_size > 2**16:
-        raise SettingError(
-            f"tokens.tokenizer: {encoder.vocabulary_size} ids do not fit into the 16 bits of a "
-            "shard; use a tokenizer with at most 65536"
-        )
     try:
         found = special_ids(
             encoder,
@@ -113,6 +117,16 @@ def with_special_ids(settings: TokenSettings, quirks: str) -> TokenSettings:
     return replace(settings, end_of_text_id=found.end_of_text_id, padding_id=found.padding_id)
 
 
+def check_trained_here(settings: TokenSettings) -> None:
+    """Raise SettingError for a format of shards that the bundled trainer does not read."""
+    if not settings.format.trained_here:
+        ours = ", ".join(name for name, kind in FORMATS.items() if kind.trained_here)
+        raise SettingError(
+            f"tokens.format: a model is trained on the shards of this run, and "
+            f"{settings.format.manifest_name!r} is for another trainer; expected {ours}"
+        )
+
+
 def num_cells(documents: StageOutput, settings: TokenSettings) -> int:
     """Return into how many shuffle cells the corpus is cut, from its committed text bytes."""
     return max(1, math.ceil(documents.text_bytes() / settings.cell_size_bytes))
@@ -127,27 +141,32 @@ def tokenize(
 ) -> StageOutput:
     """Tokenize those kept documents of `documents` that `selected` keeps, in the order of the file.
 
-    Own columns of the documents go along.
+    Own columns of the documents go along, and how often each is to enter the corpus.
 
     The statistics are of all that select decided on: this stage is the one that reads the texts.
     """
     cells = num_cells(documents, settings)
     stage = FileStage(
         name=STAGE,
-        schema=tokenized_schema(has_own_columns(documents.files("kept/"))),
+        schema=tokenized_schema(
+            has_column(documents.files("kept/"), OWN_COLUMNS),
+            has_column(selected.files(""), REPEATS),
+        ),
         process=partial(_tokenize_file, settings=settings, cells=cells),
-        key=(settings, cells),
+        # The ids are the same for shards of any format and length.
+        key=(settings.tokenizer, settings.seed, cells),
         folder=FOLDER,
     )
-    return stage.run(spark, _sources(documents, selected), directory)
+    return stage.run(spark, selected_sources(documents, selected), directory)
 
 
-def has_own_columns(files: Sequence[Mapping[str, Any]]) -> bool:
-    """Say whether files of a stage have own columns; all of them have the same."""
-    return bool(files) and OWN_COLUMNS.name in column_names(files[0]["uri"])
+def has_column(files: Sequence[Mapping[str, Any]], column: pa.Field) -> bool:
+    """Say whether files of a stage have a column; all of them have the same ones."""
+    return bool(files) and column.name in column_names(files[0]["uri"])
 
 
-def _sources(documents: StageOutput, selected: StageOutput) -> list[UnitSource]:
+def selected_sources(documents: StageOutput, selected: StageOutput) -> list[UnitSource]:
+    """Return a source for each file of kept documents, with those of the decision on them."""
     decided: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for file in selected.files(""):
         decided[file["unit"]].append(file)
@@ -166,29 +185,34 @@ def _tokenize_file(
 ) -> None:
     encoder = load_encoder(settings.tokenizer)
     own = [OWN_COLUMNS.name] if OWN_COLUMNS.name in output.schema.names else []
-    decided, tally = AlignedRows(source["decided_uris"], _DECIDED), Tally()
+    copies = [REPEATS] if REPEATS.name in output.schema.names else []
+    decision = pa.schema([*_DECIDED, *copies])
+    decided, tally = AlignedRows(source["decided_uris"], decision), Tally()
     for batch in read_table(source["uri"], [*_READ, *own]):
         rows = decided.take(batch.column("doc_id"))
-        for name in _DECIDED.names[1:]:
+        for name in decision.names[1:]:
             batch = batch.append_column(name, rows.column(name))
         tally.add(batch)
         kept = batch.filter(pc.equal(batch.column("fate"), KEPT))
         if kept.num_rows:
             output.write(_tokenized(kept, encoder, settings, cells).select(output.schema.names))
-    output.facts |= tally.facts()
+    # The cells of the shuffle are needed again where a document has several copies.
+    output.facts |= tally.facts() | {"cells": cells}
 
 
 def _tokenized(
-    batch: pa.RecordBatch, encoder: Any, settings: TokenSettings, cells: int
+    batch: pa.RecordBatch, encoder: Encoder, settings: TokenSettings, cells: int
 ) -> pa.RecordBatch:
     """Add ids, counts and the place in the global shuffle to documents."""
     keys = document_keys(batch.column("doc_id"), settings.seed)
     ids, offsets = encode_texts(batch.column("text"), encoder)
-    data = np.ascontiguousarray(ids, "<u2").view(np.uint8)
+    kind = encoder.id_type
+    data = np.ascontiguousarray(ids, kind).view(np.uint8)
+    starts = np.asarray(offsets, np.int64) * kind.itemsize
     tokens = pa.LargeBinaryArray.from_buffers(
         pa.large_binary(),
         batch.num_rows,
-        [None, pa.py_buffer((np.asarray(offsets, np.int64) * 2).tobytes()), pa.py_buffer(data)],
+        [None, pa.py_buffer(starts.tobytes()), pa.py_buffer(data)],
     )
     columns = {
         "domain": pc.fill_null(hosts(batch.column("url")), ""),

@@ -4,10 +4,12 @@ import hashlib
 import io
 import json
 import math
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,16 +19,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dclm_spark.shard_format import ROWS_PER_GROUP, Rows, ShardError, ShardManifest
+from dclm_spark.shard_format import Rows, ShardError, ShardManifest
 from dclm_spark.train.data.batches import Batch, loss_weights
 from dclm_spark.train.data.shard_reader import ShardReader
 from dclm_spark.train.data.sources import DataSettings
 from dclm_spark.train.distributed import Ranks
 from dclm_spark.train.network import OpenLM
 from udfs import storage
+from udfs.shards.packed_rows import ROWS_PER_GROUP
 
 # Domain -> (summed cross entropy in nats, tokens).
 DomainLosses = dict[str, tuple[float, int]]
+# How SentencePiece writes a byte that no piece has.
+_BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")
 
 
 class Provenance:
@@ -99,7 +104,8 @@ def token_byte_lengths(
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Return how many bytes of text each token id stands for; end of text and padding stand for 0.
 
-    Reads a byte-level BPE `tokenizer.json`, in which one character of a token is one byte.
+    Reads a `tokenizer.json`: of byte-level BPE, in which one character of a token is one byte, or
+    of SentencePiece, in which "▁" is a space (the one that it puts before a text counts too).
     Raises ShardError for another tokenizer than the shards were made with.
     """
     content = storage.read_bytes(tokenizer)
@@ -110,15 +116,40 @@ def token_byte_lengths(
             f"with {manifest.tokenizer_sha256}; pass that tokenizer.json, or none"
         )
     facts = json.loads(content)
-    if facts.get("model", {}).get("type") != "BPE":
-        raise ShardError(f"data.tokenizer = {tokenizer}: not a byte-level BPE tokenizer.json")
+    vocabulary = facts.get("model", {}).get("vocab")
+    spelled_length = _spelled_length(facts)
+    if vocabulary is None or spelled_length is None:
+        raise ShardError(
+            f"data.tokenizer = {tokenizer}: neither byte-level BPE nor SentencePiece, so how many "
+            "bytes its tokens stand for is not known; leave data.tokenizer out"
+        )
+    if isinstance(vocabulary, list):
+        # Unigram: pieces with their scores, by id.
+        vocabulary = {piece: index for index, (piece, _) in enumerate(vocabulary)}
     lengths = np.zeros(manifest.padded_vocabulary_size, dtype=np.int64)
-    for token, index in facts["model"]["vocab"].items():
-        lengths[index] = len(token)
+    for token, index in vocabulary.items():
+        lengths[index] = spelled_length(token)
     for token in facts.get("added_tokens", []):
         lengths[token["id"]] = 0 if token["special"] else len(token["content"].encode())
     lengths[[manifest.end_of_text_id, manifest.padding_id]] = 0
     return lengths
+
+
+def _spelled_length(tokenizer: dict[str, Any]) -> Callable[[str], int] | None:
+    """Return what gives the bytes of a token of a tokenizer.json, None where it is not known."""
+    parts = [tokenizer.get(name) for name in ("normalizer", "pre_tokenizer", "decoder")]
+    text = json.dumps(parts, ensure_ascii=False)
+    if '"ByteLevel"' in text:
+        return len
+    if "▁" in text:
+        return _sentencepiece_length
+    return None
+
+
+def _sentencepiece_length(token: str) -> int:
+    if _BYTE_TOKEN.fullmatch(token):
+        return 1
+    return len(token.replace("▁", " ").encode())
 
 
 def heldout_rows(
@@ -133,7 +164,10 @@ def heldout_rows(
             for group in range(-(-shard.num_sequences // ROWS_PER_GROUP)):
                 if wanted <= 0:
                     break
-                found.append(reader.rows(shard, group)[:wanted])
+                rows, removed = reader.rows(shard, group), reader.removed(shard, group)
+                # A row that lost a document is left out: the next one stands in for it.
+                rows = rows if removed is None else rows[~removed.any(axis=1)]
+                found.append(rows[:wanted])
                 wanted -= len(found[-1])
     return np.concatenate(found) if found else None
 

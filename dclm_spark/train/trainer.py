@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dclm_spark.shard_format import read_manifest
 from dclm_spark.train import metrics
 from dclm_spark.train.checkpoints.checkpointer import run_state
 from dclm_spark.train.checkpoints.folder import resolve
 from dclm_spark.train.checkpoints.resume import Request
 from dclm_spark.train.data.batches import Batch, document_mask, loss_weights
+from dclm_spark.train.data.corpus_parts import read_sources
 from dclm_spark.train.data.sources import check_sources
 from dclm_spark.train.distributed import join, leave, on_device, reduce_gradients
 from dclm_spark.train.heldout import HeldoutLoss
@@ -124,7 +124,7 @@ class Trainer:
         """
         state, settings, ranks = self.state, self.state.settings, self.state.ranks
         tokens = on_device(batch.tokens, ranks.device).long()
-        weights, count = self._weights(tokens)
+        weights, count = self._weights(tokens, batch)
         micro = min(settings.micro_batch_sequences, len(tokens))
         found: list[Tensor] = []
         sums = torch.zeros(2, device=ranks.device)
@@ -153,13 +153,17 @@ class Trainer:
             self._stop_broken(broken)
         return self._write_checkpoint(self.state.step)
 
-    def _weights(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def _weights(self, tokens: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return each target's weight [B, S], and their sum over all ranks."""
         settings, ranks = self.state.settings, self.state.ranks
+        weights = torch.ones_like(tokens[:, 1:], dtype=torch.float32)
         if settings.data.mask_padding:
             weights = loss_weights(tokens, self.state.manifests[0].padding_id)
+        if batch.removed is not None:
+            weights = weights * ~on_device(batch.removed, ranks.device)[:, 1:]
+        # All ranks agree on this, whatever their own batches hold.
+        if settings.data.mask_padding or any(one.removed for one in self.state.manifests):
             return weights, ranks.add_up(weights.sum())
-        weights = torch.ones_like(tokens[:, 1:], dtype=torch.float32)
         return weights, torch.full((), float(settings.tokens_per_step), device=tokens.device)
 
     def _mask(self, tokens: Tensor) -> Tensor | None:
@@ -248,7 +252,7 @@ def train(
             "--set checkpoint.mirror=URI copies finished checkpoints to an object store"
         )
     paths = [shards] if isinstance(shards, str | Path) else list(shards)
-    manifests = [read_manifest(str(path)) for path in paths]
+    manifests = read_sources([str(path) for path in paths])
     check_sources(manifests, sequence_length=settings.model.sequence_length)
     settings = with_vocabulary(settings, manifests[0].vocabulary_size)
     ranks = join(settings)

@@ -5,6 +5,7 @@ from dclm_spark.measure.markdown import render as render_measured
 from dclm_spark.measure.markdown import table, verdict
 from tests.benchmarks.against_reference import ReferenceResult
 from tests.benchmarks.compare import Compared
+from tests.benchmarks.extraction_markdown import quality_table, survival_table
 
 # Times the speed of the named library.
 TARGET_RATIOS = {
@@ -24,6 +25,9 @@ def render(compared: Compared) -> str:
     parts = [render_measured(compared.measured).rstrip("\n")]
     if compared.libraries:
         parts += ["## Against libraries, in the same process", _libraries(compared)]
+    if compared.extractors:
+        parts += ["## Extractors on pages whose text is known", quality_table(compared.extractors)]
+        parts += ["## What the rules leave", survival_table(compared.survival)]
     if compared.peers is not None:
         parts += ["## Against datatrove, on the same pages", _peers(compared)]
     if compared.reference is not None:

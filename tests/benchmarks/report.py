@@ -18,9 +18,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
     parser.add_argument("--peers", metavar="PYTHON", help="a Python with datatrove or with uniseg")
+    parser.add_argument("--gold", type=Path, help="folder of pages and their gold.jsonl.gz")
     arguments = vars(parser.parse_args())
-    output, peers = arguments.pop("output"), arguments.pop("peers")
-    report = render(compare(MeasureSettings(**arguments), peers))
+    output, peers, gold = (arguments.pop(name) for name in ("output", "peers", "gold"))
+    report = render(compare(MeasureSettings(**arguments), peers, gold))
     if output is None:
         print(report)
     else:

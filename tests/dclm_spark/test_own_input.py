@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,6 +10,7 @@ import pytest
 
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.errors import SettingError
+from dclm_spark.explain import describe, explain, final_text
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings
@@ -33,10 +35,14 @@ def test_own_columns_reach_ledger_and_provenance(spark, tmp_path):
         for place, name in enumerate(("CC0", "CC-BY", "MIT"))
     ]
     records.append({"license": "none"})
+    # A date that is one in Arrow and none in Python, and a text that is dropped as a copy.
+    records[1] |= {"url": "http://e.org/1", "metadata": {"WARC-Date": "0001-01-01T00:00:00+14:00"}}
+    records.append(records[0] | {"license": "CC0", "url": "http://e.org/copy"})
     (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, records)))
     changes = [
         f"tokens.tokenizer.uri={tmp_path / 'tokenizer.json'}", "tokens.sequence_length=64",
         "input.text_column=body", "input.columns=[license]", "deduplication.shards=1",
+        "deduplication.exact=[text]",
     ]  # fmt: skip
     recipe = load_recipe("raw", changes)
     out = tmp_path / "out"
@@ -48,6 +54,16 @@ def test_own_columns_reach_ledger_and_provenance(spark, tmp_path):
     for files in ("deduplicate/kept/*.parquet", "tokenize/tokens/*.parquet"):
         assert set(column(out / "stages", files, "own_columns")) == licenses
     assert set(column(out, "shards/*.provenance.parquet", "own_columns")) == licenses
+    (history,) = explain(str(out), "http://e.org/1")
+    assert "fetch_time = 0000-12-31" in describe(history)
+    assert final_text(str(out), history).endswith("CC-BY")
+    (copy,) = explain(str(out), "http://e.org/copy")
+    assert "dropped by duplicate_text" in describe(copy)
+    (row,) = pq.read_table(out / "stages/documents/quarantined").to_pylist()
+    (lost,) = explain(str(out), row["doc_id"].hex())
+    assert final_text(str(out), lost) == ""
+    in_input = [replace(copy[0], text=None)]
+    assert final_text(str(out), in_input) == records[0]["body"]
 
 
 @pytest.mark.spark

@@ -222,5 +222,5 @@ def test_a_full_disk_is_found_before(typed, monkeypatch):
 def test_an_extractor_whose_package_is_absent_stops_a_run_before_spark_starts(monkeypatch):
     monkeypatch.setattr("udfs.html.extractor.find_spec", lambda name: None)
     recipe = load_recipe("raw", ["extraction.views=[trafilatura, none]"])
-    with pytest.raises(SettingError, match=r"extraction.views: 'trafilatura' needs the package"):
+    with pytest.raises(SettingError, match=r"extraction\.views: 'trafilatura' needs the package"):
         check_recipe(recipe)

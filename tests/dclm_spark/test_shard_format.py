@@ -22,7 +22,7 @@ def a_manifest(folder: Path) -> ShardManifest:
         for n, (count, role) in enumerate([(300, "train"), (300, "train"), (7, "remainder")])
     )
     return ShardManifest(
-        path=str(folder / "manifest.json"), sequence_length=32, tokens_per_row=33,
+        path=str(folder / "manifest.json"), sequence_length=32, tokens_per_row=33, dtype="uint16",
         vocabulary_size=250, tokenizer_sha256="0" * 64, end_of_text_id=0, padding_id=249,
         num_padding_tokens=5, sequences_per_shard=300, seed=3, recipe_hash="r", shards=shards,
     )  # fmt: skip
@@ -61,9 +61,9 @@ def test_a_missing_manifest_says_what_to_give(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "other"}, "format must be"),
+        ({"format": "other"}, "its format is 'other', and this trainer reads"),
         ({"version": 9}, "version = 9, this version reads 1"),
-        ({"dtype": "uint32"}, "dtype = 'uint32'"),
+        ({"dtype": "int64"}, "dtype = 'int64', this version reads 'uint16' and 'uint32'"),
         ({"tokens_per_row": 40}, "tokens_per_row = 40 must be"),
         ({"shards": [{"path": "x"}]}, "'num_sequences' is missing"),
         ({"shards": 3}, "of another kind"),
@@ -87,3 +87,11 @@ def test_a_manifest_that_is_no_json_is_refused(tmp_path: Path) -> None:
 def test_row_groups_are_full_but_for_the_last() -> None:
     assert group_sizes(600) == [256, 256, 88]
     assert group_sizes(256) == [256]
+
+
+def test_a_manifest_whose_ids_do_not_fit_its_type_is_refused(tmp_path: Path) -> None:
+    path = write_shards(tmp_path, counting_rows(4, 32), sequences_per_shard=4)
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps(facts | {"vocabulary_size": 65_537}))
+    with pytest.raises(ShardError, match=r"dtype = 'uint16' cannot hold the 65537 ids"):
+        read_manifest(str(path))

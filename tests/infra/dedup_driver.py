@@ -1,28 +1,42 @@
-"""Dedup of a committed stage by every method: dedup_driver.py STAGE.json OUTPUT."""
+"""A driver that deduplicates when it is told to: dedup_driver.py DOCUMENTS FOLDER SHARDS.
 
-import json
+DOCUMENTS is a committed stage. A file FOLDER/asked/<method> asks for that method, whose output is
+FOLDER/<method>; FOLDER/ended/<method> says that it is done. It ends when FOLDER/asked is removed.
+"""
+
 import sys
+import time
 from pathlib import Path
 
 from dclm_spark.dedup.methods import METHODS, DeduplicationSettings
-from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.manifests import committed_names, read_manifests
+from dclm_spark.engine.stage_output import stage_output
 from dclm_spark.session import spark_session
 from dclm_spark.stages.deduplicate import deduplicate
 from udfs.units.documents import DOCUMENTS
 
-# More than the tasks that run at once, so that an executor can be lost between two of them.
-SHARDS = 40
+
+def deduplicate_by(name, spark, directory, output, shards):
+    """Run a method over the committed stage in `directory`, into `output`/deduplicated."""
+    manifests = read_manifests(directory, committed_names(directory))
+    documents = stage_output("documents", directory, manifests)
+    settings = DeduplicationSettings(exact=("text",), method=METHODS[name](), shards=shards)
+    deduplicate(spark, documents, DOCUMENTS, settings, f"{output}/deduplicated")
 
 
-def deduplicate_by_all(spark, documents, output):
-    """Run every method into a folder of its name, one after the other."""
-    for name, method in METHODS.items():
-        settings = DeduplicationSettings(exact=("text",), method=method(), shards=SHARDS)
-        directory = f"{output}/{name}/deduplicated"
-        deduplicate(spark, documents, DOCUMENTS, settings, directory)
+def main(directory, folder, shards):
+    """Deduplicate by every method that is asked for."""
+    spark = spark_session("dedup")
+    (folder / "ended").mkdir()
+    while (folder / "asked").exists():
+        for name in METHODS:
+            ended = folder / "ended" / name
+            if (folder / "asked" / name).exists() and not ended.exists():
+                deduplicate_by(name, spark, directory, folder / name, shards)
+                ended.touch()
+        time.sleep(0.02)
+    spark.stop()
 
 
 if __name__ == "__main__":
-    stage, directory, manifests = json.loads(Path(sys.argv[1]).read_text())
-    found = StageOutput(stage=stage, directory=directory, manifests=tuple(manifests))
-    deduplicate_by_all(spark_session("dedup"), found, sys.argv[2])
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

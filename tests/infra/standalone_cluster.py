@@ -1,5 +1,6 @@
 """A Spark standalone master and two workers on this machine, as an operator would start them."""
 
+import hashlib
 import os
 import signal
 import socket
@@ -120,6 +121,24 @@ class StandaloneCluster:
                     return
             time.sleep(0.2)
         raise TimeoutError(f"no {wanted} workers after {_START_SECONDS} s: see {self.folder}")
+
+
+def checksums(output):
+    """Return the SHA-256 of every Parquet file and shard manifest below a folder."""
+    return {
+        str(path.relative_to(output)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(output.rglob("*"))
+        if path.suffix == ".parquet" or path.name == "manifest.json"
+    }
+
+
+def wait_until(happened, job, seconds=120):
+    """Return once `happened()`, which the job must outlive."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert job.poll() is None, "the job ended before"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def _parent(folder):

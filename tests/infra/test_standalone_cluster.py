@@ -1,26 +1,20 @@
 """The main job on a real cluster of processes, some of which are killed."""
 
-import hashlib
-import json
 import os
 import random
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import pytest
 
-from dclm_spark.dedup.methods import METHODS
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
 from dclm_spark.sample.generate import generate_crawl
 from dclm_spark.sample.sample_run import sample_recipe
 from dclm_spark.settings import to_yaml
-from tests.dclm_spark.dedup.committed import committed
-from tests.infra.dedup_driver import SHARDS, deduplicate_by_all
-from tests.infra.standalone_cluster import ROOT, StandaloneCluster
+from tests.infra.standalone_cluster import ROOT, StandaloneCluster, checksums, wait_until
 
 pytestmark = pytest.mark.spark
 SPECULATION = (
@@ -69,14 +63,6 @@ def cluster(tmp_path):
     cluster.close()
 
 
-def checksums(output):
-    return {
-        str(path.relative_to(output)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(output.rglob("*"))
-        if path.suffix == ".parquet" or path.name == "manifest.json"
-    }
-
-
 def submit(cluster, crawl, recipe_file, output, settings, **options):
     return cluster.submit(
         ROOT / "jobs" / "build_baseline.py", "--recipe", recipe_file, "--input", crawl.listing,
@@ -90,42 +76,6 @@ def test_two_workers_with_speculation_write_the_bytes_of_one_machine(
     job = submit(cluster, crawl, recipe_file, tmp_path / "out", (*SPECULATION, *THIS_ENVIRONMENT))
     assert job.wait(timeout=300) == 0
     assert checksums(tmp_path / "out") == undisturbed
-
-
-@pytest.mark.slow
-def test_every_method_of_dedup_outlives_an_executor(spark, cluster, tmp_path):
-    rng = random.Random(3)
-    pages = [" ".join(f"w{rng.randrange(400)}" for _ in range(80)) for _ in range(150)]
-    stage = committed(tmp_path / "in", pages + pages[::3] + [f"{p} more" for p in pages[::4]])
-    deduplicate_by_all(spark, stage, tmp_path / "local")
-    (tmp_path / "stage.json").write_text(
-        json.dumps([stage.stage, stage.directory, list(stage.manifests)])
-    )
-    log = tmp_path / "driver.log"
-    with log.open("w") as file:
-        job = cluster.submit(
-            ROOT / "tests" / "infra" / "dedup_driver.py", tmp_path / "stage.json", tmp_path / "out",
-            settings=THIS_ENVIRONMENT, log=file,
-        )  # fmt: skip
-    for lost, name in enumerate(METHODS, 1):
-        # The first shard or table of the method is there, and most of them are not.
-        wait_until(lambda name=name: list((tmp_path / "out" / name).rglob("*.parquet")), job)
-        assert not (tmp_path / "out" / name / "deduplicated" / "stage.json").exists()
-        kill_executor(cluster, random.Random(lost))
-        wait_until(lambda lost=lost: log.read_text().count("Lost executor") >= lost, job)
-    assert job.wait(timeout=300) == 0, log.read_text()
-    expected = checksums(tmp_path / "local")
-    assert len(expected) > 5 * SHARDS
-    assert checksums(tmp_path / "out") == expected
-
-
-def wait_until(happened, job, seconds=120):
-    """Return once `happened()`, which the job must outlive."""
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert job.poll() is None, "the job ended before"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def kill_executor(cluster, chance):

@@ -11,12 +11,19 @@ from typing import Protocol
 import pyarrow as pa
 
 from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
-from udfs.documents.given import Given, InputSettings, Making, batches_of
+from udfs.documents.given import (
+    Given,
+    InputSettings,
+    Making,
+    batches_of,
+    partition_values,
+)
 from udfs.documents.json_lines import json_rows
 from udfs.documents.parquet.parquet_rows import parquet_rows
 from udfs.documents.parts import FilePart
 from udfs.documents.schema import OWN_COLUMNS
 from udfs.documents.wet import wet_rows
+from udfs.storage.stream import shown
 
 _STREAMS = ("", ".gz", ".zst", ".bz2", ".xz")
 
@@ -155,7 +162,13 @@ class ParquetFormat:
 def _documents(
     rows: Iterator[Given], unit: InputUnit, reading: Reading
 ) -> Iterator[pa.RecordBatch]:
-    making = Making(settings=reading.extraction, columns=reading.columns, counts=reading.counts)
+    making = Making(
+        settings=reading.extraction,
+        columns=reading.columns,
+        counts=reading.counts,
+        # Folders that all files share are no part of their paths.
+        partitions=partition_values(shown(unit.uri)) | partition_values(unit.path),
+    )
     return batches_of(rows, unit.crawl, unit.path, making)
 
 

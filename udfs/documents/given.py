@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 from urllib.parse import unquote
 
@@ -85,6 +86,8 @@ class Making:
     settings: ExtractionSettings
     columns: InputSettings
     counts: RecordCounts
+    # What the folders of the file say of its documents.
+    partitions: Values = field(default_factory=dict)
 
 
 def batches_of(
@@ -96,7 +99,7 @@ def batches_of(
     """
     settings, columns, counts = making.settings, making.columns, making.counts
     schema = settings.schema.append(OWN_COLUMNS) if columns.columns else settings.schema
-    maker = _DocumentMaker(columns, partition_values(path))
+    maker = _DocumentMaker(columns, making.partitions)
     batch = DocumentRows(crawl, path, schema)
     for row in rows:
         maker.add(batch, row)
@@ -109,8 +112,8 @@ def batches_of(
 
 
 def partition_values(path: str) -> Values:
-    """Return what the folders of a partitioned table say of a file: {"lang": "de"}."""
-    folders = [part for part in path.split("/")[:-1] if _PARTITION.fullmatch(part)]
+    """Return what the folders of a partitioned table, right above a file, say: {"lang": "de"}."""
+    folders = list(takewhile(_PARTITION.fullmatch, path.split("/")[-2::-1]))
     pairs = (folder.split("=", 1) for folder in folders)
     return {name: unquote(value) for name, value in pairs if value != _NO_PARTITION}
 

@@ -178,9 +178,7 @@ class FastTextModel:
         logits = hidden if self._fold is not None else hidden @ self._output.T
         if self._fold is not None:
             logits = np.pad(logits, ((0, 0), (1, 0)))
-        shares: Doubles = np.exp(
-            (logits - logits.max(axis=1, keepdims=True)).astype(np.float64)
-        )
+        shares: Doubles = np.exp((logits - logits.max(axis=1, keepdims=True)).astype(np.float64))
         shares /= shares.sum(axis=1, keepdims=True)
         return shares
 

@@ -17,6 +17,7 @@ from udfs.rules.batch import IdentifyLanguage, JudgedBatch, JudgedTexts
 from udfs.rules.c4 import C4, C4Settings
 from udfs.rules.family import RuleFamily, Tools
 from udfs.rules.fineweb import FineWeb, FineWebSettings
+from udfs.rules.fineweb2 import FineWeb2, FineWeb2Settings
 from udfs.rules.refinedweb import RefinedWeb
 from udfs.rules.settings import SharedSettings, default_of, without_limits
 from udfs.rules.url_lists import UrlLists
@@ -30,6 +31,7 @@ FAMILIES: dict[str, type[RuleFamily[Any]]] = {
     "refinedweb": RefinedWeb,
     "c4": C4,
     "fineweb": FineWeb,
+    "fineweb2": FineWeb2,
 }
 
 
@@ -69,6 +71,7 @@ class HeuristicSettings(SharedSettings):
     if TYPE_CHECKING:
         c4: C4Settings = field(default_factory=C4Settings)
         fineweb: FineWebSettings = field(default_factory=FineWebSettings)
+        fineweb2: FineWeb2Settings = field(default_factory=FineWeb2Settings)
 
     def __post_init__(self) -> None:
         """Refuse a family that is not known, and what SharedSettings refuse."""
@@ -143,6 +146,8 @@ def measuring(settings: HeuristicSettings) -> HeuristicSettings:
     Settings with the same result have the same signals of any text: those may be measured once.
     """
     family, kept = FAMILIES[settings.rules], without_limits(settings)
+    for name in family.read_limits:
+        object.__setattr__(kept, name, getattr(settings, name))
     unread = {*family.unread, *(name for name in FAMILIES if name != settings.rules)}
     for one in fields(kept):
         if one.name in unread:

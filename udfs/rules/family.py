@@ -53,11 +53,14 @@ class RuleFamily(ABC, Generic[Own]):
     statistics: ClassVar[tuple[pa.Field, ...]] = ()
     # Class of its own settings, all with defaults: `heuristics.<name of the family>`.
     settings: ClassVar[type | None] = None
-    # Fields of SharedSettings, limits aside, that measuring does not read.
+    # Fields of SharedSettings, limits aside, that measuring does not read, and limits that it does.
     unread: ClassVar[frozenset[str]] = frozenset()
+    read_limits: ClassVar[frozenset[str]] = frozenset()
     # Lists that measuring reads, by name, with what it means to leave one out.
     lists: ClassVar[Mapping[str, str]] = MappingProxyType({})
     judges_addresses: ClassVar[bool] = True
+    # Whether it asks `udfs.languages.segmenters` for the words of `heuristics.language`.
+    segments_words: ClassVar[bool] = False
 
     shared: SharedSettings
     own: Own

@@ -23,8 +23,14 @@ def write_new(uri: str, data: bytes, settings: ReadSettings = _DEFAULT) -> bool:
         from udfs.storage.s3 import write_new as write_object
     elif scheme == "gs":
         from udfs.storage.gcs import write_new as write_object
+    elif scheme == "abfss":
+        from udfs.storage.azure import write_new as write_object
+    elif scheme == "hf":
+        from udfs.storage.hub_files import write_new as write_object
     else:
-        raise StorageError(f"Cannot write to {shown(uri)}: use s3://, gs:// or a path.")
+        raise StorageError(
+            f"Cannot write to {shown(uri)}: use s3://, gs://, abfss://, hf://datasets/ or a path."
+        )
     return write_object(uri, data, settings)
 
 

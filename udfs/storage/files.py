@@ -1,4 +1,4 @@
-"""Files by URI: local paths (or file://), s3://, gs://, https:// and http:// (read only)."""
+"""Files by URI: local paths (or file://), object stores, https:// and http:// (read only)."""
 
 import io
 import os
@@ -27,7 +27,8 @@ __all__ = [
 ]  # fmt: skip
 
 _DEFAULT = ReadSettings()
-_SCHEMES = ("file", "s3", "gs", "https", "http")
+_SCHEMES = ("file", "s3", "gs", "abfss", "hf", "https", "http")
+_STORES = ("s3", "gs", "abfss", "hf")
 
 
 def open_stream(uri: str, offset: int = 0, settings: ReadSettings = _DEFAULT) -> Stream:
@@ -99,7 +100,7 @@ def size_bytes(uri: str, settings: ReadSettings = _DEFAULT) -> int:
         if not path.is_file():
             raise MissingObjectError(f"{path}: there is no such file.")
         return path.stat().st_size
-    if _scheme(uri) in ("s3", "gs"):
+    if _scheme(uri) in _STORES:
         return _object_store(uri, "read").size_bytes(uri, settings)
     size = _http_size(uri, settings)
     if size is None:
@@ -169,6 +170,14 @@ def _opener(uri: str, settings: ReadSettings) -> Opener:
         from udfs.storage.gcs import GcsOpener
 
         return GcsOpener(uri, settings)
+    if scheme == "abfss":
+        from udfs.storage.azure import AzureOpener
+
+        return AzureOpener(uri, settings)
+    if scheme == "hf":
+        from udfs.storage.hub_files import hub_opener
+
+        return hub_opener(uri, settings)
     from udfs.storage.http import HttpOpener
 
     return HttpOpener(uri, settings)
@@ -182,7 +191,7 @@ def _http_size(uri: str, settings: ReadSettings) -> int | None:
 
 
 class _ObjectStore(Protocol):
-    """What the modules `udfs.storage.s3` and `udfs.storage.gcs` have in common."""
+    """What the modules of the stores have in common: s3, gcs, azure, hub_files."""
 
     def write_bytes(self, uri: str, data: bytes, settings: ReadSettings) -> None: ...
     def upload_file(self, local_path: str, uri: str, settings: ReadSettings) -> None: ...
@@ -201,8 +210,17 @@ def _object_store(uri: str, action: str) -> _ObjectStore:
         from udfs.storage import gcs
 
         return gcs
+    if scheme == "abfss":
+        from udfs.storage import azure
+
+        return azure
+    if scheme == "hf":
+        from udfs.storage import hub_files
+
+        return hub_files
     raise StorageError(
-        f"Cannot {action} {shown(uri)}: http(s) is read only; use s3://, gs:// or a path."
+        f"Cannot {action} {shown(uri)}: http(s) is read only; use s3://, gs://, abfss://, "
+        "hf://datasets/ or a path."
     )
 
 

@@ -9,6 +9,7 @@ import ssl
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from typing import cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -46,12 +47,12 @@ class _HttpBody:
 class HttpOpener:
     """Opens one http(s) URL at any offset."""
 
-    def __init__(self, url: str, settings: ReadSettings):
-        self._url, self._settings = url, settings
+    def __init__(self, url: str, settings: ReadSettings, headers: Mapping[str, str] | None = None):
+        self._url, self._settings, self._headers = url, settings, dict(headers or {})
 
     def __call__(self, offset: int, etag: str | None, length: int | None) -> Body:
         """Send one GET; a server that ignores Range is read up to the offset."""
-        headers = {"Range": byte_range(offset, length)}
+        headers = self._headers | {"Range": byte_range(offset, length)}
         # A weak validator never satisfies If-Match; the stream compares it after the answer.
         if etag and not etag.startswith("W/"):
             headers["If-Match"] = etag
@@ -61,7 +62,7 @@ class HttpOpener:
             if offset:
                 raise
             # An empty object has no byte 0.
-            response = request(self._url, "GET", {}, self._settings)
+            response = request(self._url, "GET", self._headers, self._settings)
         first, total = _served_range(response)
         body = _HttpBody(response, total)
         if first > offset:
@@ -102,6 +103,7 @@ def request(
     """Send one request; raise TransientStorageError for what may pass, StorageError otherwise."""
     headers = {"User-Agent": settings.user_agent, "Accept-Encoding": "identity"} | headers
     address, authorization = _credentials_apart(url)
+    authorization = headers.pop("Authorization", authorization)
     prepared = urllib.request.Request(address, headers=headers, method=method)
     if authorization:
         # Not for the server that a redirect names.

@@ -49,7 +49,7 @@ class HubFile:
         """Return where a browser gets the file."""
         folder = "" if self.kind == "model" else f"{self.kind}s/"
         revision = quote(self.revision or "main", safe="")
-        return f"{_endpoint()}/{folder}{self.repository}/resolve/{revision}/{self.path}"
+        return f"{endpoint()}/{folder}{self.repository}/resolve/{revision}/{self.path}"
 
 
 def parse(uri: str) -> HubFile:
@@ -97,7 +97,7 @@ def _download(uri: str, file: HubFile, cache_directory: Path | None, again: bool
         "filename": file.path,
         "repo_type": file.kind,
         "revision": file.revision,
-        "endpoint": _endpoint(),
+        "endpoint": endpoint(),
     }
     kept: dict[str, Any] = {"cache_dir": cache_directory, "library_name": "dclm-spark"}
     if _offline() or (file.pinned and not again):
@@ -105,14 +105,14 @@ def _download(uri: str, file: HubFile, cache_directory: Path | None, again: bool
             return Path(hf_hub_download(**place, **kept, local_files_only=True))
         except Exception as error:
             if _offline():
-                raise _translated(uri, file, error) from error
+                raise translated(uri, file, error) from error
     try:
         # The download itself takes 20 s to find out that there is no network.
         get_hf_file_metadata(hf_hub_url(**place), library_name="dclm-spark")
         return Path(hf_hub_download(**place, **kept, force_download=again))
     except Exception as error:
         # Which classes a failed request raises depends on the client's version: requests or httpx.
-        failure = _translated(uri, file, error)
+        failure = translated(uri, file, error)
         if isinstance(failure, (MissingObjectError, TransientStorageError)) or again:
             raise failure from error
     try:
@@ -121,7 +121,8 @@ def _download(uri: str, file: HubFile, cache_directory: Path | None, again: bool
         raise failure from None
 
 
-def _endpoint() -> str:
+def endpoint() -> str:
+    """Return the address of the hub, which HF_ENDPOINT may name."""
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or ENDPOINT
 
 
@@ -129,13 +130,14 @@ def _offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").lower() in _TRUE
 
 
-def _translated(uri: str, file: HubFile, error: Exception) -> StorageError:
+def translated(uri: str, file: HubFile, error: Exception) -> StorageError:
+    """Return our error for one of the client's, with a message for the user."""
     from huggingface_hub import errors
 
     place = f"{file.kind} repository {file.repository}"
     if isinstance(error, errors.GatedRepoError):
         return StorageError(
-            f"{uri}: the {place} asks for consent: give it at {_endpoint()}/{file.repository}, "
+            f"{uri}: the {place} asks for consent: give it at {endpoint()}/{file.repository}, "
             "then set HF_TOKEN to a token of the same account"
         )
     if isinstance(error, errors.RepositoryNotFoundError):
@@ -149,11 +151,11 @@ def _translated(uri: str, file: HubFile, error: Exception) -> StorageError:
         return MissingObjectError(f"{uri}: the {place} has no file {file.path!r}")
     status = _status(error) or _status(error.__cause__)
     if status == 429 or status >= 500:
-        return TransientStorageError(f"{_endpoint()} answers {status}")
+        return TransientStorageError(f"{endpoint()} answers {status}")
     if _offline():
         reason = "HF_HUB_OFFLINE forbids to ask the hub"
     else:
-        reason = f"{_endpoint()} cannot be reached ({_first_line(error)})"
+        reason = f"{endpoint()} cannot be reached ({_first_line(error)})"
     return UnreachableError(f"{uri}: not in the cache, and {reason}")
 
 

@@ -55,8 +55,7 @@ def _value_or_none(scalar: pa.Scalar) -> Any:
 
 def column_names(uri: str) -> list[str]:
     """Return the names of the columns of a Parquet file."""
-    with open_seekable(uri) as source:
-        return list(pq.ParquetFile(source).schema_arrow.names)
+    return list(table_schema(uri).names)
 
 
 def table_schema(uri: str) -> pa.Schema:

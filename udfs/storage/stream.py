@@ -12,6 +12,8 @@ from udfs.checks import above, at_least, check, check_order
 
 Result = TypeVar("Result")
 
+# What stands before the "@" of these is a container, and no user.
+_CONTAINER_AT = "abfss://"
 # Query fields that say which object is meant. Others may be secrets, whatever they are called.
 _NAMING_FIELD = re.compile(
     r"(?:version|file|dataset|object)?_?id|file(?:name)?|name|path|generation|revision|ref|version"
@@ -123,7 +125,7 @@ def byte_range(offset: int, length: int | None) -> str:
 
 def shown(uri: str) -> str:
     """Return `uri` without user, password and query: what may be printed."""
-    if "://" not in uri:
+    if "://" not in uri or uri.startswith(_CONTAINER_AT):
         return uri
     parts = urlsplit(uri)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
@@ -144,7 +146,7 @@ def without_secrets(uri: str) -> str:
     Of a query only those fields stay that usually say which object is meant. A record of an
     address that was signed anew is therefore the same.
     """
-    if "://" not in uri:
+    if "://" not in uri or uri.startswith(_CONTAINER_AT):
         return uri
     if not uri.startswith(("http://", "https://")):
         # Elsewhere "?" and "#" are letters of a key.

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from udfs.documents.schema import OWN_COLUMNS
-
-Ids = npt.NDArray[np.uint16]
+from udfs.tokens.copies import REPEAT
+from udfs.tokens.id_types import Ids
 
 _PROVENANCE = (
     pa.field("doc_id", pa.binary()),
@@ -19,9 +18,10 @@ _PROVENANCE = (
 )
 
 
-def provenance_fields(own_columns: bool) -> list[pa.Field]:
-    """Return what is known of each document in a sequence."""
-    return [*_PROVENANCE, *([OWN_COLUMNS] if own_columns else [])]
+def provenance_fields(own_columns: bool, repeats: bool = False) -> list[pa.Field]:
+    """Return what is known of each document in a sequence; of copies, the how-manieth it is."""
+    own = [OWN_COLUMNS] if own_columns else []
+    return [*_PROVENANCE, *own, *([REPEAT] if repeats else [])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Packer:
     """Concatenates documents, each followed by end-of-text, and cuts sequences off the front.
 
     Documents run on from one sequence to the next (spec 5.1); the last sequence is filled up with
-    `padding_id`.
+    `padding_id`. Sequences have the type of the documents' ids.
     """
 
     tokens_per_row: int
@@ -49,10 +49,15 @@ class Packer:
     _filled: int = 0
 
     def add(
-        self, doc_id: bytes, domain: str, tokens: Ids, own_columns: str | None = None
+        self,
+        doc_id: bytes,
+        domain: str,
+        tokens: Ids,
+        own_columns: str | None = None,
+        repeat: int | None = None,
     ) -> Iterator[Sequence]:
         """Append one document; yield the sequences that it completes."""
-        rest = np.append(tokens, np.uint16(self.end_of_text_id))
+        rest = np.append(tokens, tokens.dtype.type(self.end_of_text_id))
         while len(rest):
             taken = rest[: self.tokens_per_row - self._filled]
             self._documents.append(
@@ -62,6 +67,7 @@ class Packer:
                     "start": self._filled,
                     "num_tokens": len(taken),
                     OWN_COLUMNS.name: own_columns,
+                    REPEAT.name: repeat,
                 }
             )
             self._parts.append(taken)
@@ -74,7 +80,7 @@ class Packer:
         """Yield the padded last sequence, if any tokens are left."""
         if self._filled:
             padding = self.tokens_per_row - self._filled
-            self._parts.append(np.full(padding, self.padding_id, np.uint16))
+            self._parts.append(np.full(padding, self.padding_id, self._parts[0].dtype))
             yield self._cut(padding)
 
     def _cut(self, padding: int) -> Sequence:

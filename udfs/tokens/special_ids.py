@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from udfs.tokens.tokenizer import Encoder
 
 # As tokenizer files in use call them.
-END_OF_TEXT = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "[EOS]")
-PADDING = ("<|padding|>", "<|pad|>", "<pad>", "[PAD]", "<|finetune_right_pad_id|>")
+END_OF_TEXT = (
+    "<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "[EOS]", "<EOS_TOKEN>",
+    "<｜end▁of▁sentence｜>",
+)  # fmt: skip
+PADDING = (
+    "<|padding|>", "<|pad|>", "<pad>", "<PAD>", "[PAD]", "<|finetune_right_pad_id|>", "<｜▁pad▁｜>",
+)  # fmt: skip
 # The reference pads with the id that stands so far above the size of the vocabulary without added
 # tokens (spec 5.1): in GPT-NeoX's the token for 22 spaces [Q].
 _REFERENCE_PADDING = 2

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +21,14 @@ import pyarrow.compute as pc
 from udfs.checks import check, one_of
 from udfs.storage.cache import fetch
 from udfs.storage.reference import FileReference
+from udfs.tokens.engines import Engine, FastEngine, Ids, Offsets, ReferenceEngine
+from udfs.tokens.id_types import IdType, id_type
 
 LOGGER = logging.getLogger(__name__)
 
 ENGINES = ("auto", "tokenizers", "gigatoken")
 NUM_PROBES = 200
 _LONGEST_SPACE_RUN = 24
-Ids = npt.NDArray[np.uint32]
-Offsets = npt.NDArray[np.int64]
-
 
 # The file at this commit; its ids are those of the reference's tokenizer (spec 5.1).
 GPT_NEOX = "hf://EleutherAI/gpt-neox-20b@c292233c833e336628618a88a648727eb3dff0a7/tokenizer.json"
@@ -56,57 +55,17 @@ def gpt_neox() -> TokenizerSettings:
     return TokenizerSettings(uri=GPT_NEOX, sha256=GPT_NEOX_SHA256)
 
 
-class Engine(Protocol):
-    """Something that turns UTF-8 texts into ids, special tokens in the text included."""
-
-    def encode(self, texts: list[bytes]) -> tuple[Ids, Offsets]:
-        """Return all ids, and where each text's begin (one offset more than texts)."""
-        ...
-
-
-class _Tokenizers:
-    def __init__(self, path: Path) -> None:
-        from tokenizers import Tokenizer
-
-        try:
-            self.tokenizer: Any = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises nothing more specific
-            raise ValueError(f"{path}: not a tokenizer.json ({error})") from None
-        self.tokenizer.encode_special_tokens = True
-
-    def encode(self, texts: list[bytes]) -> tuple[Ids, Offsets]:
-        found = self.tokenizer.encode_batch_fast(
-            [text.decode() for text in texts], add_special_tokens=False
-        )
-        ids = [np.array(encoding.ids, np.uint32) for encoding in found]
-        offsets = np.zeros(len(texts) + 1, np.int64)
-        np.cumsum([len(part) for part in ids], out=offsets[1:])
-        return np.concatenate(ids) if ids else np.zeros(0, np.uint32), offsets
-
-
-class _Gigatoken:
-    def __init__(self, path: Path) -> None:
-        import gigatoken
-
-        self._tokenizer: Any = gigatoken.Tokenizer(str(path))
-
-    def encode(self, texts: list[bytes]) -> tuple[Ids, Offsets]:
-        layout = self._tokenizer.encode_batch(texts, parallel=False).layout
-        offsets = np.asarray(layout.offsets.data, np.int64)
-        ids = np.asarray(layout.content.data, np.uint32)
-        return ids[offsets[0] : offsets[-1]], offsets - offsets[0]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
     """A loaded tokenizer; build it once per process with `load_encoder`."""
 
-    reference: _Tokenizers
+    reference: ReferenceEngine
     fast: Engine | None
     # By id.
     special_ids: dict[int, str]
     # Added tokens that stand for nothing but spaces, as GPT-NeoX has them.
     space_run_ids: frozenset[int]
+    # One more than the highest id; a vocabulary may leave some out below it.
     vocabulary_size: int
     # Without added tokens.
     base_vocabulary_size: int
@@ -115,6 +74,11 @@ class Encoder:
     def special_tokens(self) -> tuple[str, ...]:
         """Return the special tokens as they would stand in a text, sorted."""
         return tuple(sorted(self.special_ids.values()))
+
+    @property
+    def id_type(self) -> IdType:
+        """Return the type that stored ids have."""
+        return id_type(self.vocabulary_size)
 
     def token_of(self, id: int) -> str | None:
         """Return the token with an id, None where there is none."""
@@ -135,23 +99,23 @@ def load_encoder(settings: TokenizerSettings) -> Encoder:
 @cache
 def _load(settings: TokenizerSettings) -> Encoder:
     path = fetch(settings.uri, settings.sha256)
-    reference = _Tokenizers(path)
+    reference = ReferenceEngine(path)
     added = sorted(reference.tokenizer.get_added_tokens_decoder().items())
     return Encoder(
         reference=reference,
         fast=None if settings.engine == "tokenizers" else _fast(path, reference, settings.engine),
         special_ids={id: token.content for id, token in added if token.special},
         space_run_ids=frozenset(id for id, token in added if not token.content.strip(" ")),
-        vocabulary_size=reference.tokenizer.get_vocab_size(with_added_tokens=True),
+        vocabulary_size=1 + max(reference.tokenizer.get_vocab().values(), default=-1),
         base_vocabulary_size=reference.tokenizer.get_vocab_size(with_added_tokens=False),
     )
 
 
-def _fast(path: Path, reference: _Tokenizers, engine: str) -> Engine | None:
+def _fast(path: Path, reference: ReferenceEngine, engine: str) -> Engine | None:
     """Return gigatoken when it proves itself equal on the probe, None (with a warning) if not."""
     reason = ""
     try:
-        fast = _Gigatoken(path)
+        fast = FastEngine(path)
         probe = [text.encode() for text in probe_texts()]
         ids, offsets = fast.encode(probe)
         expected, expected_offsets = reference.encode(probe)

@@ -16,6 +16,7 @@ from udfs.documents.rows import DocumentRows
 from udfs.documents.schema import FATE_FIELDS, OWN_COLUMNS, QUARANTINED, STAGE
 from udfs.documents.views import counts_of_failures, text_columns
 from udfs.fasttext.language import LanguageIdentifier
+from udfs.languages.codes import is_code
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
 from udfs.rules.cleaning.redaction import RedactionSettings, redact
@@ -257,9 +258,13 @@ def _url_lists(references: tuple[tuple[str, str, str | None], ...]) -> UrlLists:
 
 def language_identifier(settings: CurationSettings) -> LanguageIdentifier:
     """Return the language model, fetched and loaded once per process."""
-    return _language_identifier(settings.language_model, settings.heuristics.language_quirks)
+    heuristics = settings.heuristics
+    codes = is_code(heuristics.language)
+    return _language_identifier(settings.language_model, heuristics.language_quirks, codes)
 
 
 @cache
-def _language_identifier(model: tuple[str, str | None], quirks: str) -> LanguageIdentifier:
-    return LanguageIdentifier(fetch(*model), quirks)
+def _language_identifier(
+    model: tuple[str, str | None], quirks: str, codes: bool
+) -> LanguageIdentifier:
+    return LanguageIdentifier(fetch(*model), quirks, codes)

@@ -7,28 +7,37 @@ import pyarrow as pa
 
 from udfs.units.commit import UnitClock, commit
 from udfs.units.fates import FateOutputs
+from udfs.units.json_lines_output import JsonLinesOutput
 from udfs.units.parquet_output import FileEntry, ParquetOutput
+
+Table = type[ParquetOutput] | type[JsonLinesOutput]
 
 
 class UnitOutput:
     """What the process of a stage writes for one unit.
 
-    With `folder` the rows are one table, `<folder>/<unit>.parquet`. Without it every row has a
-    fate and goes into the table of its fate, and the manifest counts fates and rules. `facts` go
-    into the manifest too. What is not committed when the block ends is dropped.
+    With `folder` the rows are one table, `<folder>/<unit>`, in the format of `table`. Without it
+    every row has a fate and goes into the table of its fate, and the manifest counts fates and
+    rules. `facts` go into the manifest too. What is not committed when the block ends is dropped.
     """
 
     def __init__(
-        self, directory: str, unit: str, schema: pa.Schema, *, folder: str | None = None
+        self,
+        directory: str,
+        unit: str,
+        schema: pa.Schema,
+        *,
+        folder: str | None = None,
+        table: Table = ParquetOutput,
     ) -> None:
         self.schema = schema
         self.facts: dict[str, Any] = {}
         self._directory, self._unit = directory, unit
         self._clock = UnitClock()
-        self._tables: ParquetOutput | FateOutputs = (
+        self._tables: ParquetOutput | JsonLinesOutput | FateOutputs = (
             FateOutputs(directory, unit, schema)
             if folder is None
-            else ParquetOutput(directory, f"{folder}/{unit}.parquet", schema)
+            else table(directory, f"{folder}/{unit}{table.suffix}", schema)
         )
 
     def __enter__(self) -> Self:

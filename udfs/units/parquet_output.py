@@ -33,6 +33,8 @@ class ParquetOutput:
     What is not closed when the block ends was not finished, and is dropped.
     """
 
+    suffix = ".parquet"
+
     def __init__(
         self, directory: str, path: str, schema: pa.Schema, *, row_group_rows: int = ROW_GROUP_ROWS
     ) -> None:

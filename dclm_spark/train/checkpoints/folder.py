@@ -3,10 +3,13 @@
 import json
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch.distributed.checkpoint.filesystem import FileSystemReader
+
+from dclm_spark.shard_format import ShardManifest, fingerprints
 
 LATEST, FACTS, SETTINGS, PARTIAL = "latest", "facts.json", "settings.yaml", ".partial"
 _TENSORS, _DAMAGED = ".metadata", ".damaged"
@@ -120,13 +123,21 @@ def read_facts(path: Path) -> Facts:
     return Facts(**facts | {"fingerprints": tuple(facts["fingerprints"])})
 
 
-def check_same_corpus(path: Path, facts: Facts, fingerprints: tuple[str, ...]) -> None:
+def is_same_corpus(facts: Facts, manifests: Sequence[ShardManifest]) -> bool:
+    """Say whether a checkpoint is of these shards, before or after documents were removed."""
+    known = [{one.fingerprint, *one.earlier_fingerprints} for one in manifests]
+    return len(known) == len(facts.fingerprints) and all(
+        one in names for one, names in zip(facts.fingerprints, known, strict=True)
+    )
+
+
+def check_same_corpus(path: Path, facts: Facts, manifests: Sequence[ShardManifest]) -> None:
     """Raise CheckpointError when the shards are not those that the checkpoint was trained on."""
-    if facts.fingerprints != fingerprints:
+    if not is_same_corpus(facts, manifests):
         raise CheckpointError(
             f"{path}: trained on the corpus {_short(facts.fingerprints)}, but the shards given are "
-            f"{_short(fingerprints)}; pass the original shards, or start a new run from these "
-            f"weights with --set initial_weights={path}"
+            f"{_short(fingerprints(manifests))}; pass the original shards, or start a new run from "
+            f"these weights with --set initial_weights={path}"
         )
 
 

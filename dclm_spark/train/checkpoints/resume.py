@@ -58,8 +58,11 @@ def beginning(
     if found is None:
         return _branched_from(settings, manifests)
     facts = folder.read_facts(found)
-    folder.check_same_corpus(found, facts, fingerprints(manifests))
-    folder.check_same_heldout(found, facts, heldout.fingerprint if heldout else None)
+    folder.check_same_corpus(found, facts, manifests)
+    if facts.fingerprints == fingerprints(manifests):
+        folder.check_same_heldout(found, facts, heldout.fingerprint if heldout else None)
+    else:
+        LOGGER.warning("%s: documents were removed since; later losses are without them", found)
     before = settings_tree.read(TrainSettings, found / folder.SETTINGS)
     changed = _changes(before, settings, _FREE)
     _check_changes(found, changed, request.reason)
@@ -97,7 +100,7 @@ def _branched_from(settings: TrainSettings, manifests: Sequence[ShardManifest]) 
                 f"--set initial_weights={found}"
             )
     same_place = before.batch_sequences == settings.batch_sequences
-    same_place &= facts.fingerprints == fingerprints(manifests)
+    same_place &= folder.is_same_corpus(facts, manifests)
     if settings.data.start_step != facts.step and not same_place:
         raise CheckpointError(
             f"initial_state = {found}: the shards or batch_sequences differ from those of that "

@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dclm_spark.shard_format import ROWS_PER_GROUP, ShardError, ShardManifest
+from dclm_spark.shard_format import ShardError, ShardManifest, blanked
 from dclm_spark.train.data.order import MIXTURE_PERIOD, Mixture, SourceOrder
 from dclm_spark.train.data.shard_reader import ShardCache, ShardReader
 from dclm_spark.train.data.sources import DataSettings, data_step, source_weights
+from udfs.shards.packed_rows import ROWS_PER_GROUP
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Batch:
     sources: NDArray[np.int64]
     shards: NDArray[np.int64]
     rows: NDArray[np.int64]
+    # Tokens of removed documents [B, tokens_per_row], which stand as padding in `tokens` and are
+    # no targets; None where there are none.
+    removed: NDArray[np.bool_] | None = None
 
 
 def cut_rows(rows: NDArray[Any], sequence_length: int) -> NDArray[Any]:
@@ -144,6 +148,7 @@ class Loader:
         sources, positions = self._mixture.assign(start, start + self.share)
         width = self.manifests[0].tokens_per_row
         tokens = np.empty((self.share, width), dtype=np.int32)
+        removed = np.zeros(tokens.shape, np.bool_)
         shards, rows = np.empty_like(sources), np.empty_like(sources)
         for source in np.unique(sources):
             places = np.flatnonzero(sources == source)
@@ -152,13 +157,20 @@ class Loader:
             for piece in self._orders[source].pieces(first, first + len(places)):
                 here = places[done : done + len(piece.rows)]
                 shard = self.manifests[source].train_shards[piece.shard]
-                tokens[here] = self._readers[source].rows(shard, piece.group)[piece.rows]
+                reader = self._readers[source]
+                tokens[here] = reader.rows(shard, piece.group)[piece.rows]
+                mask = reader.removed(shard, piece.group)
+                if mask is not None:
+                    removed[here] = mask[piece.rows]
                 shards[here] = piece.shard
                 rows[here] = piece.group * ROWS_PER_GROUP + piece.rows
                 done += len(here)
-        cut = cut_rows(tokens, self.shape.sequence_length)
+        blanked(tokens, removed, self.manifests[0])
+        length = self.shape.sequence_length
         index = np.repeat(np.arange(self.share), self.sequences_per_row)
-        return Batch(step, cut, sources[index], shards[index], rows[index])
+        masked = cut_rows(removed, length) if removed.any() else None
+        cut = cut_rows(tokens, length)
+        return Batch(step, cut, sources[index], shards[index], rows[index], masked)
 
     def batches(self, first_step: int, last_step: int) -> Iterator[Batch]:
         """Yield batches in order, read ahead by a thread; `wait_seconds` sums what was waited."""

@@ -11,15 +11,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from dclm_spark.shard_format import (
-    ROWS_PER_GROUP,
+    Removals,
     Rows,
     Shard,
     ShardError,
     ShardManifest,
     group_sizes,
 )
+from udfs.shards.packed_rows import ROWS_PER_GROUP
 from udfs.storage import read_bytes
 
 _PARTIAL, _SHARD = ".partial", ".parquet"
@@ -111,6 +113,7 @@ class ShardReader:
         num_groups_kept: int = 4, num_files_kept: int = 32,
     ) -> None:  # fmt: skip
         self.manifest, self.verify, self.cache = manifest, verify, cache
+        self._removals = Removals(manifest)
         self._files: OrderedDict[Shard, pq.ParquetFile] = OrderedDict()
         self._groups: OrderedDict[tuple[str, int], Rows] = OrderedDict()
         self._verified: set[Shard] = set()
@@ -126,6 +129,12 @@ class ShardReader:
         self._groups.move_to_end(key)
         return self._groups[key]
 
+    def removed(self, shard: Shard, group: int) -> NDArray[np.bool_] | None:
+        """Return [rows, tokens_per_row]: the group's tokens of removed documents; None for none."""
+        first = group * ROWS_PER_GROUP
+        count = min(ROWS_PER_GROUP, shard.num_sequences - first)
+        return self._removals.mask(shard, first, count)
+
     def _read(self, shard: Shard, group: int) -> Rows:
         try:
             column = self._file(shard).read_row_group(group, columns=["tokens"]).column(0)
@@ -139,12 +148,13 @@ class ShardReader:
             array = array.chunk(0)
         _, offsets, data = array.cast(pa.large_binary()).buffers()
         ends = np.frombuffer(offsets, dtype=np.int64)[: len(array) + 1]
-        if (np.diff(ends) != 2 * width).any():
+        kind = self.manifest.id_type
+        if (np.diff(ends) != kind.itemsize * width).any():
             raise ShardError(
                 f"{self._name(shard)}: row group {group} has rows of {int(np.diff(ends)[0])} "
-                f"bytes, the manifest promises {width} tokens of 2 bytes a row"
+                f"bytes, the manifest promises {width} tokens of {kind.itemsize} bytes a row"
             )
-        values = np.frombuffer(data, dtype="<u2", count=len(array) * width)
+        values = np.frombuffer(data, dtype=kind, count=len(array) * width)
         if int(values.max(initial=0)) >= self.manifest.vocabulary_size:
             raise ShardError(
                 f"{self._name(shard)}: token id {values.max()} in row group {group} is outside "

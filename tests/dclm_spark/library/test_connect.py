@@ -27,7 +27,7 @@ def found(spark, arguments, tmp_path_factory):
 
 
 def test_every_function_gives_rows(found):
-    helpers = {"read_warc", "evaluation_texts"}
+    helpers = {"read_warc", "read_texts", "evaluation_texts"}
     assert set(found) == set(dclm_spark.__all__) - helpers
     assert all(found.values())
 

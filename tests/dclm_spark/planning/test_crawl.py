@@ -173,7 +173,7 @@ def test_the_driver_grows_with_the_files_and_a_plan_says_when_no_machine_holds_i
 def test_disks_hold_the_shuffle_twice():
     proposal = propose(10**5, 24 * 1600.0, 10**12, DEFAULTS)
     assert proposal.cores == 1600
-    assert proposal.disk_gib == 32 + math.ceil(2 * 1.39e12 / 100 / 2**30)
+    assert proposal.disk_gib == 32 + math.ceil(2 * 0.71e12 / 100 / 2**30)
 
 
 def test_the_spark_settings_of_a_plan_are_taken_by_spark_and_by_the_submit_scripts(tmp_path):

@@ -1,8 +1,10 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from dclm_spark.ranking.bootstrap import RecipeRun
 from dclm_spark.ranking.leaderboard import build_leaderboard, write_leaderboard
@@ -70,7 +72,7 @@ def test_accuracy_that_is_noise_is_called_so() -> None:
 
 def test_every_row_says_what_was_run_and_how_to_run_it_again() -> None:
     row = board()["rows"][0]
-    assert all(row[key] for key in row if key != "control")
+    assert all(row[key] for key in row if key not in ("control", "cell"))
     assert "jobs/rank_recipes.py" in row["command"]
 
 
@@ -83,3 +85,26 @@ def test_the_page_escapes_names_and_commands(tmp_path: Path) -> None:
     assert "<script>" not in html
     written = json.loads((tmp_path / "leaderboard.json").read_text())
     assert written["conclusions"] == leaderboard["conclusions"]
+
+
+def test_several_domains_count_the_same_in_the_macro_mean_whatever_their_size() -> None:
+    runs = []
+    for recipe in BITS:
+        for seed in (1, 2):
+            one = run(recipe, seed)
+            code = [
+                {"row": row, "nats": 90.0 + seed, "bytes": 100, "tokens": 9} for row in range(3)
+            ]
+            runs.append(replace(one, heldout={**one.heldout, "code": code}))
+    leaderboard = build_leaderboard(runs)
+    means = {
+        name: {
+            s["recipe"]: s["mean"]
+            for s in comparison(leaderboard, f"bits_per_byte/{name}")["scores"]
+        }
+        for name in ("macro", "news", "code")
+    }
+    for recipe in BITS:
+        both = (means["news"][recipe] + means["code"][recipe]) / 2
+        assert means["macro"][recipe] == pytest.approx(both)
+    assert leaderboard["comparisons"][0]["metric"] == "bits_per_byte/macro"

@@ -12,12 +12,13 @@ import pytest
 
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.ranking import planted
+from dclm_spark.ranking.budgets.cells import fitted
 from dclm_spark.ranking.corpora import DUPLICATED, SHUFFLED, shared_places
-from dclm_spark.ranking.model_runs import fitted
+from dclm_spark.ranking.options import ModelSettings, model_options
 from dclm_spark.ranking.prepared import PREPARED
 from dclm_spark.ranking.rank import RankSettings, rank_recipes
 from dclm_spark.ranking.records import DatasetRecord, EvaluationRecord, read_records
-from dclm_spark.ranking.train_models import ModelSettings, model_options, rank_models
+from dclm_spark.ranking.train_models import rank_models
 from dclm_spark.recipes import load_recipe
 from dclm_spark.train.scales import scale
 
@@ -39,9 +40,10 @@ def settings(tmp_path_factory):
     return RankSettings(
         recipes=("refinedweb", "dclm_baseline"),
         output=str(tmp_path_factory.mktemp("ranking")),
-        scale="test",
+        scales=("test",),
         seeds=2,
-        tokens=1024,
+        tokens=(1024,),
+        max_passes=50.0,
         num_pages=300,
         assignments=("tokens.sequences_per_shard=16",),
         training=("checkpoint.interval_steps=100",),
@@ -123,7 +125,7 @@ def test_one_row_done_again_gives_the_same_numbers(spark, leaderboard, settings)
     before = finished(settings)
     (row,) = (r for r in leaderboard["rows"] if (r["recipe"], r["seed"]) == ("refinedweb", 2))
     words = shlex.split(row["command"])
-    assert words[words.index("--only") + 1] == "refinedweb/2"
+    assert words[words.index("--only") + 1] == "refinedweb/2@test"
     again = rank_recipes(spark, replace(settings, only="refinedweb/2"))
     changed = {path for path, time in finished(settings).items() if before[path] != time}
     assert {path.parts[-3] for path in changed} == {"refinedweb"}
@@ -144,7 +146,7 @@ def test_a_copied_ranking_goes_on_without_spark(leaderboard, settings, tmp_path)
     shutil.rmtree(removed)
     copied = replace(settings, output=str(tmp_path))
     before = finished(copied)
-    words = ["jobs/rank_models.py", *model_options(copied, "")[:-2]]
+    words = ["jobs/rank_models.py", *model_options(copied, "")]
     code = (
         "import runpy, sys\nsys.modules['pyspark'] = None\n"
         f"sys.argv = {words!r}\nrunpy.run_path(sys.argv[0], run_name='__main__')"
@@ -179,9 +181,7 @@ def test_a_threshold_does_not_decide_where_scores_lie():
 
 def test_a_scale_keeps_its_tokens_per_step_at_another_length():
     tiny = scale("tiny")
-    short = fitted(tiny, 256, None)
-    assert short.tokens_per_step == tiny.tokens_per_step
-    assert fitted(tiny, 256, 10_240).num_steps == 5
+    assert fitted(tiny, 256).tokens_per_step == tiny.tokens_per_step
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_scale_keeps_its_tokens_per_step_at_another_length():
         ({"tasks": "core"}, InputError, "--tasks needs --data"),
         ({"seeds": 0}, SettingError, "--seeds 0"),
         ({"output": "s3://bucket/x"}, SettingError, "local folder"),
-        ({"scale": "80mm"}, ValueError, "did you mean 80m"),
+        ({"scales": ("80mm",)}, ValueError, "did you mean 80m"),
         ({"training": ("model.wdth=8",)}, ValueError, "wdth"),
         ({"tasks": "cor", "data": "eval"}, SettingError, "not a task"),
     ],

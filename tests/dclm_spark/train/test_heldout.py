@@ -9,13 +9,15 @@ import torch
 from tokenizers import Tokenizer
 
 from dclm_spark.settings import override
-from dclm_spark.shard_format import ShardError
+from dclm_spark.shard_format import ShardError, read_manifest
+from dclm_spark.train.heldout import token_byte_lengths
 from dclm_spark.train.logs import read_log
 from dclm_spark.train.model import load
 from dclm_spark.train.scales import scale
 from dclm_spark.train.trainer import train
 from tests.dclm_spark.train.ranks import end, start_ranks
 from tests.dclm_spark.train.shards import counting_rows, write_shards
+from tests.udfs.tokens.vocabularies import byte_level, unigram
 from udfs.tokens.tokenizer import train_tokenizer
 
 END_OF_TEXT, PADDING = 0, 1
@@ -103,3 +105,21 @@ def test_another_tokenizer_than_the_shards_is_refused(
     settings = override(scale("test"), [f"data.heldout={heldout}", f"data.tokenizer={other}"])
     with pytest.raises(ShardError, match=r"data\.tokenizer = .* was made with"):
         train(settings, shards=shards, output=tmp_path / "out")
+
+
+@pytest.mark.parametrize("make", [unigram, byte_level])
+def test_tokens_of_any_kind_stand_for_the_bytes_of_their_text(make, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(make(2000))
+    directory = tmp_path / "shards"
+    manifest = write_shards(
+        directory, counting_rows(4, 8), sequences_per_shard=4, vocabulary_size=2000, padding_id=0
+    )
+    lengths = token_byte_lengths(str(path), read_manifest(str(of_tokenizer(manifest, path))))
+    for text in TEXTS:
+        assert lengths[Tokenizer.from_file(str(path)).encode(text).ids].sum() == len(text.encode())
+    facts = json.loads(path.read_text())
+    facts |= {"normalizer": None, "decoder": None, "pre_tokenizer": None}
+    path.write_text(json.dumps(facts))
+    with pytest.raises(ShardError, match="neither byte-level BPE nor SentencePiece"):
+        token_byte_lengths(str(path), read_manifest(str(of_tokenizer(manifest, path))))

@@ -14,8 +14,8 @@ from uniseg.wordbreak import words as uniseg_words
 from tests.shared_data import SHARED, needs_shared
 from tests.udfs.rules.c4_oracle import fineweb_lines
 from udfs.rules.families import HeuristicSettings, apply, rules_of
-from udfs.rules.fineweb_kernels import line_facts, word_facts
-from udfs.rules.fineweb_repetition_kernels import repetitions
+from udfs.rules.kernels.fineweb_kernels import line_facts, word_facts
+from udfs.rules.kernels.fineweb_repetition_kernels import repetitions
 from udfs.rules.url_lists import UrlLists
 from udfs.text.columns import utf8_buffers
 

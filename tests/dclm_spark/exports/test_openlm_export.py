@@ -4,7 +4,7 @@ import tarfile
 
 import numpy as np
 
-from dclm_spark.openlm_export import export_openlm
+from dclm_spark.exports.openlm_export import export_openlm
 from tests.dclm_spark.train.shards import write_shards
 
 

@@ -15,6 +15,9 @@ from udfs.text.unicode import TABLE_SIZE, character_properties, code_point_at, c
 from udfs.text.words import word_spans
 
 Counts = npt.NDArray[np.int64]
+# Starts, ends and word offsets, as `udfs.text.words.word_spans` returns them.
+WordSpans = tuple[Offsets, Offsets, Offsets]
+_MOST_STOP_WORDS = 64
 
 # Columns of `word_facts`: all words, those that are not punctuation alone and their characters,
 # those with a letter, different stop words.
@@ -67,13 +70,19 @@ def _table() -> npt.NDArray[np.uint8]:
     return table
 
 
-def word_facts(data: Bytes, offsets: Offsets, stop_words: tuple[str, ...]) -> Counts:
-    """Return one row per text about its words; stop words are compared as they are written."""
-    starts, ends, word_offsets = word_spans(data, offsets)
-    hashes = np.array([_hash_of(word) for word in stop_words], np.uint64)
+def word_facts(
+    data: Bytes, offsets: Offsets, stop_words: tuple[str, ...], words: WordSpans | None = None
+) -> Counts:
+    """Return one row per text about its words; stop words are compared as they are written.
+
+    Words are UAX-29 segments where none are given. Of stop words the first 64 count.
+    """
+    starts, ends, word_offsets = word_spans(data, offsets) if words is None else words
+    hashes = np.array([_hash_of(word) for word in stop_words[:_MOST_STOP_WORDS]], np.uint64)
+    longest = max(map(len, stop_words), default=0)
     return _word_facts(  # type: ignore[no-any-return]
-        readable_blocks(data), read_only(starts), read_only(ends), read_only(word_offsets),
-        read_only(hashes), _table(),
+        readable_blocks(data), (read_only(starts), read_only(ends), read_only(word_offsets)),
+        read_only(hashes), longest, _table(),
     )  # fmt: skip
 
 
@@ -98,10 +107,11 @@ def line_facts(data: Bytes, offsets: Offsets, short_line_characters: int) -> Cou
 
 
 @njit(cache=True, nogil=True)
-def _word_facts(data, starts, ends, word_offsets, stop_words, table):
+def _word_facts(data, words, stop_words, longest, table):
+    starts, ends, word_offsets = words
     facts = np.zeros((word_offsets.size - 1, 5), np.int64)
     for text in range(facts.shape[0]):
-        found = 0
+        found = np.uint64(0)
         for word in range(word_offsets[text], word_offsets[text + 1]):
             position, length, solid, alphabetic = starts[word], 0, False, False
             while position < ends[word]:
@@ -115,14 +125,14 @@ def _word_facts(data, starts, ends, word_offsets, stop_words, table):
             facts[text, SOLID_WORDS] += solid
             facts[text, SOLID_CHARACTERS] += length if solid else 0
             facts[text, ALPHABETIC_WORDS] += alphabetic
-            if length <= 8:
+            if length <= longest:
                 hashed = token_hash(data, starts[word], ends[word], _SEED)
                 for index in range(stop_words.size):
                     if stop_words[index] == hashed:
-                        found |= 1 << index
-        while found:
-            facts[text, STOP_WORDS] += found & 1
-            found >>= 1
+                        found |= np.uint64(1) << np.uint64(index)
+        while found != 0:
+            facts[text, STOP_WORDS] += 1
+            found &= found - np.uint64(1)
     return facts
 
 

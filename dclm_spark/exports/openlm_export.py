@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow.parquet as pq
 
-from dclm_spark.shard_format import ShardManifest, read_manifest
+from dclm_spark.shard_format import Removals, ShardManifest, blanked, read_manifest
 from udfs import storage
 
 SEQUENCES_PER_TAR = 8192
@@ -22,7 +22,7 @@ def export_openlm(
 
     `directory` gets `shard_00000000.tar`, ... and `manifest.jsonl`, which ends with a newline:
     OpenLM's reader drops whatever follows the last one. The order is that of the shards, which are
-    shuffled already. Bytes depend on the shards alone.
+    shuffled already. Bytes depend on the shards alone. Padding stands for removed documents.
     """
     sequences = _sequences(read_manifest(shards))
     lines = []
@@ -35,11 +35,18 @@ def export_openlm(
 
 
 def _sequences(manifest: ShardManifest) -> Iterator[list[int]]:
+    removals = Removals(manifest)
     for shard in manifest.shards:
+        first = 0
         with storage.open_seekable(manifest.uri(shard)) as source:
             for batch in pq.ParquetFile(source).iter_batches(256):
-                for tokens in batch.column("tokens"):
-                    yield np.frombuffer(tokens.as_py(), "<u2").tolist()
+                kind = manifest.id_type
+                rows = [np.frombuffer(row.as_py(), kind) for row in batch.column("tokens")]
+                tokens, removed = np.stack(rows), removals.mask(shard, first, len(rows))
+                if removed is not None:
+                    blanked(tokens, removed, manifest)
+                yield from tokens.tolist()
+                first += len(rows)
 
 
 def _chunks(sequences: Iterator[list[int]], size: int) -> Iterator[list[list[int]]]:

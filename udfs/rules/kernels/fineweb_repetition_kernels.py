@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from udfs.rules.kernels.fineweb_kernels import WordSpans
 from udfs.text.byte_masks import readable_blocks
 from udfs.text.columns import Bytes, Offsets, read_only
 from udfs.text.hashing import count_hash, largest_step, mix, table_size, token_hash
@@ -49,9 +50,12 @@ class _Words(NamedTuple):
     cumulated: npt.NDArray[np.int64]
 
 
-def repetitions(data: Bytes, offsets: Offsets) -> Counts:
-    """Return one row per text: the columns named above; words are UAX-29 segments, not white."""
-    starts, ends, word_offsets = word_spans(data, offsets)
+def repetitions(data: Bytes, offsets: Offsets, words: WordSpans | None = None) -> Counts:
+    """Return one row per text: the columns named above.
+
+    Words are UAX-29 segments that are not white where none are given.
+    """
+    starts, ends, word_offsets = word_spans(data, offsets) if words is None else words
     return _repetitions(  # type: ignore[no-any-return]
         readable_blocks(data), read_only(offsets), read_only(starts), read_only(ends),
         read_only(word_offsets), character_properties(),

@@ -1,0 +1,1 @@
+"""What a finished corpus is made of, and the documents that say so."""

@@ -1,0 +1,125 @@
+"""The tables that a run leaves, as a page: docs/tables.md is what `python -m` of this prints."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from dclm_spark.dedup.decisions import deduplicated_schema
+from dclm_spark.exports.table_columns import meaning
+from dclm_spark.signals.decision import BUCKET, REPEATS
+from dclm_spark.stages.decontaminate import decontaminated_schema
+from dclm_spark.stages.score import SCORES
+from dclm_spark.stages.select import SELECTED
+from dclm_spark.stages.tokenize import tokenized_schema
+from udfs.documents.schema import FATE_FIELDS, OWN_COLUMNS, SOURCE_FIELDS
+from udfs.html.page_policy import COLUMNS as POLICY_FIELDS
+from udfs.rules.cleaning.redaction import RedactionSettings
+from udfs.rules.families import SIGNALS, STATISTICS
+from udfs.shards.packed_rows import INPUT_IDS, TOKENS
+from udfs.tokens.copies import REPEATS
+from udfs.tokens.packing import provenance_fields
+from udfs.units.documents import TEXT_HASH
+
+_INTRODUCTION = """# Tables
+
+Every table that a run leaves is Parquet (zstd), cut into units: a file is named after its unit, and
+exists once `manifests/<unit>.json` beside it does. Tables in folders `kept`, `dropped` and
+`quarantined` have one schema; only `kept` rows have texts. This page is made of the schemas in
+code, by `python -m dclm_spark.exports.run_tables > docs/tables.md`, and a test keeps it complete.
+
+Tables below `stages/deduplicate-working` belong to the method of deduplication, which may change
+them at any time. Shards of the formats `megatron` and `olmo` are no tables: see
+[training.md](training.md).
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunTable:
+    """A table: its files below the run as a glob pattern, what a row is, and its columns."""
+
+    path: str
+    row: str
+    schema: pa.Schema
+    # Columns that are there only where the recipe asks for them.
+    optional: frozenset[str] = frozenset()
+
+
+def run_tables() -> list[RunTable]:
+    """Return all tables, in the order of the stages."""
+    redaction = RedactionSettings(emails=True, public_ips=True, phones=True).columns
+    asked = (*POLICY_FIELDS, *redaction, OWN_COLUMNS)
+    documents = pa.schema(
+        [
+            *SOURCE_FIELDS, *POLICY_FIELDS, pa.field("text", pa.string()), *SIGNALS, *redaction,
+            TEXT_HASH, OWN_COLUMNS, *FATE_FIELDS,
+        ]
+    )  # fmt: skip
+    optional = frozenset(field.name for field in asked)
+    deduplicated = deduplicated_schema(documents)
+    own = frozenset([OWN_COLUMNS.name])
+    provenance = pa.schema([pa.field("row", pa.int32()), *provenance_fields(True)])
+
+    def fates(stage: str, schema: pa.Schema, row: str) -> RunTable:
+        return RunTable(path=f"stages/{stage}/*/*.parquet", row=row, schema=schema,
+                        optional=optional)  # fmt: skip
+
+    return [
+        fates("documents", documents, "a record of an input file"),
+        fates("deduplicate", deduplicated, "a document that the stage before kept"),
+        fates("decontaminate", decontaminated_schema(deduplicated), "the same"),
+        RunTable(path="stages/score/scores/*.parquet", row="a document", schema=SCORES),
+        RunTable(
+            path="stages/select/*/*.parquet", row="a document", schema=_selected(),
+            optional=frozenset([BUCKET, REPEATS.name]),
+        ),
+        RunTable(
+            path="stages/tokenize/tokens/*.parquet", row="a document of the corpus",
+            schema=tokenized_schema(True), optional=own,
+        ),
+        RunTable(path="shards/shard-*[0-9].parquet", row="a sequence", schema=TOKENS),
+        RunTable(path="shards/data/shard-*.parquet", row="a sequence, in the format huggingface",
+                 schema=INPUT_IDS),
+        RunTable(path="shards/shard-*.provenance.parquet", row="a document in a row of a shard",
+                 schema=provenance, optional=own),
+    ]  # fmt: skip
+
+
+def _selected() -> pa.Schema:
+    """Return the columns of select; those of a recipe's own signals are named by the recipe."""
+    before = len(SELECTED) - len(FATE_FIELDS)
+    asked = [pa.field(BUCKET, pa.string()), REPEATS]
+    return pa.schema([*list(SELECTED)[:before], *asked, *FATE_FIELDS])
+
+
+def scored_tables() -> list[RunTable]:
+    """Return the tables of a scored table (`jobs/annotate.py`) that a run does not have."""
+    columns = [pa.field("doc_id", pa.binary()), *SIGNALS, *STATISTICS]
+    return [
+        RunTable(path="signals-*/**/*.parquet", row="a document of the texts beside it",
+                 schema=pa.schema(columns))
+    ]  # fmt: skip
+
+
+def page() -> str:
+    """Return the page as Markdown."""
+    scored = "\n## Of a scored table\n\n" + "\n".join(map(_section, scored_tables()))
+    return _INTRODUCTION + "\n" + "\n".join(map(_section, run_tables())) + scored
+
+
+def _section(table: RunTable) -> str:
+    lines = [f"### `{table.path}`", "", f"A row is {table.row}.", "", *_columns(table), ""]
+    return "\n".join(lines)
+
+
+def _columns(table: RunTable) -> Iterator[str]:
+    yield "| column | type | meaning |"
+    yield "|---|---|---|"
+    for field in table.schema:
+        only = " (where the recipe asks for it)" if field.name in table.optional else ""
+        kind = str(field.type).replace("|", "\\|")
+        yield f"| `{field.name}` | {kind} | {meaning(field.name)}{only} |"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

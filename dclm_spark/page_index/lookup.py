@@ -1,0 +1,165 @@
+"""Looking up a page in the index of a run: a few reads, however many rows the ledger has."""
+
+import json
+import logging
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import xxhash
+
+from dclm_spark.engine.books import STAGE_MANIFEST
+from dclm_spark.engine.shuffles import partitions_of
+from dclm_spark.stages import STAGES
+from udfs import storage
+from udfs.storage.parquet import python_values
+
+LOGGER = logging.getLogger("dclm_spark")
+
+INDEX, MARKER, FILES = "index", "index.json", "files.parquet"
+# Stages whose rows are documents; the first has their addresses.
+INDEXED = tuple(stage for stage in STAGES if stage not in ("score", "shards"))
+FIRST = INDEXED[0]
+# Tables, and the column that each is by. Those of addresses are of the first stage alone.
+KEYS = {"by_id": "doc_id", "by_url": "url", "by_site": "site"}
+FILES_PER_GROUP = 4096
+
+# Spark's seed of xxhash64.
+_SEED = 42
+
+
+class StageIndex(NamedTuple):
+    """What the marker says of one stage's tables."""
+
+    # Of the stage's data when it was indexed.
+    fingerprint: str
+    num_rows: int
+    num_files: int
+
+
+class Place(NamedTuple):
+    """A row of a stage's ledger."""
+
+    stage: str
+    uri: str
+    row: int
+
+
+class PageIndex:
+    """The index of the run in `output`, as `write_index` left it."""
+
+    def __init__(self, output: str, stages: dict[str, StageIndex]) -> None:
+        self.stages = stages
+        self._output = output
+
+    @classmethod
+    def open(cls, output: str) -> "PageIndex | None":
+        """Return the index of a run, None where there is none."""
+        try:
+            content = storage.read_bytes(storage.join(output, INDEX, MARKER))
+        except storage.MissingObjectError:
+            return None
+        return cls(output, {name: StageIndex(*one) for name, one in json.loads(content).items()})
+
+    def by_url(self, url: str) -> list[Place]:
+        """Return the records of the first stage that may have this address."""
+        return self._places(FIRST, "by_url", url.encode())
+
+    def by_id(self, doc_id: bytes) -> list[Place]:
+        """Return the rows of all stages that may be of this document, in the stages' order."""
+        return [
+            place
+            for stage in INDEXED
+            if stage in self.stages
+            for place in self._places(stage, "by_id", doc_id)
+        ]
+
+    def by_site(self, site: str, first: int, count: int) -> list[Place]:
+        """Return records of a registered domain, `count` from number `first` on."""
+        return self._places(FIRST, "by_site", site.encode(), first, count)
+
+    def _places(
+        self, stage: str, table: str, value: bytes, first: int = 0, count: int | None = None
+    ) -> list[Place]:
+        folder = storage.join(self._output, INDEX, stage)
+        found = keyed_rows(storage.join(folder, table), value, self.stages[stage].num_files)
+        rows = found.slice(first, count).to_pylist()
+        paths = _paths(storage.join(folder, FILES), sorted({row["number"] for row in rows}))
+        directory = storage.join(self._output, "stages", stage)
+        return [
+            Place(stage, storage.join(directory, paths[row["number"]]), row["row"]) for row in rows
+        ]
+
+
+def usable_index(output: str) -> PageIndex | None:
+    """Return the index of a run; None where there is none of its present data."""
+    index = PageIndex.open(output)
+    if index is None:
+        return None
+    for stage in INDEXED:
+        try:
+            summary = storage.read_bytes(storage.join(output, "stages", stage, STAGE_MANIFEST))
+        except storage.MissingObjectError:
+            continue
+        known = index.stages.get(stage)
+        if known is None or known.fingerprint != json.loads(summary)["fingerprint"]:
+            LOGGER.warning("the index is not of the present data of stage %s: all is read", stage)
+            return None
+    return index
+
+
+def keyed_rows(table: str, value: bytes, num_files: int) -> pa.Table:
+    """Return number and row of the entries of a table whose key is the hash of `value`."""
+    key = int(np.uint64(xxhash.xxh64_intdigest(value, _SEED)).astype(np.int64))
+    low = np.array([key & (2**31 - 1)], np.uint32)
+    part = f"part-{int(partitions_of(low, num_files)[0]):05d}.parquet"
+    empty = pa.table({"number": pa.array([], pa.int32()), "row": pa.array([], pa.int32())})
+    try:
+        with storage.open_seekable(storage.join(table, part)) as source:
+            file = pq.ParquetFile(source)
+            groups = [
+                group
+                for group in range(file.num_row_groups)
+                if _may_hold(file.metadata.row_group(group).column(0), key)
+            ]
+            if not groups:
+                return empty
+            rows = file.read_row_groups(groups)
+            return rows.filter(pc.equal(rows["key"], key)).select(["number", "row"])
+    except storage.MissingObjectError:
+        # No key fell into this file.
+        return empty
+
+
+def _may_hold(column: Any, key: int) -> bool:
+    return bool(column.statistics.min <= key <= column.statistics.max)
+
+
+def _paths(files: str, numbers: list[int]) -> dict[int, str]:
+    found = {}
+    if numbers:
+        with storage.open_seekable(files) as source:
+            file = pq.ParquetFile(source)
+            for group in sorted({number // FILES_PER_GROUP for number in numbers}):
+                paths = file.read_row_group(group).column("path")
+                first = group * FILES_PER_GROUP
+                for number in numbers:
+                    if number // FILES_PER_GROUP == group:
+                        found[number] = paths[number - first].as_py()
+    return found
+
+
+def read_row(place: Place) -> dict[str, Any]:
+    """Return one row of a ledger; its row group alone is read."""
+    with storage.open_seekable(place.uri) as source:
+        file = pq.ParquetFile(source)
+        first = 0
+        for group in range(file.num_row_groups):
+            count = file.metadata.row_group(group).num_rows
+            if place.row < first + count:
+                table = file.read_row_group(group).slice(place.row - first, 1)
+                return {name: python_values(table[name])[0] for name in table.column_names}
+            first += count
+    raise IndexError(f"{place.uri} has no row {place.row}: the index is of other data")

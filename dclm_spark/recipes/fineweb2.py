@@ -1,0 +1,119 @@
+"""FineWeb2 in one language, and any recipe in a language: `language=deu_Latn`."""
+
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from dclm_spark.errors import SettingError
+from dclm_spark.recipes.fineweb import fineweb
+from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.yaml_text import read_yaml
+from udfs import storage
+from udfs.languages.codes import code_of, is_code
+from udfs.rules.fineweb2 import FineWeb2Settings
+from udfs.rules.settings import RepetitionLimits
+from udfs.storage.stream import shown
+
+_FOLDER = files("dclm_spark") / "recipes" / "languages"
+_KEYS = {
+    "dup_line_frac", "dup_n_grams", "language_score", "line_punct_thr", "max_avg_word_length",
+    "max_non_alpha_words_ratio", "min_avg_word_length", "new_line_ratio", "stopwords",
+    "top_n_grams",
+}  # fmt: skip
+# What FineWeb2 does not limit: 1.0 is never exceeded.
+_UNLIMITED = {
+    "repeated_paragraphs": 1.0, "repeated_paragraph_characters": 1.0,
+    "repeated_line_characters": 1.0,
+}  # fmt: skip
+
+
+def fineweb2() -> Recipe:
+    """Return FineWeb2's filters and FineWeb's MinHash; `language` says in which language.
+
+    Its copies are looked for behind the filters, where FineWeb2 does it between the language and
+    the other filters. Without `language` the limits are those of FineWeb in English.
+    """
+    recipe = fineweb()
+    heuristics = replace(recipe.heuristics, rules="fineweb2")
+    return replace(recipe, name="fineweb2", heuristics=heuristics)
+
+
+@cache
+def known_languages() -> tuple[str, ...]:
+    """Return the codes of the languages whose limits come with the package."""
+    names = (file.name for file in _FOLDER.iterdir())
+    return tuple(sorted(name.removesuffix(".yml") for name in names if name.endswith(".yml")))
+
+
+def in_language(recipe: Recipe, language: str, limits_uri: str = "") -> Recipe:
+    """Return a recipe whose rules are those of a language, by its code or a model's label.
+
+    Limits and stop words come from `limits_uri`, a YAML file as FineWeb2 publishes them, or from
+    the package. Raises SettingError for a language without limits.
+    """
+    code = code_of(language)
+    if not is_code(code):
+        raise SettingError(
+            f"language = {language!r}: expected a code of language and script, such as deu_Latn, "
+            f"or a label of lid.176, such as de; limits are known of {', '.join(known_languages())}"
+        )
+    values = _limits(code, limits_uri)
+    shared = recipe.heuristics
+    rules = shared.rules
+    heuristics = replace(
+        shared,
+        language=code,
+        min_language_score=values["language_score"],
+        stop_words=tuple(values["stopwords"]),
+    )
+    if shared.family.segments_words:
+        own = {rules: _own_limits(values, getattr(shared, rules))}
+        heuristics = replace(heuristics, **(_shared_limits(values) | own))
+    elif not all(word.isascii() for word in heuristics.stop_words):
+        # These families look for ASCII words alone.
+        words = tuple(word for word in heuristics.stop_words if word.isascii())
+        if len(words) < shared.min_stop_words:
+            raise SettingError(
+                f"language = {language!r}: heuristics.rules = {rules!r} cannot look for its stop "
+                "words; take --recipe fineweb2"
+            )
+        heuristics = replace(heuristics, stop_words=words)
+    return replace(recipe, language=code, heuristics=heuristics)
+
+
+def _own_limits(values: dict[str, Any], own: FineWeb2Settings) -> FineWeb2Settings:
+    return replace(
+        own,
+        min_terminated_line_fraction=values["line_punct_thr"],
+        max_newlines_per_word=values["new_line_ratio"],
+    )
+
+
+def _shared_limits(values: dict[str, Any]) -> dict[str, Any]:
+    top = {f"top_{n}_gram": fraction for n, fraction in values["top_n_grams"]}
+    repeated = {f"repeated_{n}_grams": fraction for n, fraction in values["dup_n_grams"]}
+    return {
+        "min_mean_word_length": float(values["min_avg_word_length"]),
+        "max_mean_word_length": float(values["max_avg_word_length"]),
+        # The published number is the least share of words with a letter.
+        "max_non_alphabetic_word_fraction": round(1.0 - values["max_non_alpha_words_ratio"], 9),
+        "repetition": RepetitionLimits(
+            repeated_lines=values["dup_line_frac"], **_UNLIMITED, **top, **repeated
+        ),
+    }
+
+
+def _limits(code: str, uri: str) -> dict[str, Any]:
+    """Return the limits of a language, as FineWeb2 names them."""
+    if not uri and code not in known_languages():
+        raise SettingError(
+            f"language = {code!r}: no limits are known of it, but of {', '.join(known_languages())}"
+            "; give language_limits, a YAML file like those of huggingface/fineweb-2"
+        )
+    text = storage.read_bytes(uri).decode() if uri else (_FOLDER / f"{code}.yml").read_text("utf-8")
+    values = read_yaml(text, shown(uri) or code)
+    missing = sorted(_KEYS - set(values if isinstance(values, dict) else {}))
+    if missing:
+        raise SettingError(f"language_limits {shown(uri)}: it lacks {', '.join(missing)}")
+    return dict(values)

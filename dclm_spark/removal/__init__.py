@@ -1,0 +1,1 @@
+"""Documents taken out of a finished corpus: tombstones at once, compaction later."""

@@ -1,0 +1,48 @@
+"""What is to be removed: lists of domains, addresses and ids, as they are given and kept."""
+
+import io
+import re
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dclm_spark.errors import InputError
+from udfs import storage
+from udfs.storage.stream import shown
+from udfs.units.removals import LIST
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_HOST = re.compile(r"[^\s/:@?#]+\.[^\s/:@?#.]+\.?")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+_EXPECTED = {
+    "id": (_ID, "32 hex digits, as jobs/explain_page.py prints them"),
+    "url": (_ADDRESS, "an address with its scheme, such as https://example.org/page"),
+    "domain": (_HOST, "a name such as example.org, without scheme and path"),
+}
+
+
+def read_list(kind: str, uri: str) -> list[str]:
+    """Return the entries of a text file, one a line; empty lines and those with # are none.
+
+    Raises InputError for a line that is not what `kind` wants ("id", "url" or "domain").
+    """
+    found = []
+    pattern, expected = _EXPECTED[kind]
+    for number, line in enumerate(storage.read_bytes(uri).decode().splitlines(), 1):
+        entry = line.strip()
+        if not entry or entry.startswith("#"):
+            continue
+        entry = entry if kind == "url" else entry.lower().rstrip(".")
+        if not pattern.fullmatch(entry):
+            raise InputError(f"{shown(uri)}, line {number}: {line!r} is not {expected}")
+        found.append(entry)
+    return found
+
+
+def list_bytes(entries: Sequence[tuple[str, str]]) -> bytes:
+    """Return (kind, value) pairs as a Parquet file; the same pairs give the same bytes."""
+    rows = [{"kind": kind, "value": value} for kind, value in sorted(set(entries))]
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, LIST), sink, compression="zstd", store_schema=False)
+    return sink.getvalue()

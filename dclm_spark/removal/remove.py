@@ -1,0 +1,108 @@
+"""Removing documents from a finished run: the list, the tombstones, the record, compaction."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from dclm_spark import shard_format
+from dclm_spark.engine.lease import only_driver
+from dclm_spark.errors import InputError
+from dclm_spark.removal.compaction import compact
+from dclm_spark.removal.lists import list_bytes, read_list
+from dclm_spark.removal.record import write_record
+from dclm_spark.removal.tombstones import (
+    LIST_FILE,
+    RECORD_FILE,
+    committed_output,
+    documents_met,
+    num_removals,
+    removal_folder,
+    tokens_by_shard,
+    write_tombstones,
+)
+from dclm_spark.shard_format import ShardManifest, changed, read_manifest
+from udfs import storage
+from udfs.units.removals import KINDS
+
+LOGGER = logging.getLogger("dclm_spark")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to go from the run in `output`, and why."""
+
+    output: str
+    # (kind, value) pairs, kinds as in `udfs.units.removals.KINDS`.
+    entries: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
+    signing_key: bytes | None = None
+    # Whether to rewrite the files, too, of this and of all earlier removals.
+    compact: bool = False
+
+
+def remove_documents(spark: SparkSession, request: Request) -> dict[str, Any] | None:
+    """Remove documents from a finished run; return the record, None for a mere compaction.
+
+    From then on trainer and exporters read padding in the place of their tokens and count no loss
+    there. A removal that was killed is taken up by the same call.
+    """
+    shards = storage.join(request.output, "shards")
+    with only_driver(request.output):
+        manifest = read_manifest(shards)
+        record = None
+        if request.entries:
+            manifest, record = _remove(spark, request, shards, manifest)
+        if request.compact:
+            manifest = changed(compact(spark, request.output, manifest), manifest)
+            shard_format.write_manifest(manifest)
+            LOGGER.info("compacted %d shards", len(manifest.removed))
+    return record
+
+
+def _remove(
+    spark: SparkSession, request: Request, shards: str, manifest: ShardManifest
+) -> tuple[ShardManifest, dict[str, Any]]:
+    content = list_bytes(request.entries)
+    number = _number(shards, content)
+    storage.write_bytes(storage.join(removal_folder(shards, number), LIST_FILE), content)
+    tokenized = committed_output("tokenize", storage.join(request.output, "stages", "tokenize"))
+    spans = write_tombstones(spark, tokenized, committed_output("shards", shards))
+    after = changed(replace(manifest, removed=spans), manifest)
+    shard_format.write_manifest(after)
+    before, now = tokens_by_shard(manifest.removed), tokens_by_shard(spans)
+    facts = {
+        "reason": request.reason,
+        "list_sha256": hashlib.sha256(content).hexdigest(),
+        "entries": {kind: sum(one == kind for one, _ in set(request.entries)) for kind in KINDS},
+        "documents": sum(file["rows"] for file in documents_met(shards, number)),
+        "tokens": sum(now.values()) - sum(before.values()),
+        "shards": sorted(path for path in now if now[path] != before.get(path)),
+        "fingerprint_before": manifest.fingerprint,
+        "fingerprint": after.fingerprint,
+    }
+    return after, write_record(shards, number, facts, request.signing_key)
+
+
+def _number(shards: str, content: bytes) -> int:
+    """Return the number of a removal: the next one, or one of the same list that was not ended."""
+    last = num_removals(shards)
+    if last == 0 or storage.exists(storage.join(removal_folder(shards, last), RECORD_FILE)):
+        return last + 1
+    if storage.read_bytes(storage.join(removal_folder(shards, last), LIST_FILE)) != content:
+        raise InputError(
+            f"{removal_folder(shards, last)}: this removal did not end; run its command again "
+            f"first, or delete its {LIST_FILE} to give it up"
+        )
+    return last
+
+
+def all_entries(lists: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return the entries of list files, given as (kind, uri) pairs; InputError for none at all."""
+    found = tuple((kind, entry) for kind, uri in lists for entry in read_list(kind, uri))
+    if lists and not found:
+        raise InputError("the lists given have no entry")
+    return found

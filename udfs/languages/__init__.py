@@ -1,0 +1,1 @@
+"""Languages: one code for each, and the words of scripts without blanks."""

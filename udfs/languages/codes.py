@@ -1,0 +1,28 @@
+"""One code for a language whatever a model calls it: ISO 639-3 and script, such as deu_Latn."""
+
+import re
+from functools import cache
+from importlib.resources import files
+
+_CODE = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
+_PREFIX = "__label__"
+
+
+@cache
+def _codes() -> dict[str, str]:
+    lines = (files("udfs") / "resources" / "language_codes.txt").read_text().splitlines()
+    return dict(line.split() for line in lines if not line.startswith("#"))
+
+
+def code_of(label: str) -> str:
+    """Return the code of a label such as "de", "zho_Hans" or "__label__deu_Latn".
+
+    A label that is neither a code nor known stays as it is.
+    """
+    name = label.removeprefix(_PREFIX)
+    return _codes().get(name, name)
+
+
+def is_code(label: str) -> bool:
+    """Say whether a label has the form of a code."""
+    return _CODE.fullmatch(label) is not None

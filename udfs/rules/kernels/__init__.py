@@ -1,0 +1,1 @@
+"""The compiled counts behind rules."""

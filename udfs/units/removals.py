@@ -1,0 +1,110 @@
+"""Documents that are taken out of a corpus: which they are, and what stays of their rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from udfs.rules.urls import hosts, normalized_urls
+from udfs.storage.parquet import read_table
+
+# What a list of removals names: ids of documents in hex, addresses, domains with all below them.
+KINDS = ("id", "url", "domain")
+LIST = pa.schema([pa.field("kind", pa.string()), pa.field("value", pa.string())])
+# What stays of a removed document's row: where it was, and what became of it.
+_STAYS = {"doc_id", "crawl", "warc_path", "warc_offset", "fate", "stage", "rule"}
+_TOKENS = "tokens"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The documents that lists of removals name."""
+
+    ids: pa.Array
+    urls: pa.Array
+    domains: frozenset[str]
+
+    def mask(self, doc_ids: pa.Array, urls: pa.Array) -> pa.BooleanArray:
+        """Say of each document whether it is named: by its id, its address or its domain."""
+        found = pc.is_in(doc_ids.cast(self.ids.type), self.ids)
+        if len(self.urls):
+            bare = normalized_urls(urls).cast(self.urls.type)
+            found = pc.or_(found, pc.is_in(bare, self.urls))
+        if self.domains:
+            found = pc.or_(found, self._below_domains(hosts(urls)))
+        return pc.fill_null(found, False)
+
+    def _below_domains(self, names: pa.Array) -> pa.BooleanArray:
+        distinct = pc.dictionary_encode(pc.fill_null(names, ""))
+        below = [self._is_below(name) for name in distinct.dictionary.to_pylist()]
+        return pa.array(below, pa.bool_()).take(distinct.indices)
+
+    def _is_below(self, host: str) -> bool:
+        labels = host.rstrip(".").split(".")
+        return any(".".join(labels[place:]) in self.domains for place in range(len(labels)))
+
+
+def read_wanted(lists: Sequence[str], found: Sequence[str] = ()) -> Wanted:
+    """Return what the list files name, and the documents of the tables `found` (by doc_id)."""
+    named: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for uri in lists:
+        for batch in read_table(uri, LIST.names):
+            for kind, value in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                named[kind].append(value)
+    ids = [pa.array([bytes.fromhex(value) for value in named["id"]], pa.binary())]
+    for uri in found:
+        ids += [batch.column("doc_id").cast(pa.binary()) for batch in read_table(uri, ["doc_id"])]
+    urls = pa.array(named["url"], pa.string())
+    return Wanted(
+        ids=pa.concat_arrays(ids), urls=normalized_urls(urls), domains=frozenset(named["domain"])
+    )
+
+
+def blanked_rows(
+    batch: pa.RecordBatch, removed: pa.BooleanArray, padding_id: int
+) -> pa.RecordBatch:
+    """Return the rows with nothing left in the `removed` ones but place and fate.
+
+    Texts, addresses and other strings become empty, nested values null; as many token ids stay, all
+    of them padding, so that shards made of them again have the same rows.
+    """
+    columns = []
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        if field.name == _TOKENS:
+            column = pc.if_else(removed, _padding(column, padding_id), column)
+        elif field.name not in _STAYS:
+            empty = _empty(field.type)
+            column = column if empty is None else pc.if_else(removed, empty, column)
+        columns.append(column.cast(field.type))
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def _empty(kind: pa.DataType) -> pa.Scalar | None:
+    """Return what stands for a removed value, None for numbers, which stay."""
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return pa.scalar("", kind)
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return pa.scalar(b"", kind)
+    return pa.scalar(None, kind) if pa.types.is_nested(kind) else None
+
+
+def _padding(tokens: pa.Array, padding_id: int) -> pa.Array:
+    """Return padding in the place of each list of uint16 ids, of the same length."""
+    one = int(padding_id).to_bytes(2, "little")
+    sizes = pc.fill_null(pc.binary_length(tokens), 0).to_pylist()
+    return pa.array([one * (size // 2) for size in sizes], tokens.type)
+
+
+def blanked_tokens(
+    tokens: pa.Array, removed: npt.NDArray[np.bool_], padding_id: int, end_of_text_id: int
+) -> pa.Array:
+    """Return rows of uint16 ids with padding in the `removed` places [rows, tokens_per_row].
+
+    The ends of documents stay.
+    """
+    ids = np.stack([np.frombuffer(row.as_py(), "<u2") for row in tokens])
+    ids[removed & (ids != end_of_text_id)] = padding_id
+    return pa.array([row.tobytes() for row in ids], tokens.type)
