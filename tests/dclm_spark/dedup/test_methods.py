@@ -89,7 +89,7 @@ def test_a_recipe_survives_the_way_through_plain_data_with_one_method_only(name)
         (["method=minhash", "sharded.threshold=0.7"], "belongs to .* = 'sharded', but"),
         (["method=minhash", "ngrams.threshold=0.7"], "belongs to .* = 'sharded', but"),
         (["method=minhash", "minhash.treshold=0.7"], "did you mean .*minhash.threshold"),
-        (["method=minhsh"], "expected one of sharded, global, minhash, lines, none"),
+        (["method=minhsh"], "expected one of sharded, global, minhash, lines, passages, none"),
         (["method.threshold=1"], "expected one of sharded"),
         (["minhas.threshold=1"], "did you mean deduplication.minhash"),
     ],

@@ -230,7 +230,7 @@ def test_the_evidence_shows_pairs_precision_and_clusters(spark, documents, tmp_p
 @pytest.mark.parametrize(
     ("assignment", "named"),
     [
-        ("deduplication.method=fuzzy", "sharded, global, minhash, lines, none"),
+        ("deduplication.method=fuzzy", "sharded, global, minhash, lines, passages, none"),
         ("deduplication.mode=delete", "remove, annotate"),
         ("deduplication.shards=0", "1 to 99999"),
         ("deduplication.exact=[title]", "text, url"),
