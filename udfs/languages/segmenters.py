@@ -20,6 +20,7 @@ Words = Callable[[str], Iterable[str]]
 # Sudachi takes 49,149 bytes at most.
 _MOST_CHARACTERS = 10_000
 _PIECES = re.compile(rf"[^\n]{{1,{_MOST_CHARACTERS}}}")
+_ASCII_PARTS = re.compile(r"[a-zA-Z0-9]+(?:\.\d+)?%?|[^a-zA-Z0-9]")
 # A Burmese syllable begins with a consonant that neither is stacked below another one nor ends it.
 _SYLLABLE = re.compile(r"(?<!\u1039)(?=[\u1000-\u102a\u103f\u104c-\u104f](?![\u103a\u1039]))")
 _BURMESE_OR_NOT = re.compile(r"[\u1000-\u109f]+|[^\u1000-\u109f\s]+")
@@ -36,7 +37,13 @@ class Segmenter(NamedTuple):
 def _chinese() -> Words:
     import rjieba
 
-    return lambda line: rjieba.cut(line, True)
+    def words(line: str) -> Iterator[str]:
+        for word in rjieba.cut(line, True):
+            # As jieba itself does it.
+            whole = word.isalnum() or not word.isascii()
+            yield from (word,) if whole else _ASCII_PARTS.findall(word)
+
+    return words
 
 
 def _japanese() -> Words:

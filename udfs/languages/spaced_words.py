@@ -13,9 +13,12 @@ from udfs.text.columns import Bytes, Offsets, read_only
 from udfs.text.word_breaks import ALPHANUMERIC, entry_at, word_table
 from udfs.text.words import word_spans
 
-# Languages in which a hyphen between letters parts no words, and in which an apostrophe does.
+# Languages in which a hyphen between letters parts no words, or any hyphen does, and a dot before
+# digits and capitals; and in which an apostrophe does.
 _HYPHENS_JOIN = frozenset({"deu_Latn", "spa_Latn"})
+_EVERY_HYPHEN_PARTS = frozenset({"pol_Latn"})
 _APOSTROPHES_PART = frozenset({"fra_Latn"})
+_JOIN, _PART_LIKE, _PART_ALL = 0, 1, 2
 _DOT, _HYPHEN, _COMMA, _APOSTROPHE = 46, 45, 44, 39
 _PARTING = (58, 60, 61, 62, 47)  # : < = > /
 _COLON, _SLASH = 58, 47
@@ -24,7 +27,9 @@ _COLON, _SLASH = 58, 47
 def spaced_words(data: Bytes, offsets: Offsets, language: str) -> tuple[Offsets, Offsets, Offsets]:
     """Return (starts, ends, word_offsets) as `word_spans` does; `language` is a code."""
     segments = tuple(read_only(one) for one in word_spans(data, offsets))
-    hyphens, apostrophes = language not in _HYPHENS_JOIN, language in _APOSTROPHES_PART
+    hyphens = _JOIN if language in _HYPHENS_JOIN else _PART_LIKE
+    hyphens = _PART_ALL if language in _EVERY_HYPHEN_PARTS else hyphens
+    apostrophes = language in _APOSTROPHES_PART
     return _spaced_words(  # type: ignore[no-any-return]
         readable_blocks(data), segments, word_table(), hyphens, apostrophes
     )
@@ -47,9 +52,8 @@ def _parts(data, start, end, hyphens):
     """Return whether the mark data[start:end] between letters or digits parts words."""
     mark, before, after = data[start], data[start - 1], data[end]
     if mark == _HYPHEN:
-        if _is_digit(before) or _is_digit(after):
-            return hyphens and _is_digit(before) and _is_digit(after)
-        return hyphens
+        alike = _is_digit(before) == _is_digit(after)
+        return hyphens == _PART_ALL or (hyphens == _PART_LIKE and alike)
     if mark == _COMMA:
         return not _is_digit(before) and not _is_digit(after)
     return mark in _PARTING and not _is_digit(after)
@@ -65,17 +69,29 @@ def _is_address(data, start, end):
 
 
 @njit(cache=True, nogil=True)
-def _put(data, start, end, out, count, apostrophes):
-    """Store a word, or two where an apostrophe parts it; return how many there are then."""
-    if apostrophes:
-        for place in range(start + 1, end - 1):
-            width = 1 if data[place] == _APOSTROPHE else 0
-            if data[place] == 0xE2 and data[place + 1] == 0x80 and data[place + 2] == 0x99:
-                width = 3
-            if width and place + width < end and place - start <= 2:
-                out[0, count], out[1, count] = start, place + width
-                count, start = count + 1, place + width
-                break
+def _put(data, start, end, out, count, rules):
+    """Store a word, or several where an apostrophe or dots part it; return how many there are."""
+    hyphens, apostrophes = rules
+    for place in range(start + 1, end - 1):
+        width = 1 if data[place] == _APOSTROPHE else 0
+        if data[place] == 0xE2 and data[place + 1] == 0x80 and data[place + 2] == 0x99:
+            width = 3
+        if apostrophes and width and place + width < end and place - start <= 2:
+            out[0, count], out[1, count] = start, place + width
+            count, start = count + 1, place + width
+            break
+    return _put_between_dots(data, start, end, out, count, hyphens == _PART_ALL)
+
+
+@njit(cache=True, nogil=True)
+def _put_between_dots(data, start, end, out, count, dots):
+    """Store a word, or with `dots` its parts at dots before digits and capitals and the dots."""
+    for place in range(start + 1, end - 1):
+        after = data[place + 1]
+        if dots and data[place] == _DOT and (_is_digit(after) or 65 <= after <= 90):
+            out[0, count], out[1, count] = start, place
+            out[0, count + 1], out[1, count + 1] = place, place + 1
+            count, start = count + 2, place + 1
     out[0, count], out[1, count] = start, end
     return count + 1
 
@@ -98,7 +114,6 @@ def _put_marks(data, spans, out, count):
 def _put_run(data, spans, table, rules, out, count):
     """Store the words of adjacent segments first to last (not included)."""
     starts, ends, first, last = spans
-    hyphens, apostrophes = rules
     head, tail = first, last
     while head < last and not _is_solid(data, starts[head], table):
         head += 1
@@ -109,25 +124,27 @@ def _put_run(data, spans, table, rules, out, count):
         return count
     word = starts[head]
     whole = _is_address(data, word, ends[tail - 1])
+    if whole:
+        rules = (_JOIN, False)
     for index in range(head + 1, tail - 1):
         alone = _is_solid(data, starts[index - 1], table) and _is_solid(
             data, starts[index + 1], table
         )
         if whole or not alone or _is_solid(data, starts[index], table):
             continue
-        if _parts(data, starts[index], ends[index], hyphens):
-            count = _put(data, word, starts[index], out, count, apostrophes)
+        if _parts(data, starts[index], ends[index], rules[0]):
+            count = _put(data, word, starts[index], out, count, rules)
             out[0, count], out[1, count] = starts[index], ends[index]
             count, word = count + 1, ends[index]
-    count = _put(data, word, ends[tail - 1], out, count, apostrophes)
+    count = _put(data, word, ends[tail - 1], out, count, rules)
     return _put_marks(data, (starts, ends, tail, last), out, count)
 
 
 @njit(cache=True, nogil=True)
 def _spaced_words(data, segments, table, hyphens, apostrophes):
     starts, ends, segment_offsets = segments
-    # An apostrophe makes two words of a segment.
-    out = np.empty((2, 2 * starts.size + 1), np.int64)
+    # A word of n bytes has at most n parts.
+    out = np.empty((2, (ends - starts).sum() + 1), np.int64)
     word_offsets = np.zeros(segment_offsets.size, np.int64)
     count = 0
     for text in range(segment_offsets.size - 1):

@@ -18,7 +18,8 @@ def words(text: str, language: str) -> list[str]:
     [
         ("deu_Latn", "Die Öko-Strom-Kunden (2022) zahlen 10,5 Cent.",
          "Die Öko-Strom-Kunden ( 2022 ) zahlen 10,5 Cent ."),
-        ("pol_Latn", "biało-czerwony", "biało - czerwony"),
+        ("pol_Latn", "biało-czerwony 12.30 www.a.pl/12.3",
+         "biało - czerwony 12 . 30 www.a.pl/12.3"),
         ("deu_Latn", "siehe https://a.example/b-c/d.html, bitte", None),
         ("deu_Latn", "und so weiter... „Ja!“", "und so weiter ... „ Ja ! “"),
         ("deu_Latn", "rot/blau 20:15 Uhr", "rot / blau 20:15 Uhr"),
