@@ -23,6 +23,7 @@ from dclm_spark.ranking.model_runs import (
     RankedRun,
     curves_of,
     fact_accuracies,
+    is_finished,
     ranked_run,
 )
 from dclm_spark.ranking.options import (
@@ -80,8 +81,7 @@ def rank_models(
     if ranking.prepared.facts:
         # More threads than one slow down the sample's models, and would change their numbers.
         torch.set_num_threads(1)
-    cost = expected_cost(ranking.runs)
-    for line in cost.lines():
+    for line in expected_cost([run for run in ranking.runs if not is_finished(run)]).lines():
         LOGGER.info("%s", line)
     runs = run_all(
         Work(
@@ -94,7 +94,7 @@ def rank_models(
         settings.workers,
     )
     leaderboard = _leaderboard(settings, ranking, runs, command or partial(command_of, settings))
-    leaderboard["cost"] = {"expected": cost.facts(), "spent": spent(runs)}
+    leaderboard["cost"] = {"expected": expected_cost(ranking.runs).facts(), "spent": spent(runs)}
     if settings.only is None:
         write_leaderboard(leaderboard, settings.output)
         LOGGER.info("leaderboard: %s", storage.join(settings.output, "leaderboard.html"))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
 import torch
@@ -115,8 +116,9 @@ def _run_processes(work: Work, num_workers: int) -> None:
             workers.append(context.Process(target=_worker, args=(work,), name=f"worker {number}"))
             workers[-1].start()
     with _passed_on(workers) as told:
-        for worker in workers:
-            worker.join()
+        # A process that ended keeps its claim until it is asked for: in the order of their ends.
+        while running := [worker for worker in workers if worker.is_alive()]:
+            wait([worker.sentinel for worker in running])
     if told:
         raise Preempted("told to leave; the rows that are done stay, the same command goes on")
     failed = [worker.name for worker in workers if worker.exitcode]

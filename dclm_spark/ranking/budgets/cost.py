@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dclm_spark.ranking.model_runs import FINISHED, RankedRun, is_finished
+from dclm_spark.ranking.model_runs import FINISHED, RankedRun
 from dclm_spark.shard_format import read_manifest
 from dclm_spark.train.logs import PEAK_FLOPS_PER_SECOND
 from dclm_spark.train.scales import TrainSettings
@@ -33,7 +33,7 @@ class CostLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """GPU-hours and dollars of the rows that are not finished, and their training FLOPs."""
+    """GPU-hours and dollars of rows, and their training FLOPs."""
 
     flops: float
     by_gpu: tuple[CostLine, ...]
@@ -55,13 +55,12 @@ class Cost:
 
 
 def expected_cost(runs: Sequence[RankedRun]) -> Cost:
-    """Return what unfinished `runs` take: FLOPs / (peak x utilization), and a quarter."""
-    todo = [run for run in runs if not is_finished(run)]
-    flops = {run.full_name: training_flops(run) for run in todo}
+    """Return what `runs` take: FLOPs / (peak x utilization), and a quarter."""
+    flops = {run.full_name: training_flops(run) for run in runs}
     lines = []
     for gpu, price in DOLLARS_PER_HOUR.items():
-        for label in dict.fromkeys(run.cell.label for run in todo):
-            own = [run for run in todo if run.cell.label == label]
+        for label in dict.fromkeys(run.cell.label for run in runs):
+            own = [run for run in runs if run.cell.label == label]
             rate = PEAK_FLOPS_PER_SECOND[gpu] * _utilization(own[0].settings)
             hours = sum(flops[run.full_name] for run in own) / rate / 3600 * _OVERHEAD
             lines.append(
