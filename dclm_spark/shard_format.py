@@ -109,6 +109,11 @@ class ShardManifest:
         return ID_TYPES[self.dtype]
 
     @property
+    def padding(self) -> np.unsignedinteger[Any]:
+        """The padding id, in the type of the ids."""
+        return self.id_type.type(self.padding_id)
+
+    @property
     def padded_vocabulary_size(self) -> int:
         """The vocabulary rounded up to a multiple of 256, as the model holds it."""
         return -(-self.vocabulary_size // 256) * 256

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -51,7 +52,7 @@ class _Sources:
 
     lists: tuple[str, ...]
     met: tuple[str, ...]
-    padding_id: int
+    padding: np.unsignedinteger[Any]
 
     def wanted(self) -> Wanted:
         return read_wanted(self.lists, self.met)
@@ -69,7 +70,7 @@ def compact(spark: SparkSession, output: str, manifest: ShardManifest) -> ShardM
             for number in range(1, num_removals(shards) + 1)
         ),
         met=tuple(file["uri"] for file in documents_met(shards)),
-        padding_id=manifest.padding_id,
+        padding=manifest.padding,
     )
     stages = [storage.join(output, "stages", stage) for stage in STAGES[:-1]]
     units = [
@@ -100,7 +101,7 @@ def _compact_unit(sources: _Sources, row: dict[str, str]) -> pa.RecordBatch:
         mask = _removed(batch, wanted)
         if not pc.any(mask).as_py():
             return None
-        return blanked_rows(batch, mask, sources.padding_id)
+        return blanked_rows(batch, mask, sources.padding)
 
     manifest = _read(directory, row["unit"])
     entries = [
@@ -144,13 +145,13 @@ def _compact_shard(
         if mask is None:
             return None
         column = blanked_tokens(
-            batch.column("tokens"), mask, manifest.padding_id, manifest.end_of_text_id
+            batch.column("tokens"), mask, manifest.padding, manifest.end_of_text_id
         )
         return pa.RecordBatch.from_arrays([column], schema=batch.schema)
 
     def forget(batch: pa.RecordBatch, _: int) -> pa.RecordBatch | None:
         mask = _removed(batch, wanted)
-        return blanked_rows(batch, mask, manifest.padding_id) if pc.any(mask).as_py() else None
+        return blanked_rows(batch, mask, manifest.padding) if pc.any(mask).as_py() else None
 
     found = _read(shards, row["unit"])
     provenance = spans.shard.removesuffix(".parquet") + PROVENANCE_SUFFIX

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,17 +65,17 @@ def read_wanted(lists: Sequence[str], found: Sequence[str] = ()) -> Wanted:
 
 
 def blanked_rows(
-    batch: pa.RecordBatch, removed: pa.BooleanArray, padding_id: int
+    batch: pa.RecordBatch, removed: pa.BooleanArray, padding: np.unsignedinteger[Any]
 ) -> pa.RecordBatch:
     """Return the rows with nothing left in the `removed` ones but place and fate.
 
     Texts, addresses and other strings become empty, nested values null; as many token ids stay, all
-    of them padding, so that shards made of them again have the same rows.
+    of them `padding`, of the type of the ids, so that shards made of them again have the same rows.
     """
     columns = []
     for field, column in zip(batch.schema, batch.columns, strict=True):
         if field.name == _TOKENS:
-            column = pc.if_else(removed, _padding(column, padding_id), column)
+            column = pc.if_else(removed, _padding(column, padding), column)
         elif field.name not in _STAYS:
             empty = _empty(field.type)
             column = column if empty is None else pc.if_else(removed, empty, column)
@@ -91,20 +92,23 @@ def _empty(kind: pa.DataType) -> pa.Scalar | None:
     return pa.scalar(None, kind) if pa.types.is_nested(kind) else None
 
 
-def _padding(tokens: pa.Array, padding_id: int) -> pa.Array:
-    """Return padding in the place of each list of uint16 ids, of the same length."""
-    one = int(padding_id).to_bytes(2, "little")
+def _padding(tokens: pa.Array, padding: np.unsignedinteger[Any]) -> pa.Array:
+    """Return padding in the place of each list of ids, of the same length."""
+    one = padding.tobytes()
     sizes = pc.fill_null(pc.binary_length(tokens), 0).to_pylist()
-    return pa.array([one * (size // 2) for size in sizes], tokens.type)
+    return pa.array([one * (size // len(one)) for size in sizes], tokens.type)
 
 
 def blanked_tokens(
-    tokens: pa.Array, removed: npt.NDArray[np.bool_], padding_id: int, end_of_text_id: int
+    tokens: pa.Array,
+    removed: npt.NDArray[np.bool_],
+    padding: np.unsignedinteger[Any],
+    end_of_text_id: int,
 ) -> pa.Array:
-    """Return rows of uint16 ids with padding in the `removed` places [rows, tokens_per_row].
+    """Return rows of ids with `padding`, of their type, in the `removed` [rows, tokens_per_row].
 
     The ends of documents stay.
     """
-    ids = np.stack([np.frombuffer(row.as_py(), "<u2") for row in tokens])
-    ids[removed & (ids != end_of_text_id)] = padding_id
+    ids = np.stack([np.frombuffer(row.as_py(), padding.dtype) for row in tokens])
+    ids[removed & (ids != end_of_text_id)] = padding
     return pa.array([row.tobytes() for row in ids], tokens.type)

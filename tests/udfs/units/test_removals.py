@@ -52,7 +52,7 @@ def test_nothing_stays_of_a_row_but_its_place_its_fate_and_the_number_of_its_tok
             "tokens": [b"\1\0\2\0", b"\3\0"], "ratio": [0.5, 0.25], "parts": [[1], [2]],
         }
     )  # fmt: skip
-    first = blanked_rows(batch, pa.array([True, False]), 258)
+    first = blanked_rows(batch, pa.array([True, False]), np.uint16(258))
     assert first.schema == batch.schema
     assert first.to_pylist() == [
         {"doc_id": b"a", "warc_offset": 1, "url": "", "text": "", "fate": "kept",
@@ -61,12 +61,21 @@ def test_nothing_stays_of_a_row_but_its_place_its_fate_and_the_number_of_its_tok
     ]  # fmt: skip
 
 
-def test_ends_of_documents_stay_among_blanked_tokens():
-    rows = np.array([[5, 6, 0, 7], [8, 9, 9, 9]], "<u2")
+def test_ids_of_32_bits_are_blanked_as_such():
+    batch = pa.RecordBatch.from_pydict({"doc_id": [b"a"], "tokens": [b"\1\0\0\0\2\0\0\0"]})
+    blank = blanked_rows(batch, pa.array([True]), np.uint32(70_000))
+    found = np.frombuffer(blank.column("tokens")[0].as_py(), "<u4")
+    assert found.tolist() == [70_000, 70_000]
+
+
+@pytest.mark.parametrize("kind", ["<u2", "<u4"])
+def test_ends_of_documents_stay_among_blanked_tokens(kind):
+    rows = np.array([[5, 6, 0, 7], [8, 9, 9, 9]], kind)
     column = pa.array([row.tobytes() for row in rows], pa.binary())
     removed = np.array([[True, True, True, False], [False] * 4])
-    found = blanked_tokens(column, removed, padding_id=1, end_of_text_id=0)
-    assert [np.frombuffer(row, "<u2").tolist() for row in found.to_pylist()] == [
+    padding = np.dtype(kind).type(1)
+    found = blanked_tokens(column, removed, padding, end_of_text_id=0)
+    assert [np.frombuffer(row, kind).tolist() for row in found.to_pylist()] == [
         [1, 1, 0, 7], [8, 9, 9, 9],
     ]  # fmt: skip
 
