@@ -103,11 +103,9 @@ class _Asked:
         # An answer without an n-gram counts by its words.
         self.has_short_answer = len(self.answer_words) < NGRAM_WORDS
         self.num_question = int(index.held[question])
-        self.num_units = self.num_question
-        if self.has_short_answer:
-            self.num_units += len(self.answer_words)
-        else:
-            self.num_units += int(index.held[answer])
+        self.num_held = self.num_question + (int(index.held[answer]) if answer >= 0 else 0)
+        short_words = len(self.answer_words) if self.has_short_answer else 0
+        self.num_units = self.num_held + short_words
 
 
 def _reported(page: Page, item: int, part: int, hits: Hits, index: EvaluationIndex) -> Match | None:
@@ -162,7 +160,7 @@ def _best_stretch(page: Page, asked: _Asked, hits: Hits, settings: MatchSettings
         score=score,
         leaks=score >= settings.min_score
         and asked_share >= settings.min_question
-        and rare >= min(settings.min_rare_ngrams, max(2.0, 0.8 * asked.num_units)),
+        and rare >= min(settings.min_rare_ngrams, max(2.0, 0.8 * asked.num_held)),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from udfs.dedup.evaluation_hits import MatchSettings, document_frequencies, rarity
 from udfs.dedup.evaluation_index import PASSAGE, QUESTION, Item, build, index_of_arrays, words
-from udfs.dedup.evaluation_matches import matches
+from udfs.dedup.evaluation_matches import is_guarded, matches
 
 
 def prose(seed, count):
@@ -118,3 +118,16 @@ def test_phrases_of_many_items_are_not_held():
              for n in range(120)]  # fmt: skip
     index = index_of_arrays(build(items))
     assert index.held.max() == index.held.min() == 9
+
+
+def test_an_item_with_few_words_of_its_own_is_found_whole():
+    template = "choose the one of these answers that says best what is meant by"
+    items = [
+        Item(task="t", number=n, question=f"{template} {prose(n, 3)}", answer=prose(-n - 1, 3))
+        for n in range(12)
+    ]
+    index = index_of_arrays(build(items))
+    assert index.held.max() == 3
+    assert is_guarded(5, index, MatchSettings())
+    (one,) = found(page(items[5].question, items[5].answer), index)
+    assert (one.item, one.leaks) == (5, True)
