@@ -9,8 +9,8 @@ from pyspark.sql import SparkSession
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.errors import SettingError
 from dclm_spark.recipes.recipe import Recipe, curation_settings
-from dclm_spark.signals.decision import BUCKET, REPEAT, Decision, understand_decision, visible
-from dclm_spark.signals.scored_documents import QUALITY, Candidates, check_decision
+from dclm_spark.signals.decision import REPEAT, Decision, understand_decision, visible
+from dclm_spark.signals.scored_documents import QUALITY, RESERVED, Candidates, check_decision
 from dclm_spark.signals.signal_tables import (
     NUM_TOKENS,
     SignalTable,
@@ -20,7 +20,7 @@ from dclm_spark.signals.signal_tables import (
     with_ranks,
     write_signal,
 )
-from dclm_spark.stages.decontaminate import decontaminated_schema
+from dclm_spark.stages.decontaminate import schema_after
 from dclm_spark.stages.deduplicate import deduplicated_schema
 from dclm_spark.stages.score import score
 from dclm_spark.stages.select import minimum_score, quality_rules
@@ -38,22 +38,28 @@ def known_columns(recipe: Recipe) -> dict[str, pa.DataType]:
 
     Raises SettingError for a signal that cannot be had, or whose columns are there already.
     """
-    curation = curation_settings(recipe)
-    documents = deduplicated_schema(curation.schema)
-    if recipe.decontamination.data is not None:
-        documents = decontaminated_schema(documents)
+    curation, documents = curation_settings(recipe), _candidate_schema(recipe)
     known = visible(documents) | with_ranks((QUALITY,) if recipe.quality.enabled else ())
     known |= with_ranks((_TOKENS,))
+    # Spark does not tell names apart by case.
+    used = {name.lower() for name in (*known, *documents.names, *RESERVED)}
     for name, fields in signal_fields(recipe.signals, curation).items():
         added = with_ranks(fields)
-        taken = sorted({*added} & {*known, BUCKET})
+        taken = sorted(one for one in added if one.lower() in used)
         if taken:
             raise SettingError(
                 f"signals.{name}: there is a column {taken[0]!r} already; give the signal another "
                 "name"
             )
         known |= added
+        used |= {one.lower() for one in added}
     return known
+
+
+def _candidate_schema(recipe: Recipe) -> pa.Schema:
+    """Return the columns of the documents that a recipe chooses from, without its signals."""
+    documents = deduplicated_schema(curation_settings(recipe).schema)
+    return schema_after(documents, recipe.decontamination)
 
 
 def decision_of(recipe: Recipe, minimum: float | None) -> Decision:
@@ -118,7 +124,10 @@ def score_candidates(
     if with_tokens or _asks_for_tokens(recipe, decision):
         directory = place(stage_name(NUM_TOKENS))
         tables.append(count_tokens(spark, documents, recipe.tokens.tokenizer, directory))
-    return Scored(quality, Candidates(documents=documents, tables=tuple(tables)), decision)
+    candidates = Candidates(
+        documents=documents, tables=tuple(tables), empty_schema=_candidate_schema(recipe)
+    )
+    return Scored(quality, candidates, decision)
 
 
 def _asks_for_tokens(recipe: Recipe, decision: Decision) -> bool:

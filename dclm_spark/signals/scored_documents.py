@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.tables import spark_schema, work_frame
 from dclm_spark.errors import SettingError
 from dclm_spark.signals.decision import (
+    BUCKET,
     DRAW,
     Decision,
     Understood,
@@ -27,6 +28,7 @@ from dclm_spark.signals.decision import (
 from dclm_spark.signals.signal_tables import RANK, SignalTable, with_ranks
 from udfs.signals.buckets import Ranks
 from udfs.storage.parquet import read_table, table_schema
+from udfs.tokens.copies import REPEATS
 from udfs.tokens.order import document_keys
 from udfs.units.aligned_rows import AlignedRows
 
@@ -40,6 +42,8 @@ IDENTITY = (
     pa.field("warc_offset", pa.int64()),
     pa.field("url", pa.string()),
 )
+# Columns that a decision adds to those of documents and signals.
+RESERVED = (QUALITY.name, BUCKET, REPEATS.name, DRAW, "unit", "_outcome")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +52,14 @@ class Candidates:
 
     documents: StageOutput
     tables: tuple[SignalTable, ...] = ()
+    # The documents' own columns where nothing is kept, so that no file tells them.
+    empty_schema: pa.Schema = field(default_factory=lambda: pa.schema(list(IDENTITY)))
 
     @property
     def schema(self) -> pa.Schema:
-        """The documents' own columns; none where nothing is kept."""
+        """The documents' own columns."""
         files = self.documents.files("kept/")
-        return table_schema(files[0]["uri"]) if files else pa.schema(list(IDENTITY))
+        return table_schema(files[0]["uri"]) if files else self.empty_schema
 
     @property
     def fields(self) -> tuple[pa.Field, ...]:

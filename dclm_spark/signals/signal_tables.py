@@ -79,6 +79,8 @@ def signal_fields(
     for name, settings in signals.items():
         if not name.isidentifier():
             raise SettingError(f"signals: {name!r} cannot name a column; use letters, digits and _")
+        if name == NUM_TOKENS:
+            raise SettingError(f"signals: {name!r} is there already; give the signal another name")
         if settings.table is not None:
             found[name] = external_fields(name, settings)
         else:

@@ -21,6 +21,7 @@ from dclm_spark.evaluate.tasks import Task, select_tasks
 from dclm_spark.stages.decontaminate_items import (
     ItemDecontamination,
     decontaminate_by_items,
+    decontaminated_by_items_schema,
     weighted_index,
     write_item_index,
 )
@@ -161,8 +162,16 @@ def decontaminate(
     return decontaminate_by_index(spark, documents, schema, settings, directory)
 
 
+def schema_after(documents: pa.Schema, wanted: EvaluationDataSettings) -> pa.Schema:
+    """Return the schema of `documents` behind the stage: theirs where nothing is looked for."""
+    if wanted.data is None:
+        return documents
+    by_items = wanted.rule == "items"
+    return (decontaminated_by_items_schema if by_items else decontaminated_schema)(documents)
+
+
 def decontaminated_schema(documents: pa.Schema) -> pa.Schema:
-    """Return the schema of the stage's rows: the documents', the overlap, and the new fate."""
+    """Return the schema of the stage's rows by n-grams: the documents', the overlap, the fate."""
     fates = {field.name for field in FATE_FIELDS}
     rest = [field for field in documents if field.name not in fates]
     return pa.schema([*rest, *CONTAMINATION_FIELDS, *FATE_FIELDS])

@@ -113,8 +113,26 @@ def test_columns_are_known_before_spark_starts(function, tmp_path):
     assert known["c4_language"] == pa.string()
     assert known["num_words"] == pa.int32()
     assert known["num_tokens"] == pa.int64()
-    with pytest.raises(SettingError, match=r"signals\.num_words: there is a column 'num_words'"):
-        known_columns(replace(RAW, signals={"num_words": function}))
+
+
+@pytest.mark.parametrize(
+    "name", ["num_words", "Value", "text", "rule", "repeats", "bucket", "unit", "quality_score"]
+)
+def test_a_signal_cannot_have_the_name_of_a_column_that_is_there_or_comes(name, function):
+    with pytest.raises(SettingError, match=rf"signals\.{name}: there is a column '{name}' already"):
+        known_columns(replace(RAW, signals={name: function}))
+    with pytest.raises(SettingError, match="there is a column 'MINE' already"):
+        known_columns(replace(RAW, signals={"mine": function, "MINE": function}))
+
+
+def test_expressions_see_the_columns_of_the_rule_that_decontaminates():
+    known = known_columns(
+        load_recipe("raw", ["decontamination.data=eval", "decontamination.rule=items"])
+    )
+    assert known["masked_size_bytes"] == pa.int64()
+    assert "evaluation_ngrams" not in known
+    assert "evaluation_ngrams" in known_columns(load_recipe("raw", ["decontamination.data=eval"]))
+    assert "evaluation_ngrams" not in known_columns(RAW)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +163,7 @@ def test_a_signal_that_says_too_little_is_refused(key, value, reason):
         (["rules.r=bucket > 1"], "no column is called 'bucket'"),
         (["rules.r=text > ''"], "no column is called 'text'"),
         (["repeat=url"], "it gives STRING; expected a number"),
+        (["signals.num_tokens.family=c4"], "'num_tokens' is there already"),
     ],
 )
 def test_what_a_recipe_cannot_have_is_an_error_before_spark_starts(assignments, reason):
