@@ -12,6 +12,7 @@ from dclm_spark.evaluate.tasks import select_tasks
 from dclm_spark.recipes.deciding import check_decisions
 from dclm_spark.recipes.recipe import Recipe, curation_settings
 from dclm_spark.settings import FileReference
+from dclm_spark.stages.decontaminate import measured_kinds
 from dclm_spark.stages.score import check_model
 from dclm_spark.stages.tokenize import with_special_ids
 from udfs import storage
@@ -43,6 +44,7 @@ def check_recipe(recipe: Recipe) -> None:
     check_decisions(recipe)
     with_special_ids(recipe.tokens, recipe.quirks)
     earlier_keys(recipe.deduplication)
+    measured_kinds(recipe.decontamination)
     if recipe.decontamination.data is not None:
         for task in select_tasks(recipe.decontamination.tasks):
             load_task(task, recipe.decontamination.data)

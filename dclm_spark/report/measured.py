@@ -1,18 +1,16 @@
 """What a report says of a rule's quality: figures that were measured apart from the run."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from dclm_spark.stages.decontaminate import EvaluationDataSettings
-from udfs import storage
+from dclm_spark.stages.decontaminate import EvaluationDataSettings, measured_kinds
 
 
 def measured_decontamination(wanted: EvaluationDataSettings) -> dict[str, str]:
     """Return lines of label and value on planted leaks and clean pages, {} without figures."""
-    if wanted.measured is None or wanted.data is None:
+    kinds = measured_kinds(wanted)
+    if not kinds:
         return {}
-    kinds = json.loads(storage.read_bytes(wanted.measured))["kinds"]
     found = "by_items" if wanted.rule == "items" else "by_ngrams"
     return {
         "Planted leaks that decontamination finds": _share(

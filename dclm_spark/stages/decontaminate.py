@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from pyspark.sql import SparkSession
 
 from dclm_spark.engine.file_stage import FileStage, sources_of
 from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.errors import InputError
 from dclm_spark.evaluate.datasets import Row, load_task
 from dclm_spark.evaluate.item_parts import items_of
 from dclm_spark.evaluate.tasks import Task, select_tasks
@@ -37,6 +39,7 @@ from udfs.dedup.evaluation_hits import MatchSettings
 from udfs.documents.schema import FATE_FIELDS
 from udfs.storage.cache import fetch
 from udfs.storage.parquet import read_table
+from udfs.storage.stream import shown
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
 
@@ -95,6 +98,30 @@ class EvaluationDataSettings:
     def __post_init__(self) -> None:
         check(self, rule=one_of(RULES), min_ngrams=at_least(1), ngram_words=at_least(1))
         check(self, mode=one_of((*MODES, "mask") if self.rule == "items" else MODES))
+
+
+def measured_kinds(wanted: EvaluationDataSettings) -> list[dict[str, Any]]:
+    """Return the figures that `measured` names, by kind of page; [] without any.
+
+    Raises InputError for what is no output of jobs/measure_contamination.py.
+    """
+    if wanted.measured is None or wanted.data is None:
+        return []
+    where = f"decontamination.measured = {shown(wanted.measured)}"
+    try:
+        content = json.loads(storage.read_bytes(wanted.measured))
+    except (storage.StorageError, OSError, ValueError) as error:
+        raise InputError(f"{where}: {error}") from error
+    kinds: Any = content.get("kinds") if isinstance(content, dict) else None
+    needed = {"leaks", "pages", "by_items", "by_ngrams"}
+    complete = isinstance(kinds, list) and all(
+        isinstance(kind, dict) and needed <= set(kind) for kind in kinds
+    )
+    if not complete:
+        raise InputError(
+            f"{where}: expected the output of jobs/measure_contamination.py, with a list of kinds"
+        )
+    return list(kinds)
 
 
 def task_texts(tasks: Sequence[Task], data: str) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ from dclm_spark.evaluate.tasks import TASK_BY_LABEL
 from dclm_spark.measure.contamination import as_json, as_text, measure, pool_texts
 from dclm_spark.measure.planted_leaks import LEAKS
 from dclm_spark.report.measured import measured_decontamination
-from dclm_spark.stages.decontaminate import EvaluationDataSettings
+from dclm_spark.stages.decontaminate import EvaluationDataSettings, measured_kinds
 
 
 def prose(seed, count):
@@ -59,6 +59,19 @@ def test_planted_leaks_are_counted_by_kind_beside_clean_pages(data, tmp_path):
     shown = measured_decontamination(wanted)
     assert shown["Clean pages that it takes for leaks"].startswith("0 of ")
     assert measured_decontamination(EvaluationDataSettings()) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "nosuch"), ("{", "Expecting"), ('{"kinds": [{}]}', "measure_contamination.py")],
+)
+def test_figures_that_cannot_be_read_are_an_error_of_the_setting(content, reason, tmp_path):
+    path = tmp_path / "nosuch.json"
+    if content is not None:
+        path.write_text(content)
+    wanted = EvaluationDataSettings(data="eval", measured=str(path))
+    with pytest.raises(InputError, match=rf"decontamination\.measured = .*{reason}"):
+        measured_kinds(wanted)
 
 
 def test_the_pool_is_read_from_parquet_files_up_to_a_number(tmp_path):
