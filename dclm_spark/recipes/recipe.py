@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
+from dclm_spark.dedup.evidence.guard import GuardSettings
 from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.errors import SettingError
 from dclm_spark.limits import LimitSettings
@@ -80,10 +81,15 @@ class Recipe:
 def recipe_hash(recipe: Recipe) -> str:
     """Return 16 hex digits that identify what a recipe makes.
 
-    How patiently files are read, and when a run gives up, is no part of it.
+    How patiently files are read, when a run gives up, and what is only reported is no part of it.
     """
-    extraction = replace(recipe.extraction, reading=ReadSettings())
-    made = replace(recipe, extraction=extraction, limits=LimitSettings())
+    made = replace(
+        recipe,
+        extraction=replace(recipe.extraction, reading=ReadSettings()),
+        deduplication=replace(recipe.deduplication, guard=GuardSettings()),
+        decontamination=replace(recipe.decontamination, measured=None),
+        limits=LimitSettings(),
+    )
     # A hash does not see the order of names, and that of rules counts.
     return settings_hash([made, list(recipe.rules)] if recipe.rules else made)
 

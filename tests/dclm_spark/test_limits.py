@@ -101,6 +101,11 @@ def test_limits_are_settings_that_do_not_change_what_a_recipe_makes(output):
     assert recipe_hash(recipe) == recipe_hash(load_recipe("c4"))
 
 
+def test_a_run_that_the_guard_ended_goes_on_with_another_guard():
+    given = ["deduplication.guard.max_removed_share=0.5", "decontamination.measured=figures.json"]
+    assert recipe_hash(load_recipe("c4", given)) == recipe_hash(load_recipe("c4"))
+
+
 @pytest.fixture
 def small_run(spark, tmp_path):
     """Run a recipe on these records; return what report.json says."""
