@@ -29,6 +29,7 @@ from dclm_spark.shard_format import (
     Shard,
     ShardManifest,
 )
+from dclm_spark.signals.signal_tables import stage_name
 from dclm_spark.stages import STAGES
 from udfs import storage
 from udfs.shards.packed_rows import ROWS_PER_GROUP
@@ -72,7 +73,8 @@ def compact(spark: SparkSession, output: str, manifest: ShardManifest) -> ShardM
         met=tuple(file["uri"] for file in documents_met(shards)),
         padding=manifest.padding,
     )
-    stages = [storage.join(output, "stages", stage) for stage in STAGES[:-1]]
+    names = (*STAGES[:-1], *signal_stages(output))
+    stages = [storage.join(output, "stages", stage) for stage in names]
     units = [
         {"unit": name, "directory": directory}
         for directory in stages
@@ -87,6 +89,13 @@ def compact(spark: SparkSession, output: str, manifest: ShardManifest) -> ShardM
     for uri in (*(storage.join(one, TOTALS) for one in stages), *_below(output, _REPORTS)):
         storage.delete(uri)
     return _with_present_files(manifest, shards)
+
+
+def signal_stages(output: str) -> list[str]:
+    """Return the names of all stages of signals that a run has left, whatever recipe asked."""
+    files = storage.list_files(storage.join(output, "stages"))
+    names = {uri.rpartition("/stages/")[2].partition("/")[0] for uri in files}
+    return sorted(name for name in names if name.startswith(stage_name("")))
 
 
 def _below(output: str, names: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ from dclm_spark.errors import InputError
 from dclm_spark.exports.openlm_export import export_openlm
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
+from dclm_spark.removal.compaction import signal_stages
 from dclm_spark.removal.lists import read_list
 from dclm_spark.removal.record import verify_record
 from dclm_spark.removal.remove import Request, remove_documents
@@ -241,6 +242,19 @@ def test_compaction_leaves_nothing_of_the_removed_and_every_other_file_as_it_was
     again = sums(folder / "out")
     assert {name: again[name] for name in after} == after
     assert (folder / "out/report.html").exists()
+
+
+def test_compaction_knows_the_stages_of_signals_that_any_recipe_has_left(tmp_path):
+    for place in (
+        "select/kept",
+        "signal-topic/signals",
+        "signal-topic/units",
+        "signal-edu/signals",
+    ):
+        (tmp_path / "stages" / place).mkdir(parents=True)
+        (tmp_path / "stages" / place / "a.parquet").write_bytes(b"")
+    assert signal_stages(str(tmp_path)) == ["signal-edu", "signal-topic"]
+    assert signal_stages(str(tmp_path / "other")) == []
 
 
 def assert_nowhere(folder, strings):
