@@ -25,6 +25,7 @@ from udfs.units.parquet_output import ParquetOutput
 # Rows of narrow tables in a row group, and the size of a file that is aimed at.
 _ROW_GROUP_ROWS = 65_536
 _FILE_SIZE_BYTES = 128 * 1024**2
+_LISTING = "parts.json"
 _WRITTEN = pa.schema(
     [
         pa.field("path", pa.string()),
@@ -126,7 +127,7 @@ def write_table(rows: DataFrame, table: str, layout: TableLayout) -> int:
     parts = [row.asDict() for row in rows.mapInArrow(write, spark_schema(_WRITTEN)).collect()]
     parts.sort(key=lambda part: str(part["path"]))
     listing = {"schema": rows.schema.jsonValue(), "parts": parts}
-    storage.write_bytes(storage.join(table, "parts.json"), json.dumps(listing).encode())
+    storage.write_bytes(storage.join(table, _LISTING), json.dumps(listing).encode())
     return sum(part["rows"] for part in parts)
 
 
@@ -138,6 +139,11 @@ def open_table(spark: SparkSession, table: str) -> DataFrame:
     paths = [f"file://{storage.local_path(uri).absolute()}" for uri in uris]
     schema = StructType.fromJson(_listing(table)["schema"])
     return spark.read.schema(schema).parquet(*paths)
+
+
+def has_table(table: str) -> bool:
+    """Return whether `write_table` has written the table whole."""
+    return storage.exists(storage.join(table, _LISTING))
 
 
 def table_parts(table: str) -> list[dict[str, Any]]:
@@ -152,5 +158,5 @@ def table_schema(table: str) -> pa.Schema:
 
 
 def _listing(table: str) -> dict[str, Any]:
-    listing: dict[str, Any] = json.loads(storage.read_bytes(storage.join(table, "parts.json")))
+    listing: dict[str, Any] = json.loads(storage.read_bytes(storage.join(table, _LISTING)))
     return listing

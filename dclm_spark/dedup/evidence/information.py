@@ -19,7 +19,7 @@ from dclm_spark.dedup.method import DedupMethod
 from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
 from dclm_spark.dedup.survivors import COVERAGE_TABLE
-from dclm_spark.engine.checkpoints import open_table
+from dclm_spark.engine.checkpoints import has_table, open_table
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.shuffles import sized_shuffles
 from dclm_spark.engine.tables import read_files, spark_schema, work_frame
@@ -74,9 +74,11 @@ def information_lost(
     rules = _rules(spark, deduplicated)
     uris = [file["uri"] for file in deduplicated.files("kept/")]
     kept = _grams(spark, uris, one_in, annotated=settings.mode == "annotate")
-    verified = _is_verified(settings.method)
+    coverage = storage.join(f"{deduplicated.directory}-working", COVERAGE_TABLE)
+    # Compaction after a removal deletes the table.
+    verified = _is_verified(settings.method) and has_table(coverage)
     if verified:
-        kept = _marked_uncovered(kept, spark, deduplicated)
+        kept = _marked_uncovered(kept, spark, coverage)
     else:
         kept = kept.withColumn("uncovered", F.lit(False))
     found = kept.groupBy("measure", "gram").agg(
@@ -154,9 +156,8 @@ def _rules(spark: SparkSession, deduplicated: StageOutput) -> DataFrame:
     return found.where(F.col("rule").isNotNull())
 
 
-def _marked_uncovered(kept: DataFrame, spark: SparkSession, deduplicated: StageOutput) -> DataFrame:
-    """Mark the members of clusters that stay since none covers them."""
-    table = storage.join(f"{deduplicated.directory}-working", COVERAGE_TABLE)
+def _marked_uncovered(kept: DataFrame, spark: SparkSession, table: str) -> DataFrame:
+    """Mark the members of clusters that stay since none covers them, as the table says."""
     stay = open_table(spark, table).where(F.col("partner").isNull())
     marks = stay.select("doc_id", F.lit(True).alias("uncovered"))
     return kept.join(marks.hint("merge"), "doc_id", "left").withColumn(

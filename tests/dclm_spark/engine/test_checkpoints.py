@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from dclm_spark.engine.checkpoints import (
     Checkpoints,
     TableLayout,
+    has_table,
     open_table,
     table_schema,
     write_table,
@@ -38,7 +39,9 @@ def files(folder):
 
 def test_a_table_is_read_as_it_was_written(spark, tmp_path):
     rows = frame(spark, 50)
+    assert not has_table(str(tmp_path))
     assert write_table(rows, str(tmp_path), THREE_FILES) == 50
+    assert has_table(str(tmp_path))
     by_spark = open_table(spark, str(tmp_path))
     parts = sorted(str(path) for path in tmp_path.glob("*.parquet"))
     assert len(parts) == 3
