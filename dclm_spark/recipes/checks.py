@@ -5,13 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from dclm_spark.dedup.decisions import open_schema
 from dclm_spark.dedup.earlier import earlier_keys
+from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.evaluate.datasets import load_task
 from dclm_spark.evaluate.tasks import select_tasks
 from dclm_spark.recipes.deciding import check_decisions
 from dclm_spark.recipes.recipe import Recipe, curation_settings
 from dclm_spark.settings import FileReference
+from dclm_spark.signals.signal_tables import is_number
 from dclm_spark.stages.decontaminate import measured_kinds
 from dclm_spark.stages.score import check_model
 from dclm_spark.stages.tokenize import with_special_ids
@@ -42,6 +45,7 @@ def check_recipe(recipe: Recipe) -> None:
     if recipe.quality.enabled:
         _check_classifier(recipe)
     check_decisions(recipe)
+    check_survivor_order(recipe)
     with_special_ids(recipe.tokens, recipe.quirks)
     earlier_keys(recipe.deduplication)
     measured_kinds(recipe.decontamination)
@@ -136,6 +140,28 @@ def _check_language(recipe: Recipe) -> None:
             f"heuristics.language = {language!r}: the language model does not know it; expected "
             f"one of {', '.join(sorted(known))}"
         )
+
+
+def check_survivor_order(recipe: Recipe) -> None:
+    """Raise SettingError for an order by columns that documents do not have or cannot have."""
+    method = recipe.deduplication.method
+    if not isinstance(method, NearDuplicateSettings):
+        return
+    documents = open_schema(curation_settings(recipe).schema)
+    where = f"deduplication.minhash.survivor_order = {list(method.survivor_order)}"
+    unknown = [name for name in method.read_columns if name not in documents.names]
+    if unknown:
+        raise SettingError(
+            f"{where}: no column of the documents stage is called {unknown[0]!r}; expected any of "
+            f"{', '.join(documents.names)}, or longest, newest, crawl_order"
+        )
+    for name in method.sort_columns:
+        bare = name.removeprefix("-")
+        if name != bare and bare in documents.names and not is_number(documents.field(bare).type):
+            raise SettingError(
+                f"{where}: only numbers can be preferred by size, and {bare} is "
+                f"{documents.field(bare).type}"
+            )
 
 
 def _check_classifier(recipe: Recipe) -> None:

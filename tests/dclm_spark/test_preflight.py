@@ -10,7 +10,7 @@ from dclm_spark.command import run_command
 from dclm_spark.errors import SettingError
 from dclm_spark.quality_classifier import QualityTrainingSettings, train_quality
 from dclm_spark.recipes import load_recipe
-from dclm_spark.recipes.checks import check_recipe
+from dclm_spark.recipes.checks import check_recipe, check_survivor_order
 from dclm_spark.settings import to_yaml
 from tests.hub_server import serve_hub
 from udfs.tokens.tokenizer import train_tokenizer
@@ -224,3 +224,18 @@ def test_an_extractor_whose_package_is_absent_stops_a_run_before_spark_starts(mo
     recipe = load_recipe("raw", ["extraction.views=[trafilatura, none]"])
     with pytest.raises(SettingError, match=r"extraction\.views: 'trafilatura' needs the package"):
         check_recipe(recipe)
+
+
+@pytest.mark.parametrize(
+    ("order", "reason"),
+    [
+        ("-quality_score", "no column of the documents stage is called 'quality_score'"),
+        ("-language", "only numbers can be preferred by size, and language is string"),
+    ],
+)
+def test_an_order_of_survivors_that_cannot_be_stops_a_run_before_spark_starts(order, reason):
+    usual = "deduplication.minhash.survivor_order=[longest, newest, -language_score, crawl_order]"
+    check_survivor_order(load_recipe("fineweb", [usual]))
+    recipe = load_recipe("fineweb", [f"deduplication.minhash.survivor_order=[{order}]"])
+    with pytest.raises(SettingError, match=reason):
+        check_survivor_order(recipe)
