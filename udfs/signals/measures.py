@@ -15,7 +15,7 @@ from udfs.fasttext.model import FastTextModel, byte_classes, labels_of, load
 from udfs.rules import families
 from udfs.signals.functions import ShippedFunction, call
 from udfs.signals.signal_settings import ALL_LABELS
-from udfs.storage.cache import fetch
+from udfs.storage.cache import content_sha256, fetch
 from udfs.text.columns import utf8_buffers
 from udfs.tokens.tokenizer import TokenizerSettings, encode, load_encoder
 from udfs.units.curate import CurationSettings, language_identifier, url_lists
@@ -47,6 +47,8 @@ class ModelMeasure:
     name: str
     uri: str
     sha256: str | None
+    # The checksum of what lies there now: another model there gives other values.
+    content_sha256: str
     # All labels of the model, and those that are columns.
     labels: tuple[str, ...]
     wanted: tuple[str, ...]
@@ -64,7 +66,8 @@ class ModelMeasure:
 
     def columns(self, batch: pa.RecordBatch) -> Sequence[pa.Array]:
         """Return the best labels and their probabilities, or those of each label."""
-        shares = _shares(_loaded(self.uri, self.sha256), batch.column("text"))
+        model = _loaded(self.uri, self.sha256, self.content_sha256)
+        shares = _shares(model, batch.column("text"))
         if self.wanted:
             places = [self.labels.index(label) for label in self.wanted]
             return [pa.array(shares[:, place]) for place in places]
@@ -78,13 +81,17 @@ def model_measure(
     name: str, uri: str, sha256: str | None, wanted: Sequence[str] = ()
 ) -> ModelMeasure:
     """Return the measure of the labels `wanted` of a model; ValueError for unknown ones."""
-    labels = labels_of(fetch(uri, sha256))
+    path = fetch(uri, sha256)
+    labels = labels_of(path)
     chosen = labels if ALL_LABELS in wanted else tuple(wanted)
     unknown = [label for label in chosen if label not in labels]
     if unknown:
         known = ", ".join(labels[:20])
         raise ValueError(f"labels: the model has no label {unknown[0]!r}; its labels are {known}")
-    measure = ModelMeasure(name=name, uri=uri, sha256=sha256, labels=labels, wanted=chosen)
+    measure = ModelMeasure(
+        name=name, uri=uri, sha256=sha256, content_sha256=sha256 or content_sha256(path),
+        labels=labels, wanted=chosen,
+    )  # fmt: skip
     twice = [
         column for column, count in Counter(f.name for f in measure.fields).items() if count > 1
     ]
@@ -94,7 +101,8 @@ def model_measure(
 
 
 @cache
-def _loaded(uri: str, sha256: str | None) -> FastTextModel:
+def _loaded(uri: str, sha256: str | None, content: str) -> FastTextModel:
+    """Return the model, loaded once per process for each `content` (its checksum)."""
     return load(fetch(uri, sha256))
 
 

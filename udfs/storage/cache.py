@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from udfs import storage
@@ -123,6 +124,18 @@ def _publish(path: Path, target: Path) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(path.absolute())
     link.replace(target)
+
+
+def content_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hex digits; it is read again only where it changed."""
+    status = path.stat()
+    return _content_sha256(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=64)
+def _content_sha256(path: Path, modified_ns: int, size_bytes: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _verified(path: Path, uri: str, sha256: str | None) -> Path:

@@ -1,5 +1,6 @@
 """Labels of fastText models as columns: the library's probabilities, of any number of labels."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +74,14 @@ def test_a_label_that_the_model_lacks_is_refused(topics):
     _, path = topics
     with pytest.raises(ValueError, match=r"no label 'lore'; its labels are .*law"):
         model_measure("topic", str(path), None, ["lore"])
+
+
+def test_another_model_at_the_same_place_is_another_measure(topics, tmp_path):
+    content = topics[1].read_bytes()
+    path = tmp_path / "model.bin"
+    path.write_bytes(content)
+    before = model_measure("topic", str(path), None)
+    assert model_measure("topic", str(path), None) == before
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(path, ns=(1, 1))
+    assert model_measure("topic", str(path), None) != before
