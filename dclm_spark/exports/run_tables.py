@@ -8,7 +8,8 @@ import pyarrow as pa
 from dclm_spark.dedup.decisions import deduplicated_schema
 from dclm_spark.exports.table_columns import meaning
 from dclm_spark.signals.decision import BUCKET
-from dclm_spark.stages.decontaminate import decontaminated_schema
+from dclm_spark.stages.decontaminate import CONTAMINATION_FIELDS, decontaminated_schema
+from dclm_spark.stages.decontaminate_items import ITEM_FIELDS
 from dclm_spark.stages.score import SCORES
 from dclm_spark.stages.select import SELECTED
 from dclm_spark.stages.tokenize import tokenized_schema
@@ -28,9 +29,10 @@ exists once `manifests/<unit>.json` beside it does. Tables in folders `kept`, `d
 `quarantined` have one schema; only `kept` rows have texts. This page is made of the schemas in
 code, by `python -m dclm_spark.exports.run_tables > docs/tables.md`, and a test keeps it complete.
 
-Tables below `stages/deduplicate-working` belong to the method of deduplication, which may change
-them at any time. Shards of the formats `megatron` and `olmo` are no tables: see
-[training.md](training.md).
+A recipe's own signals lie in `stages/signal-NAME/signals`: `doc_id` and the columns that
+[recipes.md](recipes.md) names. Tables below `stages/deduplicate-working`, `deduplicate-tables` and
+`decontaminate-working` belong to these stages, which may change them at any time. Shards of the
+formats `megatron` and `olmo` are no tables: see [training.md](training.md).
 """
 
 
@@ -55,7 +57,8 @@ def run_tables() -> list[RunTable]:
             TEXT_HASH, OWN_COLUMNS, *FATE_FIELDS,
         ]
     )  # fmt: skip
-    optional = frozenset(field.name for field in asked)
+    by_rule = {one.name for one in CONTAMINATION_FIELDS} ^ {one.name for one in ITEM_FIELDS}
+    optional = frozenset(by_rule | {field.name for field in asked})
     deduplicated = deduplicated_schema(documents)
     own = frozenset([OWN_COLUMNS.name, REPEAT.name, REPEATS.name])
     provenance = pa.schema([pa.field("row", pa.int32()), *provenance_fields(True, True)])
@@ -67,7 +70,7 @@ def run_tables() -> list[RunTable]:
     return [
         fates("documents", documents, "a record of an input file"),
         fates("deduplicate", deduplicated, "a document that the stage before kept"),
-        fates("decontaminate", decontaminated_schema(deduplicated), "the same"),
+        fates("decontaminate", _decontaminated(deduplicated), "the same"),
         RunTable(path="stages/score/scores/*.parquet", row="a document", schema=SCORES),
         RunTable(
             path="stages/select/*/*.parquet", row="a document", schema=_selected(),
@@ -83,6 +86,14 @@ def run_tables() -> list[RunTable]:
         RunTable(path="shards/shard-*.provenance.parquet", row="a document in a row of a shard",
                  schema=provenance, optional=own),
     ]  # fmt: skip
+
+
+def _decontaminated(documents: pa.Schema) -> pa.Schema:
+    """Return the columns of decontaminate by n-grams and by items."""
+    schema = decontaminated_schema(documents)
+    before = len(schema) - len(FATE_FIELDS)
+    items = [one for one in ITEM_FIELDS if one.name not in schema.names]
+    return pa.schema([*list(schema)[:before], *items, *FATE_FIELDS])
 
 
 def _selected() -> pa.Schema:

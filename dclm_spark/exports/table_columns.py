@@ -88,6 +88,8 @@ COLUMNS = {
     "duplicate_rule": "what would have dropped the document, in annotate mode",
     "duplicate_value": "the similarity or share that it would have been dropped for",
     "evaluation_ngrams": "n-grams that an evaluation set has too",
+    "evaluation_hits": "items of evaluation sets: which part, where, how much of it, if it leaks",
+    "masked_size_bytes": "bytes that were cut since they leak",
     "evaluation_tasks": "labels of the tasks that have them",
     # Tokens and shards.
     "domain": "host of the address",
