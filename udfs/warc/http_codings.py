@@ -101,13 +101,15 @@ def _codings(value: str) -> list[str]:
 def _undone(body: bytes, name: str, limit: int) -> Body:
     coding = _NAMES.get(name)
     if coding == "chunked":
-        data, damage = unchunked(body)
-        return Body(data, damage, is_lost=bool(damage and not data))
+        body, damage = unchunked(body)
+        return Body(body, damage, is_lost=bool(damage and not body))
     if not body:
         return Body(body)
     tried = [_decode(one, body, limit) for one in _attempts(coding, body)]
-    whole = next((one for one in tried if one.is_complete), None)
-    if whole is not None and not _is_empty_by_chance(whole, body):
+    # A letter may be a stream of nothing in Brotli.
+    is_text = len(body) > 2 and looks_like_text(body)
+    whole = next((one for one in tried if one.is_complete and (one.data or not is_text)), None)
+    if whole is not None:
         return Body(whole.data)
     best = max(tried, key=lambda one: len(one.data), default=None)
     is_cut = best is not None and bool(best.data) and best.error == _CUT_OFF
@@ -117,11 +119,6 @@ def _undone(body: bytes, name: str, limit: int) -> Body:
         reason = best.error if best else f"{name} is none that can be undone"
         return Body(b"", f"the body could not be decoded: {reason}", is_lost=True)
     return Body(best.data, f"{name}: {best.error}")
-
-
-def _is_empty_by_chance(whole: "_Decoded", body: bytes) -> bool:
-    """Say whether a text was taken for a coding of nothing: Brotli has some of a letter."""
-    return not whole.data and len(body.strip()) > 1 and looks_like_text(body)
 
 
 def _is_stored_decoded(body: bytes, name: str) -> bool:
@@ -166,9 +163,9 @@ def _decode(decoder: str, body: bytes, limit: int) -> _Decoded:
     if decoder in _WINDOW_BITS:
         bits = _WINDOW_BITS[decoder]
         # Data without a mark may itself begin with the byte of a line end.
-        if decoder == "raw" and start and (whole := _whole(body, bits, limit)):
-            return whole
-        return _whole(body[start:], bits, limit) or _inflate(body[start:], bits, _Decoded(limit))
+        starts = (0, start) if decoder == "raw" else (start,)
+        found = (_whole(body[at:], bits, limit) for at in starts)
+        return next(filter(None, found), None) or _inflate(body[start:], bits, _Decoded(limit))
     if decoder == "zstd":
         return _unzstd(body[start:], _Decoded(limit))
     result = _unbrotli(body, limit)
@@ -198,8 +195,7 @@ def _inflate(body: bytes, bits: int, result: _Decoded) -> _Decoded:
 
 def _inflate_member(body: bytes, at: int, bits: int, result: _Decoded) -> int:
     """Inflate the member at `at` into `result`; return where it ends."""
-    inflate = zlib.decompressobj(bits)
-    view = memoryview(body)
+    inflate, view = zlib.decompressobj(bits), memoryview(body)
     while not inflate.eof:
         step = inflate.unconsumed_tail
         if not step:
