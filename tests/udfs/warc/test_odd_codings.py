@@ -1,12 +1,14 @@
-"""Bodies whose codings mislead: texts that look coded, many codings, many small members."""
+"""Codings that mislead: texts that look coded, many codings or members, damaged dictionaries."""
 
 import gzip
+import io
 import time
 import zlib
 
 import pytest
 import zstandard
 
+from udfs.warc.compression import pieces
 from udfs.warc.http_chunks import unchunked
 from udfs.warc.http_codings import decoded_body
 
@@ -55,3 +57,24 @@ def test_many_small_members_take_time_in_proportion(name):
         assert decoded_body(body, "", name, LIMIT).data == b"text"
     # Some 0.3 s; copies of what is left would take half a minute.
     assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_a_damaged_dictionary_costs_what_needs_it_alone(is_packed):
+    samples = [b"WARC/1.0\r\nthe page of number %d says %d" % (one, one * 7) for one in range(900)]
+    dictionary = zstandard.train_dictionary(2048, samples)
+    content = bytearray(dictionary.as_bytes())
+    needs_it = zstandard.ZstdCompressor(dict_data=dictionary).compress(samples[0])
+    alone = zstandard.compress(samples[1])
+    for harm in (None, 9):
+        if harm is not None:
+            content[harm : harm + 60] = b"\xff" * 60
+        packed = bytearray(zstandard.compress(bytes(content)) if is_packed else content)
+        if is_packed and harm is not None:
+            packed[9:40] = b"\xff" * 31
+        frame = b"\x5d\x2a\x4d\x18" + len(packed).to_bytes(4, "little") + packed
+        found = list(pieces(io.BytesIO(frame + needs_it + alone))[0])
+        assert b"".join(piece.data for piece in found) == (
+            samples[0] + samples[1] if harm is None else samples[1]
+        )
+        assert [piece.error is not None for piece in found].count(True) == (harm is not None)
