@@ -1,13 +1,16 @@
 """The input files of a run: named by a listing, a glob, a directory or one by one."""
 
+import codecs
 import gzip
 import logging
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from dclm_spark.crawl.patterns import GLOB, folder_of, matching
 from dclm_spark.errors import InputError
 from udfs import storage
 from udfs.documents.formats import format_of, known_suffixes
@@ -16,12 +19,13 @@ from udfs.storage.stream import shown
 LOGGER = logging.getLogger("dclm_spark")
 UNKNOWN_CRAWL = "unknown"
 _CRAWL = re.compile(r"(?:crawl-data|crawl)/([^/]+)/|\b(CC-MAIN-\d{4}-\d{2}(?:-\d{2})?)\b")
-_GLOB = re.compile(r"[*?\[]")
 _WEB = ("http://", "https://")
 _SHOWN_NAMES = 5
 # Names of files a line: Common Crawl's listings, and those of DCLM's pool (.txt).
 _LISTINGS = (".paths.gz", ".paths", ".txt", ".txt.gz")
 _GZIP_MAGIC = b"\x1f\x8b"
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_LINE_ENDS = re.compile(r"[\r\n]+")
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -118,14 +122,34 @@ def _is_listing(item: str) -> bool:
 
 
 def _listed(listing: str, base: str | None) -> list[InputFile]:
+    lines = _lines(listing)
+    is_here = base is None or storage.is_local(base)
+    whole: list[str] = []
+    paths: list[str] = []
+    for line in lines:
+        is_whole = "://" in line or (is_here and line.startswith("/"))
+        (whole if is_whole else paths).append(line)
+    return (_named_uris(whole, base) if whole else []) + _below(listing, paths, base)
+
+
+def _lines(listing: str) -> list[str]:
+    """Return the names in a listing; other lines are blank or begin with "#"."""
     content = storage.read_bytes(listing)
-    text = gzip.decompress(content) if content.startswith(_GZIP_MAGIC) else content
-    lines = text.decode("utf-8-sig", "replace").splitlines()
-    paths = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    if content.startswith(_GZIP_MAGIC):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            # Files that it does not name any more would be missed without a word.
+            raise InputError(f"--input {shown(listing)}: a damaged listing ({error})") from error
+    charset = "utf-16" if content.startswith(_WIDE_MARKS) else "utf-8-sig"
+    lines = map(str.strip, _LINE_ENDS.split(content.decode(charset, "replace")))
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _below(listing: str, paths: Sequence[str], base: str | None) -> list[InputFile]:
+    """Return the files whose names in a listing lie below `base`, or below one of its folders."""
     if not paths:
         return []
-    if "://" in paths[0]:
-        return _named_uris(paths, base)
     base = base if base is not None else _base_of(listing, paths[0])
     crawl = _crawl_of(paths[0]) or _crawl_of(listing) or UNKNOWN_CRAWL
     return [
@@ -184,25 +208,27 @@ def _expanded(item: str) -> list[str]:
         return [item]
     if _exists(item):
         path = storage.local_path(item).absolute()
-        below = sorted(str(found) for found in path.rglob("*") if found.is_file())
+        below = sorted(str(one) for one in path.rglob("*") if one.is_file())
         return _visible(str(path), below) if path.is_dir() else [str(path)]
-    if _GLOB.search(item):
-        return _globbed(item)
+    if GLOB.search(item) and (found := _globbed(item)):
+        return found
     if storage.is_local(item):
         return []
     return [item] if _has_kind(item) else _visible(item, storage.list_files(item))
 
 
 def _globbed(pattern: str) -> list[str]:
-    if storage.is_local(pattern):
-        pattern = str(storage.local_path(pattern))
-        folder = _GLOB.split(pattern, maxsplit=1)[0].rpartition("/")[0]
-        root = Path(folder or ("/" if pattern.startswith("/") else ".")).absolute()
-        found = root.glob(pattern[len(folder) :].lstrip("/"))
-        return _visible(str(root), sorted(str(path) for path in found if path.is_file()))
-    folder = _GLOB.split(pattern, maxsplit=1)[0].rpartition("/")[0]
-    expression = re.compile(_as_expression(pattern))
-    return [uri for uri in storage.list_files(folder) if expression.fullmatch(uri)]
+    if not storage.is_local(pattern):
+        folder = folder_of(pattern)
+        return _visible(folder, matching(pattern, storage.list_files(folder)))
+    pattern = str(storage.local_path(pattern))
+    folder = folder_of(pattern)
+    root = Path(folder or ("/" if pattern.startswith("/") else ".")).absolute()
+    try:
+        found = sorted(root.glob(pattern[len(folder) :].lstrip("/")))
+    except ValueError as error:
+        raise InputError(f"--input {pattern}: no pattern of names ({error})") from error
+    return _visible(str(root), [str(path) for path in found if path.is_file()])
 
 
 def _visible(folder: str, uris: Sequence[str]) -> list[str]:
@@ -213,11 +239,6 @@ def _visible(folder: str, uris: Sequence[str]) -> list[str]:
 def _hidden(name: str) -> bool:
     # A folder of a partitioned table may be called _key=value.
     return name.startswith(".") or (name.startswith("_") and "=" not in name)
-
-
-def _as_expression(pattern: str) -> str:
-    pieces = {"*": "[^/]*", "?": "[^/]"}
-    return "".join(pieces.get(letter, re.escape(letter)) for letter in pattern)
 
 
 def _common_root(uris: Sequence[str]) -> str:

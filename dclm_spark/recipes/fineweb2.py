@@ -21,6 +21,8 @@ _KEYS = {
     "max_non_alpha_words_ratio", "min_avg_word_length", "new_line_ratio", "stopwords",
     "top_n_grams",
 }  # fmt: skip
+# Of n-grams, in words.
+_LENGTHS = {"top_n_grams": range(2, 5), "dup_n_grams": range(5, 11)}
 # What FineWeb2 does not limit: 1.0 is never exceeded.
 _UNLIMITED = {
     "repeated_paragraphs": 1.0, "repeated_paragraph_characters": 1.0,
@@ -111,9 +113,38 @@ def _limits(code: str, uri: str) -> dict[str, Any]:
             f"language = {code!r}: no limits are known of it, but of {', '.join(known_languages())}"
             "; give language_limits, a YAML file like those of huggingface/fineweb-2"
         )
-    text = storage.read_bytes(uri).decode() if uri else (_FOLDER / f"{code}.yml").read_text("utf-8")
-    values = read_yaml(text, shown(uri) or code)
+    source = f"language_limits {shown(uri) or code}"
+    content = storage.read_bytes(uri) if uri else (_FOLDER / f"{code}.yml").read_bytes()
+    try:
+        values = read_yaml(content.decode("utf-8-sig"), source)
+    except UnicodeDecodeError as error:
+        raise SettingError(f"{source}: no text in UTF-8 ({error})") from error
     missing = sorted(_KEYS - set(values if isinstance(values, dict) else {}))
     if missing:
-        raise SettingError(f"language_limits {shown(uri)}: it lacks {', '.join(missing)}")
+        raise SettingError(f"{source}: it lacks {', '.join(missing)}")
+    for key in sorted(_KEYS):
+        _check_limit(key, values[key], source)
     return dict(values)
+
+
+def _check_limit(key: str, value: Any, source: str) -> None:
+    """Raise SettingError for a value of another form than FineWeb2 publishes."""
+    expected, is_right = "a number", _is_number(value)
+    if key == "stopwords":
+        expected = "a list of words; put in quotes what YAML takes for something else"
+        is_right = isinstance(value, list) and all(isinstance(word, str) for word in value)
+    elif key.endswith("_n_grams"):
+        known = _LENGTHS[key]
+        expected = f"a list of pairs, a length from {known[0]} to {known[-1]} and a fraction"
+        is_right = isinstance(value, list) and all(_is_pair(pair, known) for pair in value)
+    if not is_right:
+        raise SettingError(f"{source}: {key} = {value!r}: expected {expected}")
+
+
+def _is_pair(value: Any, lengths: range) -> bool:
+    is_pair = isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
+    return is_pair and value[0] in lengths
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

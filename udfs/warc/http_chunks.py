@@ -11,6 +11,7 @@ _CUT_SIZE = re.compile(rb"[ \t]*[0-9A-Fa-f]{1,32}[ \t]*(?:;[^\r\n]*)?\r{0,2}")
 _SHORT_LINE = re.compile(rb"[^\r\n<]{1,32}\r{0,2}\n")
 _LINE_END = re.compile(rb"\r{0,2}\n")
 _LINE_ENDS = re.compile(rb"[\r\n]{0,16}")
+_ONLY_LINE_ENDS = re.compile(rb"[\r\n]*")
 _CUT_OFF = "the chunks are cut off"
 
 
@@ -57,7 +58,7 @@ class _Chunks:
     def _take_behind_damaged_size(self) -> bool:
         """Take what stands behind a size that cannot be read, up to the next one that can."""
         body, at = self._body, self._at
-        is_end = _CUT_SIZE.fullmatch(body, at) or not body[at:].strip(b"\r\n")
+        is_end = _CUT_SIZE.fullmatch(body, at) or _ONLY_LINE_ENDS.fullmatch(body, at)
         start = _end(_SHORT_LINE, body, at)
         found = None if is_end else _next_size_line(body, max(0, start - 1))
         self._take_up_to(found, start, start)

@@ -78,12 +78,15 @@ def decoded_body(body: bytes, transfer: str, content: str, max_size_bytes: int) 
     """
     damages: list[str] = []
     result = Body(body)
-    for name in reversed(_codings(content) + _codings(transfer)):
+    names = _codings(content) + _codings(transfer)
+    for name in reversed(names[-_MAX_CODINGS:]):
         result = _undone(result.data, name, max_size_bytes)
         if result.is_lost:
             return result
         if result.damage:
             damages.append(result.damage)
+    if len(names) > _MAX_CODINGS:
+        damages.append(f"{len(names)} codings, of which {_MAX_CODINGS} are undone")
     if damages and not looks_like_text(result.data):
         # What damaged data decodes to may be anything.
         return Body(b"", f"the body could not be decoded: {'; '.join(damages)}", is_lost=True)
@@ -92,18 +95,20 @@ def decoded_body(body: bytes, transfer: str, content: str, max_size_bytes: int) 
 
 def _codings(value: str) -> list[str]:
     names = [part.partition(";")[0].strip(" \t\r\n\"'").lower() for part in value.split(",")]
-    return [name for name in names if name not in _NO_CODING][-_MAX_CODINGS:]
+    return [name for name in names if name not in _NO_CODING]
 
 
 def _undone(body: bytes, name: str, limit: int) -> Body:
     coding = _NAMES.get(name)
     if coding == "chunked":
-        data, damage = unchunked(body)
-        return Body(data, damage, is_lost=bool(damage and not data))
+        body, damage = unchunked(body)
+        return Body(body, damage, is_lost=bool(damage and not body))
     if not body:
         return Body(body)
     tried = [_decode(one, body, limit) for one in _attempts(coding, body)]
-    whole = next((one for one in tried if one.is_complete), None)
+    # A letter may be a stream of nothing in Brotli.
+    is_text = len(body) > 2 and looks_like_text(body)
+    whole = next((one for one in tried if one.is_complete and (one.data or not is_text)), None)
     if whole is not None:
         return Body(whole.data)
     best = max(tried, key=lambda one: len(one.data), default=None)
@@ -157,7 +162,10 @@ def _decode(decoder: str, body: bytes, limit: int) -> _Decoded:
     start = _after_line_ends(body)
     if decoder in _WINDOW_BITS:
         bits = _WINDOW_BITS[decoder]
-        return _whole(body[start:], bits, limit) or _inflate(body[start:], bits, _Decoded(limit))
+        # Data without a mark may itself begin with the byte of a line end.
+        starts = (0, start) if decoder == "raw" else (start,)
+        found = (_whole(body[at:], bits, limit) for at in starts)
+        return next(filter(None, found), None) or _inflate(body[start:], bits, _Decoded(limit))
     if decoder == "zstd":
         return _unzstd(body[start:], _Decoded(limit))
     result = _unbrotli(body, limit)
@@ -177,18 +185,17 @@ def _whole(body: bytes, bits: int, limit: int) -> _Decoded | None:
 
 def _inflate(body: bytes, bits: int, result: _Decoded) -> _Decoded:
     """Inflate all members of a body; behind the last, only what begins another one counts."""
-    rest = body
+    at = 0
     while True:
-        rest = _inflate_member(rest, bits, result)
+        at = _inflate_member(body, at, bits, result)
         result.is_complete = result.error is None
-        if result.error or not rest.startswith(_GZIP_MAGIC):
+        if result.error or not body.startswith(_GZIP_MAGIC, at):
             return result
 
 
-def _inflate_member(body: bytes, bits: int, result: _Decoded) -> bytes:
-    """Inflate one member into `result`; return what follows it."""
-    inflate = zlib.decompressobj(bits)
-    view, at = memoryview(body), 0
+def _inflate_member(body: bytes, at: int, bits: int, result: _Decoded) -> int:
+    """Inflate the member at `at` into `result`; return where it ends."""
+    inflate, view = zlib.decompressobj(bits), memoryview(body)
     while not inflate.eof:
         step = inflate.unconsumed_tail
         if not step:
@@ -197,15 +204,15 @@ def _inflate_member(body: bytes, bits: int, result: _Decoded) -> bytes:
         if not step:
             result.error = _CUT_OFF
             result.add(inflate.flush())
-            return b""
+            return at
         before = inflate.copy()
         try:
             result.add(inflate.decompress(step, _OUTPUT_SIZE_BYTES))
         except zlib.error as error:
             result.error = f"damaged data ({error})"
             _salvage(before, step, result)
-            return b""
-    return inflate.unused_data + bytes(view[at:])
+            return at
+    return at - len(inflate.unused_data)
 
 
 def _salvage(inflate: "zlib._Decompress", step: bytes, result: _Decoded) -> None:
@@ -265,18 +272,19 @@ def _unzstd(body: bytes, result: _Decoded) -> _Decoded:
     import zstandard
 
     decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_ZSTD_WINDOW_BYTES)
-    rest = _behind_skippable(body)
-    while rest.startswith(_ZSTD_MAGIC) and not result.error:
-        frame, at = decompressor.decompressobj(), 0
+    at = _behind_skippable(body, 0)
+    while body.startswith(_ZSTD_MAGIC, at) and not result.error:
+        frame = decompressor.decompressobj()
         try:
-            while at < len(rest) and not frame.eof:
-                result.add(frame.decompress(rest[at : at + _ZSTD_STEP_SIZE_BYTES]))
-                at += _ZSTD_STEP_SIZE_BYTES
+            while at < len(body) and not frame.eof:
+                step = body[at : at + _ZSTD_STEP_SIZE_BYTES]
+                at += len(step)
+                result.add(frame.decompress(step))
         except zstandard.ZstdError as error:
             result.error = f"damaged data ({error})"
         else:
             result.error = None if frame.eof else _CUT_OFF
-            rest = _behind_skippable(frame.unused_data + rest[at:])
+            at = _behind_skippable(body, at - len(frame.unused_data))
     result.is_complete = result.error is None
     return result
 
@@ -286,7 +294,7 @@ def _is_skippable(body: bytes, start: int) -> bool:
     return body.startswith(b"\x2a\x4d\x18", start + 1) and body[start] & 0xF0 == 0x50
 
 
-def _behind_skippable(body: bytes) -> bytes:
-    while _is_skippable(body, 0):
-        body = body[8 + int.from_bytes(body[4:8], "little") :]
-    return body
+def _behind_skippable(body: bytes, at: int) -> int:
+    while _is_skippable(body, at):
+        at += 8 + int.from_bytes(body[at + 4 : at + 8], "little")
+    return at

@@ -38,18 +38,28 @@ def skippable_size_bytes(head: bytes) -> int:
 
 
 def read_dictionary(frame: bytes) -> Any:
-    """Return the dictionary in the skippable frame that a .warc.zst begins with, None for none."""
+    """Return the dictionary in the skippable frame that a .warc.zst begins with, None for none.
+
+    A damaged one is none: what needs it is damaged then.
+    """
     import zstandard
 
     content = frame[_SKIPPABLE_HEADER_BYTES:]
     if not frame.startswith(_DICTIONARY_FRAME):
         return None
-    if content.startswith(ZSTD_MAGIC):
-        content = zstandard.ZstdDecompressor().decompress(
-            content, max_output_size=_SMALL_SIZE_BYTES
-        )
-    is_dictionary = content.startswith(_DICTIONARY_MAGIC)
-    return zstandard.ZstdCompressionDict(content) if is_dictionary else None
+    try:
+        if content.startswith(ZSTD_MAGIC):
+            content = zstandard.ZstdDecompressor().decompress(
+                content, max_output_size=_SMALL_SIZE_BYTES
+            )
+        if not content.startswith(_DICTIONARY_MAGIC):
+            return None
+        dictionary = zstandard.ZstdCompressionDict(content)
+        # Its tables are read with the first frame.
+        zstandard.ZstdDecompressor(dict_data=dictionary).decompressobj()
+    except zstandard.ZstdError:
+        return None
+    return dictionary
 
 
 def zstd_decoder(dictionary: Any, max_window_size_bytes: int) -> Callable[[bytes], "ZstdDecoder"]:

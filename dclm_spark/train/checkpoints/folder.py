@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ from pathlib import Path
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 
 from dclm_spark.shard_format import ShardManifest, fingerprints
+from dclm_spark.yaml_text import read_yaml
 
 LATEST, FACTS, SETTINGS, PARTIAL = "latest", "facts.json", "settings.yaml", ".partial"
 _TENSORS, _DAMAGED = ".metadata", ".damaged"
+_NAME = re.compile(r"step-\d{9,}")
 
 LOGGER = logging.getLogger("dclm_spark")
 
@@ -52,6 +55,8 @@ def damage(path: Path) -> str | None:
             return f"{name} is missing"
     try:
         read_facts(path)
+        if not isinstance(read_yaml((path / SETTINGS).read_text("utf-8"), SETTINGS), dict):
+            raise ValueError(f"no settings in {SETTINGS}")
         parts = FileSystemReader(path).read_metadata().storage_data.values()
     except Exception as error:  # a damaged pickle raises nearly anything
         return f"its records cannot be read ({type(error).__name__}: {error})"
@@ -87,9 +92,16 @@ def newest_whole(directory: Path) -> Path:
 
 
 def _latest(directory: Path) -> str | None:
-    """Return the name in `latest`, or None where there is no such file or it is empty."""
+    """Return the name in `latest`, that of the newest where it holds none; None without it."""
     pointer = directory / LATEST
-    return (pointer.read_text().strip() or None) if pointer.is_file() else None
+    if not pointer.is_file():
+        return None
+    name = pointer.read_text(errors="replace").strip()
+    if _NAME.fullmatch(name):
+        return name
+    LOGGER.warning("%s holds %r, no checkpoint's name; the newest is taken", pointer, name[:40])
+    steps = steps_below(directory)
+    return steps[-1].name if steps else None
 
 
 def resolve(path: Path) -> Path:

@@ -171,3 +171,41 @@ def test_a_folder_of_unknown_files_names_them(tmp_path):
     put(tmp_path, "a.csv", "b.csv")
     with pytest.raises(InputError, match=r"it names no file; 2 files are not read.*a\.csv"):
         list_inputs(str(tmp_path))
+
+
+def test_a_listing_may_name_files_by_whole_paths_beside_others(tmp_path):
+    put(tmp_path, "data/a.jsonl", "near/b\u2028.jsonl")
+    lines = [
+        f"{tmp_path}/data/a.jsonl",
+        "  # a comment",
+        "near/b\u2028.jsonl",
+        "s3://b/c.jsonl",
+        "",
+    ]
+    for charset in ("utf-8", "utf-8-sig", "utf-16"):
+        (tmp_path / "names.txt").write_bytes("\r\n".join(lines).encode(charset))
+        files = list_inputs(str(tmp_path / "names.txt"))
+        assert sorted(file.uri for file in files) == [
+            f"{tmp_path}/data/a.jsonl", f"{tmp_path}/near/b\u2028.jsonl", "s3://b/c.jsonl",
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("harm", ["cut", "changed"])
+def test_a_damaged_listing_is_named(tmp_path, harm):
+    content = bytearray(gzip.compress("\n".join(PATHS).encode()))
+    content[12] ^= 255
+    data = content if harm == "changed" else gzip.compress(PATHS[0].encode())[:-9]
+    (tmp_path / "warc.paths.gz").write_bytes(data)
+    with pytest.raises(InputError, match=r"warc\.paths\.gz: a damaged listing"):
+        list_inputs(str(tmp_path / "warc.paths.gz"), "s3://b")
+
+
+def test_a_pattern_that_is_none_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"no pattern of names|no such file"):
+        list_inputs(f"{tmp_path}/a**b.jsonl")
+
+
+def test_hidden_objects_are_left_out_of_patterns(monkeypatch):
+    names = ["s3://b/x/_tmp.jsonl", "s3://b/x/.a.jsonl", "s3://b/x/a.jsonl", "s3://b/x/b.jsonl"]
+    monkeypatch.setattr("dclm_spark.crawl.listing.storage.list_files", lambda uri: names)
+    assert [file.uri for file in list_inputs("s3://b/x/*.jsonl")] == names[2:]

@@ -1,9 +1,12 @@
+from importlib.resources import files
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from dclm_spark.errors import SettingError
 from dclm_spark.recipes import load_recipe
+from dclm_spark.yaml_text import read_yaml, write_yaml
 from udfs.rules.families import apply, signals_of
 from udfs.rules.url_lists import load_url_lists
 
@@ -68,6 +71,28 @@ def test_the_words_of_chinese_are_those_of_a_segmenter():
 def test_a_language_without_limits_says_what_to_do(assignments, words):
     with pytest.raises(Exception, match=words):
         load_recipe("fineweb2", assignments)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("stopwords: der", "expected a list of words"),
+        ("stopwords: [der, 7]", "put in quotes"),
+        ("top_n_grams: [[5, 0.1]]", "a length from 2 to 4 and a fraction"),
+        ("dup_n_grams: {5: 0.1}", "a length from 5 to 10 and a fraction"),
+        ("language_score: high", "language_score = 'high': expected a number"),
+        ("# f\xfcr", "no text in UTF-8"),
+    ],
+)
+def test_limits_of_another_form_are_named_with_their_file(tmp_path, line, words):
+    key = line.partition(":")[0]
+    folder = files("dclm_spark") / "recipes" / "languages"
+    values = read_yaml((folder / "deu_Latn.yml").read_text("utf-8"), "deu_Latn.yml")
+    values.pop(key, None)
+    path = tmp_path / "own.yml"
+    path.write_bytes(write_yaml(values).encode() + line.encode("latin-1"))
+    with pytest.raises(SettingError, match=rf"own\.yml: .*{words}"):
+        load_recipe("fineweb2", ["language=deu_Latn", f"language_limits={path}"])
 
 
 def test_other_families_take_the_language_and_the_stop_words_that_they_can_look_for():

@@ -76,16 +76,21 @@ class _Pages:
         at = chunk.data_page_offset
         if chunk.dictionary_page_offset:
             at = min(at, chunk.dictionary_page_offset)
-        end = at + chunk.total_compressed_size
+        end, left = at + chunk.total_compressed_size, chunk.num_values
         while at < end:
             self._source.seek(at)
             header, size = read_header(self._source.read(min(end - at, _CHUNK_SIZE_BYTES)))
             at += size
-            if header.kind == _DICTIONARY_PAGE:
+            if header.kind == _DICTIONARY_PAGE and header.num_values <= chunk.num_values:
                 self._read_dictionary(at, header)
-            elif header.kind in (_DATA_PAGE, _DATA_PAGE_2):
+            elif header.kind in (_DATA_PAGE, _DATA_PAGE_2) and header.num_values <= left:
                 yield from self._page_values(at, header)
+                left -= header.num_values
+            else:
+                raise OSError(f"a page of kind {header.kind} with {header.num_values} values")
             at += header.compressed_size
+        if left:
+            raise OSError(f"{left} values are not there")
 
     def _read_dictionary(self, at: int, header: PageHeader) -> None:
         self._dictionary = file = self._page(at, header)
@@ -114,8 +119,10 @@ class _Pages:
             return
         if self._dictionary is None:
             raise OSError("a page of a dictionary that is not there")
-        width = file.read(1)[0]
-        for index in run_lengths(file.read(), width, count):
+        width = file.read(1)
+        if not width:
+            raise OSError("a page without indices")
+        for index in run_lengths(file.read(), width[0], count):
             if index >= len(self._starts):
                 raise OSError(f"value {index} of a dictionary of {len(self._starts)}")
             self._dictionary.seek(self._starts[index])

@@ -6,6 +6,9 @@ from typing import Any
 _BOOLEANS = {1: True, 2: False}
 _BINARY, _LIST, _SET, _STRUCT = 8, 9, 10, 12
 _FIXED_SIZE_BYTES = {3: 1, 7: 8}
+_MAX_SHIFT = 63
+# What reading bytes that are no header raises.
+_DAMAGE = (IndexError, KeyError, ValueError, AttributeError, TypeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +30,36 @@ def read_header(data: bytes) -> tuple[PageHeader, int]:
     """Return the header that `data` begins with, and its size; raises OSError for none."""
     thrift = _Thrift(data)
     try:
-        fields = thrift.struct()
-        kind, size, compressed = fields[1], fields[2], fields[3]
-        page: Any = next((fields[name] for name in (5, 7, 8) if name in fields), {})
-        if 8 not in fields:
-            header = PageHeader(kind, size, compressed, page.get(1, 0), page.get(2, 0))
-            return header, thrift.at
-        header = PageHeader(
-            kind=kind,
-            size=size,
-            compressed_size=compressed,
-            num_values=page[1],
-            encoding=page[4],
-            levels_size=page[5] + page[6],
-            repetition_size=page[6],
-            is_compressed=page.get(7, True),
-        )
-        return header, thrift.at
-    except (IndexError, KeyError, ValueError, AttributeError, TypeError) as error:
+        header = _header(thrift.struct())
+        _check(header)
+    except _DAMAGE as error:
         raise OSError(f"no header of a page: {error!r}") from error
+    return header, thrift.at
+
+
+def _header(fields: dict[int, Any]) -> PageHeader:
+    kind, size, compressed = fields[1], fields[2], fields[3]
+    page: Any = next((fields[name] for name in (5, 7, 8) if name in fields), {})
+    if 8 not in fields:
+        return PageHeader(kind, size, compressed, page.get(1, 0), page.get(2, 0))
+    return PageHeader(
+        kind=kind,
+        size=size,
+        compressed_size=compressed,
+        num_values=page[1],
+        encoding=page[4],
+        levels_size=page[5] + page[6],
+        repetition_size=page[6],
+        is_compressed=page.get(7, True),
+    )
+
+
+def _check(header: PageHeader) -> None:
+    """Raise ValueError for sizes that would send a reader back, or beyond its page."""
+    sizes = (header.size, header.compressed_size, header.num_values, header.repetition_size)
+    levels = (header.repetition_size, header.levels_size, header.compressed_size)
+    if min(sizes) < 0 or list(levels) != sorted(levels):
+        raise ValueError(f"sizes of {sizes} bytes")
 
 
 class _Thrift:
@@ -71,6 +85,8 @@ class _Thrift:
         if kind in (_LIST, _SET):
             head = self._byte()
             size = head >> 4 if head >> 4 != 15 else self._number()
+            if size > len(self._data):
+                raise ValueError(f"a list of {size}")
             return [self._value(head & 15) for _ in range(size)]
         size = self._number() if kind == _BINARY else _FIXED_SIZE_BYTES[kind]
         self.at += size
@@ -85,6 +101,8 @@ class _Thrift:
         while (byte := self._byte()) & 0x80:
             value |= (byte & 0x7F) << shift
             shift += 7
+            if shift > _MAX_SHIFT:
+                raise ValueError("a number of more than 64 bits")
         return value | byte << shift
 
     def _zigzag(self) -> int:
@@ -105,9 +123,10 @@ def run_lengths(data: bytes, width: int, count: int) -> list[int]:
             thrift.at += length
             if head & 1:
                 mask = (1 << width) - 1
-                numbers += [bits >> place * width & mask for place in range((head >> 1) * 8)]
+                places = min((head >> 1) * 8, count - len(numbers))
+                numbers += [bits >> place * width & mask for place in range(places)]
             else:
                 numbers += [bits] * min(head >> 1, count - len(numbers))
-    except IndexError as error:
+    except (IndexError, ValueError) as error:
         raise OSError("a page ends within its runs") from error
     return numbers[:count]
