@@ -29,6 +29,7 @@ from dclm_spark.shard_format import (
     Shard,
     ShardManifest,
 )
+from dclm_spark.signals.signal_tables import stage_name
 from dclm_spark.stages import STAGES
 from udfs import storage
 from udfs.shards.packed_rows import ROWS_PER_GROUP
@@ -72,7 +73,7 @@ def compact(spark: SparkSession, output: str, manifest: ShardManifest) -> ShardM
         met=tuple(file["uri"] for file in documents_met(shards)),
         padding=manifest.padding,
     )
-    stages = [storage.join(output, "stages", stage) for stage in STAGES[:-1]]
+    stages = _stages(output)
     units = [
         {"unit": name, "directory": directory}
         for directory in stages
@@ -87,6 +88,14 @@ def compact(spark: SparkSession, output: str, manifest: ShardManifest) -> ShardM
     for uri in (*(storage.join(one, TOTALS) for one in stages), *_below(output, _REPORTS)):
         storage.delete(uri)
     return _with_present_files(manifest, shards)
+
+
+def _stages(output: str) -> list[str]:
+    """Return the folders of a run's stages: those of every run, and of a recipe's own signals."""
+    folder = storage.join(output, "stages")
+    found = {uri[len(folder) :].strip("/").split("/", 1)[0] for uri in storage.list_files(folder)}
+    signals = sorted(name for name in found if name.startswith(stage_name("")))
+    return [storage.join(folder, name) for name in (*STAGES[:-1], *signals)]
 
 
 def _below(output: str, names: Sequence[str]) -> list[str]:
