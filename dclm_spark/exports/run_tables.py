@@ -30,7 +30,10 @@ code, by `python -m dclm_spark.exports.run_tables > docs/tables.md`, and a test 
 
 Tables below `stages/deduplicate-working` belong to the method of deduplication, which may change
 them at any time. Shards of the formats `megatron` and `olmo` are no tables: see
-[training.md](training.md).
+[training.md](training.md). A recipe names the columns of its own signals
+([recipes.md](recipes.md)): `stages/signal-NAME` has them with `doc_id`, and select has them too.
+What later jobs add to a run (`shards/removed`, `description`, `index`) is told in
+[living_corpus.md](living_corpus.md).
 """
 
 
