@@ -21,7 +21,7 @@ from dclm_spark.limits import check_documents, check_yield
 from dclm_spark.preflight import CheckedRun, check_run, describe
 from dclm_spark.recipes.deciding import check_decisions, score_candidates
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
-from dclm_spark.removal.tombstones import write_tombstones
+from dclm_spark.removal.tombstones import check_can_leave_out, write_tombstones
 from dclm_spark.report.machine import write_json
 from dclm_spark.report.page import write_report
 from dclm_spark.report.summarize import summarize
@@ -265,6 +265,7 @@ def write_corpus(
     place: Place,
 ) -> tuple[StageOutput, StageOutput, dict[str, Any]]:
     """Tokenize the selected of `candidates` and write their shards; return both, the manifest."""
+    check_can_leave_out(place("shards"), recipe.tokens.format)
     tokens = with_special_ids(recipe.tokens, recipe.quirks)
     tokenized = tokenize(spark, candidates, selected, tokens, place("tokenize"))
     shards = write_shards(spark, tokenized, tokens, place("shards"))

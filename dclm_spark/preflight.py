@@ -19,6 +19,7 @@ from dclm_spark.signals.signal_tables import stage_name
 from udfs import storage
 from udfs.documents.formats import FORMATS, InputUnit, Reading, read_unit
 from udfs.storage.stream import shown
+from udfs.tokens.tokenizer import load_encoder
 
 LOGGER = logging.getLogger("dclm_spark")
 _READERS = 16
@@ -47,7 +48,8 @@ def check_run(
     size = size_of(found.files)
     _check_readable(found.files[0])
     _check_texts(recipe, found.files)
-    expected = None if size is None else expected_sizes(found.files, size)
+    id_size = load_encoder(recipe.tokens.tokenizer).id_type.itemsize
+    expected = None if size is None else expected_sizes(found.files, size, id_size)
     check_writable(output)
     _check_space(output, expected)
     return CheckedRun(inputs=found, input_size_bytes=size, expected=expected)

@@ -220,8 +220,8 @@ def _check_format(path: str, facts: Any) -> None:
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         found = facts.get("format") if isinstance(facts, dict) else None
         raise ShardError(
-            f"shard manifest {path}: its format is {found!r}, and this trainer reads {FORMAT!r}; "
-            "write shards with tokens.format=dclm"
+            f"shard manifest {path}: its format is {found!r}, and training, ranking, removal and "
+            f"exports read {FORMAT!r} alone; write shards with tokens.format=dclm"
         )
     versions = (VERSION, VERSION_WITH_REMOVALS)
     for name, known in (("version", versions), ("dtype", tuple(ID_TYPES))):

@@ -3,7 +3,7 @@
 python jobs/export_openlm.py --shards RUN/shards --output DIR
 """
 
-from dclm_spark.command import job_parser, run_command
+from dclm_spark.command import job_parser, positive, run_command
 from dclm_spark.exports.openlm_export import SEQUENCES_PER_TAR, export_openlm
 from udfs import storage
 
@@ -13,7 +13,7 @@ def main() -> None:
     parser = job_parser(__doc__)
     parser.add_argument("--shards", required=True, help="folder with manifest.json and shards")
     parser.add_argument("--output", required=True, help="folder or s3:// prefix for the tars")
-    parser.add_argument("--sequences-per-tar", type=int, default=SEQUENCES_PER_TAR)
+    parser.add_argument("--sequences-per-tar", type=positive, default=SEQUENCES_PER_TAR)
     arguments = parser.parse_args()
     count = export_openlm(
         storage.absolute(arguments.shards),

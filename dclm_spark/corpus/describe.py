@@ -11,7 +11,7 @@ from dclm_spark.corpus.statements import Provenance, datasheet, public_summary
 from dclm_spark.engine.run_record import check_readable, read_run_record
 from dclm_spark.errors import InputError
 from dclm_spark.removal.tombstones import RECORD_FILE, num_removals, removal_folder
-from dclm_spark.shard_format import read_manifest
+from dclm_spark.shard_format import FORMAT, MANIFEST, read_manifest
 from dclm_spark.stages import STAGES
 from dclm_spark.yaml_text import read_yaml
 from udfs import storage
@@ -47,7 +47,7 @@ def _provenance(output: str, record: dict[str, Any]) -> Provenance:
         recipe=record["recipe_name"],
         recipe_hash=record["recipe_hash"],
         commit=record["commit"],
-        fingerprint=read_manifest(shards).fingerprint,
+        fingerprint=_fingerprint(shards),
         dropped=_dropped(output),
         removals=tuple(
             json.loads(storage.read_bytes(storage.join(removal_folder(shards, one), RECORD_FILE)))
@@ -55,6 +55,13 @@ def _provenance(output: str, record: dict[str, Any]) -> Provenance:
         ),
         policy=tuple(_policy_rules(recipe)),
     )
+
+
+def _fingerprint(shards: str) -> str:
+    """Return what the shards are told by; those of other trainers say it in their manifest."""
+    facts = json.loads(storage.read_bytes(storage.join(shards, MANIFEST)))
+    ours = facts["format"] == FORMAT
+    return read_manifest(shards).fingerprint if ours else str(facts["fingerprint"])
 
 
 def _policy_rules(recipe: dict[str, Any]) -> list[str]:

@@ -110,9 +110,10 @@ def _rules(stages: Sequence[StageOutput]) -> list[str]:
 
 
 def _tokens(run: str) -> int:
-    """Return the tokens of the run's shards, 0 where it has none."""
+    """Return the tokens of the run's shards but of removed documents, 0 where it has none."""
     try:
         manifest = json.loads(storage.read_bytes(storage.join(run, "shards", "manifest.json")))
     except storage.MissingObjectError:
         return 0
-    return int(manifest["num_tokens"] - manifest["num_padding_tokens"])
+    removed = sum(spans["num_tokens"] for spans in manifest.get("removed", ()))
+    return int(manifest["num_tokens"] - manifest["num_padding_tokens"] - removed)

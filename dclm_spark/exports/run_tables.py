@@ -33,6 +33,8 @@ A recipe's own signals lie in `stages/signal-NAME/signals`: `doc_id` and the col
 [recipes.md](recipes.md) names. Tables below `stages/deduplicate-working`, `deduplicate-tables` and
 `decontaminate-working` belong to these stages, which may change them at any time. Shards of the
 formats `megatron` and `olmo` are no tables: see [training.md](training.md).
+What later jobs add to a run (`shards/removed`, `description`, `index`) is told in
+[living_corpus.md](living_corpus.md).
 """
 
 

@@ -18,6 +18,7 @@ from dclm_spark.engine.run_record import check_readable
 from dclm_spark.engine.stage_output import StageOutput, stage_output
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.exports.dataset_card import write_card
+from dclm_spark.removal.tombstones import documents_met
 from dclm_spark.stages.tokenize import selected_sources
 from dclm_spark.yaml_text import read_yaml
 from udfs import storage
@@ -27,6 +28,7 @@ from udfs.units.aligned_rows import AlignedRows
 from udfs.units.json_lines_output import JsonLinesOutput
 from udfs.units.output import Table, UnitOutput
 from udfs.units.parquet_output import ParquetOutput
+from udfs.units.removals import read_wanted
 
 STAGE, FOLDER = "text", "data"
 # What files can be, by the name on the command line.
@@ -67,26 +69,40 @@ def write_text(
 ) -> StageOutput:
     """Write the kept documents of the finished `run` below `output`, and the card of the data set.
 
-    `kind` is a name in OUTPUTS; `signals` are further columns of the run's documents. Units that
-    are written already are not written again. Raises InputError for a run that is not finished,
+    `kind` is a name in OUTPUTS; `signals` are further columns of the run's documents. Documents
+    that were removed from the run (`dclm_spark.removal`) are left out. Units that are written
+    already are not written again. Raises InputError for a run that is not finished,
     SettingError for a column that its documents lack.
     """
     run, output = storage.absolute(run), storage.absolute(output)
     corpus = read_corpus(run)
     schema = text_schema(corpus, signals)
-    kept = {file["unit"]: file["rows"] for file in corpus.selected.files("kept/")}
-    sources: list[UnitSource] = [
-        replace(source, documents=kept.get(source.unit, 0))
-        for source in selected_sources(corpus.candidates, corpus.selected)
-    ]
+    removed = documents_met(storage.join(run, "shards"))
     stage = FileStage(
         name=STAGE, schema=schema, process=_write_file, folder=FOLDER, table=OUTPUTS[kind],
-        key=(kind, schema.names),
+        key=(kind, schema.names, [file["sha256"] for file in removed]),
     )  # fmt: skip
     with only_driver(output):
-        written = stage.run(spark, sources, output)
+        written = stage.run(spark, _sources(corpus, removed), output)
         write_card(corpus.stages, written, run=run, recipe=corpus.recipe, output=output)
     return written
+
+
+def _sources(corpus: CorpusOfRun, removed: Sequence[dict[str, Any]]) -> list[UnitSource]:
+    """Return a source for each file of the corpus; `removed` are tables of documents to leave out.
+
+    How many of a file these meet is told by reading alone: two removals may name one document.
+    """
+    kept = {file["unit"]: file["rows"] for file in corpus.selected.files("kept/")}
+    beside = {"removed_uris": [file["uri"] for file in removed]}
+    return [
+        replace(
+            source,
+            documents=None if removed else kept.get(source.unit, 0),
+            source=source.source | beside,
+        )
+        for source in selected_sources(corpus.candidates, corpus.selected)
+    ]
 
 
 def read_corpus(run: str) -> CorpusOfRun:
@@ -151,6 +167,7 @@ def _write_file(source: dict[str, Any], output: UnitOutput) -> None:
     columns = [name for name in (*output.schema.names, "crawl") if name in known]
     asked = [field for field in decisions if field.name in output.schema.names]
     decided = AlignedRows(source["decided_uris"], pa.schema([_DOC_ID, FATE_FIELDS[0], *asked]))
+    removed = read_wanted([], source["removed_uris"]).ids
     for batch in read_table(source["uri"], list(dict.fromkeys(columns))):
         rows = decided.take(batch.column("doc_id"))
         for field in asked:
@@ -158,7 +175,8 @@ def _write_file(source: dict[str, Any], output: UnitOutput) -> None:
                 batch = batch.append_column(field, rows.column(field.name))
         if "source" not in known:
             batch = batch.append_column("source", batch.column("crawl"))
-        kept = batch.filter(pc.equal(rows.column("fate"), KEPT))
+        gone = pc.is_in(batch.column("doc_id").cast(removed.type), removed)
+        kept = batch.filter(pc.and_not(pc.equal(rows.column("fate"), KEPT), gone))
         ids = pa.array([one.hex() for one in kept.column("doc_id").to_pylist()], pa.string())
         kept = kept.set_column(kept.schema.get_field_index("doc_id"), "doc_id", ids)
         if kept.num_rows:

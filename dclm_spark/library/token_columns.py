@@ -1,6 +1,7 @@
 """Token ids of texts, and how many there are."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -60,9 +61,10 @@ def _ids(batch: pa.RecordBatch, settings: TokenizerSettings) -> Sequence[pa.Arra
 
 def _checked(tokenizer: str | TokenizerSettings | None) -> TokenizerSettings:
     """Return the settings of a tokenizer that loads; SettingError for one that does not."""
-    if isinstance(tokenizer, str):
-        tokenizer = TokenizerSettings(uri=storage.absolute(tokenizer))
-    settings = tokenizer or gpt_neox()
+    given = TokenizerSettings(uri=tokenizer) if isinstance(tokenizer, str) else tokenizer
+    given = given or gpt_neox()
+    # Workers may have another current folder.
+    settings = replace(given, uri=storage.absolute(given.uri))
     try:
         load_encoder(settings)
     except (ValueError, OSError) as error:

@@ -11,7 +11,6 @@ from udfs.documents.formats import FORMATS
 _TEXT_PER_COMPRESSED_BYTE = 3.0
 # Bytes that the stages keep for each byte of text: two copies, compressed by zstd (assumed).
 _STAGE_BYTES_PER_TEXT_BYTE = 0.8
-_ID_SIZE_BYTES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +25,12 @@ class ExpectedSizes:
 def expected_sizes(
     files: Sequence[InputFile],
     size_bytes: int,
+    id_size_bytes: int,
 ) -> ExpectedSizes:
-    """Return what `files` of together `size_bytes` may give, WARCs by the plan's constants."""
+    """Return what `files` of together `size_bytes` may give, WARCs by the plan's constants.
+
+    A stored token id has `id_size_bytes`.
+    """
     settings = ThroughputSettings()
     share = sum(FORMATS[file.kind].has_pages for file in files) / len(files)
     pages = size_bytes * share / settings.warc_size_bytes * settings.pages_per_warc
@@ -39,5 +42,5 @@ def expected_sizes(
     return ExpectedSizes(
         text_size_bytes=round(text),
         tokens=round(tokens),
-        output_size_bytes=round(text * _STAGE_BYTES_PER_TEXT_BYTE + tokens * _ID_SIZE_BYTES),
+        output_size_bytes=round(text * _STAGE_BYTES_PER_TEXT_BYTE + tokens * id_size_bytes),
     )

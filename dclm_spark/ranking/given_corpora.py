@@ -21,6 +21,7 @@ from dclm_spark.train.data.batches import open_reader
 from dclm_spark.train.data.sources import DataSettings, check_sources
 from udfs import storage
 from udfs.storage.cache import fetch
+from udfs.storage.stream import shown
 
 LOGGER = logging.getLogger("dclm_spark")
 # About 13 words of English (spec 4.2 counts words; of shards tokens are at hand).
@@ -34,12 +35,19 @@ Hashes = NDArray[np.uint64]
 def given_corpora(settings: ModelSettings) -> PreparedRanking:
     """Return the ranking of `settings.corpora` (NAME=MANIFEST) with its held-out texts.
 
-    Raises SettingError for fewer than two corpora, ShardError for shards of different tokenizers or
-    sequence lengths, and InputError for another tokenizer file than the shards were made with.
+    Raises SettingError for fewer than two corpora or remote ones, ShardError for shards of
+    different tokenizers or sequence lengths, and InputError for another tokenizer file than the
+    shards were made with.
     """
     uris = named_values("--corpora", settings.corpora)
     if len(uris) < 2:
         raise SettingError("--corpora: give two or more, as NAME=MANIFEST, to compare")
+    for name, uri in uris.items():
+        if not storage.is_local(uri):
+            raise SettingError(
+                f"--corpora {name}={shown(uri)}: models are trained on this machine; copy the "
+                "folder of the shards to a local disk first"
+            )
     manifests = {name: read_manifest(uri) for name, uri in uris.items()}
     first = next(iter(manifests.values()))
     check_sources(list(manifests.values()), sequence_length=first.sequence_length)
@@ -49,13 +57,20 @@ def given_corpora(settings: ModelSettings) -> PreparedRanking:
             name=name,
             recipe_hash=manifest.recipe_hash,
             manifest=manifest.path,
-            num_tokens=manifest.num_sequences * manifest.sequence_length,
+            num_tokens=_num_tokens(manifest),
             tokenizer=tokenizer,
             tokenizer_file=file,
         )
         for name, manifest in manifests.items()
     )
     return PreparedRanking(corpora=corpora)
+
+
+def _num_tokens(manifest: ShardManifest) -> int:
+    """Return the tokens that models can learn from: those of removed documents are padding."""
+    trained = {shard.path for shard in manifest.train_shards}
+    removed = sum(spans.num_tokens for spans in manifest.removed if spans.shard in trained)
+    return manifest.num_sequences * manifest.sequence_length - removed
 
 
 def _tokenizer(settings: ModelSettings, manifest: ShardManifest) -> tuple[str, str]:

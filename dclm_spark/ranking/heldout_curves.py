@@ -12,7 +12,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from dclm_spark.evaluate.bits_per_byte import read_texts
-from dclm_spark.ranking.prepared import Corpus, write_shard
+from dclm_spark.ranking.prepared import Corpus, without_removals, write_shard
 from dclm_spark.shard_format import read_manifest
 from dclm_spark.train.logs import read_log
 from dclm_spark.train.scales import TrainSettings
@@ -46,7 +46,7 @@ def curve_shards(heldout: tuple[str, ...], corpus: Corpus, output: str) -> str |
     for text in texts:
         ids += [*encoder.encode(text, add_special_tokens=False).ids, source.end_of_text_id]
     width = source.tokens_per_row
-    facts = json.loads(storage.read_bytes(source.path))
+    facts = without_removals(json.loads(storage.read_bytes(source.path)))
     rows = np.full((-(-len(ids) // width), width), source.padding_id, facts["dtype"])
     rows.reshape(-1)[: len(ids)] = ids
     shard = write_shard(

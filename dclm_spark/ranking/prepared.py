@@ -14,7 +14,7 @@ from dclm_spark.errors import InputError
 from dclm_spark.evaluate.runner import heldout_name
 from dclm_spark.sample.facts import Fact
 from dclm_spark.settings import from_dict, to_dict
-from dclm_spark.shard_format import TRAIN
+from dclm_spark.shard_format import TRAIN, VERSION
 from udfs import storage
 from udfs.shards.packed_rows import ROWS_PER_GROUP
 from udfs.storage.cache import fetch
@@ -77,6 +77,12 @@ def write_shard(path: Path, rows: pa.Table) -> dict[str, Any]:
         "sha256": hashlib.sha256(content).hexdigest(),
         "role": TRAIN,
     }
+
+
+def without_removals(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest's JSON for other shards, none of which lost a document."""
+    rest = {name: facts[name] for name in facts if name not in ("removed", "earlier_fingerprints")}
+    return rest | {"version": VERSION}
 
 
 PREPARED = "prepared.json"

@@ -29,7 +29,12 @@ def read_list(kind: str, uri: str) -> list[str]:
     """
     found = []
     pattern, expected = _EXPECTED[kind]
-    for number, line in enumerate(storage.read_bytes(uri).decode().splitlines(), 1):
+    try:
+        # Editors may put a mark before the first line, which would be part of its entry.
+        text = storage.read_bytes(uri).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{shown(uri)}: not UTF-8 ({error}); save the list as UTF-8") from None
+    for number, line in enumerate(text.splitlines(), 1):
         entry = line.strip()
         if not entry or entry.startswith("#"):
             continue

@@ -22,9 +22,11 @@ from dclm_spark.engine.manifests import (
     read_manifests,
 )
 from dclm_spark.engine.stage_output import stage_output
+from dclm_spark.errors import SettingError
 from dclm_spark.shard_format import REMOVED_SPANS, RemovedSpans
 from dclm_spark.stages.tokenize import FOLDER as TOKENS
 from udfs import storage
+from udfs.shards.format import ShardFormat
 from udfs.shards.shard_output import PROVENANCE_SUFFIX
 from udfs.storage.parquet import read_table
 from udfs.units.output import UnitOutput
@@ -62,6 +64,19 @@ def num_removals(shards: str) -> int:
     while storage.exists(storage.join(removal_folder(shards, number + 1), LIST_FILE)):
         number += 1
     return number
+
+
+def check_can_leave_out(shards: str, kind: ShardFormat) -> None:
+    """Raise SettingError where documents were removed and shards of a format would have them again.
+
+    Other trainers know of no tombstones.
+    """
+    if num_removals(shards) and not kind.trained_here:
+        raise SettingError(
+            f"tokens.format: documents were removed from the corpus in {shards}, and shards of the "
+            f"format {kind.manifest_name!r} would hold them again; keep tokens.format=dclm here, "
+            "or give another --output and an input without these documents"
+        )
 
 
 def write_tombstones(

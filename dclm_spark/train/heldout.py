@@ -42,7 +42,10 @@ class Provenance:
         self._table = lru_cache(4)(self._read)
 
     def losses(self, batch: Batch, cross_entropy: NDArray[np.float32]) -> DomainLosses:
-        """Sum the losses [B, S] of `batch` by domain; position p predicts the row's token p+1."""
+        """Sum the losses [B, S] of `batch` by domain; position p predicts the row's token p+1.
+
+        Removed documents have none.
+        """
         sums: dict[str, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
         for index in range(len(batch.rows)):
             table = self._table(int(batch.sources[index]), int(batch.shards[index]))
@@ -51,6 +54,8 @@ class Provenance:
                 *(spans[name].to_pylist() for name in ("domain", "start", "num_tokens")),
                 strict=True,
             ):
+                if batch.removed is not None and batch.removed[index, start]:
+                    continue
                 losses = cross_entropy[index, max(0, start - 1) : start - 1 + length]
                 total, count = sums[domain]
                 sums[domain] = (total + float(losses.sum()), count + losses.size)

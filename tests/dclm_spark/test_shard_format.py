@@ -61,7 +61,7 @@ def test_a_missing_manifest_says_what_to_give(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "other"}, "its format is 'other', and this trainer reads"),
+        ({"format": "other"}, "its format is 'other', and training, ranking"),
         ({"version": 9}, "version = 9, this version reads 1"),
         ({"dtype": "int64"}, "dtype = 'int64', this version reads 'uint16' and 'uint32'"),
         ({"tokens_per_row": 40}, "tokens_per_row = 40 must be"),

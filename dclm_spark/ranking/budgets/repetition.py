@@ -1,7 +1,9 @@
 """A thinned corpus: a keyed choice of documents, packed again, for a proxy to repeat.
 
 The choice is a function of document id and seed alone, and grows with the number of tokens, so a
-smaller thinned corpus is part of a larger one. Nothing here needs Spark.
+smaller thinned corpus is part of a larger one. A document is chosen with all of its copies, which
+lie apart as in the corpus; documents that were removed from it are not chosen. Nothing here needs
+Spark.
 """
 
 import io
@@ -18,9 +20,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dclm_spark.errors import InputError
-from dclm_spark.ranking.prepared import write_shard
+from dclm_spark.ranking.prepared import without_removals, write_shard
 from dclm_spark.settings import settings_hash
 from dclm_spark.shard_format import (
+    Removals,
     Shard,
     ShardManifest,
     group_sizes,
@@ -31,6 +34,7 @@ from dclm_spark.train.data.shard_reader import ShardReader
 from dclm_spark.train.data.sources import DataSettings
 from udfs import storage
 from udfs.shards.packed_rows import ROWS_PER_GROUP
+from udfs.tokens.copies import REPEAT
 from udfs.tokens.order import document_keys, mix
 
 LOGGER = logging.getLogger("dclm_spark")
@@ -39,6 +43,8 @@ _SUFFIX = ".provenance.parquet"
 _VERSION = 1
 Index = NDArray[np.int64]
 Keys = NDArray[np.uint64]
+# Odd, so that the copies of a document have keys of their own.
+_COPY_STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
 def provenance_uri(manifest: ShardManifest, shard: Shard) -> str:
@@ -85,19 +91,23 @@ class _Spans:
     @classmethod
     def of(cls, manifest: ShardManifest, num_tokens: int, seed: int) -> "_Spans":
         """Choose the documents with the smallest keys that have about `num_tokens`."""
+        removals = Removals(manifest)
         parts = [
-            _provenance(manifest, number, shard, seed)
+            _present(_provenance(manifest, number, shard, seed), removals, shard)
             for number, shard in enumerate(manifest.train_shards)
         ]
         keys = np.concatenate([part[0] for part in parts])
         places = np.concatenate([part[1] for part in parts], axis=1)
+        if len(keys) == 0:
+            raise InputError(f"{manifest.path}: all of its documents were removed")
         chosen = np.flatnonzero(keys <= _largest_key(keys, places[4], num_tokens))
-        keys, (shard, entry, row, start, length) = keys[chosen], places[:, chosen]
+        keys, (shard, entry, row, start, length, copy) = keys[chosen], places[:, chosen]
         # A document's first piece, those that fill a row, its last: their order in the text. Of
         # several that fill a row, shards do not tell the order.
         begins, ends = start > 0, start + length < manifest.tokens_per_row
         stage = np.where(begins, 0, np.where(ends, 2, 1))
-        order = np.lexsort((row, shard, stage, mix(keys)))
+        copies = mix(keys + copy.astype(np.uint64) * _COPY_STEP)
+        order = np.lexsort((row, shard, stage, copies))
         return cls(shard, entry, row, start, length, order)
 
     @property
@@ -116,7 +126,7 @@ def _largest_key(keys: Keys, lengths: Index, num_tokens: int) -> np.uint64:
 def _provenance(
     manifest: ShardManifest, number: int, shard: Shard, seed: int
 ) -> tuple[Keys, Index]:
-    """Return the keys of the pieces in a shard; their shard, entry, row, start, length [5, P]."""
+    """Return keys of the pieces in a shard; their shard, entry, row, start, length, copy [6, P]."""
     uri = provenance_uri(manifest, shard)
     try:
         content = storage.read_bytes(uri)
@@ -125,10 +135,26 @@ def _provenance(
             f"{uri}: cannot be read ({error}); a part of a corpus is chosen by its documents, so "
             "their ids must lie beside the shards, as jobs/build_baseline.py writes them"
         ) from error
-    table = pq.read_table(io.BytesIO(content), columns=["row", "doc_id", "start", "num_tokens"])
+    names = ("row", "start", "num_tokens", REPEAT.name)
+    # Only corpora with copies have a column that numbers them.
+    table = pq.ParquetFile(io.BytesIO(content)).read(columns=["doc_id", *names])
     keys = document_keys(table["doc_id"].combine_chunks(), seed)
-    columns = [table[name].to_numpy().astype(np.int64) for name in ("row", "start", "num_tokens")]
+    once = np.zeros(len(keys), np.int64)
+    columns = [
+        table[name].to_numpy().astype(np.int64) if name in table.column_names else once
+        for name in names
+    ]
     return keys, np.stack((np.full(len(keys), number), np.arange(len(keys)), *columns))
+
+
+def _present(part: tuple[Keys, Index], removals: Removals, shard: Shard) -> tuple[Keys, Index]:
+    """Return the pieces of a shard without those of removed documents."""
+    keys, places = part
+    mask = removals.mask(shard, 0, shard.num_sequences)
+    if mask is None:
+        return part
+    stays = np.flatnonzero(~mask[places[2], places[3]])
+    return keys[stays], places[:, stays]
 
 
 def _write(source: ShardManifest, spans: _Spans, target: Path) -> None:
@@ -150,7 +176,7 @@ def _write(source: ShardManifest, spans: _Spans, target: Path) -> None:
         )
         shards.append(write_shard(target.parent / name, table))
         _write_provenance(target.parent / name, documents, first * width, last * width, width)
-    facts = json.loads(storage.read_bytes(source.path))
+    facts = without_removals(json.loads(storage.read_bytes(source.path)))
     facts |= {
         "num_sequences": each * num_shards,
         "num_tokens": each * num_shards * width,
@@ -163,7 +189,7 @@ def _write(source: ShardManifest, spans: _Spans, target: Path) -> None:
 
 
 def _pieces(source: ShardManifest, spans: _Spans) -> tuple[NDArray[Any], pa.Table]:
-    """Return the tokens of all pieces, and doc_id, domain and end of each among them."""
+    """Return the tokens of all pieces; doc_id, domain, copy and end of each among them."""
     reader = open_reader(DataSettings(), source)
     order = spans.order
     ends = np.cumsum(spans.length[order])
@@ -195,9 +221,9 @@ def _groups(reader: ShardReader, shard: Shard) -> Iterator[tuple[int, NDArray[An
 
 
 def _names(source: ShardManifest, shard: Shard, entries: Index) -> pa.Table:
-    """Return doc_id and domain of the pieces that stand as `entries` in the shard's provenance."""
+    """Return doc_id, domain, copy of the pieces that stand as `entries` in the provenance."""
     content = storage.read_bytes(provenance_uri(source, shard))
-    table = pq.read_table(io.BytesIO(content), columns=["doc_id", "domain"])
+    table = pq.ParquetFile(io.BytesIO(content)).read(columns=["doc_id", "domain", REPEAT.name])
     return table.take(pa.array(entries))
 
 
@@ -223,6 +249,7 @@ def _write_provenance(path: Path, documents: pa.Table, first: int, last: int, wi
             "start": pa.array(start_in_row, pa.int32()),
             "num_tokens": pa.array(length, pa.int32()),
         }
+        | ({REPEAT.name: named[REPEAT.name]} if REPEAT.name in named.column_names else {})
     )
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer, compression="zstd")

@@ -1,6 +1,7 @@
 """Shards of any origin ranked by the models trained on them, through a queue."""
 
 import json
+import shutil
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from dclm_spark.engine.lease import OutputHeldError, only_driver
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.ranking import workers
+from dclm_spark.ranking.given_corpora import given_corpora
 from dclm_spark.ranking.options import ModelSettings, model_options
 from dclm_spark.ranking.train_models import plan_ranking, rank_models
 from dclm_spark.shard_format import ShardError
@@ -21,6 +23,7 @@ from tests.dclm_spark.ranking.toy_corpora import (
     write_corpus,
     write_texts,
 )
+from tests.dclm_spark.train.shards import remove
 
 STEP = 128
 
@@ -142,6 +145,7 @@ def test_a_command_line_names_all_that_a_ranking_depends_on(given, leaderboard) 
     [
         ({"corpora": ("a=x",)}, SettingError, "two or more"),
         ({"corpora": ("a=x", "a=y")}, SettingError, "'a' is given twice"),
+        ({"corpora": ("a=s3://bucket/x", "b=y")}, SettingError, "--corpora a=.* a local disk"),
         ({"tokenizer": None}, SettingError, "--tokenizer is not given"),
         ({"heldout": ()}, InputError, "--heldout is not given"),
         ({"seeds": 3, "workers": 0}, SettingError, "--workers 0"),
@@ -153,6 +157,15 @@ def test_a_command_line_names_all_that_a_ranking_depends_on(given, leaderboard) 
 def test_what_cannot_be_ranked_is_refused(given, change, error, message) -> None:
     with pytest.raises(error, match=message):
         rank_models(replace(given, **change))
+
+
+def test_tokens_of_removed_documents_do_not_count(given, tmp_path) -> None:
+    folder = tmp_path / "known"
+    shutil.copytree(Path(given.corpora[0].partition("=")[2]).parent, folder)
+    remove(folder / "manifest.json", "shard-00000.parquet", [(0, 1, 20), (2, 0, 5)])
+    lost = replace(given, corpora=(f"lost={folder}", given.corpora[0]), output=str(tmp_path / "r"))
+    first, second = given_corpora(lost).corpora
+    assert first.num_tokens == second.num_tokens - 25
 
 
 def test_torchrun_is_refused(given, monkeypatch) -> None:

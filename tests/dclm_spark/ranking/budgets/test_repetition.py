@@ -1,18 +1,23 @@
 """A thinned corpus holds whole documents, chosen by key, as packed again."""
 
+import json
+import shutil
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer
 
 from dclm_spark.errors import InputError
 from dclm_spark.ranking.budgets.repetition import thinned
-from dclm_spark.shard_format import read_manifest
+from dclm_spark.shard_format import Removals, read_manifest
 from dclm_spark.train.data.shard_reader import ShardReader
 from tests.dclm_spark.ranking.toy_corpora import documents, tokenizer_file, write_corpus
+from tests.dclm_spark.train.shards import remove
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +100,60 @@ def test_shards_without_provenance_are_refused(corpus: Path, tmp_path: Path) -> 
 def test_a_part_of_less_than_a_sequence_is_refused(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="are not one sequence"):
         thinned(str(corpus), 1, 1, tmp_path)
+
+
+def test_removed_documents_are_not_chosen(corpus: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(corpus.parent, copy)
+    manifest = copy / "manifest.json"
+    before = set(pieces_of(thinned(str(manifest), 2000, 1, tmp_path)))
+    shard = read_manifest(str(manifest)).train_shards[0].path
+    spans = [
+        span
+        for span in pq.read_table(
+            copy / shard.replace(".parquet", ".provenance.parquet")
+        ).to_pylist()
+        if span["doc_id"] in before
+    ]
+    gone = {span["doc_id"] for span in spans}
+    remove(manifest, shard, [(one["row"], one["start"], one["num_tokens"]) for one in spans])
+    part = thinned(str(manifest), 2000, 1, tmp_path)
+    facts = read_manifest(str(part))
+    assert facts.removed == ()
+    assert Removals(facts).mask(facts.train_shards[0], 0, 1) is None
+    first = read_manifest(str(manifest)).train_shards[0]
+    rows = ShardReader(read_manifest(str(manifest)), verify=True).rows(first, 0)
+    texts = {
+        tuple(rows[one["row"], one["start"] : one["start"] + one["num_tokens"]].tolist())
+        for one in spans
+    }
+    assert gone
+    assert not texts & {piece for pieces in pieces_of(part).values() for piece in pieces}
+
+
+def test_copies_of_a_document_are_chosen_together_and_packed_apart(
+    corpus: Path, tmp_path: Path
+) -> None:
+    """Here each document enters twice: a second shard is the first one again."""
+    copy = tmp_path / "copies"
+    shutil.copytree(corpus.parent, copy)
+    facts = json.loads((copy / "manifest.json").read_text())
+    name = facts["shards"][0]["path"]
+    beside = name.replace(".parquet", ".provenance.parquet")
+    table = pq.read_table(copy / beside)
+    facts["shards"] = [facts["shards"][0], facts["shards"][0] | {"path": f"again-{name}"}]
+    (copy / f"again-{name}").write_bytes((copy / name).read_bytes())
+    for number, path in enumerate((beside, f"again-{beside}")):
+        numbers = pa.array([number] * len(table), pa.int32())
+        pq.write_table(table.append_column("repeat", numbers), copy / path)
+    (copy / "manifest.json").write_text(json.dumps(facts))
+    part = thinned(str(copy / "manifest.json"), 1000, 1, tmp_path)
+    shard = read_manifest(str(part)).train_shards[0].path
+    spans = pq.read_table(part.parent / shard.replace(".parquet", ".provenance.parquet"))
+    order = list(zip(spans["doc_id"].to_pylist(), spans["repeat"].to_pylist(), strict=True))
+    runs = [one for one, before in zip(order, [None, *order], strict=False) if one != before]
+    names = [name for name, _ in runs]
+    # Each copy is one run, and few have the other one beside them.
+    assert len(runs) == len(set(runs)) > 10
+    assert sum(a == b for a, b in pairwise(names)) <= 2
+    assert {copy for _, copy in runs} == {0, 1}

@@ -213,7 +213,7 @@ def test_a_token_outside_the_vocabulary_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("format", "other", "its format is 'other', and this trainer reads"),
+        ("format", "other", "its format is 'other', and training, ranking"),
         ("version", 3, "version = 3"),
         ("dtype", "int32", "dtype = 'int32'"),
         ("tokens_per_row", 16, "must be sequence_length"),

@@ -10,7 +10,7 @@ from dclm_spark.shard_format import read_manifest
 from dclm_spark.train.checkpoints.folder import read_facts, resolve
 from dclm_spark.train.data.batches import open_reader
 from dclm_spark.train.data.sources import DataSettings
-from dclm_spark.train.heldout import heldout_rows
+from dclm_spark.train.heldout import Provenance, heldout_rows
 from dclm_spark.train.logs import read_log
 from dclm_spark.train.scales import scale
 from dclm_spark.train.trainer import train
@@ -46,6 +46,17 @@ def test_removed_tokens_are_padding_and_marked_and_all_others_stay(tmp_path: Pat
             assert (tokens[~removed] == rows[row][~removed]).all()
             marked += removed.sum()
     assert marked > 300
+
+
+def test_removed_documents_have_no_loss_by_domain(tmp_path: Path) -> None:
+    rows, width = counting_rows(8, LENGTH), LENGTH + 1
+    path = write_shards(tmp_path, rows, sequences_per_shard=8, domains=["gone", "stays"])
+    remove(path, "shard-00000.parquet", [(row, 0, width // 2) for row in range(8)])
+    batch = loader(path).batch(0)
+    ones = np.ones((len(batch.rows), LENGTH), np.float32)
+    found = Provenance([read_manifest(str(path))]).losses(batch, ones)
+    count = len(batch.rows) * (width - width // 2)
+    assert found == {"stays": (float(count), count)}
 
 
 def losses(output: Path) -> list[float]:

@@ -1,0 +1,21 @@
+"""Lists of what is to be removed, as editors save them."""
+
+from pathlib import Path
+
+import pytest
+
+from dclm_spark.errors import InputError
+from dclm_spark.removal.lists import read_list
+
+
+def test_a_mark_before_the_first_line_is_no_part_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "domains.txt"
+    path.write_bytes("\ufeffGone.example\r\n".encode())
+    assert read_list("domain", str(path)) == ["gone.example"]
+
+
+def test_a_list_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "domains.txt"
+    path.write_bytes("gone.example".encode("utf-16"))
+    with pytest.raises(InputError, match=r"domains\.txt: not UTF-8 .*save the list"):
+        read_list("domain", str(path))
