@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dclm_spark.removal.compaction import _compact_unit, _Sources, _stages
+from dclm_spark.removal.compaction import _compact_unit, _Sources, signal_stages
 from udfs.units.output import UnitOutput
 
 IDS = [bytes([number]) * 16 for number in range(3)]
@@ -25,7 +25,7 @@ def test_strings_of_a_signal_of_a_removed_document_become_empty(tmp_path: Path) 
         output.commit("key")
     met = tmp_path / "met.parquet"
     pq.write_table(pa.table({"doc_id": pa.array([IDS[1]], pa.binary())}), met)
-    assert str(stage) in _stages(str(tmp_path))
+    assert signal_stages(str(tmp_path)) == ["signal-topic"]
     sources = _Sources(lists=(), met=(str(met),), padding=np.uint32(1))
     _compact_unit(sources, {"unit": "unit", "directory": str(stage)})
     found = pq.read_table(stage / "columns" / "unit.parquet")
