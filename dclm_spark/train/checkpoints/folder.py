@@ -15,7 +15,7 @@ from dclm_spark.yaml_text import read_yaml
 
 LATEST, FACTS, SETTINGS, PARTIAL = "latest", "facts.json", "settings.yaml", ".partial"
 _TENSORS, _DAMAGED = ".metadata", ".damaged"
-_NAME = re.compile(r"step-\d{9,}")
+NAME = re.compile(r"step-\d{9,}")
 
 LOGGER = logging.getLogger("dclm_spark")
 
@@ -97,7 +97,7 @@ def _latest(directory: Path) -> str | None:
     if not pointer.is_file():
         return None
     name = pointer.read_text(errors="replace").strip()
-    if _NAME.fullmatch(name):
+    if NAME.fullmatch(name):
         return name
     LOGGER.warning("%s holds %r, no checkpoint's name; the newest is taken", pointer, name[:40])
     steps = steps_below(directory)

@@ -2,11 +2,19 @@
 
 import logging
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 
-from dclm_spark.train.checkpoints.folder import LATEST, PARTIAL, CheckpointError, is_permanent
+from dclm_spark.train.checkpoints.folder import (
+    LATEST,
+    NAME,
+    PARTIAL,
+    CheckpointError,
+    damage,
+    is_permanent,
+)
 from udfs import storage
 from udfs.storage.stream import shown
 
@@ -22,7 +30,7 @@ class Mirror:
     """
 
     def __init__(self, uri: str, *, keep: int, permanent_steps: int | None) -> None:
-        self.uri, self.keep, self.permanent_steps = uri, keep, permanent_steps
+        self.uri, self.keep, self.permanent_steps = _as_listed(uri), keep, permanent_steps
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="mirror")
         self._lock = Lock()
         self._busy: Path | None = None
@@ -83,31 +91,47 @@ class Mirror:
 
 
 def fetch_newest(uri: str, directory: Path) -> Path | None:
-    """Copy the checkpoint that the mirror names as its newest below `directory`.
+    """Copy the checkpoint that the mirror names as its newest, or the next older whole one.
 
-    Returns its path, or None where nothing was ever mirrored.
+    Returns its path below `directory`, or None where nothing was ever mirrored. Raises
+    CheckpointError where none is whole.
     """
+    uri = _as_listed(uri)
     try:
-        name = storage.read_bytes(storage.join(uri, LATEST)).decode().strip()
+        newest = storage.read_bytes(storage.join(uri, LATEST)).decode("utf-8", "replace").strip()
     except storage.MissingObjectError:
         return None
-    files = storage.list_files(storage.join(uri, name))
-    if not files:
-        raise CheckpointError(
-            f"checkpoint.mirror = {shown(uri)}: its newest checkpoint, {name}, has no files; write "
-            f"the name of another one into {LATEST} there"
-        )
-    LOGGER.info("fetching %s from %s", name, shown(uri))
-    target = directory / name
+    files = storage.list_files(uri)
+    prefix = f"{uri}/"
+    names = {file.removeprefix(prefix).partition("/")[0] for file in files}
+    steps = sorted(filter(NAME.fullmatch, names), reverse=True)
+    # What is newer may not be whole yet; bytes that are no name say nothing.
+    for name in [one for one in steps if one <= newest or not NAME.fullmatch(newest)]:
+        LOGGER.info("fetching %s from %s", name, shown(uri))
+        below = f"{prefix}{name}/"
+        target = _fetch([file for file in files if file.startswith(below)], below, directory / name)
+        reason = damage(target)
+        if reason is None:
+            (directory / LATEST).write_text(name)
+            return target
+        LOGGER.warning("%s in %s is damaged: %s; trying an older one", name, shown(uri), reason)
+        shutil.rmtree(target)
+    raise CheckpointError(f"checkpoint.mirror = {shown(uri)}: no checkpoint there is whole")
+
+
+def _as_listed(uri: str) -> str:
+    """Return an address as the names of the files below it begin with it."""
+    return str(storage.local_path(uri)) if storage.is_local(uri) else uri.rstrip("/")
+
+
+def _fetch(files: Sequence[str], below: str, target: Path) -> Path:
     partial = target.with_name(target.name + PARTIAL)
-    prefix = f"{storage.join(uri, name)}/"
     for file in files:
-        place = partial / file.removeprefix(prefix)
+        place = partial / file.removeprefix(below)
         place.parent.mkdir(parents=True, exist_ok=True)
         with storage.open_stream(file) as stream, place.open("wb") as copy:
             while block := stream.read(_BLOCK_BYTES):
                 copy.write(block)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
-    (directory / LATEST).write_text(name)
     return target

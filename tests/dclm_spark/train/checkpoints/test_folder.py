@@ -1,6 +1,7 @@
 """Checkpoints on disk: which one is taken where files beside the tensors are damaged."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from dclm_spark.train.checkpoints.folder import CheckpointError, damage, newest_whole, resolve
+from dclm_spark.train.checkpoints.mirror import fetch_newest
 
 FACTS = {"step": 5, "tokens": 1, "fingerprints": ["a"], "num_ranks": 1}
 
@@ -51,3 +53,29 @@ def test_damaged_settings_are_damage(checkpoints: list[Path], settings: bytes) -
     with pytest.raises(CheckpointError, match=f"take .*{older.name} instead"):
         resolve(newest.parent.parent)
     assert newest_whole(newest.parent) == older
+
+
+@pytest.mark.parametrize("harm", ["settings", "gone", "pointer"])
+def test_a_mirror_gives_the_newest_whole_one(
+    checkpoints: list[Path], tmp_path: Path, harm: str
+) -> None:
+    older, newest = checkpoints
+    if harm == "settings":
+        (newest / "settings.yaml").write_bytes(b"")
+    elif harm == "gone":
+        shutil.rmtree(newest)
+    else:
+        (newest.parent / "latest").write_bytes(b"\xff")
+    fetched = tmp_path / "fetched"
+    found = fetch_newest(f"file://{newest.parent}/", fetched)
+    expected = newest if harm == "pointer" else older
+    assert found == fetched / expected.name
+    assert newest_whole(fetched) == found
+    assert [path.name for path in sorted(fetched.iterdir())] == ["latest", expected.name]
+
+
+def test_a_mirror_without_a_whole_one_is_an_error(checkpoints: list[Path], tmp_path: Path) -> None:
+    for path in checkpoints:
+        (path / "facts.json").write_text("")
+    with pytest.raises(CheckpointError, match="no checkpoint there is whole"):
+        fetch_newest(str(checkpoints[0].parent), tmp_path / "fetched")
