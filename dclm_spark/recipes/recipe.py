@@ -61,7 +61,7 @@ class Recipe:
     input: InputSettings = field(default_factory=InputSettings)
     extraction: ExtractionSettings = field(default_factory=ExtractionSettings)
     url_lists: UrlListReferences = field(default_factory=UrlListReferences)
-    # C4: words that no page may hold, one entry a line (spec 2.9: LDNOOBW); not ours to ship.
+    # C4: words that no page may hold, one entry a line (LDNOOBW); not ours to ship.
     banned_words: FileReference | None = None
     # fastText model that tells the language of a text.
     language_model: FileReference = LANGUAGE_MODEL
