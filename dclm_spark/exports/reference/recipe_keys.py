@@ -153,10 +153,11 @@ def _nested(hint: Any) -> Any:
     return found[0] if found and found[0] is not FileReference else None
 
 
-def _allowed(kind: type) -> Mapping[str, Allowed]:
+def _allowed(kind: Any) -> Mapping[str, Allowed]:
     """Return what a class lets pass, as its own checks say of the defaults."""
-    settings, found = object.__new__(kind), dict[str, Allowed]()
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+    settings: Any = object.__new__(kind)
+    found: dict[str, Allowed] = {}
+    for field in dataclasses.fields(kind):
         object.__setattr__(settings, field.name, _default(field))
 
     def look(frame: types.FrameType, event: str, _: Any) -> None:

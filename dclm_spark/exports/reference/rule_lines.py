@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dclm_spark.exports.reference import fate_lines
 from dclm_spark.recipes import load_recipe
 from udfs.rules.families import FAMILIES, HeuristicSettings, rules_of
 
@@ -41,7 +42,9 @@ def _repetitions(repeated: str, again: str, prefix: str = "") -> dict[str, RuleL
         looks[f"repeated_{name}"] = f"{name} {repeated} / all {name}"
         looks[f"repeated_{name[:-1]}_characters"] = f"characters of {name} {repeated} / characters"
     for n in (2, 3, 4):
-        looks[f"top_{n}_gram"] = f"characters of the commonest run of {n} words x its number / all"
+        looks[f"top_{n}_gram"] = (
+            f"characters of the commonest run of {n} words x how often it occurs / all"
+        )
     for n in range(5, 11):
         looks[f"repeated_{n}_grams"] = f"characters of words in runs of {n} words {again} / all"
     return {
@@ -170,7 +173,7 @@ RULE_LINES: dict[str, RuleLine] = {
 def _line_shapes(family: str) -> dict[str, RuleLine]:
     rules = {
         "line_punctuation": (
-            "lines that end with a mark of punctuation / lines that are not blank",
+            "lines whose last mark ends a sentence / lines that are not blank",
             "share below limit, or no line", ("min_terminated_line_fraction",),
         ),
         "short_lines": (
@@ -232,8 +235,8 @@ def line_of(family: str, rule: str) -> RuleLine:
 
 
 def page() -> str:
-    """Return the page as Markdown: a table for each family."""
-    return _INTRODUCTION + "".join(map(_section, family_rules()))
+    """Return the page as Markdown: a table for each family, then the rules of other parts."""
+    return _INTRODUCTION + "".join(map(_section, family_rules())) + fate_lines.section()
 
 
 def _section(one: FamilyRules) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dclm_spark.command import job_names
+from dclm_spark.exports.reference.fate_lines import FATE_LINES
 from dclm_spark.exports.reference.glossary import GLOSSARY
 from dclm_spark.exports.reference.job_options import job_options
 from dclm_spark.exports.reference.quirk_lines import QUIRK_LINES
@@ -24,6 +25,11 @@ from udfs.storage.stream import ReadSettings
 ROOT = Path(__file__).parents[4]
 FOLDER = ROOT / "docs" / "reference"
 ASKING = re.compile(r"follows_reference\(|quirks == ")
+# How modules name a rule that gives a document its fate.
+NAMING = re.compile(
+    r"(?:fate\([A-Z]+, STAGE, |\brule=|BrokenRecord\(\w+, |_give_up\([\w., ]+, |Parsed\(None, "
+    r'|\bRULE = |NOT_UTF8 = |UNREADABLE = |STAGE, RULE = "\w+", )"(\w+)"'
+)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -85,6 +91,14 @@ def test_keys_that_redo_nothing_do_not_change_what_a_recipe_makes():
 def test_every_line_about_a_rule_is_used_by_a_family():
     used = {id(line_of(family, rule)) for family in FAMILIES for rule in rules_of(family)}
     assert [name for name, line in RULE_LINES.items() if id(line) not in used] == []
+
+
+def test_every_rule_outside_of_families_that_a_module_names_has_a_line():
+    paths = [path for top in ("udfs", "dclm_spark") for path in (ROOT / top).rglob("*.py")]
+    named = {rule for path in paths for rule in NAMING.findall(path.read_text())}
+    listed = {rule for rules in FATE_LINES.values() for rule in rules}
+    assert len(named) > 20
+    assert named - listed - {rule for family in FAMILIES for rule in rules_of(family)} == set()
 
 
 def test_every_module_that_asks_for_quirks_has_a_line():
