@@ -22,7 +22,9 @@ MISSING_TEXT = "missing_text"
 class YieldRange:
     """The shares of a stage's documents that it is expected to keep."""
 
+    # Smallest share of a stage's documents that is kept.
     min: float = 0.0
+    # Largest share.
     max: float = 1.0
 
     def __post_init__(self) -> None:

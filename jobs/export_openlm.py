@@ -13,7 +13,12 @@ def main() -> None:
     parser = job_parser(__doc__)
     parser.add_argument("--shards", required=True, help="folder with manifest.json and shards")
     parser.add_argument("--output", required=True, help="folder or s3:// prefix for the tars")
-    parser.add_argument("--sequences-per-tar", type=positive, default=SEQUENCES_PER_TAR)
+    parser.add_argument(
+        "--sequences-per-tar",
+        type=positive,
+        default=SEQUENCES_PER_TAR,
+        help="in every tar but the last",
+    )
     arguments = parser.parse_args()
     count = export_openlm(
         storage.absolute(arguments.shards),

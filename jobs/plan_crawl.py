@@ -22,13 +22,19 @@ def main() -> None:
     parser.add_argument("--base", help="URL, bucket or folder that a listing's paths are below")
     parser.add_argument("--index", help="Parquet file of the columnar index, or a folder of them")
     parser.add_argument("--language", nargs="*", default=[], help="ISO-639-3, such as eng")
-    parser.add_argument("--mime", nargs="*", default=list(IndexFilter.mime_types))
-    parser.add_argument("--status", nargs="*", type=int, default=list(IndexFilter.statuses))
+    parser.add_argument(
+        "--mime", nargs="*", default=list(IndexFilter.mime_types), help="media types"
+    )
+    parser.add_argument(
+        "--status", nargs="*", type=int, default=list(IndexFilter.statuses), help="HTTP statuses"
+    )
     parser.add_argument("--domain", nargs="*", default=[], help="registered domains")
     parser.add_argument("--offsets", help="write the matching records' offsets here (Parquet)")
     parser.add_argument("--actual", metavar="OUTPUT", help="compare with the run in OUTPUT")
     parser.add_argument("--spark-conf", metavar="FILE", help="write the Spark settings here")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="of the plan"
+    )
     parser.add_argument("--documents", type=int, help="plan only the dedup of so many")
     options = parser.parse_args()
     settings = override(PlanSettings(), options.set)

@@ -19,7 +19,7 @@ def main() -> None:
         "--positive-from", type=float, default=1.0, help="label from which a text is positive"
     )
     parser.add_argument("--output", required=True, help="where the model goes (model.bin)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting")
     arguments = parser.parse_args()
     report = train_quality(
         positives=arguments.positive,

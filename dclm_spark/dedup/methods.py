@@ -38,17 +38,20 @@ class DeduplicationSettings:
 
     # Any of "text", "url"; DCLM-BASELINE uses neither.
     exact: tuple[str, ...] = ()
-    # What is done to a text or URL before it is compared (`udfs.dedup.exact_keys`); nothing: texts
-    # are compared as they are, URLs in the form of C4.
+    # What is done to a text before it is compared (`udfs.dedup.exact_keys`); nothing: texts are
+    # compared as they are.
     text_key: tuple[str, ...] = ()
+    # What is done to a URL before it is compared; nothing: the form of C4.
     url_key: tuple[str, ...] = ()
+    # How near copies are found after the exact keys (docs/deduplication.md compares them).
     method: DedupMethod = field(
         default_factory=ShardedNgrams, metadata=chosen_by_name(METHODS, _FORMER_KEYS)
     )
     # "remove", or "annotate": keep text and documents, record what would have gone.
     mode: str = "remove"
-    # spec 3.1: 10 global x 10 local shards for the whole pool; one shard per ~700 GB of text.
+    # Independent parts of the corpus; 10 global x 10 local in DCLM, about 700 GB of text each.
     shards: int = 100
+    # Decides which documents share a shard, and the hash functions of the filters.
     seed: int = 1234
     # Outputs of runs on earlier crawls with the same method: what they hold is not kept again.
     earlier: tuple[str, ...] = ()

@@ -46,9 +46,11 @@ class NearDuplicateSettings:
     """
 
     signatures: MinHashSettings = field(default_factory=MinHashSettings)
+    # How candidates are compared: "jaccard" by texts, "sketch" by signatures, "none" not.
     verification: str = "jaccard"
-    # Least similarity of an edge (spec 3.2: 0.8).
+    # Least similarity of an edge; RefinedWeb's is 0.8.
     threshold: float = 0.8
+    # How a removal is compared with what stays: "none", "jaccard" or "containment".
     verify: str = "none"
     # Least similarity, or share of shingles, that the survivor has; None: `threshold` for the one,
     # 0.95 for the other.

@@ -34,10 +34,15 @@ LANGUAGE_MODEL = FileReference(
 class UrlListReferences:
     """The URL lists of steps 2 to 6 (spec 2.3); a list that is not given is empty."""
 
+    # Domains of which no page is kept (step 2); with `quirks: none` an entry may have a path.
     domains: FileReference | None = None
+    # Words that no address may hold anywhere, once ignored characters are out (step 3).
     strict_words: FileReference | None = None
+    # Words that no address may hold as whole words (step 4).
     hard_words: FileReference | None = None
+    # Words of which no address may hold several as whole words (step 5).
     soft_words: FileReference | None = None
+    # Endings of host names by which addresses in texts are known (step 6).
     top_level_domains: FileReference | None = None
 
 
@@ -45,7 +50,9 @@ class UrlListReferences:
 class Recipe:
     """A curation recipe; `quirks` is the one switch for all of its parts (spec 12)."""
 
+    # Name of the recipe, in reports, manifests and rankings.
     name: str
+    # "dclm-2024": the reference's behaviour to the byte; "none": the corrected one, in all parts.
     quirks: str = "dclm-2024"
     # A language, such as deu_Latn, whose limits and stop words the rules take over; what is set
     # besides counts more. "": `heuristics` as they stand.
@@ -55,8 +62,9 @@ class Recipe:
     input: InputSettings = field(default_factory=InputSettings)
     extraction: ExtractionSettings = field(default_factory=ExtractionSettings)
     url_lists: UrlListReferences = field(default_factory=UrlListReferences)
-    # C4: words that no page may hold, one entry a line (spec 2.9: LDNOOBW); not ours to ship.
+    # C4: words that no page may hold, one entry a line (LDNOOBW); not ours to ship.
     banned_words: FileReference | None = None
+    # fastText model that tells the language of a text.
     language_model: FileReference = LANGUAGE_MODEL
     heuristics: HeuristicSettings = field(default_factory=HeuristicSettings)
     # Applied to the texts that the rules keep.
@@ -64,11 +72,13 @@ class Recipe:
     deduplication: DeduplicationSettings = field(default_factory=DeduplicationSettings)
     decontamination: EvaluationDataSettings = field(default_factory=EvaluationDataSettings)
     quality: QualitySettings = field(default_factory=QualitySettings)
-    # Columns beside the documents, by name; conditions on all columns as Spark SQL, by name and in
-    # order; the part of the corpus that a document is in, and how often it enters the corpus.
+    # Columns beside the documents, by name.
     signals: Mapping[str, SignalSettings] = field(default_factory=dict)
+    # Conditions on all columns as Spark SQL, by name and in order; the first that fails drops.
     rules: Mapping[str, str] = field(default_factory=dict)
+    # Spark SQL expression: the part of the corpus that a document is in. None: no parts.
     bucket: str | None = None
+    # Spark SQL expression: how often a document enters the corpus. None: once.
     repeat: str | None = None
     tokens: TokenSettings = field(default_factory=TokenSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)

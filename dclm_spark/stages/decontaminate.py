@@ -82,6 +82,7 @@ class EvaluationDataSettings:
     data: str | None = None
     # core, extended, mmlu, or labels: a,b.
     tasks: str = "core"
+    # Words of an n-gram of rule "ngrams".
     ngram_words: int = 13
     # N-grams in common from which a document counts as contaminated.
     min_ngrams: int = 1

@@ -30,11 +30,17 @@ class QualitySettings:
     `top` (a fraction of the documents) replaces the absolute `threshold` when it is given.
     """
 
+    # False: no classifier scores the documents.
     enabled: bool = True
+    # fastText model of two labels; must be given where `enabled`.
     model: FileReference | None = None
+    # Label of the model whose probability is the score.
     positive_label: str = "hq"
+    # The other label.
     negative_label: str = "cc"
+    # Score from which a document is kept.
     threshold: float = 0.018112
+    # Fraction of the documents that is kept, the highest scores; None: `threshold` decides.
     top: float | None = None
 
     def __post_init__(self) -> None:

@@ -75,13 +75,17 @@ class TokenSettings:
     tokenizer: TokenizerSettings = field(default_factory=gpt_neox)
     # Sequences hold one token more than the model sees, for the targets.
     sequence_length: int = 2048
+    # Sequences of a shard but the last.
     sequences_per_shard: int = 8192
+    # Seed of the order of documents and of sequences.
     seed: int = 1234
     # The trainer that the shards are for; in YAML `format: megatron`.
     format: ShardFormat = field(default_factory=OwnShards, metadata=chosen_by_name(FORMATS))
-    # None: by the names of the tokenizer's special tokens (udfs/tokens/special_ids.py), which
-    # gives 0 and, as the reference pads [Q], 50256 for GPT-NeoX.
+    # Id after each document. None: by the names of the tokenizer's special tokens
+    # (udfs/tokens/special_ids.py), 0 for GPT-NeoX.
     end_of_text_id: int | None = None
+    # Id that fills sequences up. None: by these names too; for GPT-NeoX, under "dclm-2024", 50256
+    # as the reference pads.
     padding_id: int | None = None
     # Documents are shuffled within cells of this much text; each cell pads one sequence, or is one
     # shard of whole documents.

@@ -29,6 +29,7 @@ _PRIME = np.uint64(0x100000001B3)
 class LineDedupSettings:
     """Dedup by lines: pages that are left with fewer sentences are dropped (spec 2.9: 3)."""
 
+    # Pages left with fewer sentences go.
     min_sentences: int = 3
 
     def __post_init__(self) -> None:

@@ -29,15 +29,15 @@ Numbers = npt.NDArray[np.int64]
 class MatchSettings:
     """When a page counts as holding an item."""
 
-    # Share of the n-grams of question and answer that the page has, each counted by its rarity, and
-    # of those of the question alone.
+    # Share of the n-grams of question and answer that the page has, each counted by its rarity.
     min_score: float = 0.4
+    # The same of the question alone.
     min_question: float = 0.4
     # Rare n-grams that a page must have of an item: 5 of them are 9 words.
     min_rare_ngrams: float = 5.0
-    # Items of fewer words, with their answer, are compared word by word; those of which neither
-    # question nor answer has `min_short_words` are not looked for.
+    # Items of fewer words, with their answer, are compared word by word.
     min_words: int = 13
+    # Such items with fewer words in both question and answer are not looked for.
     min_short_words: int = 5
     # Words between the question and the answer of such an item.
     answer_within: int = 20

@@ -51,9 +51,13 @@ class GlobalNgramSettings:
     shuffle, and a share measured with standard error sqrt(p (1 - p) (k - 1) / n) over n n-grams.
     """
 
+    # Tokens of the shortest window that is tested, as one n-gram.
     min_ngram: int = 13
+    # Tokens of an n-gram of longer windows.
     max_ngram: int = 13
+    # A paragraph or document of which a larger share of n-grams stands before it goes.
     threshold: float = 0.8
+    # Of how many n-grams one is compared, chosen by its hash; 1: all.
     sample_one_in: int = 1
 
     def __post_init__(self) -> None:

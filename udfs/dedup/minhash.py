@@ -39,11 +39,15 @@ class MinHashSettings:
     different settings or versions cannot be compared. Raises ValueError for values below 1.
     """
 
+    # Bands of a signature; two texts that agree in any are candidates.
     bands: int = 93
+    # Rows of a band; all must agree.
     rows: int = 15
     # Words per shingle.
     ngram: int = 5
+    # Seed of the hash functions.
     seed: int = 1
+    # Version of signatures and shingles; not to be set.
     version: int = SIGNATURE_VERSION * 1000 + SHINGLE_VERSION
 
     def __post_init__(self) -> None:

@@ -62,9 +62,13 @@ class NgramDedupSettings:
 
     # Tokens of the shortest window that is tested, as one n-gram (1 <= min <= max).
     min_ngram: int = 13
+    # Tokens of an n-gram of longer windows.
     max_ngram: int = 13
+    # A paragraph or document of which a larger share of n-grams was seen before goes.
     threshold: float = 0.8
+    # Chance that the Bloom filter takes a new n-gram for a seen one.
     false_positive_rate: float = 0.01
+    # The recipe's `quirks`; set that one alone.
     quirks: str = "dclm-2024"
     # Largest Bloom filter that one shard may allocate.
     max_memory_bytes: int = 4 * 1024**3

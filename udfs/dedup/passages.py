@@ -33,9 +33,11 @@ Spans = list[tuple[int, int]]
 class PassageSettings:
     """Dedup by passages of at least `min_size_bytes` that stand elsewhere in the corpus."""
 
+    # Shortest passage that is looked for.
     min_size_bytes: int = 200
     # Sentences of so many words that a text repeats go too, all but the first; None: they stay.
     repeated_sentence_words: int | None = None
+    # Version of the passages' keys; not to be set.
     version: int = PASSAGE_VERSION
 
     def __post_init__(self) -> None:

@@ -21,12 +21,14 @@ from udfs.warc.scanner import WarcSettings
 class ExtractionSettings:
     """How records become text; the defaults are the reference's (spec 1.1, 1.2)."""
 
+    # The recipe's `quirks`; set that one alone.
     quirks: str = "dclm-2024"
     # A name in udfs.html.extractors.EXTRACTORS; docs/extraction.md compares them.
     extractor: str = DEFAULT
     # Several of them instead: the rules judge each text of a page, and `view_choice` takes, of
     # those that pass, the "longest", the "first" in this order, or the "union" of paragraphs.
     views: tuple[str, ...] = ()
+    # Which text of a page with several `views` stays: "longest", "first" or "union".
     view_choice: str = VIEW_CHOICES[0]
     # "strict-utf-8", "declared", or "" for what `quirks` implies: strict for dclm-2024.
     charset_policy: str = ""
@@ -38,6 +40,7 @@ class ExtractionSettings:
     # The Parquet file of `jobs/plan_crawl.py --offsets`: records that it does not name are dropped
     # unparsed. A new selection wants a new name. Empty: all records.
     selected_records: str = ""
+    # A larger page is not parsed: its record is quarantined.
     max_html_size_bytes: int = 16 * 1024 * 1024
     # The longest that the parser may take for one page; a large page takes about a second.
     timeout_seconds: float = 30.0
@@ -46,6 +49,7 @@ class ExtractionSettings:
     max_parser_memory_bytes: int = DEFAULT_MAX_MEMORY_BYTES
     # A batch of documents: of their texts and addresses, and of pages read at a time.
     batch_size_bytes: int = 8 * 1024 * 1024
+    # The most documents of such a batch.
     batch_rows: int = 2000
     # Robots directives, reservation of text mining and licence links of pages.
     page_policy: PagePolicySettings = field(default_factory=PagePolicySettings)

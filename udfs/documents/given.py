@@ -35,7 +35,9 @@ Values = dict[str, Any]
 class InputSettings:
     """Which columns of pre-extracted input are read: text, address, and what travels along."""
 
+    # Column with the text.
     text_column: str = "text"
+    # Column with the address of the page.
     url_column: str = "url"
     # Own columns, such as [license, source], or ["*"] for all others: they go along to every table
     # of documents and to the provenance of the shards, as `own_columns`. Keys of partitioned

@@ -51,9 +51,9 @@ _CRAWLERS = {"", "*", "robots", "ccbot"}
 class PagePolicySettings:
     """Whether pages' own words on their use are read, and which of them drop a page."""
 
-    # Store COLUMNS.
+    # Store what pages say of their use: robots directives, text mining, licence.
     record: bool = False
-    # Of RULES; what drops is recorded too.
+    # Directives that drop a page; what drops is recorded too.
     drop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

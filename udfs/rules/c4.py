@@ -67,11 +67,13 @@ class C4Settings:
     A maximum drops what is strictly greater, a minimum what is strictly less.
     """
 
-    # In code points.
+    # Longest page in code points.
     max_characters: int = limit(190_000, at_least(1))
+    # Lines with a longer word are removed, in code points.
     max_word_length: int = measured(1000, at_least(1))
-    # Between white space.
+    # Lines of fewer words, between white space, are removed.
     min_words_per_line: int = measured(5, at_least(0))
+    # Fewest sentences of what is left of a page.
     min_sentences: int = limit(3, at_least(0))
 
     def __post_init__(self) -> None:

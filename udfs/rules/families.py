@@ -66,6 +66,7 @@ def _with_own_settings(kind: Class) -> Class:
 class HeuristicSettings(SharedSettings):
     """The settings of all families; `rules` names the one that judges."""
 
+    # The family that judges.
     rules: str = next(iter(FAMILIES))
 
     if TYPE_CHECKING:

@@ -64,11 +64,15 @@ REPETITIONS = (*_PARAGRAPHS_FIRST, *FRACTIONS[4:])
 class LineLimits:
     """Numbers of FineWeb's own rules on lines."""
 
+    # Smallest share of lines that end with a mark of punctuation.
     min_terminated_line_fraction: float = limit(0.12, FRACTION)
-    # In code points; longer lines are not short.
+    # Lines up to this length are short, in code points.
     short_line_characters: int = measured(30, at_least(0))
+    # Largest share of short lines.
     max_short_line_fraction: float = limit(0.67, FRACTION)
+    # Largest share of characters in copies of lines.
     max_duplicate_line_character_fraction: float = limit(0.01, FRACTION)
+    # Most newlines for each word.
     max_newlines_per_word: float = limit(0.3, at_least(0.0))
 
     def __post_init__(self) -> None:
@@ -85,8 +89,11 @@ class FineWebSettings(LineLimits):
     A maximum drops what is strictly greater, a minimum what is strictly less.
     """
 
+    # Lines with a longer word are removed, in code points.
     max_word_length: int = measured(1000, at_least(1))
+    # Lines of fewer words are removed.
     min_words_per_line: int = measured(3, at_least(0))
+    # Fewest sentences of what is left of a page.
     min_sentences: int = limit(5, at_least(0))
 
     @property

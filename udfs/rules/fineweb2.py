@@ -33,8 +33,9 @@ from udfs.rules.settings import limit
 class FineWeb2Settings(LineLimits):
     """Numbers of FineWeb2's rules on lines; those of Gopher's stand in `SharedSettings`."""
 
-    # No line is too short.
+    # Largest share of short lines; 1: any.
     max_short_line_fraction: float = limit(1.0, FRACTION)
+    # Largest share of characters in copies of lines.
     max_duplicate_line_character_fraction: float = limit(0.1, FRACTION)
 
 

@@ -10,5 +10,7 @@ class FileReference:
     A new URI in settings drops the checksum, which was that of another file.
     """
 
+    # Where the file is.
     uri: str
+    # Checksum of the file in hex digits; None: it is not checked.
     sha256: str | None = None

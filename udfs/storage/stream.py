@@ -66,8 +66,8 @@ class ReadSettings:
 
     # Failures in a row, without a byte of progress between them, before a read gives up.
     max_attempts: int = 100
-    min_wait_seconds: float = 1.0
-    max_wait_seconds: float = 60.0
+    min_wait_seconds: float = 1.0  # Shortest wait after a failure.
+    max_wait_seconds: float = 60.0  # Longest; waits double.
     # A longer Retry-After than this is an error, not a wait.
     max_retry_after_seconds: float = 900.0
     # A socket that gives nothing for this long is taken for stalled and opened again.

@@ -43,7 +43,9 @@ class TokenizerSettings(FileReference):
     start-up probe, and `tokenizers` otherwise; the ids are the same with either.
     """
 
+    # The tokenizer.json.
     uri: str = GPT_NEOX
+    # What runs it; the ids are the same with any.
     engine: str = "auto"
 
     def __post_init__(self) -> None:

@@ -10,8 +10,9 @@ from udfs.warc.compression import MAX_WINDOW_SIZE_BYTES
 class WarcSettings:
     """Limits that bound the memory one record may take."""
 
-    # Common Crawl cuts payloads at 5 MiB (1 MiB before 2025).
+    # Larger records are not read. Common Crawl cuts payloads at 5 MiB (1 MiB before 2025).
     max_record_size_bytes: int = 64 * 1024 * 1024
+    # Records with longer headers are not read.
     max_header_size_bytes: int = 256 * 1024
     # What a Zstandard frame may ask for to be decoded; `zstd --long=31` asks for 2 GiB.
     max_window_size_bytes: int = MAX_WINDOW_SIZE_BYTES

@@ -36,10 +36,13 @@ class GuardSettings:
     minhash), before a later stage reads what is left by the other methods. "warn" says so.
     """
 
+    # The most that may go, as a share of the documents of a group; None: anything may.
     max_removed_share: float | None = None
+    # What makes a group.
     by: tuple[str, ...] = GROUPS
     # Smaller groups are let be.
     min_documents: int = 100
+    # What is done beyond the limit.
     action: str = "stop"
 
     def __post_init__(self) -> None:

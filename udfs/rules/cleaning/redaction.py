@@ -52,9 +52,11 @@ _HAS_AT, _HAS_DOTTED, _HAS_SEVEN = 1, 2, 4
 class RedactionSettings:
     """What is replaced in the texts of kept documents, and counted for each."""
 
+    # E-mail addresses are replaced.
     emails: bool = False
-    # Those that the Internet routes, not "192.168.0.1".
+    # IPv4 addresses are replaced, those that the Internet routes, not "192.168.0.1".
     public_ips: bool = False
+    # Telephone numbers are replaced.
     phones: bool = False
 
     @property

@@ -40,23 +40,28 @@ class CleaningSettings:
     Defaults: DCLM's `dclm_baseline_refinedweb.yaml` (spec 2.2).
     """
 
+    # The recipe's `quirks`; set that one alone.
     quirks: str = "dclm-2024"
-    # Step 6.
+    # Step 6: addresses are cut out of texts.
     remove_urls: bool = True
     # Step 7: longer runs of newlines are cut to this many.
     max_consecutive_newlines: int | None = 2
-    # Steps 19 and 20: lines with a larger fraction of such characters are removed.
+    # Step 19: lines with a larger fraction of upper-case characters are removed.
     max_uppercase_fraction: float | None = 0.5
+    # Step 20: lines with a larger fraction of digits are removed.
     max_numeric_fraction: float | None = 0.999999
     # Step 21: lines such as "3 likes".
     remove_counter_lines: bool = True
     # Step 22: non-empty lines with fewer white-space-separated words are removed.
     min_words_per_line: int | None = 2
-    # Steps 23 to 25: phrases deleted, whatever their case, from lines of few words. Under
-    # "dclm-2024" a dot in a phrase stands for any character.
+    # Step 23: deleted, whatever its case, from lines of few words. In all three phrases a dot
+    # stands for any character under "dclm-2024".
     phrase_anywhere: str | None = "items in cart"
+    # Step 24: deleted at the end of lines of few words.
     phrase_at_line_end: str | None = "Read more..."
+    # Step 25: deleted at the start of lines of few words.
     phrase_at_line_start: str | None = "Sign-in"
+    # The most words of a line that steps 23 to 25 look at.
     max_words_around_phrase: int = 10
 
     def __post_init__(self) -> None:
