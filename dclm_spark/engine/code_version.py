@@ -42,6 +42,7 @@ PACKAGES = (
     "resiliparse",
     "sqlglot",
     "tokenizers",
+    "webencodings",
 )
 # The version of Unicode that this Python knows.
 _UNICODE = "unicodedata"

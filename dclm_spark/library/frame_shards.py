@@ -55,7 +55,7 @@ def write_shards(
     )
     extent, are_doc_ids = _measured(rows, id)
     output, recipe = storage.absolute(output), replace(load_recipe("raw"), name="frame")
-    recipe = replace(recipe, tokens=tokens or recipe.tokens)
+    recipe = replace(recipe, tokens=_with_place(tokens or recipe.tokens))
     with only_driver(output):
         _check_content(extent, output)
         place = stages_below(output)
@@ -65,6 +65,12 @@ def write_shards(
         candidates = Candidates(documents=documents)
         selected = select(df.sparkSession, candidates, Decision(), place("select"))
         return write_corpus(df.sparkSession, recipe, documents, selected, place)[2]
+
+
+def _with_place(tokens: TokenSettings) -> TokenSettings:
+    # Workers may have another current folder.
+    tokenizer = replace(tokens.tokenizer, uri=storage.absolute(tokens.tokenizer.uri))
+    return replace(tokens, tokenizer=tokenizer)
 
 
 def _measured(rows: DataFrame, id: str) -> tuple[Extent, bool]:

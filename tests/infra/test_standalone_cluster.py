@@ -70,6 +70,7 @@ def submit(cluster, crawl, recipe_file, output, settings, **options):
     )  # fmt: skip
 
 
+@pytest.mark.slow  # two runs of the sample, three minutes in all
 def test_two_workers_with_speculation_write_the_bytes_of_one_machine(
     cluster, crawl, recipe_file, undisturbed, tmp_path
 ):

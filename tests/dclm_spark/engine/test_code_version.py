@@ -166,18 +166,19 @@ def test_a_function_of_a_script_counts_by_its_own_source(tmp_path):
 # decompress by a standard, or compile what numba gives them.
 # Of extractors and segmenters, the versions of those that a recipe asks are in the key of units.
 NO_EFFECT = {
-    "boto3", "botocore", "google", "huggingface_hub", "isal", "justext", "khmernltk", "laonlp",
+    "azure", "boto3", "botocore", "brotli", "google", "huggingface_hub", "isal", "justext", "khmernltk", "laonlp",
     "llvmlite", "pythainlp", "rjieba", "sudachipy", "trafilatura", "urllib3", "zstandard",
 }  # fmt: skip
 
 
 def test_each_package_that_kernels_import_is_known_to_count_or_not():
     names = set()
-    for path in (ROOT / "udfs").rglob("*.py"):
+    signals = (ROOT / "dclm_spark" / "signals").rglob("*.py")
+    for path in [*(ROOT / "udfs").rglob("*.py"), *signals]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 names.add(node.module.split(".")[0])
-    others = names - set(sys.stdlib_module_names) - {"udfs"}
+    others = names - set(sys.stdlib_module_names) - {"udfs", "dclm_spark", "pyspark"}
     assert others == NO_EFFECT | set(module.PACKAGES)

@@ -12,7 +12,8 @@ import dclm_spark
 from tests.dclm_spark.library.every_function import every_function
 
 ROOT = Path(__file__).parents[3]
-pytestmark = pytest.mark.spark
+# All functions on a whole run, and on a server of their own: minutes.
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,6 @@ def test_every_function_gives_rows(found):
     assert all(found.values())
 
 
-@pytest.mark.slow  # starts a Spark Connect server, and with it another JVM
 def test_every_function_gives_the_same_rows_on_spark_connect(found, arguments, tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYSPARK_PYTHON": sys.executable}
     script = str(ROOT / "tests" / "dclm_spark" / "library" / "every_function.py")
