@@ -166,8 +166,9 @@ def test_a_function_of_a_script_counts_by_its_own_source(tmp_path):
 # decompress by a standard, or compile what numba gives them.
 # Of extractors and segmenters, the versions of those that a recipe asks are in the key of units.
 NO_EFFECT = {
-    "azure", "boto3", "botocore", "brotli", "google", "huggingface_hub", "isal", "justext", "khmernltk", "laonlp",
-    "llvmlite", "pythainlp", "rjieba", "sudachipy", "trafilatura", "urllib3", "zstandard",
+    "azure", "boto3", "botocore", "brotli", "google", "huggingface_hub", "isal", "justext",
+    "khmernltk", "laonlp", "llvmlite", "pythainlp", "rjieba", "sudachipy", "trafilatura",
+    "urllib3", "zstandard",
 }  # fmt: skip
 
 
