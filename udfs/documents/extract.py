@@ -24,6 +24,9 @@ __all__ = ["ExtractionSettings", "RecordCounts", "SkipUrl", "extract_documents",
 # Read and parsed at a time; a batch of documents has more, which the kernels behind are made for.
 _PAGES_AT_A_TIME = 200
 
+# What gzip members and Zstandard frames begin with.
+_COMPRESSED = (b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd")
+
 # Given URLs, returns per URL (rule or null, value, threshold).
 SkipUrl = Callable[[pa.Array], tuple[pa.Array, pa.Array, pa.Array]]
 
@@ -152,6 +155,10 @@ class _Extractor:
             rows.fate(DROPPED, STAGE, "mime_type", error=_mime_type(record) or "no media type")
         elif size > settings.max_html_size_bytes:
             rows.fate(QUARANTINED, STAGE, "html_too_large", size, settings.max_html_size_bytes)
+        elif self._policy != STRICT_UTF_8 and record.payload.startswith(_COMPRESSED):
+            # No charset makes text of it; strict UTF-8 does not take it for text anyway.
+            reason = "the body is compressed, and no header says so"
+            rows.fate(QUARANTINED, STAGE, "could_not_decode", error=reason)
         else:
             return settings.page_policy.is_read and self._is_reserved(record)
         return True

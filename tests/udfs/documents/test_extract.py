@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from tests.fault_server import end_after, reset_after, serve, status
 from udfs.documents.extract import ExtractionSettings, RecordCounts, extract_documents
@@ -189,3 +190,17 @@ def test_a_broken_connection_changes_nothing(path):
 def test_an_unknown_charset_policy_names_the_known_ones():
     with pytest.raises(ValueError, match="strict-utf-8"):
         ExtractionSettings(charset_policy="guess")
+
+
+@pytest.mark.parametrize("policy", ["declared", "strict-utf-8"])
+def test_a_compressed_body_that_no_header_tells_of_is_no_text(tmp_path, policy):
+    bodies = [gzip.compress(b"<p>one page of text</p>"), zstandard.compress(b"<p>another</p>")]
+    pages = [(body, "text/html; charset=latin1", 200) for body in bodies]
+    (tmp_path / "a.warc.gz").write_bytes(warc(pages))
+    settings = ExtractionSettings(charset_policy=policy)
+    found = pa.Table.from_batches(
+        extract_documents("c", str(tmp_path / "a.warc.gz"), "a.warc.gz", settings)
+    )
+    expected = "could_not_decode" if policy == "declared" else "not_utf8"
+    assert found["rule"].to_pylist() == [expected] * 2
+    assert not any(found["text"].to_pylist())
