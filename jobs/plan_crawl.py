@@ -14,6 +14,8 @@ from dclm_spark.planning import actual, crawl, rendering
 from dclm_spark.planning.rates import PlanSettings
 from dclm_spark.settings import override
 
+_FIELDS = {"languages": "language", "mime_types": "mime", "statuses": "status", "domains": "domain"}
+
 
 def main() -> None:
     """Parse the command line, print the plan and, with --actual, how far it was off."""
@@ -22,19 +24,13 @@ def main() -> None:
     parser.add_argument("--base", help="URL, bucket or folder that a listing's paths are below")
     parser.add_argument("--index", help="Parquet file of the columnar index, or a folder of them")
     parser.add_argument("--language", nargs="*", default=[], help="ISO-639-3, such as eng")
-    parser.add_argument(
-        "--mime", nargs="*", default=list(IndexFilter.mime_types), help="media types"
-    )
-    parser.add_argument(
-        "--status", nargs="*", type=int, default=list(IndexFilter.statuses), help="HTTP statuses"
-    )
+    parser.add_argument("--mime", nargs="*", default=IndexFilter.mime_types, help="media types")
+    parser.add_argument("--status", nargs="*", type=int, default=IndexFilter.statuses, help="codes")
     parser.add_argument("--domain", nargs="*", default=[], help="registered domains")
     parser.add_argument("--offsets", help="write the matching records' offsets here (Parquet)")
     parser.add_argument("--actual", metavar="OUTPUT", help="compare with the run in OUTPUT")
     parser.add_argument("--spark-conf", metavar="FILE", help="write the Spark settings here")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="of the plan"
-    )
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a rate")
     parser.add_argument("--documents", type=int, help="plan only the dedup of so many")
     options = parser.parse_args()
     settings = override(PlanSettings(), options.set)
@@ -44,9 +40,7 @@ def main() -> None:
         parser.error("give --input, --index or both to plan something; --offsets needs --index")
     files = list_inputs(options.input, options.base) if options.input else None
     if options.index:
-        given = (options.language, options.mime, options.status, options.domain)
-        names = ("languages", "mime_types", "statuses", "domains")
-        wanted = IndexFilter(**dict(zip(names, map(tuple, given), strict=True)))
+        wanted = IndexFilter(**{name: tuple(vars(options)[one]) for name, one in _FIELDS.items()})
         paths = None if files is None else [file.path for file in files]
         counts = count_matches(options.index, wanted, paths)
         workload = partial(crawl.workload_of_index, counts, one_language=bool(options.language))
