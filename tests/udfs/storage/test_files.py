@@ -211,7 +211,8 @@ def test_joined_names_stay_below_the_base():
 
 
 def test_an_unknown_scheme_names_the_allowed_ones():
-    with pytest.raises(StorageError, match=r"allowed are local paths, file, s3, gs, abfss, hf, https, http"):
+    allowed = r"allowed are local paths, file, s3, gs, abfss, hf, https, http"
+    with pytest.raises(StorageError, match=allowed):
         storage.open_stream("gopher://x/y")
     with pytest.raises(StorageError, match="read only"):
         storage.write_bytes("https://x/y", b"")
