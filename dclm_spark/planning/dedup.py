@@ -33,9 +33,6 @@ class DedupRates:
     # 64,000 documents of 120 words.
     core_seconds_per_ngram: float = 2.0e-06
     shuffle_size_bytes_per_ngram: float = 27.8
-    # Lines of 60 bytes of English text: key, place and number of each.
-    shuffle_size_bytes_per_line: float = 45.0
-    size_bytes_per_line: float = 60.0
     # Text in a shuffle against its UTF-8 bytes: English by LZ4, 4.81 and 5.07 MB of 7.13 MB.
     shuffled_text_ratio: float = 0.7
     # One core reads committed text and hands it on, 60 MB/s; 33 MB/s with a shuffle and a sort.
@@ -131,22 +128,6 @@ def plan_global_ngrams(
         ),
     )
     return _plan("global_ngrams", num_documents, mean_text_size_bytes, work, rates)
-
-
-def plan_lines(
-    num_documents: int, mean_text_size_bytes: float, rates: DedupRates | None = None
-) -> DedupPlan:
-    """Plan line dedup; a line costs what an n-gram does."""
-    rates = rates or DedupRates()
-    _check(num_documents, mean_text_size_bytes, 0.0)
-    lines = num_documents * mean_text_size_bytes / rates.size_bytes_per_line
-    work = _Work(
-        reads=2,
-        shuffles=2,
-        row_size_bytes=lines * rates.shuffle_size_bytes_per_line,
-        core_seconds=lines * rates.core_seconds_per_ngram,
-    )
-    return _plan("lines", num_documents, mean_text_size_bytes, work, rates)
 
 
 def plan_sharded_ngrams(

@@ -25,24 +25,22 @@ class Decision:
     """Conditions by name, in order: a document that does not fulfil one is dropped by it.
 
     All are Spark SQL over the document's columns. `bucket` names a part of the corpus and is a
-    column for the others; `repeat` says how often a document enters the corpus, `factor` by what
-    a mixture multiplies that.
+    column for the others; `repeat` says how often a document enters the corpus.
     """
 
     rules: Mapping[str, str] = field(default_factory=dict)
     bucket: str | None = None
     repeat: str | None = None
-    factor: float | None = None
 
     @property
     def repeats(self) -> bool:
         """Whether documents have a number of copies."""
-        return self.repeat is not None or self.factor is not None
+        return self.repeat is not None
 
     @property
     def key(self) -> list[Any]:
         """What the decision depends on, the order of the rules included."""
-        return [list(self.rules.items()), self.bucket, self.repeat, self.factor]
+        return [list(self.rules.items()), self.bucket, self.repeat]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +50,6 @@ class Understood:
     rules: Mapping[str, Expression]
     bucket: Expression | None
     repeat: Expression | None
-    factor: float | None
 
     @property
     def expressions(self) -> dict[str, Expression]:
@@ -89,7 +86,7 @@ def understand_decision(decision: Decision, columns: Mapping[str, pa.DataType]) 
     }
     if decision.repeat is not None:
         repeat = understand(REPEAT, decision.repeat, columns, NUMBER)
-    return Understood(rules=rules, bucket=bucket, repeat=repeat, factor=decision.factor)
+    return Understood(rules=rules, bucket=bucket, repeat=repeat)
 
 
 class _Test(NamedTuple):
@@ -126,8 +123,8 @@ def decided(documents: DataFrame, decision: Understood) -> DataFrame:
         )
         for name, rule in decision.rules.items()
     ]
-    if decision.repeat is not None or decision.factor is not None:
-        wanted, copies = _copies(decision)
+    if decision.repeat is not None:
+        wanted, copies = _copies(decision.repeat)
         documents = documents.withColumn(REPEATS.name, copies)
         none = F.col(REPEATS.name) < 1
         tests.append(_Test(rule=REPEAT, fails=none, value=wanted, threshold=F.lit(None)))
@@ -150,11 +147,9 @@ def decided(documents: DataFrame, decision: Understood) -> DataFrame:
 _OUTCOME = "struct<rule: string, value: double, threshold: double>"
 
 
-def _copies(decision: Understood) -> tuple[Column, Column]:
+def _copies(repeat: Expression) -> tuple[Column, Column]:
     """Return how many copies a document should have, and how many whole ones it gets."""
-    wanted = F.lit(1.0) if decision.repeat is None else F.expr(decision.repeat.text).cast("double")
-    if decision.factor is not None:
-        wanted = wanted * F.lit(decision.factor)
+    wanted = F.expr(repeat.text).cast("double")
     whole = F.floor(wanted)
     copies = (whole + F.when(F.col(DRAW) < wanted - whole, 1).otherwise(0)).cast("int")
     return wanted, F.coalesce(copies, F.lit(0))

@@ -52,7 +52,7 @@ class CurationSettings:
     redaction: RedactionSettings = field(default_factory=RedactionSettings)
     # Input files that a run may lack; see `dclm_spark.limits.LimitSettings`.
     max_failed_inputs: int = 0
-    # What texts are hashed as, for exact deduplication: one of NORMALIZATIONS.
+    # What texts are hashed as, for exact deduplication: UNCHANGED or COMPOSED.
     text_normalization: str = UNCHANGED
 
     @property

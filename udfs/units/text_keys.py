@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 from udfs.documents.schema import KEPT
 
 UNCHANGED, COMPOSED = "none", "nfc"
-NORMALIZATIONS = (UNCHANGED, COMPOSED)
 
 
 def text_hashes(batch: pa.RecordBatch, normalization: str) -> pa.Array:

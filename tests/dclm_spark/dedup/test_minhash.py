@@ -15,6 +15,7 @@ from dclm_spark.dedup.minhash import near_duplicate_verdicts
 from dclm_spark.dedup.near_duplicates import NearDuplicateSettings, signature_table
 from dclm_spark.engine.checkpoints import Checkpoints
 from dclm_spark.errors import SettingError
+from tests.dclm_spark.dedup.short_queries import short_queries  # noqa: F401
 from udfs.dedup.minhash import MinHashSettings
 from udfs.documents.schema import document_id
 
@@ -22,18 +23,6 @@ pytestmark = pytest.mark.spark
 
 SCHEMA = "doc_id binary, crawl string, warc_path string, warc_offset bigint, text string"
 SMALL = NearDuplicateSettings(signatures=MinHashSettings(bands=30, rows=6, ngram=3))
-
-
-@pytest.fixture(autouse=True)
-def short_queries(request):  # type: ignore[no-untyped-def]
-    """Compiling a plan costs more than running it over a few rows."""
-    if "spark" not in request.fixturenames:
-        yield
-        return
-    spark = request.getfixturevalue("spark")
-    spark.conf.set("spark.sql.codegen.wholeStage", "false")
-    yield
-    spark.conf.unset("spark.sql.codegen.wholeStage")
 
 
 def row(offset: int, text: str | None, crawl: str = "a"):  # type: ignore[no-untyped-def]

@@ -7,6 +7,7 @@ import pytest
 from dclm_spark.dedup.minhash import near_duplicate_verdicts
 from dclm_spark.dedup.near_duplicates import NearDuplicateSettings, signature_table
 from dclm_spark.engine.checkpoints import Checkpoints
+from tests.dclm_spark.dedup.short_queries import short_queries  # noqa: F401
 from udfs.dedup.minhash import MinHashSettings
 from udfs.documents.schema import document_id
 
@@ -38,18 +39,6 @@ def removed(spark, texts, folder: Path, settings=COVERED, partitions: int = 2, *
 def lost_words(texts, gone) -> set[str]:  # type: ignore[no-untyped-def]
     kept = {word for n, text in enumerate(texts) if n not in gone for word in text.split()}
     return {word for text in texts for word in text.split()} - kept
-
-
-@pytest.fixture(autouse=True)
-def short_queries(request):  # type: ignore[no-untyped-def]
-    """Compiling a plan costs more than running it over a few rows."""
-    if "spark" not in request.fixturenames:
-        yield
-        return
-    spark = request.getfixturevalue("spark")
-    spark.conf.set("spark.sql.codegen.wholeStage", "false")
-    yield
-    spark.conf.unset("spark.sql.codegen.wholeStage")
 
 
 @pytest.mark.spark
