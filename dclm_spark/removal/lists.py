@@ -25,7 +25,8 @@ _EXPECTED = {
 def read_list(kind: str, uri: str) -> list[str]:
     """Return the entries of a text file, one a line; empty lines and those with # are none.
 
-    Raises InputError for a line that is not what `kind` wants ("id", "url" or "domain").
+    Raises InputError for a file that is not there, and for a line that is not what `kind` wants
+    ("id", "url" or "domain").
     """
     found = []
     pattern, expected = _EXPECTED[kind]
@@ -34,6 +35,11 @@ def read_list(kind: str, uri: str) -> list[str]:
         text = storage.read_bytes(uri).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{shown(uri)}: not UTF-8 ({error}); save the list as UTF-8") from None
+    except storage.MissingObjectError as error:
+        raise InputError(
+            f"--{kind}s {shown(uri)}: there is no such file; expected a text file of one {kind} a "
+            "line"
+        ) from error
     for number, line in enumerate(text.splitlines(), 1):
         entry = line.strip()
         if not entry or entry.startswith("#"):

@@ -26,6 +26,7 @@ from dclm_spark.removal.tombstones import (
 )
 from dclm_spark.shard_format import ShardManifest, changed, read_manifest
 from udfs import storage
+from udfs.storage.stream import shown
 from udfs.units.removals import KINDS
 
 LOGGER = logging.getLogger("dclm_spark")
@@ -51,9 +52,19 @@ def remove_documents(spark: SparkSession, request: Request) -> dict[str, Any] | 
     there. A removal that was killed is taken up by the same call.
     """
     shards = storage.join(request.output, "shards")
+    if not storage.exists(storage.join(shards, shard_format.MANIFEST)):
+        raise InputError(
+            f"--output {shown(request.output)}: no finished run is there, since it has no "
+            f"shards/{shard_format.MANIFEST}"
+        )
     with only_driver(request.output):
         manifest = read_manifest(shards)
         record = None
+        if request.compact and not request.entries and num_removals(shards) == 0:
+            raise InputError(
+                f"--compact: nothing was removed from {shown(request.output)}; name --domains, "
+                "--urls or --ids first"
+            )
         if request.entries:
             manifest, record = _remove(spark, request, shards, manifest)
         if request.compact:

@@ -19,3 +19,8 @@ def test_a_list_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
     path.write_bytes("gone.example".encode("utf-16"))
     with pytest.raises(InputError, match=r"domains\.txt: not UTF-8 .*save the list"):
         read_list("domain", str(path))
+
+
+def test_a_list_that_is_not_there_is_named_with_its_option(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--domains .*none\.txt: .*of one domain a line"):
+        read_list("domain", str(tmp_path / "none.txt"))
