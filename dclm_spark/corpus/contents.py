@@ -48,19 +48,29 @@ _TEXTS = pa.schema(
 )
 
 
+@dataclass(frozen=True)
+class Counts:
+    """How much of a corpus something is; removed documents are not counted."""
+
+    documents: int
+    tokens: int
+    # UTF-8 bytes.
+    text_size_bytes: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """Counts are (documents, tokens, bytes of text); removed documents are not among them."""
+    """What a corpus is made of."""
 
-    total: tuple[int, int, int]
+    total: Counts
     # Largest first, by bytes.
-    languages: dict[str, tuple[int, int, int]]
-    crawls: dict[str, tuple[int, int, int]]
+    languages: dict[str, Counts]
+    crawls: dict[str, Counts]
     # By kind of Creative Commons licence that the page links to; "" is none, or not looked for.
-    licences: dict[str, tuple[int, int, int]]
+    licences: dict[str, Counts]
     num_sites: int
     # The TOP_SITES largest.
-    sites: dict[str, tuple[int, int, int]]
+    sites: dict[str, Counts]
     # When the first and the last page was fetched; None where that is not known.
     fetched: tuple[str, str] | None
 
@@ -93,7 +103,7 @@ def _counted(spark: SparkSession, rows: DataFrame, table: str) -> Contents:
     total = rows.agg(*counted, F.min(_FETCHED).alias("first"), F.max(_FETCHED).alias("last"))
     row = total.collect()[0]
     return Contents(
-        total=(row["documents"], row["tokens"] or 0, row["text_bytes"] or 0),
+        total=Counts(row["documents"], row["tokens"] or 0, row["text_bytes"] or 0),
         languages=_by(rows, _LANGUAGE, counted),
         crawls=_by(rows, "crawl", counted),
         licences=_by(rows, _LICENCE, counted),
@@ -103,14 +113,15 @@ def _counted(spark: SparkSession, rows: DataFrame, table: str) -> Contents:
     )
 
 
-def _by(rows: DataFrame, name: str, counted: Any) -> dict[str, tuple[int, int, int]]:
+def _by(rows: DataFrame, name: str, counted: Any) -> dict[str, Counts]:
     named = rows.withColumn(name, F.coalesce(F.col(name), F.lit(UNKNOWN)))
     return _counts(named.groupBy(name).agg(*counted).orderBy(F.desc("text_bytes"), name), name)
 
 
-def _counts(rows: DataFrame, name: str) -> dict[str, tuple[int, int, int]]:
+def _counts(rows: DataFrame, name: str) -> dict[str, Counts]:
     return {
-        row[name]: (row["documents"], row["tokens"], row["text_bytes"]) for row in rows.collect()
+        row[name]: Counts(row["documents"], row["tokens"], row["text_bytes"])
+        for row in rows.collect()
     }
 
 

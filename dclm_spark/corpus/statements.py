@@ -7,10 +7,10 @@ no legal advice. The datasheet follows the questions of Gebru et al., arXiv 1803
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
-from dclm_spark.corpus.contents import FOLDER, SITES, Contents
+from dclm_spark.corpus.contents import FOLDER, SITES, Contents, Counts
 
 TO_FILL = "**to be filled in by the provider**"
 _BILLION = 10**9
@@ -51,7 +51,7 @@ def size_range(num_tokens: int) -> str:
 
 def public_summary(found: Contents, made: Provenance) -> str:
     """Return the public summary of training content for this corpus alone."""
-    documents, tokens, size = found.total
+    documents, tokens, size = astuple(found.total)
     period = " to ".join(found.fetched) if found.fetched else TO_FILL
     lines = [
         "# Public summary of training content",
@@ -72,7 +72,7 @@ def public_summary(found: Contents, made: Provenance) -> str:
         f"- Registered domains: {found.num_sites:,}. The template asks for the largest tenth by "
         "size of content, or of small firms 5 % or 1,000; all are in "
         f"`{FOLDER}/{SITES}`, the largest are:",
-        _table(("domain", "documents", "tokens", "bytes"), found.sites, _SHOWN_SITES),
+        _table(("domain", "documents", "tokens", "bytes"), _rows(found.sites), _SHOWN_SITES),
         "- 2.4 User data: none in this corpus",
         "- 2.5 Synthetic data: none made by this pipeline",
         "- 2.6 Other sources: none in this corpus",
@@ -88,7 +88,7 @@ def public_summary(found: Contents, made: Provenance) -> str:
 
 def datasheet(found: Contents, made: Provenance) -> str:
     """Return the datasheet of the corpus."""
-    documents, tokens, size = found.total
+    documents, tokens, size = astuple(found.total)
     period = " to ".join(found.fetched) if found.fetched else "not recorded"
     lines = [
         "# Datasheet",
@@ -101,10 +101,10 @@ def datasheet(found: Contents, made: Provenance) -> str:
         "- It is a selection: pages dropped, by rule:",
         _table(("stage, rule", "documents"), {f"{s}, {r}": (n,) for s, r, n in made.dropped}),
         "- By language:",
-        _table(("language", "documents", "tokens", "bytes"), found.languages),
+        _table(("language", "documents", "tokens", "bytes"), _rows(found.languages)),
         "- By licence that the page links to (Creative Commons; the first row, without a name, is "
         "none or not looked for):",
-        _table(("licence", "documents", "tokens", "bytes"), found.licences),
+        _table(("licence", "documents", "tokens", "bytes"), _rows(found.licences)),
         "- Personal data: pages of the public web have some; nothing was added, and what the "
         "recipe's cleaning leaves is there",
         "## Collection",
@@ -121,9 +121,9 @@ def datasheet(found: Contents, made: Provenance) -> str:
     return "\n\n".join(lines) + "\n"
 
 
-def _shares(counts: Mapping[str, Sequence[int]], size: int) -> str:
+def _shares(counts: Mapping[str, Counts], size: int) -> str:
     named = [
-        f"{name or 'unknown'} {100 * count[2] / max(size, 1):.1f} %"
+        f"{name or 'unknown'} {100 * count.text_size_bytes / max(size, 1):.1f} %"
         for name, count in counts.items()
     ]
     return ", ".join(named[:24])
@@ -142,6 +142,10 @@ def _removals(records: Sequence[Mapping[str, Any]]) -> str:
         f"{one['time']}: {one['documents']:,} documents, {one['tokens']:,} tokens"
         for one in records
     )
+
+
+def _rows(counts: Mapping[str, Counts]) -> dict[str, Sequence[int]]:
+    return {name: astuple(one) for name, one in counts.items()}
 
 
 def _table(head: Sequence[str], rows: Mapping[str, Sequence[int]], most: int | None = None) -> str:

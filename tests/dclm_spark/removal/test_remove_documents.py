@@ -191,11 +191,11 @@ def test_a_description_counts_what_stays(spark, removal):
     }
     hosts = Counter(site_of(host) for _, host in spans if host not in (GONE, BELOW))
     assert GONE not in found["sites"]
-    assert sum(count[0] for count in found["sites"].values()) == found["total"][0]
-    assert found["sites"][STAYS][0] == hosts[STAYS] == 30
+    assert sum(one["documents"] for one in found["sites"].values()) == found["total"]["documents"]
+    assert found["sites"][STAYS]["documents"] == hosts[STAYS] == 30
     assert found["num_sites"] == 3
     texts = [text for url, text in pages() if STAYS in url]
-    assert found["sites"][STAYS][2] == sum(len(text) for text in texts)
+    assert found["sites"][STAYS]["text_size_bytes"] == sum(len(text) for text in texts)
     summary = (place / "public_summary.md").read_text()
     assert "less than 1 billion tokens" in summary
     assert f"| {STAYS} | 30 |" in summary
