@@ -41,7 +41,14 @@ def pages(count, words):
     return found
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method",
+    # These two have the most queries.
+    [
+        pytest.param(name, marks=pytest.mark.long) if name in ("minhash", "global") else name
+        for name in METHODS
+    ],
+)
 def test_no_table_of_documents_goes_to_all_tasks(spark, tmp_path, method):
     """Were Spark to send all that it may, as where a table seems small: only small ones go."""
     documents = committed(tmp_path / "in", pages(24, 60))
