@@ -207,6 +207,7 @@ def test_a_dropped_page_can_be_explained_and_read(run):
     assert final_text(str(output), histories[0])
 
 
+@pytest.mark.long
 def test_minhash_finds_the_near_duplicates_that_were_planted(spark, run, crawl, recipe, tmp_path):
     from dataclasses import replace
 

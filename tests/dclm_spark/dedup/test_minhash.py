@@ -85,6 +85,7 @@ def test_partitions_and_arrival_order_change_nothing(spark, tmp_path: Path) -> N
     assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.long
 def test_splitting_hot_buckets_changes_nothing_but_the_tasks(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     rows = corpus(3, [40, 2])
     split = NearDuplicateSettings(
@@ -117,6 +118,7 @@ def test_a_bucket_tries_other_centres_until_every_member_met_its_like(spark) -> 
     assert len(asked) == len(set(map(frozenset, asked)))
 
 
+@pytest.mark.long
 def test_candidates_below_the_threshold_are_not_removed(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     words = [str(n) for n in range(100)]
     other = words[:70] + [f"x{n}" for n in range(30)]
