@@ -230,7 +230,7 @@ def test_frequencies_stay_exact_when_transformers_saves_in_low_precision(
     assert torch.equal(load(tmp_path / "saved")[0].rotary.inverse_frequencies, exact)
 
 
-@pytest.mark.slow  # Loads trl: eight seconds for its imports alone.
+@pytest.mark.long  # Loads trl: eight seconds for its imports alone.
 def test_supervised_fine_tuning_with_trl_takes_a_few_steps(
     tmp_path: Path, exported: tuple[Any, Any]
 ) -> None:
