@@ -27,6 +27,7 @@ COLUMNS = {
     "licence_kind": "Creative Commons licence that the page links, such as by-sa",
     "licence_version": "version of that licence",
     "licence_is_declared": "whether the link declares it as the page's own",
+    "other_language_score": "probability of a language that is not wanted, by a look at the bytes",
     # Signals.
     "language": "label of the likeliest language",
     "language_score": "its probability",
