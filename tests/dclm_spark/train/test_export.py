@@ -236,6 +236,7 @@ def export(*arguments: object) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.long
 def test_the_job_averages_cool_downs_and_writes_either_format(tmp_path: Path) -> None:
     first, second = (fresh_model(SETTINGS, seed=seed) for seed in (1, 2))
     paths = [write_folder(model, tmp_path / name) for model, name in ((first, "1"), (second, "2"))]
