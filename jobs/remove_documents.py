@@ -5,8 +5,8 @@ python jobs/remove_documents.py --output RUN --robots robotstxt.paths.gz --reaso
 python jobs/remove_documents.py --output RUN --compact
 """
 
-from dclm_spark.command import run_command
-from dclm_spark.removal.command_line import removal_parser, request_of
+from dclm_spark.command import job_parser, run_command
+from dclm_spark.removal.command_line import add_removal_arguments, request_of
 from dclm_spark.removal.remove import remove_documents
 from dclm_spark.removal.robots import described, refused_documents
 from dclm_spark.session import spark_session
@@ -14,7 +14,8 @@ from dclm_spark.session import spark_session
 
 def main() -> None:
     """Parse the command line, remove and say what went."""
-    parser = removal_parser(__doc__)
+    parser = job_parser(__doc__)
+    add_removal_arguments(parser)
     given = parser.parse_args()
     request = request_of(parser, given)
     spark = spark_session("remove_documents", given.master)

@@ -4,7 +4,6 @@ import argparse
 from datetime import UTC, datetime
 from functools import partial
 
-from dclm_spark.command import job_parser
 from dclm_spark.removal.lists import all_entries, read_agents
 from dclm_spark.removal.record import read_key
 from dclm_spark.removal.remove import Request
@@ -13,9 +12,8 @@ from udfs import storage
 from udfs.robots.agents import TOKENS
 
 
-def removal_parser(description: str | None) -> argparse.ArgumentParser:
-    """Return the parser of the job."""
-    parser = job_parser(description)
+def add_removal_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the job."""
     add = partial(parser.add_argument, action="append", default=[], metavar="FILE")
     parser.add_argument("--output", required=True, help="the run's folder, s3:// or gs:// prefix")
     add("--domains", help="domains, one a line, each with all below it (repeatable)")
@@ -41,7 +39,6 @@ def removal_parser(description: str | None) -> argparse.ArgumentParser:
         "--compact", action="store_true", help="blank what was removed in all files"
     )
     parser.add_argument("--master", help="Spark master, for example local[*]")
-    return parser
 
 
 def request_of(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Request:

@@ -1,14 +1,16 @@
 """What a command line asks to remove."""
 
+import argparse
 from datetime import UTC, datetime
 
 import pytest
 
-from dclm_spark.removal.command_line import removal_parser, request_of
+from dclm_spark.removal.command_line import add_removal_arguments, request_of
 
 
 def asked(*words):
-    parser = removal_parser("doc")
+    parser = argparse.ArgumentParser()
+    add_removal_arguments(parser)
     return request_of(parser, parser.parse_args(["--output", "run", *words]))
 
 
