@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from dclm_spark.errors import InputError
 from udfs import storage
+from udfs.rules.banned_domains import to_punycode
 from udfs.storage.stream import shown
 from udfs.units.removals import LIST
 
@@ -33,6 +34,7 @@ def read_list(kind: str, uri: str) -> list[str]:
     pattern, expected = _EXPECTED[kind]
     for number, line in _lines(f"--{kind}s", uri, f"one {kind} a line"):
         entry = line if kind == "url" else line.lower().rstrip(".")
+        entry = to_punycode(entry) if kind == "domain" else entry
         if not pattern.fullmatch(entry):
             raise InputError(f"{shown(uri)}, line {number}: {line!r} is not {expected}")
         found.append(entry)

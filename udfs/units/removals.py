@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from udfs.rules.banned_domains import to_punycode
 from udfs.rules.urls import hosts, normalized_urls
 from udfs.storage.parquet import read_table
 
@@ -47,7 +48,7 @@ class Wanted:
         return pa.array(below, pa.bool_()).take(distinct.indices)
 
     def _is_below(self, host: str) -> bool:
-        labels = host.rstrip(".").split(".")
+        labels = to_punycode(host).rstrip(".").split(".")
         return any(".".join(labels[place:]) in self.domains for place in range(len(labels)))
 
 
