@@ -5,12 +5,15 @@ OUTPUT ?= out/baseline
 CONSTRAINTS := infra/constraints/ci.txt
 INSTALLED := $(VENV)/.installed
 
-.PHONY: baseline test test-long test-all compare check java clean
+.PHONY: baseline rehearsal test test-long test-all compare check java clean
 
 baseline: $(INSTALLED) java ## embedded sample crawl -> shards, report, a tiny trained model
 	@# torch's threads wait for one another on a busy machine, and a tiny model needs one. A JVM that
 	@# lives for a minute has no use for the optimizing compiler: 38 s of CPU against 64 s.
 	OMP_NUM_THREADS=1 SPARK_SUBMIT_OPTS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC" $(VENV)/bin/python jobs/build_baseline.py --recipe sample --master "local[*,3]" --output $(OUTPUT)
+
+rehearsal: $(INSTALLED) java ## every line of docs/seven_billion.md in miniature, WARC to CORE and MMLU
+	$(VENV)/bin/python -m tests.rehearsal --output out/rehearsal
 
 test: $(INSTALLED) java ## every test but the long and the slow ones
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
