@@ -34,9 +34,9 @@ class MatchSettings:
     min_score: float = 0.4
     # Share of the words of the question alone.
     min_question: float = 0.4
-    # Rare n-grams that a page must have of an item (5 of them are 9 words), or letters of rare
-    # words in a row.
+    # Rare n-grams that a page must have of an item: 5 of them are 9 words.
     min_rare_ngrams: float = 5.0
+    # Or letters of rare words in a row.
     min_rare_letters: float = 36.0
     # Items of fewer words, with their answer, are compared word by word.
     min_words: int = 13
