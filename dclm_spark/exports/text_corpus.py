@@ -14,7 +14,7 @@ from dclm_spark.engine.books import STAGE_MANIFEST
 from dclm_spark.engine.file_stage import FileStage, UnitSource
 from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import committed_names, read_manifests
-from dclm_spark.engine.run_record import check_readable
+from dclm_spark.engine.run_record import check_one_source, check_readable
 from dclm_spark.engine.stage_output import StageOutput, stage_output
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.exports.dataset_card import write_card
@@ -108,6 +108,7 @@ def _sources(corpus: CorpusOfRun, removed: Sequence[dict[str, Any]]) -> list[Uni
 def read_corpus(run: str) -> CorpusOfRun:
     """Return what the run in the folder `run` kept; InputError unless it is finished."""
     check_readable(run)
+    check_one_source(run)
     try:
         recipe = storage.read_bytes(storage.join(run, "recipe.yaml")).decode()
     except storage.MissingObjectError as error:

@@ -36,6 +36,11 @@ _SHOWN_LINES = 3
 
 def check_recipe(recipe: Recipe) -> None:
     """Fetch and open every list, model and tokenizer of a recipe, and look at what is in them."""
+    if recipe.sources:
+        raise SettingError(
+            f"sources: the recipe names its own inputs ({', '.join(recipe.sources)}); "
+            "jobs/build_baseline.py and jobs/plan_mixture.py alone run such a recipe"
+        )
     _check_extractors(recipe)
     check_model(recipe.quality)
     check_references(recipe)

@@ -42,6 +42,9 @@ class ObserveSettings:
     heldout_weights: str = "last"
     # Steps between losses by domain, joined from provenance; 0: never.
     domain_interval_steps: int = 0
+    # Whether each log line of a corpus of several sources has tokens, share and loss of each, in
+    # its last step; joined from provenance.
+    source_losses: bool = True
     tensorboard: bool = True
     # Peak bf16 operations per second of one device, for MFU; None: by the device's name.
     peak_flops_per_second: float | None = None
