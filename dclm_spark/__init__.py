@@ -17,6 +17,7 @@ _LIBRARY = {
     "near_duplicate_clusters": "near_copies",
     "near_duplicate_pairs": "near_copies",
     "quality_score": "fasttext_models",
+    "read_metadata": "web_pages",
     "read_texts": "web_pages",
     "read_warc": "web_pages",
     "repeated_ngrams": "ngram_copies",

@@ -16,5 +16,6 @@ from dclm_spark.library.ngram_copies import without_repeated_ngrams as without_r
 from dclm_spark.library.token_columns import count_tokens as count_tokens
 from dclm_spark.library.token_columns import token_ids as token_ids
 from dclm_spark.library.web_pages import extract_text as extract_text
+from dclm_spark.library.web_pages import read_metadata as read_metadata
 from dclm_spark.library.web_pages import read_texts as read_texts
 from dclm_spark.library.web_pages import read_warc as read_warc

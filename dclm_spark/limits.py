@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.manifests import StageOutput, file_of_unit
 from dclm_spark.engine.stage_output import unit_statistics
 from dclm_spark.errors import InputError, LimitError
 from udfs.checks import FRACTION, at_least, check, check_order, one_of
@@ -72,7 +72,7 @@ def check_documents(documents: StageOutput, limits: LimitSettings) -> None:
     """
     counts = documents.documents()
     total, quarantined = sum(counts.values()), counts[QUARANTINED]
-    lost = _units_without_documents(documents)
+    lost, num_files = _files_without_documents(documents)
     _check_texts(documents, lost)
     rules = _largest(documents.totals, QUARANTINED)
     if total and quarantined / total > limits.max_quarantined_fraction:
@@ -80,12 +80,11 @@ def check_documents(documents: StageOutput, limits: LimitSettings) -> None:
             limits, "max_quarantined_fraction", quarantined / total,
             f"{quarantined} of {total} records were quarantined ({rules})",
         )  # fmt: skip
-    num_files = documents.units.num_rows
     if num_files and len(lost) / num_files > limits.max_files_without_documents:
-        first = next(facts for name, facts in documents.facts() if name == lost[0])
         _act(
             limits, "max_files_without_documents", len(lost) / num_files,
-            f"{len(lost)} of {num_files} files gave no document, such as {first['input']['uri']}"
+            f"{len(lost)} of {num_files} files gave no document, such as "
+            + _input_uri(documents, lost[0][0])
             + (f" ({rules})" if rules else ""),
         )  # fmt: skip
 
@@ -115,30 +114,43 @@ def _act(limits: LimitSettings, key: str, value: float, what: str) -> None:
     )
 
 
-def _units_without_documents(documents: StageOutput) -> list[str]:
-    """Return the units of files of which no record could be read and extracted."""
+def _units_by_file(documents: StageOutput) -> dict[str, list[str]]:
+    """Return the units of each file: one, or those of its parts."""
+    found: dict[str, list[str]] = {}
+    for unit in documents.units["unit"].to_pylist():
+        found.setdefault(file_of_unit(unit), []).append(unit)
+    return found
+
+
+def _files_without_documents(documents: StageOutput) -> tuple[list[list[str]], int]:
+    """Return the units of files of which no record could be read and extracted, and all files."""
     units = documents.units
     readable = pc.add(units[f"{KEPT}_documents"], units[f"{DROPPED}_documents"])
-    return list(units["unit"].filter(pc.equal(pc.fill_null(readable, 0), 0)).to_pylist())
+    lost = set(units["unit"].filter(pc.equal(pc.fill_null(readable, 0), 0)).to_pylist())
+    if not lost:
+        return [], units.num_rows
+    files = _units_by_file(documents).values()
+    return [parts for parts in files if lost.issuperset(parts)], len(files)
 
 
-def _check_texts(documents: StageOutput, lost: Sequence[str]) -> None:
+def _check_texts(documents: StageOutput, lost: Sequence[Sequence[str]]) -> None:
     """Raise InputError for a file whose records were all read and all had no text."""
     if not any(entry["rule"] == MISSING_TEXT for entry in documents.totals.get("counts", ())):
         return
-    lost_names = set(lost)
-    inputs = {
-        name: facts["input"]["uri"] for name, facts in documents.facts() if name in lost_names
-    }
-    for name in lost:
-        statistics = unit_statistics(documents, name)
-        counts = statistics.get("counts", ())
+    for parts in lost:
+        statistics = [unit_statistics(documents, name) for name in parts]
+        counts = [entry for one in statistics for entry in one.get("counts", ())]
         if counts and all(entry["rule"] == MISSING_TEXT for entry in counts):
-            reason = next((one["error"] for one in statistics["samples"] if one["error"]), "")
+            samples = (one for found in statistics for one in found.get("samples", ()))
+            reason = next((one["error"] for one in samples if one["error"]), "")
             raise InputError(
-                f"{inputs[name]}: none of its {sum(e['documents'] for e in counts)} "
-                f"records has a text: {reason}"
+                f"{_input_uri(documents, parts[0])}: none of its "
+                f"{sum(e['documents'] for e in counts)} records has a text: {reason}"
             )
+
+
+def _input_uri(documents: StageOutput, unit: str) -> str:
+    return next(str(facts["input"]["uri"]) for name, facts in documents.facts() if name == unit)
 
 
 def _largest(totals: Mapping[str, Any], fate: str) -> str:

@@ -52,6 +52,8 @@ def spark_session(app_name: str, master: str | None = None) -> SparkSession:
         builder = builder.config("spark.driver.bindAddress", "127.0.0.1")
         logging_options = f"-Dlog4j2.configurationFile=file:{_LOG_SETTINGS}"
         builder = builder.config("spark.driver.extraJavaOptions", logging_options)
+        if master.startswith("local"):
+            builder = builder.config("spark.python.daemon.module", "dclm_spark.worker_daemon")
     for name in _FOR_WORKERS:
         if os.environ.get(name):
             builder = builder.config(f"spark.executorEnv.{name}", os.environ[name])

@@ -27,7 +27,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--output", required=True, help="a folder, or a .pt file for OpenLM")
     parser.add_argument("--tokenizer", help="tokenizer.json that goes along (folders only)")
     parser.add_argument("--dtype", choices=DTYPES, default="fp32", help="of the folder's weights")
-    parser.add_argument("--end-of-text-id", type=int, default=0, help="id that ends a document")
+    parser.add_argument("--end-of-text-id", type=int, help="default: by its name")
     return parser.parse_args()
 
 

@@ -57,12 +57,14 @@ def test_every_command_is_run_here_or_needs_a_cloud_account():
         assert needs_cloud or known, command
 
 
+@pytest.mark.long
 def test_make_baseline_ends_with_report_shards_and_a_model(baseline):
     assert (baseline / "report.html").stat().st_size > 10_000
     assert (baseline / "shards" / "manifest.json").exists()
     assert any((baseline / "model").iterdir())
 
 
+@pytest.mark.long
 def test_a_page_can_be_explained(baseline):
     import pyarrow.parquet as pq
 
@@ -71,6 +73,7 @@ def test_a_page_can_be_explained(baseline):
     assert "dropped by" in run("jobs/explain_page.py", "--output", str(baseline), url)
 
 
+@pytest.mark.long
 def test_a_model_trains_on_the_shards(baseline, tmp_path):
     run(
         "jobs/train_model.py", "--scale", "tiny",
@@ -80,6 +83,7 @@ def test_a_model_trains_on_the_shards(baseline, tmp_path):
     assert any((tmp_path / "m").iterdir())
 
 
+@pytest.mark.long
 def test_a_table_is_filled_and_another_recipe_is_decided_from_it(baseline, tmp_path):
     (line,) = (command for command, _ in blocks() if "jobs/annotate.py" in command)
     table, output = str(tmp_path / "scored"), str(tmp_path / "out")

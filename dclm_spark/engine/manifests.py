@@ -40,6 +40,16 @@ def numbered_unit(shard: int, count: int) -> str:
     return f"shard-{shard:0{digits}d}"
 
 
+def part_unit(file_unit: str, number: int) -> str:
+    """Return the name of the unit of a part of a file, from that of the whole file's."""
+    return f"{file_unit}-part-{number}"
+
+
+def file_of_unit(name: str) -> str:
+    """Return the name that the unit of the whole file would have."""
+    return re.sub(r"-part-\d+$", "", name)
+
+
 def unit_key(*parts: Any, code: str) -> str:
     """Return the key of a unit: a hash of its inputs, its settings and its stage's code version.
 

@@ -13,6 +13,7 @@ import torch
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.scoring import Scorer
 from dclm_spark.evaluate.tokens import PromptEncoder, Tokenizer
+from udfs.tokens.special_ids import named_end_of_text
 
 _END_OF_TEXT = "<|endoftext|>"
 # Folders that our own code reads, so that no code of theirs has to be trusted.
@@ -78,7 +79,7 @@ def _own(source: str, tokenizer: str | None, device: str, weights: str) -> dict[
     model, _ = load(source, device=device, weights=weights)
     end = ours.token_to_id(_END_OF_TEXT)
     if end is None:
-        end = _first(_config(source).get("eos_token_id"))
+        end = _first(_config(source).get("eos_token_id", _named_end(ours)))
     return {
         "scorer": OpenLMScorer(model, ours, end),
         "tokenizer": ours,
@@ -138,6 +139,11 @@ def _first(ids: int | Sequence[int] | None) -> int:
     if isinstance(ids, Sequence):
         ids = next(iter(ids), None)
     return ids or 0
+
+
+def _named_end(tokenizer: Any) -> int | None:
+    special = tokenizer.get_added_tokens_decoder()
+    return named_end_of_text({token.content: index for index, token in special.items()})
 
 
 class _PythonTokenizer:

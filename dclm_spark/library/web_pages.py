@@ -15,8 +15,9 @@ from dclm_spark.errors import InputError, SettingError
 from dclm_spark.library.frames import BYTES, TEXT, Given, with_columns
 from dclm_spark.stages.documents import max_readers
 from udfs.documents.extract import ExtractionSettings, extract_pages
-from udfs.documents.formats import FORMATS, InputUnit, Reading, read_unit
+from udfs.documents.formats import FORMATS, InputUnit, Reading, WatFormat, read_unit
 from udfs.documents.warc_pages import RECORDS, record_batches
+from udfs.documents.wat import PAGE_METADATA, metadata_batches
 from udfs.warc.reader import WarcRecord
 
 _REFERENCE = ExtractionSettings()
@@ -76,6 +77,27 @@ def read_texts(
     return _read(spark, files, settings, TEXTS, _texts)
 
 
+def read_metadata(
+    spark: SparkSession,
+    inputs: str,
+    *,
+    base: str | None = None,
+    limit: int | None = None,
+    settings: ExtractionSettings = _REFERENCE,
+) -> DataFrame:
+    """Return what WAT files note of pages, a row each (`udfs.documents.wat.PAGE_METADATA`).
+
+    `inputs`, `base` and `limit` are those of `read_warc`. Title, meta elements and links stand
+    beside the id, the path and the offset of the page in its WARC file, as `read_warc` and a run on
+    the listing of these give them. Raises InputError for files that are no WAT files.
+    """
+    files = list_inputs(inputs, base, limit)
+    for file in files:
+        if file.kind != WatFormat.name:
+            raise InputError(f"inputs = {inputs!r}: {file.path} is no WAT file")
+    return _read(spark, files, settings, PAGE_METADATA, _metadata)
+
+
 def _read(
     spark: SparkSession,
     files: Sequence[InputFile],
@@ -97,6 +119,10 @@ def _read(
 
 def _records(file: dict[str, Any], settings: ExtractionSettings) -> Iterator[pa.RecordBatch]:
     yield from record_batches(file["crawl"], file["uri"], file["path"], settings)
+
+
+def _metadata(file: dict[str, Any], settings: ExtractionSettings) -> Iterator[pa.RecordBatch]:
+    yield from metadata_batches(file["crawl"], file["uri"], file["path"], settings)
 
 
 def _texts(file: dict[str, Any], settings: ExtractionSettings) -> Iterator[pa.RecordBatch]:

@@ -102,7 +102,16 @@ def _state_bytes(settings: TrainSettings) -> int:
     each = 6 if settings.precision == "bf16" else 12
     if settings.optimizer.average_decay is not None:
         each += 4
-    return settings.model.num_parameters() * each
+    state = settings.model.num_parameters() * each
+    if settings.optimizer.matrices == "muon":
+        # One moment in place of two for the layers' matrices.
+        state -= _layer_parameters(settings) * (2 if settings.precision == "bf16" else 4)
+    return state
+
+
+def _layer_parameters(settings: TrainSettings) -> int:
+    model = settings.model
+    return model.num_parameters() - 2 * (model.vocabulary_size or 0) * model.width
 
 
 def _gradient_bytes(settings: TrainSettings) -> int:
@@ -112,7 +121,7 @@ def _gradient_bytes(settings: TrainSettings) -> int:
 def _gathered_bytes(settings: TrainSettings, number_bytes: int) -> int:
     model = settings.model
     ends = 2 * (model.vocabulary_size or 0) * model.width
-    layer = (model.num_parameters() - ends) // model.num_layers
+    layer = _layer_parameters(settings) // model.num_layers
     return (2 * layer + ends) * number_bytes
 
 

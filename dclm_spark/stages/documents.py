@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import re
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.engine.file_stage import FileStage, UnitSource
-from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.manifests import StageOutput, part_unit
 from dclm_spark.engine.stage import REFUSE, REMOVE
 from dclm_spark.errors import SettingError
 from dclm_spark.settings import to_dict
@@ -31,7 +30,6 @@ LOGGER = logging.getLogger("dclm_spark")
 # Common Crawl's web server, unlike its bucket, is not made for hundreds of connections.
 HTTP_READERS = 10
 _SIZE_READERS = 16
-_PART = re.compile(r"-part-\d+$")
 
 
 def missed_domains(documents: StageOutput) -> int:
@@ -142,11 +140,6 @@ def unit_name(file: InputFile) -> str:
     return f"{safe}-{digest}"
 
 
-def file_of_unit(name: str) -> str:
-    """Return the name that the unit of the whole file would have."""
-    return _PART.sub("", name)
-
-
 def sources_of(inputs: Sequence[InputFile], part_size_bytes: int) -> list[UnitSource]:
     """Return the units of input files: one each, or one for each part of a file that is divided.
 
@@ -167,7 +160,7 @@ def _part_sources(whole: UnitSource, parts: Sequence[FilePart]) -> list[UnitSour
     return [
         replace(
             whole,
-            unit=f"{whole.unit}-part-{number}",
+            unit=part_unit(whole.unit, number),
             identity=(*whole.identity, part.start, part.end),
             source=whole.source | {"start": part.start, "end": part.end},
         )

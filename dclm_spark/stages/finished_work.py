@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dclm_spark.crawl.listing import InputFile
-from dclm_spark.engine.manifests import check_format, committed_names, delete_many
+from dclm_spark.engine.manifests import check_format, committed_names, delete_many, file_of_unit
 from dclm_spark.engine.run_record import RunIdentity, read_run_record
 from dclm_spark.errors import SettingError
-from dclm_spark.stages.documents import file_of_unit, unit_name
+from dclm_spark.stages.documents import unit_name
 from udfs import storage
 from udfs.storage.stream import shown
 from udfs.units.commit import FORMAT_VERSION, MANIFESTS, manifest_uri

@@ -15,6 +15,7 @@ from dclm_spark.train import openlm
 from dclm_spark.train.model import load
 from dclm_spark.train.network import ModelSettings, OpenLM
 from dclm_spark.train.scales import TrainSettings
+from udfs.tokens.special_ids import named_end_of_text
 
 MODEL_TYPE = "dclm_spark_openlm"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -39,7 +40,7 @@ width {width}, {heads} heads, sequences of {length} tokens, a vocabulary of {voc
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 model = AutoModelForCausalLM.from_pretrained(FOLDER, trust_remote_code=True)
-tokenizer = AutoTokenizer.from_pretrained(FOLDER)
+tokenizer = AutoTokenizer.from_pretrained(FOLDER, trust_remote_code=True)
 print(tokenizer.decode(model.generate(**tokenizer("Once", return_tensors="pt"))[0]))
 ```
 
@@ -54,7 +55,8 @@ class ExportSettings:
 
     # tokenizer.json that goes along.
     tokenizer: Path | None = None
-    end_of_text_id: int = 0
+    # None: what the tokenizer calls so, else 0.
+    end_of_text_id: int | None = None
     # Of the weights: fp32 or bf16.
     dtype: str = "fp32"
     # No file of weights is larger, unless one weight is.
@@ -81,7 +83,7 @@ def write_folder(
     _write_weights(model, output, settings)
     ids = _token_ids(settings)
     _write_json(output / "config.json", _config(model, settings, ids))
-    _write_json(output / "generation_config.json", ids | {"bos_token_id": None})
+    _write_json(output / "generation_config.json", ids)
     for name in _SOURCES:
         shutil.copy(Path(__file__).with_name(name), output / name)
     if settings.tokenizer is not None:
@@ -103,7 +105,8 @@ def read_folder(folder: Path) -> tuple[OpenLM, TrainSettings]:
     model = OpenLM(settings)
     weights = openlm.read_safetensors(folder)
     own = {name.removeprefix(_PREFIX): value for name, value in weights.items()}
-    openlm.load_weights(model, own)
+    # Other programs may have saved the frequencies in low precision; the settings give them all.
+    openlm.load_weights(model, own | {_BUFFER: model.rotary.inverse_frequencies})
     return model, openlm.inference_settings(settings, name=f"export:{folder.name}")
 
 
@@ -167,12 +170,20 @@ def _parts(weights: Mapping[str, Tensor], max_bytes: int) -> Iterator[dict[str, 
     yield part
 
 
-def _token_ids(settings: ExportSettings) -> dict[str, int]:
-    """Return the ids of end of text and padding; without a padding token its end serves."""
-    end = settings.end_of_text_id
-    padding = _token_names(settings).get("pad_token")
-    names = _vocabulary(settings)
-    return {"eos_token_id": end, "pad_token_id": names.get(padding or "", end)}
+def _token_ids(settings: ExportSettings) -> dict[str, int | None]:
+    """Return the ids of beginning and end of text and of padding, for which the end may serve."""
+    ids, names = _vocabulary(settings), _token_names(settings)
+    end = _end_of_text_id(settings)
+    return {
+        "bos_token_id": ids.get(names.get("bos_token", "")),
+        "eos_token_id": end,
+        "pad_token_id": ids.get(names.get("pad_token", ""), end),
+    }
+
+
+def _end_of_text_id(settings: ExportSettings) -> int:
+    given = settings.end_of_text_id
+    return given if given is not None else named_end_of_text(_vocabulary(settings)) or 0
 
 
 def _vocabulary(settings: ExportSettings) -> dict[str, int]:
@@ -185,21 +196,32 @@ def _vocabulary(settings: ExportSettings) -> dict[str, int]:
 
 def _token_names(settings: ExportSettings) -> dict[str, str]:
     names = {index: name for name, index in _vocabulary(settings).items()}
-    end = names.get(settings.end_of_text_id)
+    end = names.get(_end_of_text_id(settings))
     if end is None:
         return {}
     padding = next((name for name in names.values() if "pad" in name.lower()), end)
-    return {"eos_token": end, "pad_token": padding}
+    beginning = names.get(_added_beginning(settings), end)
+    return {"eos_token": end, "pad_token": padding} | (
+        {"bos_token": beginning} if beginning != end else {}
+    )
 
 
-def _config(model: OpenLM, settings: ExportSettings, ids: dict[str, int]) -> dict[str, Any]:
+def _added_beginning(settings: ExportSettings) -> int:
+    """Return the token that the tokenizer sets before a text; -1 where it sets none."""
+    from tokenizers import Tokenizer
+
+    return next(iter(Tokenizer.from_file(str(settings.tokenizer)).encode("").ids), -1)
+
+
+def _config(
+    model: OpenLM, settings: ExportSettings, ids: Mapping[str, int | None]
+) -> dict[str, Any]:
     return {
         "architectures": ["OpenLMForCausalLM"],
         "model_type": MODEL_TYPE,
         "auto_map": _AUTO,
         "network": dataclasses.asdict(model.settings),
         "dtype": str(DTYPES[settings.dtype]).removeprefix("torch."),
-        "bos_token_id": None,
         **ids,
         "tie_word_embeddings": False,
     }

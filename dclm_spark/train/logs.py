@@ -1,4 +1,4 @@
-"""What a run says of itself: a line log, TensorBoard, a progress bar and its utilization."""
+"""What a run says of itself: a line log, TensorBoard, Weights & Biases, a bar, its utilization."""
 
 import json
 import logging
@@ -6,9 +6,11 @@ import math
 import os
 import sys
 import time
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from tqdm import tqdm
@@ -46,6 +48,9 @@ class ObserveSettings:
     # its last step; joined from provenance.
     source_losses: bool = True
     tensorboard: bool = True
+    # Project of Weights & Biases that log lines are sent to; WANDB_MODE=offline keeps them in the
+    # output, for `wandb sync`. None: none.
+    wandb_project: str | None = None
     # Peak bf16 operations per second of one device, for MFU; None: by the device's name.
     peak_flops_per_second: float | None = None
 
@@ -65,16 +70,29 @@ def utilization(
     return None if peak is None else tokens_per_second * flops_per_token / (num_devices * peak)
 
 
+class Board(Protocol):
+    """Where the numbers of log lines are shown."""
+
+    def add(self, numbers: Mapping[str, float], step: int) -> None:
+        """Take the numbers of a line, by names such as train/loss."""
+
+    def close(self) -> None:
+        """Write out what is held, and end."""
+
+
 class RunLog:
-    """The lines of `log.jsonl`, mirrored to TensorBoard and the terminal; silent off rank 0."""
+    """The lines of `log.jsonl`, mirrored to boards and the terminal; silent off rank 0.
+
+    `facts` are what a board shows beside the numbers: the run's settings.
+    """
 
     def __init__(
         self, output: Path, settings: ObserveSettings, *, is_first: bool, first_step: int,
-        last_step: int,
+        last_step: int, facts: Callable[[], dict[str, Any]] = dict,
     ) -> None:  # fmt: skip
         self.path = output / "log.jsonl"
         self.is_first = is_first
-        self._board: Any = None
+        self._boards: list[Board] = []
         self._bar: Any = None
         self._first_step, self._last_step = first_step, last_step
         self._started = self._said = time.monotonic()
@@ -83,7 +101,9 @@ class RunLog:
             return
         self._forget_after(first_step)
         if settings.tensorboard:
-            self._board = _open_board(output / "tensorboard", first_step)
+            self._boards.append(_TensorBoard(output / "tensorboard", first_step))
+        if settings.wandb_project is not None:
+            self._boards.append(_WeightsAndBiases(output, settings.wandb_project, facts()))
         if sys.stderr.isatty():
             self._bar = tqdm(total=last_step, initial=first_step, unit="step", smoothing=0.1)
 
@@ -94,10 +114,13 @@ class RunLog:
         line = {"kind": kind, "step": step, **facts}
         with self.path.open("a") as stream:
             stream.write(json.dumps(line) + "\n")
-        if self._board is not None:
-            for name, value in facts.items():
-                if isinstance(value, int | float) and math.isfinite(value):
-                    self._board.add_scalar(f"{kind}/{name}", value, step)
+        numbers = {
+            f"{kind}/{name}": value
+            for name, value in facts.items()
+            if isinstance(value, int | float) and math.isfinite(value)
+        }
+        for board in self._boards:
+            board.add(numbers, step)
         if kind == "train":
             self._loss = facts["loss"]
         if kind == "train" and self._bar is not None:
@@ -124,9 +147,10 @@ class RunLog:
 
     def close(self) -> None:
         """Flush and release everything."""
-        for part in (self._board, self._bar):
-            if part is not None:
-                part.close()
+        for board in self._boards:
+            board.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def _forget_after(self, step: int) -> None:
         """Drop the lines of steps that a killed run took after the checkpoint we start from."""
@@ -148,12 +172,52 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _open_board(directory: Path, first_step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ValueError(
-            "observe.tensorboard = True: tensorboard is not installed; install dclm-spark[train] "
-            "or pass --set observe.tensorboard=false"
-        ) from error
-    return SummaryWriter(str(directory), purge_step=first_step + 1)
+class _TensorBoard:
+    def __init__(self, directory: Path, first_step: int) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise ValueError(
+                "observe.tensorboard = True: tensorboard is not installed; install "
+                "dclm-spark[train] or pass --set observe.tensorboard=false"
+            ) from error
+        self._writer: Any = SummaryWriter(str(directory), purge_step=first_step + 1)
+
+    def add(self, numbers: Mapping[str, float], step: int) -> None:
+        for name, value in numbers.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _WeightsAndBiases:
+    """One run of the service; a resumed one goes on under the id kept beside the output."""
+
+    def __init__(self, output: Path, project: str, facts: dict[str, Any]) -> None:
+        setting = f"observe.wandb_project = {project!r}"
+        try:
+            import wandb
+        except ImportError as error:
+            raise ValueError(
+                f"{setting}: wandb is not installed; install dclm-spark[wandb], or leave it out"
+            ) from error
+        kept = output / "wandb.id"
+        if not kept.is_file():
+            kept.write_text(uuid.uuid4().hex)
+        try:
+            self._run: Any = wandb.init(
+                project=project, dir=str(output), name=output.name, id=kept.read_text(),
+                resume="allow", config=facts,
+            )  # fmt: skip
+        except wandb.errors.Error as error:
+            raise ValueError(
+                f"{setting}: {error}; log in with WANDB_API_KEY, or set WANDB_MODE=offline"
+            ) from error
+
+    def add(self, numbers: Mapping[str, float], step: int) -> None:
+        # A line of another kind may come at a step that was logged: steps must not go back.
+        self._run.log({**numbers, "step": step})
+
+    def close(self) -> None:
+        self._run.finish()

@@ -64,6 +64,8 @@ class OpenLMForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _no_split_modules = ("Block",)
+    # The network rounds the frequencies itself where the reference does.
+    _keep_in_fp32_modules_strict = ("rotary",)
 
     def __init__(self, config: OpenLMConfig) -> None:
         super().__init__(config)

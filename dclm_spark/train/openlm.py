@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,9 @@ def read_folder(folder: Path) -> tuple[OpenLM, TrainSettings]:
     for name, allowed in _ARCHITECTURE.items():
         if options.get(name) is not None and options[name] not in allowed:
             raise ValueError(f"{folder}: {name} = {options[name]!r}; only {allowed[0]!r} is read")
-    weights = from_openlm(read_safetensors(folder))
+    weights = from_openlm(_with_frequencies(read_safetensors(folder), options))
     settings = infer_settings(weights, sequence_length=int(options.get("seq_len") or 2048))
+    settings = replace(settings, norm_epsilon=options.get("norm_eps") or settings.norm_epsilon)
     if options.get("n_heads") not in (None, settings.num_heads):
         raise ValueError(
             f"{folder}: n_heads = {options['n_heads']} in config.json, but the rotary frequencies "
@@ -145,6 +147,16 @@ def read_folder(folder: Path) -> tuple[OpenLM, TrainSettings]:
     model = OpenLM(settings)
     load_weights(model, weights)
     return model, inference_settings(settings, name=f"openlm:{folder.name}")
+
+
+def _with_frequencies(
+    weights: Mapping[str, Tensor], options: Mapping[str, Any]
+) -> Mapping[str, Tensor]:
+    """Return the weights of a hub folder that was saved without OpenLM's buffers as with them."""
+    if any(name.endswith(".inv_freq") for name in weights) or not options.get("n_heads"):
+        return weights
+    count = options["dim"] // options["n_heads"] // 2
+    return {**weights, _FREQUENCIES.format(0): _frequencies(_USUAL_BASES[0], count)}
 
 
 def read_safetensors(folder: Path) -> dict[str, Tensor]:

@@ -1,22 +1,21 @@
-"""AdamW as the reference runs it (spec 7.3), with clipping, skipped spikes and averaged weights.
+"""AdamW as the reference runs it (spec 7.3), or Muon, with clipping and skipped spikes.
 
 Nothing here waits for the device: whether a step counts is decided by a 0/1 tensor.
 """
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
+from dclm_spark.train.optimizers.muon import MuonAdamW, muon_groups
 from udfs.checks import above, at_least, between, check, one_of, share_above_zero
 
 SHAPES = ("cosine", "wsd")
 DECAYS = ("linear", "sqrt")
+MATRICES = ("adamw", "muon")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +67,10 @@ def _stable_then_decay(
 class OptimizerSettings:
     """AdamW, clipping, skipping and averaging. Weight decay acts on every weight."""
 
+    # What updates the matrices of the layers: adamw, as everything else, or muon.
+    matrices: str = "adamw"
+    # Of muon: the share of its momentum that a step keeps.
+    momentum: float = 0.95
     peak_rate: float
     weight_decay: float
     beta1: float = 0.9
@@ -84,18 +87,23 @@ class OptimizerSettings:
     def __post_init__(self) -> None:
         check(self, peak_rate=at_least(0.0), weight_decay=at_least(0.0), clip_norm=above(0.0))
         check(self, beta1=between(0, 1), beta2=between(0, 1), average_decay=between(0, 1))
+        check(self, matrices=one_of(MATRICES), momentum=between(0, 1))
 
 
 def build_optimizer(settings: OptimizerSettings, model: nn.Module) -> torch.optim.AdamW:
-    """Return one group for all weights: the reference's no-decay list is empty in effect."""
-    return torch.optim.AdamW(
-        model.parameters(),
-        lr=settings.peak_rate,
-        betas=(settings.beta1, settings.beta2),
-        eps=settings.epsilon,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
+    """Return the optimizer that `settings` ask for; weight decay acts on every weight.
+
+    With AdamW alone that is one group: the reference's no-decay list is empty in effect.
+    """
+    options = {
+        "lr": settings.peak_rate,
+        "betas": (settings.beta1, settings.beta2),
+        "eps": settings.epsilon,
+        "weight_decay": settings.weight_decay,
+    }
+    if settings.matrices == "muon":
+        return MuonAdamW(muon_groups(model, settings.momentum), **options)
+    return torch.optim.AdamW(model.parameters(), fused=True, **options)  # type: ignore[arg-type]
 
 
 @torch.no_grad()
@@ -172,45 +180,3 @@ def step_unless(optimizer: torch.optim.AdamW, refused: Tensor, rate: float) -> N
     optimizer.found_inf = refused  # type: ignore[attr-defined]
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-
-
-class AveragedWeights:
-    """An exponential moving average of the weights, sharded as they are."""
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.weights = {name: p.detach().float().clone() for name, p in model.named_parameters()}
-
-    @torch.no_grad()
-    def update(self, model: nn.Module, refused: Tensor) -> None:
-        """Move the average towards the model's present weights unless `refused` is 1."""
-        share = (1 - self.decay) * (1 - refused)
-        for name, weight in model.named_parameters():
-            _local(self.weights[name]).lerp_(_local(weight).float(), share)
-
-    @contextmanager
-    def standing_in(self, model: nn.Module) -> Iterator[None]:
-        """Give `model` the averages for a while; its own weights return bit for bit.
-
-        Holds a third copy of the weights meanwhile.
-        """
-        own = {name: p.detach().clone() for name, p in model.named_parameters()}
-        try:
-            _copy(self.weights, model)
-            yield
-        finally:
-            _copy(own, model)
-
-
-def _local(value: Tensor) -> Tensor:
-    return value.to_local() if isinstance(value, DTensor) else value
-
-
-@torch.no_grad()
-def _copy(weights: Mapping[str, Tensor], model: nn.Module) -> None:
-    # A forward pass leaves some weights gathered: those would be used again, unchanged.
-    for module in model.modules():
-        if isinstance(module, FSDPModule):
-            module.reshard()
-    for name, weight in model.named_parameters():
-        weight.copy_(weights[name])

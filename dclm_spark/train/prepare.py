@@ -19,7 +19,8 @@ from dclm_spark.train.heldout import Heldout, Provenance, heldout_rows
 from dclm_spark.train.logs import RunLog
 from dclm_spark.train.model import build, check_weights, initialize, take_weights
 from dclm_spark.train.network import OpenLM
-from dclm_spark.train.optimizer import AveragedWeights, StepJudge, build_optimizer
+from dclm_spark.train.optimizer import StepJudge, build_optimizer
+from dclm_spark.train.optimizers.averages import AveragedWeights
 from dclm_spark.train.scales import TrainSettings
 from dclm_spark.train.state import TrainState
 
@@ -58,6 +59,7 @@ def prepare(
             is_first=ranks.is_first,
             first_step=step,
             last_step=settings.last_step,
+            facts=lambda: settings_tree.to_dict(settings),
         ),
         step=step,
     )

@@ -17,7 +17,8 @@ from dclm_spark.train.distributed import Ranks
 from dclm_spark.train.heldout import Heldout, Provenance
 from dclm_spark.train.logs import RunLog
 from dclm_spark.train.network import OpenLM
-from dclm_spark.train.optimizer import AveragedWeights, StepJudge
+from dclm_spark.train.optimizer import StepJudge
+from dclm_spark.train.optimizers.averages import AveragedWeights
 from dclm_spark.train.scales import TrainSettings
 
 

@@ -98,6 +98,7 @@ def test_the_job_refuses_before_spark_starts(finished):
     assert line.startswith("error: --output")
 
 
+@pytest.mark.long
 @pytest.mark.spark
 def test_ctrl_c_ends_with_one_line_and_frees_the_output(tmp_path):
     crawl = generate_crawl(tmp_path / "sample", seed=9, num_pages=200)

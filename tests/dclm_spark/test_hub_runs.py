@@ -75,6 +75,7 @@ def manifest(output):
     return json.loads((output / "shards" / "manifest.json").read_text())
 
 
+@pytest.mark.long
 @pytest.mark.spark
 def test_the_default_recipe_runs_as_a_new_user_starts_it(served, tmp_path):
     crawl, environment, server = served

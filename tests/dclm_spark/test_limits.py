@@ -76,6 +76,17 @@ def test_files_without_a_document_are_counted_as_files(output):
     check_documents(output(*units), LimitSettings(max_files_without_documents=0.7))
 
 
+def test_parts_without_a_document_are_no_files_without_one(output):
+    """A file of one row group, or in UTF-16, is read by one of its parts."""
+    large = [unit("a-part-0", kept=1000), *(unit(f"a-part-{number}") for number in range(1, 4))]
+    check_documents(output(*large), LimitSettings(max_files_without_documents=0.0))
+    second = unit("a-part-1", "missing_text", "the keys are body", quarantined=3)
+    check_documents(output(large[0], second), LimitSettings(max_files_without_documents=0.0))
+    nothing = [unit(f"b-part-{number}", "x", quarantined=1) for number in range(2)]
+    with pytest.raises(LimitError, match=r"1 of 2 files gave no document, such as in/b-part-0"):
+        check_documents(output(*large, *nothing), LimitSettings(max_files_without_documents=0.4))
+
+
 def test_a_file_without_any_text_is_an_error_with_its_keys_whatever_the_limits(output):
     lost = unit("b", "missing_text", "the keys are body, id", quarantined=3)
     loose = LimitSettings(action="warn", max_files_without_documents=1.0)

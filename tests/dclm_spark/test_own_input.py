@@ -9,12 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from dclm_spark.crawl.listing import list_inputs
+from dclm_spark.engine.manifests import file_of_unit
 from dclm_spark.errors import SettingError
 from dclm_spark.explain import describe, explain, final_text
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings
-from dclm_spark.stages.documents import file_of_unit, unit_name, write_documents
+from dclm_spark.stages.documents import unit_name, write_documents
 from udfs.documents.extract import extract_documents
 from udfs.tokens.tokenizer import train_tokenizer
 

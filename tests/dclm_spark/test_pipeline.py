@@ -123,6 +123,7 @@ def test_the_shards_hold_every_token_of_the_kept_documents(run):
     assert total == manifest["num_tokens"] - manifest["num_padding_tokens"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("partitions", ["1", "7", "64"])
 def test_the_bytes_do_not_depend_on_partitions(spark, run, crawl, recipe, tmp_path, partitions):
     output, _ = run
@@ -153,6 +154,7 @@ def job(crawl, recipe_file, output):
     return subprocess.Popen(command, env=environment, start_new_session=True)
 
 
+@pytest.mark.long
 def test_a_killed_and_resumed_run_writes_the_same_bytes(run, crawl, recipe, tmp_path):
     output, _ = run
     recipe_file = output / "recipe.yaml"
@@ -174,6 +176,7 @@ def test_a_killed_and_resumed_run_writes_the_same_bytes(run, crawl, recipe, tmp_
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
 
 
+@pytest.mark.long
 def test_a_changed_threshold_never_reuses_old_output(spark, run, crawl, recipe, tmp_path):
     from dataclasses import replace
 
@@ -204,6 +207,7 @@ def test_a_dropped_page_can_be_explained_and_read(run):
     assert final_text(str(output), histories[0])
 
 
+@pytest.mark.long
 def test_minhash_finds_the_near_duplicates_that_were_planted(spark, run, crawl, recipe, tmp_path):
     from dataclasses import replace
 

@@ -15,7 +15,7 @@ from dclm_spark.sample.sample_run import sample_recipe
 from udfs.rules.families import rules_of
 from udfs.units.statistics import documents_by_fate
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.long]
 
 SMALL = (
     "tokens.sequence_length=128",

@@ -53,6 +53,7 @@ def crawl(tmp_path_factory):
     return generate_crawl(tmp_path_factory.mktemp("sample"), seed=7, num_pages=200)
 
 
+@pytest.mark.long
 @pytest.mark.spark
 def test_a_run_on_signed_addresses_keeps_none_of_their_secrets(
     spark, crawl, tmp_path, monkeypatch, caplog

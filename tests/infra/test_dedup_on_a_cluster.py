@@ -11,7 +11,7 @@ from tests.dclm_spark.dedup.committed import committed
 from tests.infra.dedup_driver import deduplicate_by
 from tests.infra.standalone_cluster import ROOT, StandaloneCluster, checksums, wait_until
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.long]
 # What a lost executor had written is asked for again and again, 15 s in all, unless told otherwise.
 SETTINGS = (
     f"spark.executorEnv.PYTHONPATH={ROOT}",

@@ -49,6 +49,7 @@ def operator_errors(manifest):
     return lost_fields(manifest, models.SparkV1beta2SparkApplication.from_dict(manifest).to_dict())
 
 
+@pytest.mark.long
 @pytest.mark.spark
 def test_spark_submit_makes_a_driver_pod_that_kubernetes_takes(tmp_path):
     with kubernetes_api() as (url, made):

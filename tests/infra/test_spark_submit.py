@@ -21,6 +21,7 @@ def run(*arguments, python=sys.executable, cwd=ROOT):
     )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.spark
 def test_a_mistake_is_one_line_and_not_sixty(tmp_path):
     done = run(

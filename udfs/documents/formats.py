@@ -22,6 +22,7 @@ from udfs.documents.json_lines import json_rows
 from udfs.documents.parquet.parquet_rows import parquet_rows
 from udfs.documents.parts import FilePart
 from udfs.documents.schema import OWN_COLUMNS
+from udfs.documents.wat import wat_rows
 from udfs.documents.wet import wet_rows
 from udfs.storage.stream import shown
 
@@ -124,6 +125,22 @@ class WetFormat:
         yield from _documents(rows, unit, reading)
 
 
+class WatFormat:
+    """What Common Crawl notes of pages: a run says that it has no texts."""
+
+    name = "wat"
+    suffixes = (".warc.wat.gz", ".warc.wat", ".wat.gz", ".wat", ".warc.wat.zst")
+    has_pages = False
+
+    def is_divisible(self, path: str) -> bool:
+        """Return False, as of other crawl files."""
+        return False
+
+    def read(self, unit: InputUnit, reading: Reading) -> Iterator[pa.RecordBatch]:
+        """Yield a document without a text for each note."""
+        yield from _documents(wat_rows(unit.uri, reading.extraction), unit, reading)
+
+
 class JsonLinesFormat:
     """A document a line, as JSON objects."""
 
@@ -176,9 +193,8 @@ WARC = CrawlFormat(
     name="warc", suffixes=(".warc.gz", ".warc", ".warc.zst", ".warc.lz4", ".warc.bz2", ".warc.xz")
 )
 ARC = CrawlFormat(name="arc", suffixes=(".arc.gz", ".arc", ".arc.zst"))
-FORMATS: dict[str, InputFormat] = {
-    one.name: one for one in (WARC, ARC, WetFormat(), JsonLinesFormat(), ParquetFormat())
-}
+_KNOWN = (WARC, ARC, WetFormat(), WatFormat(), JsonLinesFormat(), ParquetFormat())
+FORMATS: dict[str, InputFormat] = {one.name: one for one in _KNOWN}
 
 
 def format_of(path: str) -> InputFormat | None:

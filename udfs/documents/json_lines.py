@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from udfs import storage
 from udfs.documents.extract import ExtractionSettings
 from udfs.documents.given import Given
-from udfs.documents.parts import FilePart
+from udfs.documents.parts import WHOLE, FilePart
 from udfs.html.charset import mended_utf8
 from udfs.warc.body_kinds import looks_like_text
 from udfs.warc.compression import Framing, pieces
+from udfs.warc.stream_codecs import is_compressed
 
 _LINES = Framing(begins=lambda head: not head or looks_like_text(head), salvages=True)
 _READ_SIZE_BYTES = 1024 * 1024
@@ -24,6 +25,11 @@ def json_rows(uri: str, part: FilePart, settings: ExtractionSettings) -> Iterato
     """
     limit = settings.warc.max_record_size_bytes
     lines = _Lines(limit)
+    if not part.is_whole and not _is_divisible(uri, settings):
+        # The first part takes all of it.
+        if part.start > 0:
+            return
+        part = WHOLE
     if part.is_whole:
         with storage.open_stream(uri, settings=settings.reading) as stream:
             window = settings.warc.max_window_size_bytes
@@ -34,6 +40,13 @@ def json_rows(uri: str, part: FilePart, settings: ExtractionSettings) -> Iterato
             yield from lines.end()
         return
     yield from _part_rows(uri, part, settings, lines)
+
+
+def _is_divisible(uri: str, settings: ExtractionSettings) -> bool:
+    """Say whether a line feed ends a line wherever one reads: no compression, no UTF-16."""
+    with storage.open_stream(uri, settings=settings.reading) as stream:
+        head = stream.read(8)
+    return not is_compressed(head) and head[:2] not in _WIDE_MARKS
 
 
 def _part_rows(
@@ -111,7 +124,7 @@ class _Lines:
         if self._is_first and data:
             self._is_first = False
             charset = _WIDE_MARKS.get(data[:2])
-            if charset and not self._counts_bytes:
+            if charset:
                 self._wide, data = codecs.getincrementaldecoder(charset)("replace"), data[2:]
         return self._wide.decode(data).encode("utf-8", "replace") if self._wide else data
 

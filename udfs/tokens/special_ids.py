@@ -41,7 +41,7 @@ def special_ids(
     odd = encoder.base_vocabulary_size + _REFERENCE_PADDING if like_reference else None
     odd = odd if odd in encoder.space_run_ids else None
     if end_of_text_id is None:
-        end_of_text_id = _named("end_of_text_id", END_OF_TEXT, tokens)
+        end_of_text_id = named_end_of_text(tokens)
         if end_of_text_id is None:
             raise ValueError(
                 f"end_of_text_id is not set, and the tokenizer has none of {', '.join(END_OF_TEXT)}"
@@ -56,6 +56,14 @@ def special_ids(
         padding_id=padding_id,
         padding=_token("padding_id", padding_id, encoder, odd),
     )
+
+
+def named_end_of_text(tokens: Mapping[str, int]) -> int | None:
+    """Return the id of the end of text among a tokenizer's special tokens; None without one.
+
+    Raises ValueError where several tokens are called so.
+    """
+    return _named("end_of_text_id", END_OF_TEXT, tokens)
 
 
 def _named(setting: str, names: Sequence[str], tokens: Mapping[str, int]) -> int | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, cast
 
-from udfs.warc.stream_codecs import STREAM_CODECS, StreamCodec, decoded
+from udfs.warc.stream_codecs import GZIP_MAGIC, LZ4_MAGIC, STREAM_CODECS, StreamCodec, decoded
 from udfs.warc.zstd_frames import (
     ZSTD_ERRORS,
     ZSTD_MAGIC,
@@ -25,8 +25,6 @@ _PIECE_SIZE_BYTES = 1024 * 1024
 _SALVAGE_STEP_SIZE_BYTES = 256
 # How far back the search for the next member may go when one turns out to be damaged.
 _LOOK_BACK_SIZE_BYTES = 4 * 1024 * 1024
-_GZIP_MAGIC = b"\x1f\x8b\x08"
-_LZ4_MAGIC = b"\x04\x22\x4d\x18"
 # What `zstd --long=31` asks for, the most there is.
 MAX_WINDOW_SIZE_BYTES = 1 << 31
 
@@ -89,12 +87,12 @@ def pieces(
     for codec in STREAM_CODECS:
         if window.data.startswith(codec.magic):
             return _stream_pieces(window, codec), True
-    if window.data.startswith(_LZ4_MAGIC):
+    if window.data.startswith(LZ4_MAGIC):
         return _lz4_pieces(window), True
     if window.data.startswith(ZSTD_MAGIC) or is_skippable(window.data):
         zstd = _zstd_codec(window, framing, max_window_size_bytes)
         return _members(window, zstd), False
-    if window.data.startswith(_GZIP_MAGIC[:2]):
+    if window.data.startswith(GZIP_MAGIC[:2]):
         return _members(window, _gzip_codec(framing)), False
     return _plain_pieces(window), True
 
@@ -280,7 +278,7 @@ def _begins_record(window: _Window, codec: _Codec) -> bool:
 def _gzip_codec(framing: Framing) -> _Codec:
     inflate, name = _fastest_inflate()
     errors = (zlib.error, name)
-    return _Codec("gzip", _GZIP_MAGIC, lambda _: inflate.decompressobj(31), errors, framing)
+    return _Codec("gzip", GZIP_MAGIC, lambda _: inflate.decompressobj(31), errors, framing)
 
 
 def _fastest_inflate() -> tuple[Any, type[Exception]]:

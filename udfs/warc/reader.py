@@ -108,7 +108,7 @@ def _response(raw: RawRecord, settings: WarcSettings) -> WarcRecord | BrokenReco
     return WarcRecord(
         offset=raw.offset,
         url=url,
-        fetch_time=_fetch_time(fields.get("warc-date", "")),
+        fetch_time=parse_date(fields.get("warc-date", "")),
         http_status=status,
         http_content_type=content_type,
         detected_charset=None,
@@ -122,7 +122,8 @@ def _response(raw: RawRecord, settings: WarcSettings) -> WarcRecord | BrokenReco
     )
 
 
-def _fetch_time(value: str) -> datetime | None:
+def parse_date(value: str) -> datetime | None:
+    """Return the time of a WARC-Date, None for what is no date."""
     try:
         parsed = datetime.fromisoformat(value)
     except ValueError:

@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from udfs.warc.zstd_frames import ZSTD_MAGIC, is_skippable
+
+GZIP_MAGIC = b"\x1f\x8b\x08"
+LZ4_MAGIC = b"\x04\x22\x4d\x18"
 # Little of a step is lost with damage in it.
 _STEP_SIZE_BYTES = 4 * 1024
 _STREAM_HEADER_BYTES = 12
@@ -45,6 +49,12 @@ STREAM_CODECS = (
         (lzma.LZMAError,),
     ),
 )
+
+
+def is_compressed(head: bytes) -> bool:
+    """Say whether a file that begins so, by at least 8 bytes, is compressed, whatever its name."""
+    magics = (*(codec.magic for codec in STREAM_CODECS), LZ4_MAGIC, ZSTD_MAGIC, GZIP_MAGIC[:2])
+    return head.startswith(magics) or is_skippable(head)
 
 
 def decoded(

@@ -31,7 +31,7 @@ from udfs.storage.parquet import column_names, read_table
 # What is counted: n-grams of so many words.
 MEASURES = {"13-grams": 13, "words": 1}
 # The sample has about so many occurrences of 13-grams: 0.1 % is known within 0.02 %.
-SAMPLED_OCCURRENCES = 1 << 19
+SAMPLED_OCCURRENCES = 1 << 17
 # Groups of a kind that are shown, those that lost most first.
 SHOWN_GROUPS = 20
 _TEXT_BYTES_PER_NGRAM = 5.5

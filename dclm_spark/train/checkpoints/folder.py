@@ -1,12 +1,16 @@
 """Checkpoints on disk: which there are, whether they are whole, what they say of themselves."""
 
+import io
 import json
 import logging
 import re
 import shutil
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 
@@ -57,9 +61,47 @@ def damage(path: Path) -> str | None:
         read_facts(path)
         if not isinstance(read_yaml((path / SETTINGS).read_text("utf-8"), SETTINGS), dict):
             raise ValueError(f"no settings in {SETTINGS}")
-        parts = FileSystemReader(path).read_metadata().storage_data.values()
+        parts = _parts(path)
     except Exception as error:  # a damaged pickle raises nearly anything
         return f"its records cannot be read ({type(error).__name__}: {error})"
+    return _cut_off(path, parts)
+
+
+def corruption(path: Path) -> str | None:
+    """Say which tensors' bytes changed since they were written, as `damage` does; reads all.
+
+    Each tensor lies in the file as torch.save wrote it: a zip archive, which has checksums.
+    """
+    if (missing := damage(path)) is not None:
+        return missing
+    by_file: dict[str, list[Any]] = {}
+    for part in _parts(path):
+        by_file.setdefault(part.relative_path, []).append(part)
+    with ThreadPoolExecutor(4) as pool:
+        return next(filter(None, pool.map(_changed, [path] * len(by_file), by_file.items())), None)
+
+
+def _changed(path: Path, file: tuple[str, list[Any]]) -> str | None:
+    name, parts = file
+    with (path / name).open("rb") as stream:
+        for part in sorted(parts, key=lambda one: int(one.offset)):
+            stream.seek(part.offset)
+            content = io.BytesIO(stream.read(part.length))
+            try:
+                with zipfile.ZipFile(content) as archive:
+                    broken = archive.testzip()
+            except Exception as error:  # a damaged archive raises nearly anything
+                broken = f"{type(error).__name__}"
+            if broken is not None:
+                return f"{name} has changed near byte {part.offset} ({broken})"
+    return None
+
+
+def _parts(path: Path) -> list[Any]:
+    return list(FileSystemReader(path).read_metadata().storage_data.values())
+
+
+def _cut_off(path: Path, parts: Iterable[Any]) -> str | None:
     ends: dict[str, int] = {}
     for part in parts:
         ends[part.relative_path] = max(ends.get(part.relative_path, 0), part.offset + part.length)
@@ -78,7 +120,7 @@ def newest_whole(directory: Path) -> Path:
     steps = steps_below(directory)
     latest = _latest(directory)
     for path in reversed([path for path in steps if latest is None or path.name <= latest]):
-        reason = damage(path)
+        reason = corruption(path)
         if reason is None:
             return path
         aside = path.with_name(path.name + _DAMAGED)
@@ -121,7 +163,7 @@ def resolve(path: Path) -> Path:
 
 
 def _checked(path: Path) -> Path:
-    reason = damage(path) if path.is_dir() else "the folder is gone"
+    reason = corruption(path) if path.is_dir() else "the folder is gone"
     if reason is None:
         return path
     whole = [other for other in steps_below(path.parent) if other != path and not damage(other)]

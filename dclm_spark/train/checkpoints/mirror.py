@@ -12,7 +12,7 @@ from dclm_spark.train.checkpoints.folder import (
     NAME,
     PARTIAL,
     CheckpointError,
-    damage,
+    corruption,
     is_permanent,
 )
 from udfs import storage
@@ -110,7 +110,7 @@ def fetch_newest(uri: str, directory: Path) -> Path | None:
         LOGGER.info("fetching %s from %s", name, shown(uri))
         below = f"{prefix}{name}/"
         target = _fetch([file for file in files if file.startswith(below)], below, directory / name)
-        reason = damage(target)
+        reason = corruption(target)
         if reason is None:
             (directory / LATEST).write_text(name)
             return target

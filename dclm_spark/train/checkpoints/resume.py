@@ -36,7 +36,9 @@ _WITH_REASON = (
     "optimizer.clip_norm", "optimizer.skip_deviations", "data.skip_steps",
 )  # fmt: skip
 # What a branch may not change: its tensors are those of the checkpoint.
-_OF_TENSORS = ("model", "optimizer.average_decay", "optimizer.skip_window_steps")
+_OF_TENSORS = (
+    "model", "optimizer.matrices", "optimizer.average_decay", "optimizer.skip_window_steps",
+)  # fmt: skip
 _NEVER_TENSORS = ("model.sequence_length", "model.rotary_base")
 
 

@@ -49,6 +49,7 @@ def components(spark, edges, directory: Path, key: str = "k", partitions: int = 
     return found, rounds
 
 
+@pytest.mark.long
 def test_random_graphs_fall_into_their_components(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     rng = random.Random(4)
     edges = [(rng.randrange(300), rng.randrange(300)) for _ in range(170)]

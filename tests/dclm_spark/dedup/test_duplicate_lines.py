@@ -47,7 +47,10 @@ def slow(rows: list[tuple[bytes, str | None, str]]) -> dict[bytes, tuple[list[in
     }
 
 
-@pytest.mark.parametrize("partitions", [1, 7, 64])
+@pytest.mark.parametrize(
+    "partitions",
+    [pytest.param(1, marks=pytest.mark.long), 7, pytest.param(64, marks=pytest.mark.long)],
+)
 def test_one_copy_of_each_line_stays_for_any_partitioning(
     spark, tmp_path: Path, partitions: int
 ) -> None:

@@ -89,6 +89,7 @@ def brief(found):  # type: ignore[no-untyped-def]
     return {k: (r["text"], r["num_ngrams"], r["contained_ngrams"]) for k, r in found.items()}
 
 
+@pytest.mark.long
 def test_it_equals_first_owners_by_sets_for_any_partitioning(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     rows = rows_of(generated(1, 60))
     expected = oracle(rows)

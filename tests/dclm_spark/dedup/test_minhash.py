@@ -72,6 +72,7 @@ def test_the_first_document_of_every_cluster_stays(spark, tmp_path: Path) -> Non
     assert found == expected
 
 
+@pytest.mark.long
 def test_partitions_and_arrival_order_change_nothing(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     rows = corpus(2, [3, 4, 1])
     found = []
@@ -84,6 +85,7 @@ def test_partitions_and_arrival_order_change_nothing(spark, tmp_path: Path) -> N
     assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.long
 def test_splitting_hot_buckets_changes_nothing_but_the_tasks(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     rows = corpus(3, [40, 2])
     split = NearDuplicateSettings(
@@ -116,6 +118,7 @@ def test_a_bucket_tries_other_centres_until_every_member_met_its_like(spark) -> 
     assert len(asked) == len(set(map(frozenset, asked)))
 
 
+@pytest.mark.long
 def test_candidates_below_the_threshold_are_not_removed(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     words = [str(n) for n in range(100)]
     other = words[:70] + [f"x{n}" for n in range(30)]
@@ -135,6 +138,7 @@ def test_the_survivor_follows_the_declared_order(spark, tmp_path: Path) -> None:
     assert found == {0: 3, 1: 3, 2: 3}
 
 
+@pytest.mark.long
 def test_a_new_crawl_loses_what_earlier_ones_hold_without_their_text(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     (first, second, third) = clusters(5, [3, 2, 2])
     old = [row(n, text, "z-old") for n, text in enumerate([first[0], second[0]])]
@@ -200,6 +204,7 @@ def test_an_id_may_be_a_text_or_a_number(spark, tmp_path: Path, kind: str) -> No
     assert {int(r["doc_id"]): int(r["partner"]) for r in found.collect()} == {1: 0, 2: 0, 5: 4}
 
 
+@pytest.mark.long
 def test_another_input_under_the_same_key_gets_verdicts_of_its_own(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     first, second = corpus(7, [4, 1]), corpus(8, [1, 1, 2])
     assert len(verdicts(spark, first, tmp_path)) == 3

@@ -12,6 +12,8 @@ from tests.dclm_spark.dedup.queries import watched
 from udfs.units.documents import DOCUMENTS
 
 pytestmark = pytest.mark.spark
+# The methods of the most queries.
+HEAVY = ("minhash", "global", "passages")
 # Names of input files, WARC files, and buckets that very many documents share.
 SMALL_TABLES = {
     ("uri", "task"),
@@ -41,7 +43,10 @@ def pages(count, words):
     return found
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(name, marks=pytest.mark.long) if name in HEAVY else name for name in METHODS],
+)
 def test_no_table_of_documents_goes_to_all_tasks(spark, tmp_path, method):
     """Were Spark to send all that it may, as where a table seems small: only small ones go."""
     documents = committed(tmp_path / "in", pages(24, 60))

@@ -65,6 +65,7 @@ def test_a_chain_is_removed_whole_by_its_component_and_not_by_coverage(spark, tm
     assert all(value >= 0.8 and partner not in expected for partner, value in expected.values())
 
 
+@pytest.mark.long
 @pytest.mark.spark
 def test_the_longest_stays_and_documents_that_go_anyway_stand_for_none(spark, tmp_path) -> None:  # type: ignore[no-untyped-def]
     words = [f"w{n}" for n in range(100)]

@@ -33,7 +33,7 @@ def types_of(schema):
 
 
 @pytest.mark.spark
-@pytest.mark.parametrize("kind", ["dclm", "huggingface"])
+@pytest.mark.parametrize("kind", ["dclm", pytest.param("huggingface", marks=pytest.mark.long)])
 def test_every_table_of_a_run_is_on_the_page(spark, tmp_path, kind):
     (tmp_path / "tokenizer.json").write_text(byte_level(1000))
     (tmp_path / "in.jsonl").write_text('{"text": "a ferry", "id": 3}\n{"text": "a ferry"}\n')

@@ -15,7 +15,7 @@ from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
 from tests.udfs.tokens.vocabularies import byte_level
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.long]
 PAGES = [
     {
         "url": f"http://host{place}.example/page",

@@ -62,6 +62,7 @@ def test_pairs_have_the_real_similarity(spark):
     assert 115 / 117 in {row["similarity"] for row in pairs}
 
 
+@pytest.mark.long
 def test_a_later_call_with_other_rows_knows_nothing_of_an_earlier_one(spark):
     first = frame_of(spark).transform(without_near_duplicates)
     changed = [TEXTS[3], TEXTS[1], "nothing like it at all", TEXTS[3]]

@@ -22,6 +22,7 @@ def test_every_function_has_an_example_or_is_named():
     assert [name for name in dclm_spark.__all__ if name not in text] == []
 
 
+@pytest.mark.long
 @pytest.mark.spark
 def test_the_examples_run(spark, run, tmp_path, monkeypatch, capsys):
     listing = tmp_path / "crawl-data" / "CC-MAIN-2024-10" / "warc.paths.gz"

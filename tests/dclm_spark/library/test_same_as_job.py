@@ -20,7 +20,7 @@ from dclm_spark.stages.deduplicate import deduplicate
 from tests.dclm_spark.library.sample_run import rows_by_id
 from udfs.rules.urls import ADDRESS_RULES
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.long]
 
 FATES = ("kept/", "dropped/", "quarantined/")
 

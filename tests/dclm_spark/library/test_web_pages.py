@@ -5,7 +5,15 @@ import json
 import pytest
 
 from dclm_spark.errors import InputError, SettingError
-from dclm_spark.library.web_pages import TEXTS, _texts, extract_text, read_texts, read_warc
+from dclm_spark.library.web_pages import (
+    TEXTS,
+    _texts,
+    extract_text,
+    read_metadata,
+    read_texts,
+    read_warc,
+)
+from tests.udfs.documents.test_wat import note
 from udfs.documents.extract import ExtractionSettings
 
 
@@ -44,6 +52,18 @@ def test_each_reader_names_the_other_for_its_files(spark, tmp_path):
         read_warc(spark, str(tmp_path / "a.warc.wet"))
     with pytest.raises(InputError, match="use read_warc"):
         read_texts(spark, str(tmp_path / "a.warc"))
+    with pytest.raises(InputError, match=r"a\.warc is no WAT file"):
+        read_metadata(spark, str(tmp_path / "a.warc"))
+
+
+@pytest.mark.spark
+def test_metadata_of_pages_are_read_from_wat_files(spark, tmp_path):
+    (tmp_path / "a.warc.wat.gz").write_bytes(note(10) + note(20, "request") + note(30))
+    found = read_metadata(spark, str(tmp_path / "a.warc.wat.gz")).orderBy("warc_offset").collect()
+    assert [(row.warc_path, row.warc_offset) for row in found] == [
+        ("a.warc.gz", 10), ("a.warc.gz", 30)
+    ]  # fmt: skip
+    assert found[0].links[1].asDict() == {"url": "b", "path": "A@/href", "text": "B"}
 
 
 @pytest.mark.spark

@@ -69,6 +69,7 @@ def test_the_job_writes_a_report_with_every_step(warc, tmp_path, monkeypatch):
     assert kernels.QUALITY not in text
 
 
+@pytest.mark.long
 def test_an_input_without_english_is_refused(tmp_path):
     path = tmp_path / "empty.warc.gz"
     with path.open("wb") as file:

@@ -22,7 +22,7 @@ from dclm_spark.ranking.train_models import rank_models
 from dclm_spark.recipes import load_recipe
 from dclm_spark.train.scales import scale
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.long]
 
 ROOT = Path(__file__).parents[3]
 ROWS = ("refinedweb", "dclm_baseline", "dclm_baseline-shuffled", "dclm_baseline-duplicated")

@@ -29,7 +29,7 @@ BLOCKS = [
     if block.startswith("yaml\n")
 ]
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.long]
 
 
 def test_the_page_has_four_recipes_of_few_lines():

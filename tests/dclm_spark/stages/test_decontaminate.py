@@ -162,6 +162,7 @@ def test_wrong_settings_are_named():
         DecontaminationSettings(index="i.npy", mode="drop")
 
 
+@pytest.mark.long
 @pytest.mark.spark
 def test_a_recipe_removes_pages_that_quote_a_task(spark, tmp_path):
     crawl = generate_crawl(tmp_path / "crawl", seed=3, num_pages=200)

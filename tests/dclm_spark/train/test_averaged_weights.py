@@ -86,6 +86,7 @@ def test_measuring_the_averages_leaves_training_alone(
         assert ours["loss"] < theirs["loss"] - 1e-3
 
 
+@pytest.mark.long
 def test_two_ranks_measure_and_save_the_averages_that_one_process_loads(
     shards: Path, finished: Path, tmp_path: Path
 ) -> None:

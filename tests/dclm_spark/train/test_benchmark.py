@@ -20,6 +20,9 @@ def test_a_benchmark_reports_speed_and_where_the_time_goes() -> None:
     assert "tokens/s" in report
     assert "MFU" in report
     assert "aten::" in report
+    # The scale's own step: two micro-batches of two sequences, read by the loader.
+    assert "2 x 2 x 32 tokens per rank" in report
+    assert "waiting for the loader" in report
 
 
 def test_the_command_needs_neither_shards_nor_output() -> None:

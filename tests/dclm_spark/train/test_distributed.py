@@ -50,6 +50,7 @@ def killed(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     return output, end(start_ranks(shards, output, 2, *SETTINGS, KILLED_AT_STEP="13"))
 
 
+@pytest.mark.long
 def test_a_run_whose_rank_was_killed_ends_on_one_process_as_if_undisturbed(
     shards: Path, undisturbed: Path, killed: tuple[Path, Any]
 ) -> None:
@@ -69,6 +70,7 @@ def test_a_run_whose_rank_was_killed_ends_on_one_process_as_if_undisturbed(
     torch.testing.assert_close(one(tokens), other(tokens), rtol=0, atol=1e-2)
 
 
+@pytest.mark.long
 def test_a_checkpoint_of_one_process_goes_on_with_four(
     shards: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -107,6 +109,7 @@ def test_a_small_model_takes_one_thread_unless_the_user_says_otherwise(
     assert num_threads(scale("tiny")) is None
 
 
+@pytest.mark.long
 def test_torchrun_that_is_told_to_stop_leaves_a_state_to_go_on_from(
     shards: Path, tmp_path: Path
 ) -> None:

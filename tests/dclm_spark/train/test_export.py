@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from dclm_spark.evaluate.models import load_model
 from dclm_spark.train.export import ExportSettings, average_models, write_folder
 from dclm_spark.train.model import load
 from dclm_spark.train.network import ModelSettings
+from tests.dclm_spark.evaluate.tokenizers_of_kinds import BEGIN, END, llama3
 from tests.dclm_spark.train.models import fresh_model
 from tests.shared_data import SHARED, needs_shared
 
@@ -203,6 +205,32 @@ def test_an_export_says_what_it_is_and_when_generation_ends(
     assert "pipeline_tag: text-generation" in card
 
 
+def test_beginning_and_end_of_text_are_those_that_the_tokenizer_names(tmp_path: Path) -> None:
+    names = {BEGIN: "<|begin_of_text|>", END: "<|end_of_text|>"}
+    text = llama3().to_str().replace(BEGIN, names[BEGIN]).replace(END, names[END])
+    (tmp_path / "tokenizer.json").write_text(text)
+    settings = ExportSettings(tokenizer=tmp_path / "tokenizer.json")
+    folder = write_folder(fresh_model(SETTINGS, seed=1), tmp_path / "export", settings)
+    generation = json.loads((folder / "generation_config.json").read_text())
+    ids = [llama3().token_to_id(name) for name in (BEGIN, END, END)]
+    assert list(generation.values()) == ids
+    loaded = load_model(str(folder), device="cpu")
+    assert (loaded.encoder.preamble(""), loaded.end_of_text_id) == ([ids[0]], ids[1])
+
+
+def test_frequencies_stay_exact_when_transformers_saves_in_low_precision(
+    tmp_path: Path, transformers: Any
+) -> None:
+    model = fresh_model(SETTINGS, seed=1)
+    folder = write_folder(model, tmp_path / "export", ExportSettings(dtype="bf16"))
+    hugging = transformers.AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
+    exact = model.rotary.inverse_frequencies
+    assert torch.equal(hugging.network.rotary.inverse_frequencies, exact)
+    hugging.bfloat16().save_pretrained(tmp_path / "saved")
+    assert torch.equal(load(tmp_path / "saved")[0].rotary.inverse_frequencies, exact)
+
+
+@pytest.mark.long  # Loads trl: eight seconds for its imports alone.
 def test_supervised_fine_tuning_with_trl_takes_a_few_steps(
     tmp_path: Path, exported: tuple[Any, Any]
 ) -> None:
@@ -236,6 +264,7 @@ def export(*arguments: object) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.long
 def test_the_job_averages_cool_downs_and_writes_either_format(tmp_path: Path) -> None:
     first, second = (fresh_model(SETTINGS, seed=seed) for seed in (1, 2))
     paths = [write_folder(model, tmp_path / name) for model, name in ((first, "1"), (second, "2"))]

@@ -175,6 +175,21 @@ def test_a_folder_in_the_form_of_the_hub_is_read(golden: Any, tmp_path: Path) ->
     assert (settings.model.sequence_length, settings.model.rotary_base) == (48, 10_000.0)
 
 
+def test_a_hub_folder_without_buffers_has_the_frequencies_of_its_settings(
+    golden: Any, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = hub_folder(tmp_path / "dclm", golden[0], norm_eps=1e-6)
+    expected = load(folder)[0].rotary.inverse_frequencies
+    for path in folder.glob("*.safetensors"):
+        kept = {name: w for name, w in load_file(path).items() if "inv_freq" not in name}
+        save_file(kept, path)
+    model, settings = load(folder)
+    torch.testing.assert_close(model.rotary.inverse_frequencies, expected)
+    assert settings.model.norm_epsilon == 1e-6
+
+
 def test_a_hub_folder_of_another_architecture_is_refused(golden: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="qk_norm = False"):
         load(hub_folder(tmp_path / "other", golden[0], qk_norm=False))

@@ -1,6 +1,7 @@
 """Damage in pre-extracted input costs the line, member, frame, page or row group that it hits."""
 
 import bz2
+import codecs
 import gzip
 import json
 import lzma
@@ -296,6 +297,30 @@ def test_parts_of_a_file_give_each_line_and_row_once_and_alike(tmp_path):
             assert len({row["doc_id"] for row in found}) == len(whole)
             if positions:
                 assert [row["doc_id"] for row in found] == [row["doc_id"] for row in whole]
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        gzip.compress,
+        zstandard.compress,
+        bz2.compress,
+        lzma.compress,
+        lambda data: b"\x50\x2a\x4d\x18\x04\0\0\0note" + zstandard.compress(data),
+        lambda data: codecs.BOM_UTF16_LE + data.decode().encode("utf-16-le"),
+        lambda data: codecs.BOM_UTF16_BE + data.decode().encode("utf-16-be"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_read_once_by_its_first_part(tmp_path, pack):
+    path = tmp_path / "pool.jsonl"
+    path.write_bytes(pack(b"".join(map(member, range(MEMBERS)))))
+    expected = [row["url"] for row in rows(path)]
+    assert len(set(expected)) == MEMBERS * LINES
+    for size in (999, path.stat().st_size // 3):
+        parts = parts_of(path.stat().st_size, size)
+        assert len(parts) > 1
+        found = [row for one in parts for row in rows(path, part=(one.start, one.end))]
+        assert [row["url"] for row in found] == expected
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])

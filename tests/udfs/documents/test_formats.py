@@ -20,7 +20,7 @@ from udfs.documents.given import Given, Making, batches_of
         ("a.warc.gz", "warc"), ("A.WARC.GZ", "warc"), ("a.warc", "warc"), ("a.warc.zst", "warc"),
         ("a.arc.gz", "arc"), ("a.ARC", "arc"), ("a.warc.wet.gz", "wet"), ("a.wet.gz", "wet"),
         ("a.jsonl", "json lines"), ("a.JSON.bz2", "json lines"), ("a.ndjson.xz", "json lines"),
-        ("a.jsonl.zst", "json lines"), ("a.Parquet", "parquet"), ("a.warc.wat.gz", None),
+        ("a.jsonl.zst", "json lines"), ("a.Parquet", "parquet"), ("a.warc.wat.gz", "wat"),
         ("a.csv", None), ("parquet", None), ("jsonl.gz", None),
     ],
 )  # fmt: skip

@@ -118,6 +118,7 @@ def house(tmp_path):
     return house
 
 
+@pytest.mark.long
 @pytest.mark.spark
 def test_a_family_is_one_file_and_one_line(house, tmp_path):
     pages = {

@@ -8,7 +8,13 @@ import pytest
 import torch
 from torch.distributed.checkpoint.state_dict_saver import save
 
-from dclm_spark.train.checkpoints.folder import CheckpointError, damage, newest_whole, resolve
+from dclm_spark.train.checkpoints.folder import (
+    CheckpointError,
+    corruption,
+    damage,
+    newest_whole,
+    resolve,
+)
 from dclm_spark.train.checkpoints.mirror import fetch_newest
 
 FACTS = {"step": 5, "tokens": 1, "fingerprints": ["a"], "num_ranks": 1}
@@ -19,7 +25,7 @@ def put(directory: Path, name: str) -> Path:
     path.mkdir(parents=True)
     (path / "facts.json").write_text(json.dumps(FACTS))
     (path / "settings.yaml").write_text("tokens: 1\n")
-    save({"weights": torch.zeros(4)}, checkpoint_id=path, no_dist=True)
+    save({"weights": torch.zeros(4_000)}, checkpoint_id=path, no_dist=True)
     return path
 
 
@@ -52,6 +58,20 @@ def test_damaged_settings_are_damage(checkpoints: list[Path], settings: bytes) -
     assert damage(newest) is not None
     with pytest.raises(CheckpointError, match=f"take .*{older.name} instead"):
         resolve(newest.parent.parent)
+    assert newest_whole(newest.parent) == older
+
+
+@pytest.mark.parametrize("place", [0.3, 0.5, 0.9])
+def test_a_flipped_byte_in_a_tensor_is_noticed_on_resume(
+    checkpoints: list[Path], place: float
+) -> None:
+    older, newest = checkpoints
+    file = next(newest.glob("*.distcp"))
+    content = bytearray(file.read_bytes())
+    content[int(place * len(content))] ^= 0x10
+    file.write_bytes(content)
+    assert damage(newest) is None
+    assert f"{file.name} has changed" in str(corruption(newest))
     assert newest_whole(newest.parent) == older
 
 

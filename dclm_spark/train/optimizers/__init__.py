@@ -1,0 +1,1 @@
+"""What updates weights, or follows them, beside AdamW: Muon, and their moving average."""

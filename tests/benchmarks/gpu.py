@@ -1,0 +1,163 @@
+"""What docs/training.md and docs/evaluation.md need of a GPU, in ten minutes at most.
+
+    python -m tests.benchmarks.gpu --output OUT --tokenizer FILE --data EVAL --shards SHARDS
+
+Steps of four scales (rate, MFU, memory), the same scale as a run against its benchmark, evaluation
+of the model that this leaves, and a probe beside its scale. What has no input, or no time
+left, is left out. `--miniature` tries every part on a CPU in a minute.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dclm_spark.train.logs import read_log
+from tests.dclm_spark.train.shards import write_shards
+
+ROOT = Path(__file__).resolve().parents[2]
+SCALES = ("125m", "80m", "1b-1x", "7b-1x")
+_REPORT = re.compile(
+    r"step: ([\d.]+) ms \(([\d.]+) waiting .*?; ([\d,]+) tokens/s.*?"
+    r"data sheet's peak: (\w+\.?\d*);.*?TFLOP/s\): ([\d.]+)(?:\npeak memory: ([\d.]+) GiB)?",
+    re.DOTALL,
+)
+_FIELDS = ("step_ms", "wait_ms", "tokens_per_second", "mfu", "of_product", "memory_gib")
+
+
+@dataclass
+class Session:
+    """The inputs, the place of the results, and the time that is left."""
+
+    given: argparse.Namespace
+    started: float = field(default_factory=time.monotonic)
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return float(self.given.minutes * 60 - (time.monotonic() - self.started))
+
+    def job(self, name: str, *arguments: object) -> str:
+        """Run a job within the time that is left and return what it printed."""
+        command = [sys.executable, str(ROOT / "jobs" / f"{name}.py"), *map(str, arguments)]
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=self.left()
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr[-2000:])
+        return done.stdout
+
+    def small(self, scale: str) -> list[str]:
+        """Return what makes a scale fit a CPU, in a miniature."""
+        if not self.given.miniature:
+            return []
+        options = {
+            "model.width": 64, "model.num_layers": 2, "model.num_heads": 2, "precision": "fp32",
+            "model.sequence_length": 64, "compile": "false", "micro_batch_sequences": 2,
+            "batch_sequences": 4, "model.vocabulary_size": 50_432,
+        }  # fmt: skip
+        return [f"--set={key}={value}" for key, value in options.items()]
+
+
+def steps_of_scales(session: Session) -> Iterator[dict[str, Any]]:
+    """Yield the rate, utilization and memory of each scale's steps."""
+    for scale in SCALES:
+        yield {"scale": scale, **_benchmarked(session, scale)}
+
+
+def _benchmarked(session: Session, scale: str) -> dict[str, Any]:
+    text = session.job("train_model", "--scale", scale, "--benchmark", *session.small(scale))
+    found = _REPORT.search(text)
+    assert found is not None, text[:2000]
+    return dict(zip(_FIELDS, (one and one.replace(",", "") for one in found.groups()), strict=True))
+
+
+def run_against_benchmark(session: Session) -> Iterator[dict[str, Any]]:
+    """Yield the rate of 125m as a run on shards, over that of its benchmark."""
+    length = 64 if session.given.miniature else 2048
+    steps, folder = (20, 4) if session.given.miniature else (120, 64), session.given.output
+    rows = np.random.default_rng(0).integers(50_000, size=(steps[0] * steps[1] + 256, length + 1))
+    shards = write_shards(
+        folder / "shards", rows.astype(np.uint16), sequences_per_shard=steps[0] * steps[1],
+        vocabulary_size=50_277,
+    )  # fmt: skip
+    session.job(
+        "train_model", "--scale", "125m", *session.small("125m"), "--shards", shards, "--output",
+        folder / "run", f"--set=stop_tokens={steps[0] * steps[1] * length}",
+        "--set=observe.interval_steps=10", "--set=observe.tensorboard=false",
+    )  # fmt: skip
+    lines = [one for one in read_log(folder / "run" / "log.jsonl") if one["kind"] == "train"]
+    # The first lines hold the compilation.
+    rate = float(np.median([one["tokens_per_second"] for one in lines[len(lines) // 2 :]]))
+    benchmarked = float(_benchmarked(session, "125m")["tokens_per_second"])
+    yield {"run": rate, "benchmark": benchmarked, "share": rate / benchmarked}
+
+
+def evaluation(session: Session) -> Iterator[dict[str, Any]]:
+    """Yield how long 100 rows of each of the 53 tasks take with a 125m hardly trained."""
+    given = session.given
+    if not (given.tokenizer and given.data):
+        return
+    tasks = "copa,lambada_openai" if given.miniature else "extended"
+    started = time.monotonic()
+    session.job(
+        "evaluate_model", "--model", given.output / "run", "--tokenizer", given.tokenizer,
+        "--data", given.data, "--tasks", tasks, "--sample", 8 if given.miniature else 100,
+        "--output", given.output / "evaluation",
+        *(("--max-tokens", 64) if given.miniature else ()),
+    )  # fmt: skip
+    yield {"tasks": tasks, "seconds": time.monotonic() - started}
+
+
+def probe_beside_its_scale(session: Session) -> Iterator[dict[str, Any]]:
+    """Yield the held-out loss of 20m, and of its probe with 0.6 of the tokens."""
+    if not session.given.shards:
+        return
+    tokens = 4 * 64 * 40 if session.given.miniature else 64 * 2048 * 400
+    for scale, share in (("20m", 1.0), ("probe-20m", 0.6)):
+        printed = session.job(
+            "train_model", "--scale", scale, *session.small(scale), "--shards",
+            session.given.shards, "--output", session.given.output / scale,
+            f"--set=tokens={round(tokens * share)}", "--set=schedule.warmup_steps=4",
+            "--set=data.passes=100", "--set=observe.tensorboard=false",
+        )  # fmt: skip
+        result = json.loads(printed)
+        yield {"scale": scale, "tokens": result["num_tokens"], "heldout": result["heldout_loss"]}
+
+
+PARTS: tuple[Callable[[Session], Iterator[dict[str, Any]]], ...] = (
+    run_against_benchmark, evaluation, probe_beside_its_scale, steps_of_scales,
+)  # fmt: skip
+
+
+def main() -> None:
+    """Run the parts while there is time; each result is a line, and kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--tokenizer")
+    parser.add_argument("--data")
+    parser.add_argument("--shards")
+    parser.add_argument("--minutes", type=float, default=9.5)
+    parser.add_argument("--miniature", action="store_true")
+    session = Session(parser.parse_args())
+    session.given.output.mkdir(parents=True, exist_ok=True)
+    with (session.given.output / "results.jsonl").open("a") as stream:
+        for part in PARTS:
+            try:
+                for found in part(session):
+                    line = json.dumps({"part": part.__name__, **found})
+                    print(line, file=stream, flush=True)
+                    print(line, flush=True)
+            except (RuntimeError, subprocess.TimeoutExpired) as error:
+                print(f"{part.__name__}: {error}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
