@@ -99,6 +99,13 @@ def source_runs(output: str) -> dict[str, str]:
     return {name: storage.join(output, SOURCES, name) for name in names}
 
 
+def run_of_source(output: str) -> tuple[str, str] | None:
+    """Return the run of several sources that has the run in `output`, and what it calls it."""
+    folder, _, name = output.rstrip("/").rpartition("/")
+    whole, _, parent = folder.rpartition("/")
+    return (whole, name) if parent == SOURCES and name in source_runs(whole) else None
+
+
 def check_one_source(output: str) -> None:
     """Raise InputError for a run of several sources, where only a run of one has what is asked."""
     runs = source_runs(output)

@@ -75,7 +75,7 @@ def wanted_tokens(
                 f"sources.{name}: no document of it is left to take tokens from; see its own "
                 "report for the rules that dropped them, or leave the source out"
             )
-    weights = {name: Fraction(one.weight) for name, one in sources.items() if one.weight}
+    weights = {name: _decimal(one.weight) for name, one in sources.items() if one.weight}
     if weights:
         wanted = _by_weights(sources, weights, mixture, available)
     else:
@@ -103,7 +103,12 @@ def _by_weights(
 
 def _most(source: SourceSettings, available: int) -> Fraction:
     """Return the most tokens that may be taken of a source."""
-    return Fraction(source.max_repeats) * available
+    return _decimal(source.max_repeats) * available
+
+
+def _decimal(number: float) -> Fraction:
+    """Return what was written: 0.9 is nine tenths, and not the nearest binary fraction."""
+    return Fraction(repr(number))
 
 
 def _check_repeats(

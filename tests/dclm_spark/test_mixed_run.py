@@ -12,7 +12,7 @@ import pytest
 
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.explain import explain
-from dclm_spark.exports.text_corpus import read_corpus
+from dclm_spark.exports.text_corpus import read_corpus, write_text
 from dclm_spark.mixed_runs.mixed_beginning import (
     MixedRequest,
     check_sources_before_start,
@@ -138,6 +138,13 @@ def test_a_page_is_explained_in_each_source(place, built):
 def test_what_needs_one_source_says_which_there_are(place, built):
     with pytest.raises(InputError, match=r"several sources \(web, again\).*sources/web"):
         read_corpus(str(place / "a run"))
+
+
+def test_texts_of_a_source_have_its_name(spark, place, built):
+    written = write_text(spark, str(place / "a run" / "sources" / "again"), str(place / "texts"))
+    tables = [pq.read_table(file["uri"]) for file in written.files("data/")]
+    assert {name for table in tables for name in table["source"].to_pylist()} == {"again"}
+    assert sum(table.num_rows for table in tables) == built.shares[1].available.documents
 
 
 def checksums(output):
