@@ -138,4 +138,5 @@ def orthogonal(matrices: Tensor) -> Tensor:
     for _ in range(_NUM_ITERATIONS):
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
-    return (x.mT if is_tall else x).to(torch.float32)
+    found: Tensor = x.mT if is_tall else x
+    return found.to(torch.float32)
