@@ -13,12 +13,12 @@ decoding and parsing a page) measured in turn.
 import argparse
 import json
 import random
-import time
 from collections import defaultdict
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import zstandard
 
 from dclm_spark.crawl.listing import list_inputs
@@ -99,7 +99,10 @@ def function_overhead(kept: list[str], folder: Path, files: list[object]) -> Non
     path.write_text(FUNCTION)
     function = find_function(f"{path}:letters")
     measure = FunctionMeasure(name="letters", function=function, kind=pa.float64())
+    # One file, as that of a WARC would be: a unit's own cost is not that of a document.
     batches = [batch for uri in kept for batch in read_table(uri, ARGUMENTS.names)]
+    table = folder / "kept.parquet"
+    pq.write_table(pa.Table.from_batches(batches), table, compression="zstd")
     given = [
         pa.RecordBatch.from_arrays(
             [batch.column(one.name).cast(one.type) for one in ARGUMENTS], schema=ARGUMENTS
@@ -114,12 +117,10 @@ def function_overhead(kept: list[str], folder: Path, files: list[object]) -> Non
             call(function, batch)
 
     def whole() -> None:
-        for number, uri in enumerate(kept):
-            schema = pa.schema([DOC_ID, *measure.fields])
-            out = folder / f"signed-{time.time_ns()}"
-            with UnitOutput(str(out), f"unit-{number}", schema, folder="signals") as output:
-                sign_file({"uri": uri}, output, measure)
-                output.commit("key")
+        schema = pa.schema([DOC_ID, *measure.fields])
+        with UnitOutput(str(folder / "signed"), "unit", schema, folder="signals") as output:
+            sign_file({"uri": str(table)}, output, measure)
+            output.commit("key")
 
     policy = ExtractionSettings().effective_charset_policy
 
@@ -151,7 +152,8 @@ def main() -> None:
     given = parser.parse_args()
     write_models(given.quality, given.folder)
     spark = spark_session("mixture_yields", "local[2]")
-    changed = [f"tokens.tokenizer.uri={given.folder}/tokenizer.json", "tokens.padding_id=1"]
+    changed = [f"tokens.tokenizer.uri={given.folder}/tokenizer.json", "tokens.padding_id=1",
+               "deduplication.shards=100"]  # fmt: skip
     recipes = {
         name: load_recipe(f"{given.folder}/{name}.yaml", changed)
         for name in (block.splitlines()[0].removeprefix("name: ") for block in BLOCKS)

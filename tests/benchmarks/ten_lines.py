@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DoubleType, StringType, StructType
 
 from dclm_spark import extract_text, identify_language, read_warc, without_near_duplicates
 from dclm_spark.measure.clock import tree_cpu_seconds
@@ -36,7 +37,7 @@ def library_way(pages: DataFrame) -> DataFrame:
     return english.transform(without_near_duplicates, id="doc_id")
 
 
-@F.udf("string")
+@F.udf(StringType())
 def _text(html: bytes) -> str | None:
     from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.encoding import detect_encoding
@@ -49,7 +50,7 @@ def _text(html: bytes) -> str | None:
 
 
 def _language_udf(path: str) -> Callable[..., object]:
-    @F.udf("struct<language: string, score: double>")
+    @F.udf(StructType().add("language", StringType()).add("score", DoubleType()))
     def language(text: str) -> tuple[str, float]:
         import fasttext
 
@@ -60,7 +61,7 @@ def _language_udf(path: str) -> Callable[..., object]:
     return language
 
 
-@F.udf("array<string>")
+@F.udf(ArrayType(StringType()))
 def _bands(text: str) -> list[str]:
     from datasketch import MinHash
 

@@ -195,7 +195,7 @@ def test_errors_before_the_start_name_the_source(place, tmp_path):
         check_sources_before_start(
             recipe_of(place, "sources.again.recipe.rules.short=colour > 1"), request
         )
-    with pytest.raises(SettingError, match=r"sources: the recipe names its own inputs"):
+    with pytest.raises(SettingError, match=r"sources: the recipe mixed names its own inputs"):
         check_recipe(recipe_of(place))
     given = {"input": "x", "base": None, "scored": None, "limit": None, "overwrite": False}
     with pytest.raises(SettingError, match="--input x: the recipe has sources"):
