@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from dclm_spark.crawl.listing import InputFile, find_inputs
 from dclm_spark.dedup.evidence.stage_evidence import dedup_evidence
 from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.monitoring.run_clock import RunClock, timed_stage
 from dclm_spark.engine.run_record import RunIdentity, run_identity, write_run_record
 from dclm_spark.errors import SettingError
 from dclm_spark.limits import check_documents, check_yield
@@ -22,8 +22,10 @@ from dclm_spark.preflight import CheckedRun, check_run, describe
 from dclm_spark.recipes.deciding import check_decisions, score_candidates
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
 from dclm_spark.removal.tombstones import check_can_leave_out, write_tombstones
+from dclm_spark.report.closing import closing_lines, summary_metrics
 from dclm_spark.report.machine import write_json
 from dclm_spark.report.page import write_report
+from dclm_spark.report.stage_rows import EVIDENCE
 from dclm_spark.report.summarize import summarize
 from dclm_spark.report.summary import RunSummary
 from dclm_spark.signals.mixture_yield import YieldRow, as_json, exact_yield
@@ -56,32 +58,36 @@ def build_baseline(
     scored: str | None = None,
     limit: int | None = None,
     overwrite: bool = False,
+    metrics: str | None = None,
 ) -> RunOutput:
     """Turn the files that `inputs` names into token shards below `output`, and write the report.
 
     `place` puts stages elsewhere than below `output`, where runs may share them; `scored` is a
     scored table (`dclm_spark.stages.scored_table`) to decide from instead of reading the files
-    again; `limit` reads only so many of the files. What is committed already, from the same input,
+    again; `limit` reads only so many of the files; `metrics` is a file for Prometheus
+    (`dclm_spark.engine.monitoring.run_metrics`). What is committed already, from the same input,
     settings and code, is not done again; the result is the same bytes whichever way it came about.
     Raises SettingError where another driver writes to `output`, or that holds finished work of
     another recipe, other files or another version, which `overwrite` replaces.
     """
     request = RunRequest(
         inputs=inputs, output=output, base=base, place=place, scored=scored, limit=limit,
-        overwrite=overwrite,
+        overwrite=overwrite, metrics=metrics,
     )  # fmt: skip
-    started = time.time()
     with _begun(recipe, request) as begun:
         run, failure = RunProgress(), ""
+        clock = begun.source.clock
         try:
-            _run_stages(spark, run, begun.source, begun.place)
+            with clock.running():
+                _run_stages(spark, run, begun.source, begun.place)
             return run.finished()
         except (Exception, KeyboardInterrupt) as error:
             failure = str(error) or type(error).__name__
             raise
         finally:
-            summary = summarize(run, recipe, begun.identity, started, failure)
+            summary = summarize(run, recipe, begun.identity, clock, failure)
             _write_reports(replace(summary, skipped_files=begun.skipped), begun.output)
+            clock.write_metrics(summary_metrics(summary))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +101,7 @@ class RunRequest:
     scored: str | None = None
     limit: int | None = None
     overwrite: bool = False
+    metrics: str | None = None
 
 
 def plan_mixture(spark: SparkSession, recipe: Recipe, request: RunRequest) -> list[YieldRow]:
@@ -115,12 +122,13 @@ def plan_mixture(spark: SparkSession, recipe: Recipe, request: RunRequest) -> li
 
 
 class _Source(NamedTuple):
-    """What the documents stage reads, and whether it may replace finished work."""
+    """What the documents stage reads, whether it may replace finished work, and the run's clock."""
 
     recipe: Recipe
     files: Sequence[InputFile]
     scored: str | None
     overwrite: bool
+    clock: RunClock
 
 
 class _Begun(NamedTuple):
@@ -150,7 +158,8 @@ def _begun(recipe: Recipe, request: RunRequest) -> Iterator[_Begun]:
         else:
             check_finished_work(output, identity, files, place("documents"))
         write_run_record(output, recipe, files, identity)
-        source = _Source(recipe, files, request.scored, request.overwrite)
+        clock = RunClock(output, ":".join(identity.key), request.metrics)
+        source = _Source(recipe, files, request.scored, request.overwrite, clock)
         yield _Begun(identity, output, place, source, checked.inputs.skipped)
 
 
@@ -164,10 +173,10 @@ def _check_scored(recipe: Recipe, scored: str | None) -> None:
 
 def _write_reports(summary: RunSummary, output: str) -> None:
     """Write the report for people and for programs, also of a run that failed."""
-    report = storage.join(output, "report.html")
-    write_report(summary, report)
+    write_report(summary, storage.join(output, "report.html"))
     write_json(summary, storage.join(output, "report.json"))
-    LOGGER.info("report: %s", report)
+    for line in closing_lines(summary, output):
+        LOGGER.info("%s", line)
 
 
 def check_output(
@@ -208,13 +217,15 @@ def _run_stages(spark: SparkSession, run: RunProgress, source: _Source, place: P
     recipe = source.recipe
     check_decisions(recipe, spark)
     candidates = _run_until_candidates(spark, run, source, place)
-    scored = score_candidates(spark, recipe, candidates, place)
+    with timed_stage(spark, source.clock, "score"):
+        scored = score_candidates(spark, recipe, candidates, place)
     run.scored, run.signals = scored.quality, scored.signals
     run.minimum_score = minimum_score(recipe.quality, run.scored)
-    run.selected = select(spark, scored.candidates, scored.decision, place("select"))
+    with timed_stage(spark, source.clock, "select"):
+        run.selected = select(spark, scored.candidates, scored.decision, place("select"))
     check_yield("select", run.selected, recipe.limits)
     run.tokenized, run.shards, run.shard_manifest = write_corpus(
-        spark, recipe, candidates, run.selected, place
+        spark, recipe, candidates, run.selected, place, source.clock
     )
 
 
@@ -222,22 +233,28 @@ def _run_until_candidates(
     spark: SparkSession, run: RunProgress, source: _Source, place: Place
 ) -> StageOutput:
     """Run the stages that read texts before any score; return what the others choose from."""
-    recipe = source.recipe
-    documents, schema = _read_documents(spark, run, source, place("documents"))
-    run.deduplicated = deduplicate(
-        spark, documents, schema, recipe.deduplication, place("deduplicate")
-    )
+    recipe, clock = source.recipe, source.clock
+    with timed_stage(spark, clock, "documents"):
+        documents, schema = _read_documents(spark, run, source, place("documents"))
+    with timed_stage(spark, clock, "deduplicate"):
+        run.deduplicated = deduplicate(
+            spark, documents, schema, recipe.deduplication, place("deduplicate")
+        )
     check_yield("deduplicate", run.deduplicated, recipe.limits)
-    run.decontaminated = decontaminate(
-        spark,
-        run.deduplicated,
-        deduplicated_schema(schema),
-        recipe.decontamination,
-        place("decontaminate"),
-    )
+    with timed_stage(spark, clock, "decontaminate"):
+        run.decontaminated = decontaminate(
+            spark,
+            run.deduplicated,
+            deduplicated_schema(schema),
+            recipe.decontamination,
+            place("decontaminate"),
+        )
     if run.decontaminated is not None:
         check_yield("decontaminate", run.decontaminated, recipe.limits)
-    run.dedup_evidence = dedup_evidence(spark, documents, run.deduplicated, recipe.deduplication)
+    with timed_stage(spark, clock, EVIDENCE):
+        run.dedup_evidence = dedup_evidence(
+            spark, documents, run.deduplicated, recipe.deduplication
+        )
     return run.decontaminated or run.deduplicated
 
 
@@ -263,16 +280,19 @@ def write_corpus(
     candidates: StageOutput,
     selected: StageOutput,
     place: Place,
+    clock: RunClock | None = None,
 ) -> tuple[StageOutput, StageOutput, dict[str, Any]]:
     """Tokenize the selected of `candidates` and write their shards; return both, the manifest."""
     check_can_leave_out(place("shards"), recipe.tokens.format)
     tokens = with_special_ids(recipe.tokens, recipe.quirks)
-    tokenized = tokenize(spark, candidates, selected, tokens, place("tokenize"))
-    shards = write_shards(spark, tokenized, tokens, place("shards"))
-    manifest = write_manifest(
-        shards,
-        tokens,
-        recipe_hash=recipe_hash(recipe),
-        removed=write_tombstones(spark, tokenized, shards),
-    )
+    with timed_stage(spark, clock, "tokenize"):
+        tokenized = tokenize(spark, candidates, selected, tokens, place("tokenize"))
+    with timed_stage(spark, clock, "shards"):
+        shards = write_shards(spark, tokenized, tokens, place("shards"))
+        manifest = write_manifest(
+            shards,
+            tokens,
+            recipe_hash=recipe_hash(recipe),
+            removed=write_tombstones(spark, tokenized, shards),
+        )
     return tokenized, shards, manifest
