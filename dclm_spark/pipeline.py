@@ -110,7 +110,7 @@ def plan_mixture(spark: SparkSession, recipe: Recipe, request: RunRequest) -> li
     Nothing of the decision is written but mixture.json, which says the same; `build_baseline` of
     the same recipe and request goes on from here. Raises as that does.
     """
-    with _begun(recipe, request) as begun:
+    with _begun(recipe, request) as begun, begun.source.clock.running():
         check_decisions(recipe, spark)
         run = RunProgress()
         candidates = _run_until_candidates(spark, run, begun.source, begun.place)
