@@ -34,7 +34,7 @@ FLOORS = {
         {"languages"},
         {"rules", "fasttext", "dedup", "warc", "html"},
         {"documents"},
-        {"tokens"},
+        {"tokens", "robots"},
         {"units"},
         {"signals", "shards"},
     ),

@@ -1,6 +1,6 @@
 """Settings of deduplication: exact keys, then one method with the settings of its own."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dclm_spark.dedup.duplicate_lines import Lines
 from dclm_spark.dedup.evidence.guard import GuardSettings
@@ -55,7 +55,7 @@ class DeduplicationSettings:
     seed: int = 1234
     # Outputs of runs on earlier crawls with the same method: what they hold is not kept again.
     earlier: tuple[str, ...] = ()
-    # The most that may go of one source, domain or language.
+    # The most that may go of one source, domain or language; with "annotate" it warns.
     guard: GuardSettings = field(default_factory=GuardSettings)
 
     def __post_init__(self) -> None:
@@ -81,6 +81,11 @@ class DeduplicationSettings:
     def key_steps(self) -> dict[str, tuple[str, ...]]:
         """Return the steps of each exact key."""
         return {"text": self.text_key, "url": self.url_key}
+
+    @property
+    def guard_of_mode(self) -> GuardSettings:
+        """Return the guard that holds: in mode "annotate" nothing goes, so it warns only."""
+        return replace(self.guard, action="warn") if self.mode == "annotate" else self.guard
 
     @property
     def method_name(self) -> str:

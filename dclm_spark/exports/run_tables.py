@@ -13,6 +13,7 @@ from dclm_spark.stages.decontaminate_items import ITEM_FIELDS
 from dclm_spark.stages.score import SCORES
 from dclm_spark.stages.select import SELECTED
 from dclm_spark.stages.tokenize import tokenized_schema
+from udfs.documents.prescreen import OTHER_LANGUAGE_SCORE
 from udfs.documents.schema import FATE_FIELDS, OWN_COLUMNS, SOURCE_FIELDS
 from udfs.html.page_policy import COLUMNS as POLICY_FIELDS
 from udfs.rules.cleaning.redaction import RedactionSettings
@@ -52,11 +53,11 @@ class RunTable:
 def run_tables() -> list[RunTable]:
     """Return all tables, in the order of the stages."""
     redaction = RedactionSettings(emails=True, public_ips=True, phones=True).columns
-    asked = (*POLICY_FIELDS, *redaction, OWN_COLUMNS)
+    asked = (*POLICY_FIELDS, OTHER_LANGUAGE_SCORE, *redaction, OWN_COLUMNS)
     documents = pa.schema(
         [
-            *SOURCE_FIELDS, *POLICY_FIELDS, pa.field("text", pa.string()), *SIGNALS, *redaction,
-            TEXT_HASH, OWN_COLUMNS, *FATE_FIELDS,
+            *SOURCE_FIELDS, *POLICY_FIELDS, OTHER_LANGUAGE_SCORE, pa.field("text", pa.string()),
+            *SIGNALS, *redaction, TEXT_HASH, OWN_COLUMNS, *FATE_FIELDS,
         ]
     )  # fmt: skip
     by_rule = {one.name for one in CONTAMINATION_FIELDS} ^ {one.name for one in ITEM_FIELDS}

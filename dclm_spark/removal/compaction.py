@@ -22,7 +22,14 @@ from pyspark.sql import SparkSession
 from dclm_spark.engine.manifests import committed_names
 from dclm_spark.engine.totals import TOTALS
 from dclm_spark.engine.unit_tasks import commit_each, run_tasks
-from dclm_spark.removal.tombstones import LIST_FILE, documents_met, num_removals, removal_folder
+from dclm_spark.removal.tombstones import (
+    LIST_FILE,
+    committed_output,
+    documents_met,
+    num_removals,
+    removal_folder,
+    texts_met,
+)
 from dclm_spark.shard_format import (
     Removals,
     RemovedSpans,
@@ -65,14 +72,15 @@ def compact(spark: SparkSession, output: str, manifest: ShardManifest) -> ShardM
     Tables of deduplication and reports go too: the run's command makes them again.
     """
     shards = manifest.path.rpartition("/")[0]
-    sources = _Sources(
-        lists=tuple(
-            storage.join(removal_folder(shards, number), LIST_FILE)
-            for number in range(1, num_removals(shards) + 1)
-        ),
-        met=tuple(file["uri"] for file in documents_met(shards)),
-        padding=manifest.padding,
+    lists = tuple(
+        storage.join(removal_folder(shards, number), LIST_FILE)
+        for number in range(1, num_removals(shards) + 1)
     )
+    met = [file["uri"] for file in documents_met(shards)]
+    documents = committed_output("documents", storage.join(output, "stages", "documents"))
+    if documents.files("kept/"):
+        met += texts_met(spark, documents, shards, lists)
+    sources = _Sources(lists=lists, met=tuple(met), padding=manifest.padding)
     names = (*STAGES[:-1], *signal_stages(output))
     stages = [storage.join(output, "stages", stage) for stage in names]
     units = [

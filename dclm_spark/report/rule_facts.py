@@ -15,6 +15,7 @@ _SIDES = {
     "near_duplicate": "below",
     "evaluation_ngrams": "below",
     "evaluation_items": "below",
+    "language_prescreen": "below",
     "quality_score": "minimum",
     "header_too_large": "maximum",
     "record_too_large": "maximum",

@@ -28,7 +28,7 @@ from dclm_spark.report.summary import FunnelStep, RuleCount, RunSummary, SampleP
 from dclm_spark.settings import to_yaml
 from dclm_spark.shard_format import INDEX
 from dclm_spark.stages.decontaminate import documents_by_task
-from dclm_spark.stages.documents import failed_views, missed_domains
+from dclm_spark.stages.documents import failed_views, missed_domains, prescreened
 from dclm_spark.stages.run_output import RunProgress
 from udfs.rules.families import rules_of
 from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes
@@ -106,6 +106,9 @@ def _further_facts(run: RunProgress) -> dict[str, str]:
     missed = missed_domains(run.documents)
     if missed:
         further["Pages of banned domains that quirks=dclm-2024 lets through"] = f"{missed:,}"
+    if looks := prescreened(run.documents):
+        audit = f"{looks['audited']:,} more were parsed, {looks['audited_kept']:,} of them kept"
+        further["Pages dropped unparsed for their language"] = f"{looks['dropped']:,}; {audit}"
     for view, count in failed_views(run.documents).items():
         further[f"Pages without a text by {view}"] = f"{count:,}"
     return further

@@ -142,3 +142,9 @@ def test_recall_chooses_bands_and_follows_the_threshold():
     assert from_dict(Recipe, to_dict(load_recipe(
         "dclm_baseline", ["deduplication.method=minhash", "deduplication.minhash.recall=0.9"]
     ))).deduplication.method.recall == 0.9  # fmt: skip
+
+
+def test_the_guard_only_warns_where_nothing_is_removed():
+    assert settings_of("guard.max_removed_share=0.5").guard_of_mode.action == "stop"
+    annotated = settings_of("guard.max_removed_share=0.5", "mode=annotate")
+    assert annotated.guard_of_mode.action == "warn"
