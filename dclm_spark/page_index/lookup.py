@@ -152,7 +152,8 @@ def _entries(file: pq.ParquetFile, key: int, first: int, count: int | None) -> I
         found = rows.filter(pc.equal(rows["key"], key)).select(_NONE.column_names)
         taken = found.slice(first, count)
         first = max(0, first - found.num_rows)
-        yield taken
+        # Spark says of some columns that they have no nulls.
+        yield taken.cast(_NONE.schema)
         if count is not None:
             count -= taken.num_rows
             if count == 0:
