@@ -27,6 +27,7 @@ COLUMNS = {
     "licence_kind": "Creative Commons licence that the page links, such as by-sa",
     "licence_version": "version of that licence",
     "licence_is_declared": "whether the link declares it as the page's own",
+    "other_language_score": "probability of a language that is not wanted, by a look at the bytes",
     # Signals.
     "language": "label of the likeliest language",
     "language_score": "its probability",
@@ -112,4 +113,4 @@ def meaning(column: str) -> str:
         before, found, after = pattern.partition("{}")
         if found and column.startswith(before) and column.endswith(after):
             return words
-    raise KeyError(column)
+    raise KeyError(f"column {column!r}: write its line in COLUMNS of {__name__}")
