@@ -137,7 +137,9 @@ class ShardReader:
 
     def _read(self, shard: Shard, group: int) -> Rows:
         try:
-            column = self._file(shard).read_row_group(group, columns=["tokens"]).column(0)
+            # One column is one thread's work; waking others costs as much CPU as the reading.
+            table = self._file(shard).read_row_group(group, columns=["tokens"], use_threads=False)
+            column = table.column(0)
         except (pa.ArrowException, OSError) as error:
             raise ShardError(
                 f"{self._name(shard)}: row group {group} is damaged ({error})"
