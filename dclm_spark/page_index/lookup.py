@@ -150,7 +150,8 @@ def _entries(file: pq.ParquetFile, key: int, first: int, count: int | None) -> I
             continue
         rows = file.read_row_group(group)
         found = rows.filter(pc.equal(rows["key"], key)).select(_NONE.column_names)
-        taken = found.slice(first, count)
+        # Of a table that Spark computed, columns may say that they have no nulls.
+        taken = found.slice(first, count).cast(_NONE.schema)
         first = max(0, first - found.num_rows)
         # Spark says of some columns that they have no nulls.
         yield taken.cast(_NONE.schema)
