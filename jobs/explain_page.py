@@ -46,11 +46,12 @@ def main() -> None:
     if not arguments.page:
         parser.error("name a page (its URL or id), or --domain")
     for history in explain(output, arguments.page):
+        run = history[0].run
         print(describe(history))
-        if items := side_by_side(output, history):
+        if items := side_by_side(run, history):
             print(items)
         if arguments.text:
-            print(f"\n{final_text(output, history, inputs)}\n")
+            print(f"\n{final_text(run, history, inputs)}\n")
 
 
 if __name__ == "__main__":

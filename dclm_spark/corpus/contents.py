@@ -19,6 +19,7 @@ from dclm_spark.stages.tokenize import FOLDER as TOKENS
 from udfs import storage
 from udfs.documents.sites import sites
 from udfs.storage.parquet import column_names
+from udfs.tokens.copies import REPEATS
 
 # Tables of all registered domains lie in `description/sites` of the run.
 FOLDER, SITES = "description", "sites"
@@ -50,7 +51,10 @@ _TEXTS = pa.schema(
 
 @dataclass(frozen=True)
 class Counts:
-    """How much of a corpus something is; removed documents are not counted."""
+    """How much of a corpus something is; removed documents are not counted.
+
+    A document that a recipe repeats is one, with its tokens as often as the shards have them.
+    """
 
     documents: int
     tokens: int
@@ -127,10 +131,12 @@ def _counts(rows: DataFrame, name: str) -> dict[str, Counts]:
 
 def _documents(spark: SparkSession, output: str, tokenized: StageOutput) -> DataFrame:
     """Return a row for each document of the shards."""
+    uris = [file["uri"] for file in tokenized.files(f"{TOKENS}/")]
+    repeats = REPEATS.name in column_names(uris[0])
     tokens = read_files(
         spark,
-        [file["uri"] for file in tokenized.files(f"{TOKENS}/")],
-        _TOKENIZED,
+        uris,
+        _TOKENIZED.append(REPEATS) if repeats else _TOKENIZED,
         transform=_sited,
         output_schema=_SITED,
     )
@@ -166,6 +172,11 @@ def _texts(spark: SparkSession, output: str) -> DataFrame:
 
 
 def _sited(batch: pa.RecordBatch) -> pa.RecordBatch:
+    if REPEATS.name in batch.schema.names:
+        place = batch.schema.get_field_index("num_tokens")
+        counts = batch.column(REPEATS.name).cast(pa.int64())
+        tokens = pc.multiply(batch.column("num_tokens"), counts)
+        batch = batch.set_column(place, batch.schema.field(place), tokens)
     return batch.append_column("site", sites(batch.column("domain"))).select(_SITED.names)
 
 

@@ -1,6 +1,6 @@
 """Settings of deduplication: exact keys, then one method with the settings of its own."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dclm_spark.dedup.duplicate_lines import Lines
 from dclm_spark.dedup.evidence.guard import GuardSettings
@@ -30,6 +30,8 @@ METHODS: dict[str, type[DedupMethod]] = {
 # Keys that the settings of a method had in recipes before they were named after it.
 _FORMER_KEYS = {"ngrams": "sharded", "global_ngrams": "global", "near_duplicates": "minhash"}
 MODES = ("remove", "annotate")
+# Text of a shard, and how many there are at most, where their number is not given.
+_SHARD_SIZE_BYTES, _MOST_DERIVED_SHARDS = 64 * 1024**2, 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +52,13 @@ class DeduplicationSettings:
     # "remove", or "annotate": keep text and documents, record what would have gone.
     mode: str = "remove"
     # Independent parts of the corpus; 10 global x 10 local in DCLM, about 700 GB of text each.
-    shards: int = 100
+    # None: one for each 64 MiB of the text that comes in, at most 100.
+    shards: int | None = None
     # Decides which documents share a shard, and the hash functions of the filters.
     seed: int = 1234
     # Outputs of runs on earlier crawls with the same method: what they hold is not kept again.
     earlier: tuple[str, ...] = ()
-    # The most that may go of one source, domain or language.
+    # The most that may go of one source, domain or language; with "annotate" it warns.
     guard: GuardSettings = field(default_factory=GuardSettings)
 
     def __post_init__(self) -> None:
@@ -77,10 +80,22 @@ class DeduplicationSettings:
                 f"{tables}"
             )
 
+    def sized(self, text_size_bytes: int) -> "DeduplicationSettings":
+        """Return the settings for so much text, with a number of shards."""
+        if self.shards is not None:
+            return self
+        wanted = -(-text_size_bytes // _SHARD_SIZE_BYTES)
+        return replace(self, shards=min(max(wanted, 1), _MOST_DERIVED_SHARDS))
+
     @property
     def key_steps(self) -> dict[str, tuple[str, ...]]:
         """Return the steps of each exact key."""
         return {"text": self.text_key, "url": self.url_key}
+
+    @property
+    def guard_of_mode(self) -> GuardSettings:
+        """Return the guard that holds: in mode "annotate" nothing goes, so it warns only."""
+        return replace(self.guard, action="warn") if self.mode == "annotate" else self.guard
 
     @property
     def method_name(self) -> str:

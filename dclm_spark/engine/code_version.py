@@ -36,6 +36,7 @@ FOLLOWED = (
 PACKAGES = (
     "fastwarc",
     "gigatoken",
+    "idna",
     "numba",
     "numpy",
     "pyarrow",

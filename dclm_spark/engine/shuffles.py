@@ -1,5 +1,6 @@
 """Shuffles by size: how many partitions one has, and which of them a number goes to."""
 
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+LOGGER = logging.getLogger("dclm_spark")
 _PARTITIONS = "spark.sql.shuffle.partitions"
 # Spark's own default, for platforms that put a word in its place.
 _DEFAULT_PARTITIONS = 200
@@ -48,12 +50,23 @@ def sized_shuffles(spark: "SparkSession", size_bytes: int) -> Iterator[None]:
     token = _CHOSEN.set(chosen or before)
     wanted = chosen or before
     number = int(wanted) if wanted.isdigit() else _DEFAULT_PARTITIONS
-    spark.conf.set(_PARTITIONS, str(num_partitions(size_bytes, number)))
+    _set(spark, str(num_partitions(size_bytes, number)))
     try:
         yield
     finally:
-        spark.conf.set(_PARTITIONS, before)
+        _set(spark, before)
         _CHOSEN.reset(token)
+
+
+def _set(spark: "SparkSession", number: str) -> None:
+    """Set the number of partitions; a platform that manages its settings may refuse."""
+    from pyspark.errors import PySparkException
+
+    try:
+        spark.conf.set(_PARTITIONS, number)
+    except PySparkException as error:
+        reason = str(error).splitlines()[0]
+        LOGGER.warning("%s could not be set, going on without: %s", _PARTITIONS, reason)
 
 
 def partition_keys(count: int) -> npt.NDArray[np.int32]:

@@ -27,6 +27,7 @@ COLUMNS = {
     "licence_kind": "Creative Commons licence that the page links, such as by-sa",
     "licence_version": "version of that licence",
     "licence_is_declared": "whether the link declares it as the page's own",
+    "other_language_score": "probability of a language that is not wanted, by a look at the bytes",
     # Signals.
     "language": "label of the likeliest language",
     "language_score": "its probability",
@@ -64,7 +65,7 @@ COLUMNS = {
     "num_bracket_lines": "lines with a curly bracket",
     "has_banned_word": "1 where the text has a banned word",
     "num_{}_replaced": "personal data of a kind that was replaced",
-    "text_hash": "16 bytes: hash of the text, for exact deduplication",
+    "text_hash": "16 bytes: hash of the text that the documents stage wrote, for exact dedup",
     "quality_score": "probability of the positive label of the classifier; null where none scored",
     "bucket": "the bucket of the recipe that the document falls into",
     "repeats": "how often the document enters the corpus",
@@ -112,4 +113,4 @@ def meaning(column: str) -> str:
         before, found, after = pattern.partition("{}")
         if found and column.startswith(before) and column.endswith(after):
             return words
-    raise KeyError(column)
+    raise KeyError(f"column {column!r}: write its line in COLUMNS of {__name__}")

@@ -33,8 +33,14 @@ def near_duplicate_pairs(
 
     Each near duplicate is in a pair; two of a cluster need not be. The similarity is the Jaccard
     similarity of their word n-grams, null where the `settings` verify nothing. Ids are of any type
-    that Spark orders, and unique; rows without an id or a word are in no pair.
+    that Spark orders, and unique; rows without an id or a word are in no pair. Raises SettingError
+    for an id column that is called like one of the others.
     """
+    if id.lower() in ("partner", "similarity"):
+        raise SettingError(
+            f"id = {id!r}: the result has a column of this name beside the id; rename the id, as "
+            f"with df.withColumnRenamed({id!r}, 'doc_id')"
+        )
     documents, chosen = _prepared(df, id, text, (), _settings(threshold, settings))
     pairs, _ = near_duplicate_search(documents, chosen, kept_tables(df)).edges()
     similarity = F.col("similarity") if "similarity" in pairs.columns else F.lit(None)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ FILES_PER_GROUP = 4096
 
 # Spark's seed of xxhash64.
 _SEED = 42
+_NONE = pa.table({"number": pa.array([], pa.int32()), "row": pa.array([], pa.int32())})
 
 
 class StageIndex(NamedTuple):
@@ -84,8 +86,8 @@ class PageIndex:
         self, stage: str, table: str, value: bytes, first: int = 0, count: int | None = None
     ) -> list[Place]:
         folder = storage.join(self._output, INDEX, stage)
-        found = keyed_rows(storage.join(folder, table), value, self.stages[stage].num_files)
-        rows = found.slice(first, count).to_pylist()
+        uri, num_files = storage.join(folder, table), self.stages[stage].num_files
+        rows = keyed_rows(uri, value, num_files, first=first, count=count).to_pylist()
         paths = _paths(storage.join(folder, FILES), sorted({row["number"] for row in rows}))
         directory = storage.join(self._output, "stages", stage)
         return [
@@ -110,31 +112,51 @@ def usable_index(output: str) -> PageIndex | None:
     return index
 
 
-def keyed_rows(table: str, value: bytes, num_files: int) -> pa.Table:
-    """Return number and row of the entries of a table whose key is the hash of `value`."""
-    key = int(np.uint64(xxhash.xxh64_intdigest(value, _SEED)).astype(np.int64))
-    low = np.array([key & (2**31 - 1)], np.uint32)
-    part = f"part-{int(partitions_of(low, num_files)[0]):05d}.parquet"
-    empty = pa.table({"number": pa.array([], pa.int32()), "row": pa.array([], pa.int32())})
+def key_of(value: bytes) -> int:
+    """Return the key of a value: Spark's xxhash64."""
+    return int(np.uint64(xxhash.xxh64_intdigest(value, _SEED)).astype(np.int64))
+
+
+def file_of(key: int, num_files: int) -> int:
+    """Return which of the files of a table has a key."""
+    return int(partitions_of(np.array([key & (2**31 - 1)], np.uint32), num_files)[0])
+
+
+def keyed_rows(
+    table: str, value: bytes, num_files: int, *, first: int = 0, count: int | None = None
+) -> pa.Table:
+    """Return number and row of the entries of a table whose key is the hash of `value`.
+
+    Of many, `count` from number `first` on: row groups before and behind these are not read.
+    """
+    key = key_of(value)
+    part = f"part-{file_of(key, num_files):05d}.parquet"
     try:
         with storage.open_seekable(storage.join(table, part)) as source:
-            file = pq.ParquetFile(source)
-            groups = [
-                group
-                for group in range(file.num_row_groups)
-                if _may_hold(file.metadata.row_group(group).column(0), key)
-            ]
-            if not groups:
-                return empty
-            rows = file.read_row_groups(groups)
-            return rows.filter(pc.equal(rows["key"], key)).select(["number", "row"])
+            return pa.concat_tables([_NONE, *_entries(pq.ParquetFile(source), key, first, count)])
     except storage.MissingObjectError:
         # No key fell into this file.
-        return empty
+        return _NONE
 
 
-def _may_hold(column: Any, key: int) -> bool:
-    return bool(column.statistics.min <= key <= column.statistics.max)
+def _entries(file: pq.ParquetFile, key: int, first: int, count: int | None) -> Iterator[pa.Table]:
+    for group in range(file.num_row_groups):
+        metadata = file.metadata.row_group(group)
+        keys = metadata.column(0).statistics
+        if not keys.min <= key <= keys.max:
+            continue
+        if keys.min == keys.max and metadata.num_rows <= first:
+            first -= metadata.num_rows
+            continue
+        rows = file.read_row_group(group)
+        found = rows.filter(pc.equal(rows["key"], key)).select(_NONE.column_names)
+        taken = found.slice(first, count)
+        first = max(0, first - found.num_rows)
+        yield taken
+        if count is not None:
+            count -= taken.num_rows
+            if count == 0:
+                return
 
 
 def _paths(files: str, numbers: list[int]) -> dict[int, str]:

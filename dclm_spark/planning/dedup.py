@@ -1,28 +1,23 @@
-"""What a dedup of N documents takes: shuffle, tasks, memory per task, core-hours and dollars.
+"""What near-duplicate dedup of N documents takes: shuffle, tasks, memory, core-hours and dollars.
 
-Every method is a fixed number of shuffles of rows of constant size, so work is linear in
-documents; the rates are measured per row on the largest run that is named beside them.
+It is a fixed number of shuffles of rows of constant size, so work is linear in documents; the
+rates are measured per row on the largest run that is named beside them.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
 from dclm_spark.engine.shuffles import PARTITION_SIZE_BYTES
 from dclm_spark.errors import SettingError
-from udfs.dedup.global_ngrams import GlobalNgramSettings
-from udfs.dedup.ngrams import NgramDedupSettings, shard_memory_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class DedupRates:
     """Measured constants; replace them by those of your own machines for a better plan."""
 
-    # Kernels on English text, one core (signatures at 1,395 rows; old-both with a 1 GB filter,
-    # word segmentation included).
+    # The kernel on English text, one core, signatures at 1,395 rows.
     signature_size_bytes_per_second: float = 100e6
-    count_size_bytes_per_second: float = 125e6
-    filter_size_bytes_per_second: float = 48e6
     # Spark and kernels beside reads and shuffles of texts: two runs over 10^6 documents of 80 words
     # (560 bytes), a tenth of them copies, with 14 and with 93 bands (commit 470b391, 2026-11-27,
     # `tests.benchmarks.dedup_scale`).
@@ -30,16 +25,11 @@ class DedupRates:
     core_seconds_per_bucket_row: float = 1.85e-06
     shuffle_size_bytes_per_document: float = 105.0
     shuffle_size_bytes_per_bucket_row: float = 67.3
-    # 64,000 documents of 120 words.
-    core_seconds_per_ngram: float = 2.0e-06
-    shuffle_size_bytes_per_ngram: float = 27.8
     # Text in a shuffle against its UTF-8 bytes: English by LZ4, 4.81 and 5.07 MB of 7.13 MB.
     shuffled_text_ratio: float = 0.7
     # One core reads committed text and hands it on, 60 MB/s; 33 MB/s with a shuffle and a sort.
     read_text_size_bytes_per_second: float = 60e6
     shuffled_text_size_bytes_per_second: float = 73e6
-    # UTF-8 bytes per token that is not white space, English pages.
-    size_bytes_per_token: float = 5.5
     # What a task handles at once, and what its worker and sort buffers take (assumed).
     partition_size_bytes: int = PARTITION_SIZE_BYTES
     worker_memory_bytes: int = 768 * 1024**2
@@ -106,54 +96,6 @@ def plan_minhash(
         ),
     )
     return _plan("minhash", num_documents, mean_text_size_bytes, work, rates)
-
-
-def plan_global_ngrams(
-    num_documents: int,
-    mean_text_size_bytes: float,
-    settings: GlobalNgramSettings,
-    rates: DedupRates | None = None,
-) -> DedupPlan:
-    """Plan global n-gram dedup; n-grams are about as many as tokens."""
-    rates = rates or DedupRates()
-    _check(num_documents, mean_text_size_bytes, 0.0)
-    text = num_documents * mean_text_size_bytes
-    ngrams = text / rates.size_bytes_per_token / settings.sample_one_in
-    work = _Work(
-        reads=2,
-        shuffles=2,
-        row_size_bytes=ngrams * rates.shuffle_size_bytes_per_ngram,
-        core_seconds=(
-            2 * text / rates.count_size_bytes_per_second + ngrams * rates.core_seconds_per_ngram
-        ),
-    )
-    return _plan("global_ngrams", num_documents, mean_text_size_bytes, work, rates)
-
-
-def plan_sharded_ngrams(
-    num_documents: int,
-    mean_text_size_bytes: float,
-    shards: int,
-    settings: NgramDedupSettings,
-    rates: DedupRates | None = None,
-) -> DedupPlan:
-    """Plan sharded n-gram dedup without exact keys: one task and one filter per shard.
-
-    Raises ValueError when the filter of a shard passes settings.max_memory_bytes.
-    """
-    rates = rates or DedupRates()
-    _check(num_documents, mean_text_size_bytes, 0.0)
-    if shards < 1:
-        raise SettingError(f"shards = {shards}: must be at least 1")
-    text = num_documents * mean_text_size_bytes
-    ngrams = math.ceil(text / rates.size_bytes_per_token / shards)
-    memory = rates.worker_memory_bytes + shard_memory_bytes(ngrams, settings)
-    seconds = text * (
-        1 / rates.count_size_bytes_per_second + 1 / rates.filter_size_bytes_per_second
-    )
-    work = _Work(reads=2, shuffles=1, core_seconds=seconds)
-    plan = _plan("sharded_ngrams", num_documents, mean_text_size_bytes, work, rates)
-    return replace(plan, tasks=shards, memory_per_task_bytes=memory)
 
 
 def _plan(

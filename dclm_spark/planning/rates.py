@@ -29,7 +29,7 @@ class ThroughputSettings:
     # (assumed, after the shares that arXiv 2306.01116 reports for RefinedWeb).
     kept_share: float = 0.2
     kept_share_in_language: float = 0.45
-    # UTF-8 bytes per token that is not white space, English pages (see planning/dedup.py).
+    # UTF-8 bytes per token that is not white space, English pages.
     size_bytes_per_ngram: float = 5.5
     # Of the kept documents, what deduplication leaves, and of those the quality filter: DCLM's
     # figure 4 has 13.7 of 19.9 % of all documents, and 1.4 of 13.7 %.

@@ -36,7 +36,9 @@ _SHOWN_LINES = 3
 
 def check_recipe(recipe: Recipe) -> None:
     """Fetch and open every list, model and tokenizer of a recipe, and look at what is in them."""
+    check_one_input(recipe)
     _check_extractors(recipe)
+    _check_prescreen(recipe)
     check_model(recipe.quality)
     check_references(recipe)
     _warn_of_unread(url_lists(curation_settings(recipe)))
@@ -52,6 +54,16 @@ def check_recipe(recipe: Recipe) -> None:
     if recipe.decontamination.data is not None:
         for task in select_tasks(recipe.decontamination.tasks):
             load_task(task, recipe.decontamination.data)
+
+
+def check_one_input(recipe: Recipe) -> None:
+    """Raise SettingError for a recipe of several sources, where `--input` says what is read."""
+    if recipe.sources:
+        raise SettingError(
+            f"sources: the recipe {recipe.name} names its own inputs "
+            f"({', '.join(recipe.sources)}); jobs/build_baseline.py and jobs/plan_mixture.py alone "
+            "run such a recipe"
+        )
 
 
 def references(settings: Any, prefix: str = "") -> Iterator[tuple[str, FileReference]]:
@@ -123,6 +135,23 @@ def _check_extractors(recipe: Recipe) -> None:
                 f"{key}: {name!r} needs the package {package}, which is not installed; install "
                 "dclm-spark[extractors] here and on every executor"
             )
+
+
+def _check_prescreen(recipe: Recipe) -> None:
+    """Refuse a look at the language where no rule asks for one, or all is to be measured."""
+    heuristics = recipe.heuristics
+    if not recipe.extraction.prescreen.enabled:
+        return
+    if not heuristics.enabled:
+        raise SettingError(
+            "extraction.prescreen.enabled = true: heuristics.enabled = false, and so no page is "
+            "dropped for its language; leave one of them out"
+        )
+    if heuristics.annotate == "all":
+        raise SettingError(
+            "extraction.prescreen.enabled = true: heuristics.annotate = 'all' measures every page; "
+            "leave one of them out"
+        )
 
 
 def _check_language(recipe: Recipe) -> None:

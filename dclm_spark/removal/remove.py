@@ -2,18 +2,20 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pyspark.sql import SparkSession
 
 from dclm_spark import shard_format
 from dclm_spark.engine.lease import only_driver
+from dclm_spark.engine.run_record import source_runs
 from dclm_spark.errors import InputError
+from dclm_spark.mixture.mix import STAGE as MIX
 from dclm_spark.removal.compaction import compact
-from dclm_spark.removal.lists import list_bytes, read_list
+from dclm_spark.removal.lists import list_bytes
 from dclm_spark.removal.record import write_record
+from dclm_spark.removal.robots import Refusals, RobotsRequest, described, refused_documents
 from dclm_spark.removal.tombstones import (
     LIST_FILE,
     RECORD_FILE,
@@ -27,7 +29,7 @@ from dclm_spark.removal.tombstones import (
 from dclm_spark.shard_format import ShardManifest, changed, read_manifest
 from udfs import storage
 from udfs.storage.stream import shown
-from udfs.units.removals import KINDS
+from udfs.units.removals import GIVEN, TABLE
 
 LOGGER = logging.getLogger("dclm_spark")
 
@@ -37,10 +39,12 @@ class Request:
     """What is to go from the run in `output`, and why."""
 
     output: str
-    # (kind, value) pairs, kinds as in `udfs.units.removals.KINDS`.
+    # (kind, value) pairs, kinds as in `udfs.units.removals.GIVEN`.
     entries: tuple[tuple[str, str], ...] = ()
     reason: str = ""
     signing_key: bytes | None = None
+    # What robots.txt files refuse, as well.
+    robots: RobotsRequest | None = None
     # Whether to rewrite the files, too, of this and of all earlier removals.
     compact: bool = False
 
@@ -59,14 +63,16 @@ def remove_documents(spark: SparkSession, request: Request) -> dict[str, Any] | 
         )
     with only_driver(request.output):
         manifest = read_manifest(shards)
-        record = None
+        record, refusals = None, None
+        if request.robots is not None:
+            request, refusals = _with_refusals(spark, request, request.robots)
         if request.compact and not request.entries and num_removals(shards) == 0:
             raise InputError(
                 f"--compact: nothing was removed from {shown(request.output)}; name --domains, "
-                "--urls or --ids first"
+                "--urls, --ids or --robots first"
             )
         if request.entries:
-            manifest, record = _remove(spark, request, shards, manifest)
+            manifest, record = _remove(spark, request, shards, manifest, refusals)
         if request.compact:
             manifest = changed(compact(spark, request.output, manifest), manifest)
             shard_format.write_manifest(manifest)
@@ -74,13 +80,28 @@ def remove_documents(spark: SparkSession, request: Request) -> dict[str, Any] | 
     return record
 
 
+def _with_refusals(
+    spark: SparkSession, request: Request, robots: RobotsRequest
+) -> tuple[Request, Refusals]:
+    found = refused_documents(spark, request.output, robots)
+    LOGGER.info("%s", described(found))
+    entries = tuple((TABLE, part) for part in found.parts)
+    return replace(request, entries=(*request.entries, *entries)), found
+
+
 def _remove(
-    spark: SparkSession, request: Request, shards: str, manifest: ShardManifest
+    spark: SparkSession,
+    request: Request,
+    shards: str,
+    manifest: ShardManifest,
+    refusals: Refusals | None,
 ) -> tuple[ShardManifest, dict[str, Any]]:
     content = list_bytes(request.entries)
     number = _number(shards, content)
     storage.write_bytes(storage.join(removal_folder(shards, number), LIST_FILE), content)
-    tokenized = committed_output("tokenize", storage.join(request.output, "stages", "tokenize"))
+    # Of a run of several sources, what shards are made of.
+    stage = MIX if source_runs(request.output) else "tokenize"
+    tokenized = committed_output(stage, storage.join(request.output, "stages", stage))
     spans = write_tombstones(spark, tokenized, committed_output("shards", shards))
     after = changed(replace(manifest, removed=spans), manifest)
     shard_format.write_manifest(after)
@@ -88,13 +109,20 @@ def _remove(
     facts = {
         "reason": request.reason,
         "list_sha256": hashlib.sha256(content).hexdigest(),
-        "entries": {kind: sum(one == kind for one, _ in set(request.entries)) for kind in KINDS},
+        "entries": {kind: sum(one == kind for one, _ in set(request.entries)) for kind in GIVEN},
         "documents": sum(file["rows"] for file in documents_met(shards, number)),
         "tokens": sum(now.values()) - sum(before.values()),
         "shards": sorted(path for path in now if now[path] != before.get(path)),
         "fingerprint_before": manifest.fingerprint,
         "fingerprint": after.fingerprint,
     }
+    if request.robots is not None and refusals is not None:
+        facts["robots"] = {
+            "files": len(request.robots.files),
+            "until": request.robots.until and request.robots.until.isoformat(),
+            "agents": request.robots.agents,
+            **asdict(refusals),
+        }
     return after, write_record(shards, number, facts, request.signing_key)
 
 
@@ -109,11 +137,3 @@ def _number(shards: str, content: bytes) -> int:
             f"first, or delete its {LIST_FILE} to give it up"
         )
     return last
-
-
-def all_entries(lists: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return the entries of list files, given as (kind, uri) pairs; InputError for none at all."""
-    found = tuple((kind, entry) for kind, uri in lists for entry in read_list(kind, uri))
-    if lists and not found:
-        raise InputError("the lists given have no entry")
-    return found

@@ -34,7 +34,7 @@ from udfs.units.removals import read_wanted
 
 REMOVED, LIST_FILE, RECORD_FILE = "removed", "list.parquet", "record.json"
 SPANS = "spans"
-_DOCUMENTS = "documents"
+_DOCUMENTS, _TEXTS = "documents", "texts"
 _MET = pa.schema(
     [
         pa.field("doc_id", pa.binary()),
@@ -119,6 +119,25 @@ def documents_met(shards: str, number: int | None = None) -> list[dict[str, Any]
     return found
 
 
+def texts_met(
+    spark: SparkSession, documents: StageOutput, shards: str, lists: Sequence[str]
+) -> list[str]:
+    """Return tables (by doc_id) of all documents with text that lists name, tokenized or not.
+
+    Stages without addresses, such as tables of signals, know their rows by these ids.
+    """
+    stage = FileStage(
+        name=REMOVED,
+        schema=pa.schema([_MET.field("doc_id")]),
+        process=partial(_meet, lists=lists),
+        key=([hashlib.sha256(storage.read_bytes(uri)).hexdigest() for uri in lists],),
+        folder=_DOCUMENTS,
+    )
+    sources = [replace(one, documents=None) for one in sources_of(documents)]
+    place = storage.join(shards, REMOVED, _TEXTS, documents.fingerprint[:16])
+    return [file["uri"] for file in stage.run(spark, sources, place).files("") if file["rows"]]
+
+
 def _run_of(uri: str, folder: str) -> str:
     return uri[len(folder) :].strip("/").split("/", 1)[0]
 
@@ -128,7 +147,7 @@ def _find_documents(spark: SparkSession, tokenized: StageOutput, folder: str) ->
     stage = FileStage(
         name=REMOVED,
         schema=_MET,
-        process=partial(_meet, listed=listed),
+        process=partial(_meet, lists=[listed]),
         key=(hashlib.sha256(storage.read_bytes(listed)).hexdigest(),),
         folder=_DOCUMENTS,
     )
@@ -138,11 +157,11 @@ def _find_documents(spark: SparkSession, tokenized: StageOutput, folder: str) ->
     return stage.run(spark, [replace(one, documents=None) for one in sources], place)
 
 
-def _meet(source: dict[str, Any], output: UnitOutput, listed: str) -> None:
-    wanted = read_wanted([listed])
-    for batch in read_table(source["uri"], [*_MET.names, "url"]):
+def _meet(source: dict[str, Any], output: UnitOutput, lists: Sequence[str]) -> None:
+    wanted, names = read_wanted(lists), output.schema.names
+    for batch in read_table(source["uri"], [*names, "url"]):
         mask = wanted.mask(batch.column("doc_id"), batch.column("url"))
-        output.write(batch.select(_MET.names).filter(mask))
+        output.write(batch.select(names).filter(mask).cast(output.schema))
 
 
 def _find_spans(

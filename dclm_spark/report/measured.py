@@ -17,7 +17,7 @@ def measured_decontamination(wanted: EvaluationDataSettings) -> dict[str, str]:
             [kind for kind in kinds if kind["leaks"]], found
         ),
         "Clean pages that it takes for leaks": _share(
-            [kind for kind in kinds if not kind["leaks"]], found
+            [kind for kind in kinds if kind["leaks"] is False], found
         ),
     }
 

@@ -32,7 +32,7 @@ from dclm_spark.report.summary import (
 from dclm_spark.settings import to_yaml
 from dclm_spark.shard_format import INDEX
 from dclm_spark.stages.decontaminate import documents_by_task
-from dclm_spark.stages.documents import failed_views, missed_domains
+from dclm_spark.stages.documents import failed_views, missed_domains, prescreened
 from dclm_spark.stages.run_output import RunProgress
 from udfs.rules.families import rules_of
 from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes
@@ -86,7 +86,7 @@ def summarize(
         duplicates=tuple(duplicate_pairs(run)),
         deduplication=deduplication(run, recipe, facts),
         record_types=_record_types(run.documents) if run.documents else {},
-        shards=_shards(run),
+        shards=None if run.shard_manifest is None else shard_summary(run.shard_manifest),
         facts=_further_facts(run) | measured_decontamination(recipe.decontamination),
         failure=failure,
         left_out=left_out(recipe),
@@ -124,6 +124,9 @@ def _further_facts(run: RunProgress) -> dict[str, str]:
     missed = missed_domains(run.documents)
     if missed:
         further["Pages of banned domains that quirks=dclm-2024 lets through"] = f"{missed:,}"
+    if looks := prescreened(run.documents):
+        audit = f"{looks['audited']:,} more were parsed, {looks['audited_kept']:,} of them kept"
+        further["Pages dropped unparsed for their language"] = f"{looks['dropped']:,}; {audit}"
     for view, count in failed_views(run.documents).items():
         further[f"Pages without a text by {view}"] = f"{count:,}"
     return further
@@ -279,10 +282,8 @@ def _record_types(documents: StageOutput) -> dict[str, int]:
     return {name: count for name, count in totals.items() if count}
 
 
-def _shards(run: RunProgress) -> ShardSummary | None:
-    manifest = run.shard_manifest
-    if manifest is None:
-        return None
+def shard_summary(manifest: Mapping[str, Any]) -> ShardSummary:
+    """Return what a manifest of shards says in short."""
     unit = "num_sequences" if "num_sequences" in manifest else "num_documents"
     return ShardSummary(
         shards=sum(shard["role"] != INDEX for shard in manifest["shards"]),

@@ -85,12 +85,18 @@ def _stored(kind: pa.DataType) -> pa.DataType | None:
 
 
 def table_version(uris: list[str]) -> str:
-    """Return what identifies the content of Parquet files: a hash of their footers."""
+    """Return what identifies the content of Parquet files: footers, and versions in their store.
+
+    Footers alone may be the same for other values: they hold counts, sizes and bounds. The version
+    is an ETag or a generation, of a local file its place and time of change.
+    """
     digest = hashlib.sha256()
     for uri in uris:
         with storage.open_seekable(uri) as source:
             footer = pq.ParquetFile(source).metadata.to_dict()
         digest.update(json.dumps(footer, sort_keys=True, default=str).encode())
+        with storage.open_stream(uri) as stream:
+            digest.update(str(stream.etag).encode())
     return digest.hexdigest()[:32]
 
 

@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dclm_spark.engine.checkpoints import Checkpoints, TableLayout
@@ -21,7 +22,7 @@ from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.tables import read_files
 from udfs import storage
 from udfs.dedup.evaluation_hits import MatchSettings, document_frequencies, rarity
-from udfs.dedup.evaluation_index import PARTS, Item, build, load, serialized
+from udfs.dedup.evaluation_index import PARTS, EvaluationIndex, Item, build, load, serialized
 from udfs.dedup.evaluation_matches import Match, matches
 from udfs.documents.schema import FATE_FIELDS
 from udfs.storage.cache import fetch
@@ -53,7 +54,8 @@ ITEM_FIELDS = (
     # Bytes that mode "mask" cut out.
     pa.field("masked_size_bytes", pa.int64()),
 )
-_FREQUENCIES = pa.schema([("gram", pa.int64()), ("documents", pa.int64()), ("pool", pa.int64())])
+# In how many texts an n-gram of the index stands, by its number.
+FREQUENCIES = pa.schema([("gram", pa.int64()), ("documents", pa.int64())])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +72,11 @@ def write_item_index(items: Sequence[Item], directory: str) -> tuple[str, str]:
     """Write the index of items and their texts below `directory`; return URI and SHA-256."""
     lines = (json.dumps(asdict(item), ensure_ascii=False) for item in items)
     storage.write_bytes(storage.join(directory, "items.jsonl"), "\n".join(lines).encode())
-    return _write(storage.join(directory, "items.npz"), build(items))
+    return write_arrays(storage.join(directory, "items.npz"), build(items))
 
 
-def _write(uri: str, arrays: dict[str, Any]) -> tuple[str, str]:
+def write_arrays(uri: str, arrays: dict[str, npt.NDArray[Any]]) -> tuple[str, str]:
+    """Write the arrays of an index; return URI and SHA-256."""
     content = serialized(arrays)
     storage.write_bytes(uri, content)
     return uri, hashlib.sha256(content).hexdigest()
@@ -97,20 +100,33 @@ def weighted_index(
     counted = pa.schema([("doc_id", pa.binary()), ("text", pa.large_string())])
 
     def count(batch: pa.RecordBatch) -> pa.RecordBatch:
-        texts = _sampled(batch, one_in)
-        found = document_frequencies(texts, load(fetch(uri, digest)))
-        # The number of documents is that of an n-gram that no index has.
-        grams = [-1, *found]
-        counts = [len(texts), *found.values()]
-        pool = [len(texts)] + [0] * len(found)
-        return pa.RecordBatch.from_arrays(
-            [pa.array(column, pa.int64()) for column in (grams, counts, pool)], schema=_FREQUENCIES
-        )
+        return frequencies(_sampled(batch, one_in), index)
 
     uris = [file["uri"] for file in documents.files("kept/")]
-    rows = read_files(spark, uris, counted, transform=count, output_schema=_FREQUENCIES)
+    rows = read_files(spark, uris, counted, transform=count, output_schema=FREQUENCIES)
     key = f"{documents.fingerprint}/{digest}/{code_version(__name__)}"
     working = Checkpoints(spark=spark, directory=f"{directory}-working", key=key)
+    return write_arrays(
+        uri.removesuffix(".npz") + "-weighted.npz", weighted_by(rows, index, working)
+    )
+
+
+def frequencies(texts: pa.Array, index: tuple[str, str]) -> pa.RecordBatch:
+    """Return in how many of the texts each n-gram of an index (URI, SHA-256) stands: FREQUENCIES.
+
+    The number of texts is that of an n-gram that no index has, -1.
+    """
+    found = document_frequencies(texts, load(fetch(*index)))
+    columns = ([-1, *found], [len(texts), *found.values()])
+    return pa.RecordBatch.from_arrays(
+        [pa.array(column, pa.int64()) for column in columns], schema=FREQUENCIES
+    )
+
+
+def weighted_by(
+    rows: DataFrame, index: tuple[str, str], working: Checkpoints
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of an index, its n-grams weighted by the FREQUENCIES in `rows`."""
     # Those that stay below the least count of common ones weigh 1 whatever the count.
     common = (
         rows.groupBy("gram")
@@ -120,12 +136,12 @@ def weighted_index(
     table, _ = working.table("frequencies", lambda: common, TableLayout(by=("gram",)))
     counts = {int(row["gram"]): int(row["documents"]) for row in table.collect()}
     pool = counts.pop(-1, 0)
-    with np.load(fetch(uri, digest), allow_pickle=False) as stored:
+    with np.load(fetch(*index), allow_pickle=False) as stored:
         arrays = dict(stored)
     grams = np.array(sorted(counts), np.int64)
     values = np.array([counts[gram] for gram in grams.tolist()], np.int64)
     arrays["weights"][grams] = rarity(values, pool)
-    return _write(uri.removesuffix(".npz") + "-weighted.npz", arrays)
+    return arrays
 
 
 def _sampled(batch: pa.RecordBatch, one_in: int) -> pa.Array:
@@ -175,7 +191,7 @@ def judge_items(batch: pa.RecordBatch, settings: ItemDecontamination) -> pa.Reco
     index = load(fetch(settings.index, settings.sha256))
     texts = pc.fill_null(batch.column("text"), "")
     found = matches(texts, index, settings.match)
-    hits = [[_hit(match, index) for match in one] for one in found]
+    hits = [[hit_of(match, index) for match in one] for one in found]
     leaks = [[match for match in one if match.leaks] for one in found]
     tasks = [sorted({index.tasks[index.item_tasks[match.item]] for match in one}) for one in leaks]
     masked = pa.nulls(batch.num_rows, pa.int64())
@@ -197,7 +213,8 @@ def judge_items(batch: pa.RecordBatch, settings: ItemDecontamination) -> pa.Reco
     )  # fmt: skip
 
 
-def _hit(match: Match, index: Any) -> dict[str, Any]:
+def hit_of(match: Match, index: EvaluationIndex) -> dict[str, Any]:
+    """Return a match as a row of HIT."""
     return asdict(match) | {
         "task": index.tasks[index.item_tasks[match.item]],
         "item": int(index.item_numbers[match.item]),

@@ -24,7 +24,13 @@ from udfs.documents.schema import STAGE
 from udfs.html.extractors import label_of
 from udfs.languages.segmenters import segmenter_version
 from udfs.storage.stream import ReadSettings
-from udfs.units.curate import FAILED_VIEWS, CurationSettings, curate_file, quarantine_file
+from udfs.units.curate import (
+    FAILED_VIEWS,
+    PRESCREEN,
+    CurationSettings,
+    curate_file,
+    quarantine_file,
+)
 
 LOGGER = logging.getLogger("dclm_spark")
 # Common Crawl's web server, unlike its bucket, is not made for hundreds of connections.
@@ -54,6 +60,16 @@ def failed_views(documents: StageOutput) -> dict[str, int]:
     for _, facts in documents.facts():
         counts.update(facts.get(FAILED_VIEWS, {}))
     return dict(counts.most_common())
+
+
+def prescreened(documents: StageOutput) -> Counter[str]:
+    """Return how many pages a look at their language dropped, how many it spoke against were
+    audited, and how many of these the rules kept: "dropped", "audited", "audited_kept".
+    """
+    counts: Counter[str] = Counter()
+    for _, facts in documents.facts():
+        counts.update(facts.get(PRESCREEN, {}))
+    return counts
 
 
 def write_documents(

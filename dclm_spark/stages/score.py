@@ -17,7 +17,7 @@ from dclm_spark.settings import FileReference
 from udfs.checks import FRACTION, check, share_above_zero
 from udfs.fasttext.quality import QualityModel
 from udfs.signals.buckets import score_buckets
-from udfs.storage.cache import fetch
+from udfs.storage.cache import content_sha256, fetch
 from udfs.storage.parquet import read_table
 from udfs.tokens.order import document_keys
 from udfs.units.output import UnitOutput
@@ -79,10 +79,17 @@ def score(
         name=STAGE,
         schema=SCORES,
         process=partial(_score_file, settings=settings),
-        key=(settings.model, settings.positive_label, settings.negative_label),
+        key=score_key(settings),
         folder="scores",
     )
     return stage.run(spark, sources_of(documents), directory)
+
+
+def score_key(settings: QualitySettings) -> tuple[Any, ...]:
+    """Return what scores depend on: the model, by what lies there now, and its labels."""
+    assert settings.model is not None
+    content = content_sha256(fetch(settings.model.uri, settings.model.sha256))
+    return settings.model, settings.positive_label, settings.negative_label, content
 
 
 def _score_file(source: dict[str, Any], output: UnitOutput, settings: QualitySettings) -> None:

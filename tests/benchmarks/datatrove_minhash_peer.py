@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -54,23 +55,25 @@ def stages(documents: str, work: str) -> list[tuple[str, Callable[[], object]]]:
     ]
 
 
-def count_kept(folder: str) -> int:
-    """Return the number of documents that the last stage wrote."""
+def kept_ids(folder: str) -> list[str]:
+    """Return the ids of the documents that the last stage wrote."""
     reader: Any = importlib.import_module("datatrove.pipeline.readers.jsonl").JsonlReader
-    return sum(1 for _ in reader(folder).run())
+    return [document.id for document in reader(folder).run()]
 
 
 def main() -> None:
-    """Run on the folder of the command line."""
+    """Run on the folder of the command line; write the ids that stay to its second word, if any."""
     taken = {}
     with tempfile.TemporaryDirectory() as work:
         for name, stage in stages(sys.argv[1], work):
             start = cpu_seconds()
             stage()
             taken[name] = cpu_seconds() - start
-        kept = count_kept(f"{work}/kept")
+        ids = kept_ids(f"{work}/kept")
+    if len(sys.argv) > 2:
+        Path(sys.argv[2]).write_text("\n".join(ids))
     version = importlib.metadata.version("datatrove")
-    print(json.dumps({"version": version, "cpu_seconds": taken, "kept": kept}))
+    print(json.dumps({"version": version, "cpu_seconds": taken, "kept": len(ids)}))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, nargs="*", default=[], help="such as 10000 100000")
     parser.add_argument("--preset", choices=PRESETS, default="dclm")
-    parser.add_argument("--verify", choices=("none", *MEASURES), default="none")
+    verify = ("none", *MEASURES)
+    parser.add_argument("--verify", nargs="+", choices=verify, default=["none"], help="in turn")
     parser.add_argument("--chain", action="store_true", help="components of chains up to 100,000")
     parser.add_argument("--quality", action="store_true", help="precision and recall")
     parser.add_argument("--pairs", type=int, default=100_000, help="planted pairs of --quality")
@@ -70,8 +71,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if options.documents:
         runs = [
-            ScaleRun(num_documents=n, preset=options.preset, verify=options.verify)
+            ScaleRun(num_documents=n, preset=options.preset, verify=verify)
             for n in options.documents
+            for verify in options.verify
         ]
         found["scale"] = [in_own_process(run) for run in runs]
     if options.chain:

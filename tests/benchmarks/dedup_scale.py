@@ -52,7 +52,7 @@ class ScaleRun:
 def run(settings: ScaleRun) -> dict[str, Any]:
     """Return the measured figures of one run; sizes in bytes, CPU of JVM and workers together."""
     with tempfile.TemporaryDirectory(dir=os.environ.get("DCLM_SPARK_SCRATCH")) as folder:
-        _write_events_to(folder)
+        write_events_to(folder)
         with Watch() as start:
             spark = spark_session("dedup", MASTER)
         measure = _chain if settings.chain else _corpus
@@ -63,7 +63,7 @@ def run(settings: ScaleRun) -> dict[str, Any]:
         return {**asdict(settings), **started, **figures, **shuffled}
 
 
-def _write_events_to(folder: str) -> None:
+def write_events_to(folder: str) -> None:
     """Have the session write its event log, which knows the bytes of every shuffle."""
     Path(folder, "events").mkdir()
     settings = {

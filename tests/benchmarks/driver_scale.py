@@ -1,9 +1,11 @@
 """What a driver takes for very many units of real shape: memory, CPU and files, without the work.
 
     python -m tests.benchmarks.driver_scale --units 100000 --folder /tmp/units
+    python -m tests.benchmarks.driver_scale --units 2000 --folder /tmp/units --s3
 
-The units are committed by renaming a prepared folder, so that what is measured is the driver: it
-reads manifests, adds statistics up by tasks, writes the stage's summary and the report.
+The units are committed by writing prepared manifests, so that what is measured is the driver: it
+reads manifests, adds statistics up by tasks, writes the stage's summary and the report. `--s3` puts
+all on a local S3 server and counts the driver's requests, by operation.
 """
 
 import argparse
@@ -13,9 +15,15 @@ import random
 import resource
 import shutil
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
+
+import boto3
+from botocore.client import BaseClient
 
 from dclm_spark.engine.manifests import Unit
 from dclm_spark.engine.stage import UnitRules, run_units
@@ -26,8 +34,10 @@ from dclm_spark.report.page import write_report
 from dclm_spark.report.summarize import summarize
 from dclm_spark.session import spark_session
 from dclm_spark.stages.run_output import RunOutput
+from tests.s3_store import CREDENTIALS, s3_store
+from udfs import storage
 from udfs.documents.schema import FATES
-from udfs.units.commit import COMMITTED, FORMAT_VERSION
+from udfs.units.commit import COMMITTED, FORMAT_VERSION, manifest_uri
 from udfs.units.curate import InputUnit
 from udfs.units.statistics import DOMAINS_PER_UNIT, HISTOGRAM_EDGES, SAMPLE_CHARACTERS
 from udfs.warc.reader import RecordCounts
@@ -95,47 +105,75 @@ def manifest(place: int, key: str) -> dict:
     }  # fmt: skip
 
 
-def prepare(folder: Path, units: int, domains: int, key: str) -> None:
-    """Write `units` manifests and their statistics where a stage looks for them."""
-    (folder / "statistics").mkdir(parents=True)
-    (folder / "prepared").mkdir()
+def prepare(folder: str, units: int, domains: int) -> None:
+    """Write the statistics of `units` units where a stage looks for them."""
+    texts = [
+        json.dumps(statistics(place, domains), separators=(",", ":")).encode()
+        for place in range(min(units, DISTINCT))
+    ]
     for place in range(units):
-        unit = manifest(place, key)
-        (folder / "prepared" / f"{unit['unit']}.json").write_text(json.dumps(unit, indent=1))
-        own = folder / unit["statistics"]["path"]
-        if place < DISTINCT:
-            own.write_text(json.dumps(statistics(place, domains), separators=(",", ":")))
+        uri = f"{folder}/statistics/{name_of(place)}.json"
+        if place < DISTINCT or not storage.is_local(uri):
+            storage.write_bytes(uri, texts[place % DISTINCT])
         else:
-            own.hardlink_to(folder / "statistics" / f"{name_of(place % DISTINCT)}.json")
+            same = Path(folder, "statistics", f"{name_of(place % DISTINCT)}.json")
+            Path(uri).hardlink_to(same)
 
 
-def measure(spark, folder: Path, units: int, key: str) -> dict:
+class Requests:
+    """Counts what this process asks of S3, by operation."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.counting = True
+        asked = BaseClient._make_api_call
+
+        def counted(client, operation, parameters):
+            if self.counting:
+                self.counts[operation] += 1
+            return asked(client, operation, parameters)
+
+        BaseClient._make_api_call = counted
+
+    @contextmanager
+    def uncounted(self) -> Iterator[None]:
+        self.counting = False
+        yield
+        self.counting = True
+
+    def taken(self) -> dict[str, int]:
+        found, self.counts = dict(self.counts), Counter()
+        return found
+
+
+def measure(spark, folder: str, units: int, key: str) -> dict:
     """Run the stage three times and report; return seconds and CPU of each, and memory."""
-    found = {"units": units}
+    found, requests = {"units": units}, Requests()
     work = [Unit(name=name_of(place), key=key) for place in range(units)]
     rules = UnitRules(documents_in=None, others="refuse")
 
     def execute(pending):
-        target = folder / "manifests"
-        target.mkdir(exist_ok=True)
-        for unit in pending:
-            (folder / "prepared" / f"{unit.name}.json").rename(target / f"{unit.name}.json")
+        places = {unit.name: place for place, unit in enumerate(work)}
+        with requests.uncounted():
+            for unit in pending:
+                text = json.dumps(manifest(places[unit.name], key), indent=1)
+                storage.write_bytes(manifest_uri(folder, unit.name), text.encode())
         return spark.createDataFrame([], spark_schema(COMMITTED))
 
     def run(step):
         before, started = cpu_seconds(), time.perf_counter()
         output = run_units(
-            spark, stage="documents", directory=str(folder), units=work, execute=execute,
+            spark, stage="documents", directory=folder, units=work, execute=execute,
             rules=rules,
         )  # fmt: skip
-        found[step] = taken(before, started)
+        found[step] = taken(before, started) | {"requests": requests.taken()}
         return output
 
     run("fresh")
     run("resume_all_done")
-    for place in range(0, units, round(1 / MISSING_SHARE)):
-        path = folder / "manifests" / f"{name_of(place)}.json"
-        path.rename(folder / "prepared" / path.name)
+    with requests.uncounted():
+        for place in range(0, units, round(1 / MISSING_SHARE)):
+            storage.delete(manifest_uri(folder, name_of(place)))
     output = run("resume_some_missing")
     before, started = cpu_seconds(), time.perf_counter()
     report(output, folder)
@@ -143,19 +181,18 @@ def measure(spark, folder: Path, units: int, key: str) -> dict:
     found["driver_peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     found["driver_cpu_seconds"] = round(cpu_seconds(), 1)
     found["jvm_peak_bytes"] = jvm_peak_bytes()
-    sizes = [(folder / "manifests" / f"{name_of(place)}.json").stat().st_size for place in (0, 1)]
-    found["manifest_bytes"] = max(sizes)
-    found["statistics_bytes"] = (folder / "statistics" / f"{name_of(0)}.json").stat().st_size
+    found["manifest_bytes"] = storage.size_bytes(manifest_uri(folder, name_of(0)))
+    found["statistics_bytes"] = storage.size_bytes(f"{folder}/statistics/{name_of(0)}.json")
     found["columns_bytes_a_unit"] = (output.units.nbytes + output.unit_files.nbytes) // units
     return found
 
 
-def report(output, folder: Path) -> None:
+def report(output, folder: str) -> None:
     """Write the report of a run whose first stage is `output`."""
     empty = {"counts": [], "thresholds": {}, "languages": [], "domains": [], "histograms": {},
              "samples": []}  # fmt: skip
     names = ("deduplicate", "select", "tokenize", "shards")
-    later = [replace(stage_output(name, str(folder), []), totals=empty) for name in names]
+    later = [replace(stage_output(name, folder, []), totals=empty) for name in names]
     shards = {"num_tokens": 0, "num_padding_tokens": 0, "shards": [], "num_sequences": 0,
               "sequence_length": 2048, "tokenizer_sha256": "", "fingerprint": ""}  # fmt: skip
     evidence = {"pairs": [], "precision": [], "clusters": [],
@@ -168,7 +205,7 @@ def report(output, folder: Path) -> None:
     )  # fmt: skip
     identity = SimpleNamespace(recipe_hash="0" * 16, versions={}, commit="")
     summary = summarize(run, load_recipe("dclm_baseline", []), identity, time.time())
-    write_report(summary, str(folder / "report.html"))
+    write_report(summary, f"{folder}/report.html")
 
 
 def cpu_seconds() -> float:
@@ -201,14 +238,28 @@ def main() -> None:
     parser.add_argument("--units", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True, help="a folder that is not there yet")
     parser.add_argument("--domains", type=int, default=DOMAINS_PER_UNIT, help="of each unit")
+    parser.add_argument("--s3", action="store_true", help="on a local S3 server")
     given = parser.parse_args()
-    prepare(given.folder, given.units, given.domains, "key")
+    given.folder.mkdir(parents=True)
+    try:
+        if given.s3:
+            with s3_store(given.folder) as url:
+                os.environ |= {**CREDENTIALS, "AWS_ENDPOINT_URL": url}
+                boto3.client("s3", endpoint_url=url).create_bucket(Bucket="units")
+                run_in("s3://units", given)
+        else:
+            run_in(str(given.folder), given)
+    finally:
+        shutil.rmtree(given.folder)
+
+
+def run_in(folder: str, given: argparse.Namespace) -> None:
+    prepare(folder, given.units, given.domains)
     spark = spark_session("driver_scale", "local[2]")
     try:
-        print(json.dumps(measure(spark, given.folder, given.units, "key")))
+        print(json.dumps(measure(spark, folder, given.units, "key")))
     finally:
         spark.stop()
-        shutil.rmtree(given.folder)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Where pages share n-grams with evaluation items, and how rare these are in the pool."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,12 +29,15 @@ Numbers = npt.NDArray[np.int64]
 class MatchSettings:
     """When a page counts as holding an item."""
 
-    # Share of the n-grams of question and answer that the page has, each counted by its rarity.
+    # Share of the words of question and answer that the page has in n-grams of 5, each counted by
+    # the rarity of these.
     min_score: float = 0.4
-    # The same of the question alone.
+    # Share of the words of the question alone.
     min_question: float = 0.4
     # Rare n-grams that a page must have of an item: 5 of them are 9 words.
     min_rare_ngrams: float = 5.0
+    # Or letters of rare words in a row.
+    min_rare_letters: float = 36.0
     # Items of fewer words, with their answer, are compared word by word.
     min_words: int = 13
     # Such items with fewer words in both question and answer are not looked for.
@@ -47,7 +50,7 @@ class MatchSettings:
     def __post_init__(self) -> None:
         """Check every value."""
         check(self, min_score=FRACTION, min_question=FRACTION, min_reported=FRACTION)
-        check(self, min_rare_ngrams=at_least(1))
+        check(self, min_rare_ngrams=at_least(1), min_rare_letters=at_least(1))
         check(self, min_short_words=at_least(NGRAM_WORDS), min_words=at_least(1))
         check(self, answer_within=at_least(0))
 
@@ -138,6 +141,47 @@ def candidates(
         chosen = order[low:high]
         hits = Hits(relative[chosen], parts[chosen], places[chosen], weights[chosen])
         yield key // len(index.item_tasks), key % len(index.item_tasks), hits
+
+
+def best_stretch(
+    positions: Numbers, names: Numbers, weights: npt.NDArray[np.float64], width: int
+) -> tuple[int, int]:
+    """Return (low, high) of the hits of the stretch of `width` words with most weight.
+
+    Each name (n-gram of a part) counts once.
+    """
+    inside: dict[int, int] = defaultdict(int)
+    best, total, low = (-1.0, 0, 0), 0.0, 0
+    for high in range(len(positions)):
+        name = int(names[high])
+        total += weights[high] if inside[name] == 0 else 0.0
+        inside[name] += 1
+        while positions[high] - positions[low] > width:
+            gone = int(names[low])
+            inside[gone] -= 1
+            total -= weights[low] if inside[gone] == 0 else 0.0
+            low += 1
+        if total > best[0] + 1e-9:
+            best = (total, low, high + 1)
+    return best[1], best[2]
+
+
+def word_weights(hits: Hits, num_words: int) -> npt.NDArray[np.float64]:
+    """Return of each word of a part how rare the n-grams are in which the page has it, 0 if none.
+
+    What stands in another order, such as words of a question among the options of another one, does
+    not count: words between may shift the rest by half of the part and 12 words.
+    """
+    weights = np.zeros(num_words)
+    shift = hits.positions - hits.places
+    if len(shift):
+        width = num_words // 2 + 12
+        lows = np.sort(shift)
+        most = np.argmax(np.searchsorted(lows, lows + width, side="right") - np.arange(len(lows)))
+        ordered = (shift >= lows[most]) & (shift <= lows[most] + width)
+        for step in range(NGRAM_WORDS):
+            np.maximum.at(weights, hits.places[ordered] + step, hits.weights[ordered])
+    return weights
 
 
 def _needed(parts: Numbers, index: EvaluationIndex, settings: MatchSettings) -> Numbers:

@@ -1,7 +1,8 @@
 """An index of evaluation items by their parts: word sequences, and where their n-grams stand.
 
-Words are runs of letters, digits and marks, in lower case: punctuation, quotation marks and
-mark-up symbols separate them, so a text that is punctuated otherwise has the same words.
+Words are runs of letters, digits and marks, in lower case: punctuation, quotation marks, mark-up
+symbols, HTML tags and entities separate them, so a text that is marked up otherwise has the same
+words.
 """
 
 import io
@@ -20,7 +21,7 @@ from numba import njit
 from udfs.dedup.shingles import Folding, lower_case_table
 from udfs.text.columns import Offsets, read_only, utf8_buffers
 from udfs.text.hashing import Hashes, mix
-from udfs.text.unicode import code_point_at
+from udfs.text.word_places import SEPARATOR, word_places
 
 QUESTION, ANSWER, CHOICES, PASSAGE = range(4)
 PARTS = ("question", "answer", "choices", "passage")
@@ -34,9 +35,7 @@ PASSAGE_ONE_IN = 4
 # Hashes of n-grams, where in its text each begins (in words), and the number of the text.
 Grams = tuple[Hashes, npt.NDArray[np.int32], npt.NDArray[np.int32]]
 _BITS = 25
-_PRIME = np.uint64(0x100000001B3)
 _BASE = np.uint64(0xD6E8FEB86659FD93)
-_SEPARATOR = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +61,8 @@ class EvaluationIndex:
     The words of part p are word_hashes[part_offsets[p]:part_offsets[p + 1]]. N-gram g, hash
     grams[g] in ascending order, stands at the places posting_offsets[g]:posting_offsets[g + 1] of
     `posting_parts` and `posting_places`, and weighs `weights[g]`: 1 if it is rare in the pool, 0 if
-    it is everywhere. `held[p]` counts the n-grams of part p in the index.
+    it is everywhere. `held[p]` counts the n-grams of part p in the index, `held_words[p]` the words
+    in them; word i has `word_letters[i]` code points, at most 255.
     """
 
     tasks: tuple[str, ...]
@@ -72,7 +72,9 @@ class EvaluationIndex:
     part_kinds: npt.NDArray[np.int8]
     part_offsets: Offsets
     word_hashes: Hashes
+    word_letters: npt.NDArray[np.uint8]
     held: npt.NDArray[np.int32]
+    held_words: npt.NDArray[np.int32]
     grams: Hashes
     posting_offsets: Offsets
     posting_parts: npt.NDArray[np.int32]
@@ -83,6 +85,10 @@ class EvaluationIndex:
     def words_of(self, part: int) -> Hashes:
         """Return the hashes of the words of a part."""
         return self.word_hashes[self.part_offsets[part] : self.part_offsets[part + 1]]
+
+    def letters_of(self, part: int) -> npt.NDArray[np.uint8]:
+        """Return how many code points each word of a part has."""
+        return self.word_letters[self.part_offsets[part] : self.part_offsets[part + 1]]
 
     def parts_of(self, item: int) -> range:
         """Return the parts of an item, which stand together."""
@@ -96,18 +102,21 @@ def word_table() -> Folding:
     table = lower_case_table().copy()
     for point in range(len(table)):
         if unicodedata.category(chr(point))[0] not in "LNM":
-            table[point] = _SEPARATOR
+            table[point] = SEPARATOR
     table.flags.writeable = False
     return table
 
 
-def words(texts: pa.Array | pa.ChunkedArray) -> tuple[Hashes, Offsets, Offsets, Offsets]:
+def words(
+    texts: pa.Array | pa.ChunkedArray, *, has_markup: bool = True
+) -> tuple[Hashes, Offsets, Offsets, Offsets]:
     """Return (hashes, offsets, starts, ends): the words of text i are hashes[offsets[i]:...].
 
-    `starts` and `ends` are the bytes of each word within its own text.
+    `starts` and `ends` are the bytes of each word within its own text. Where a text `has_markup`,
+    HTML tags and entities in it are no words.
     """
     data, offsets = utf8_buffers(texts)
-    return _split(read_only(data), read_only(offsets), word_table())  # type: ignore[no-any-return]
+    return word_places(read_only(data), read_only(offsets), word_table(), has_markup)  # type: ignore[no-any-return]
 
 
 def build(items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
@@ -120,7 +129,7 @@ def build(items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
         if item.text(kind).strip()
     ]
     column = pa.array([items[number].text(kind) for number, kind in parts], pa.large_string())
-    hashes, offsets, _, _ = words(column)
+    hashes, offsets, starts, ends = words(column)
     kinds = np.array([kind for _, kind in parts], np.int8)
     (grams, places, owners), in_passages = _grams_of(hashes, offsets, kinds)
     order = np.argsort(grams, kind="stable")
@@ -128,7 +137,7 @@ def build(items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
     most = np.where(np.isin(distinct, in_passages), MAX_PASSAGES_OF_NGRAM, MAX_PARTS_OF_NGRAM)
     wanted = counts <= most
     chosen = order[np.repeat(wanted, counts)]
-    ends = np.cumsum(counts[wanted])
+    posting_parts, posting_places = owners[chosen], places[chosen]
     return {
         "tasks": np.array(tasks),
         "item_tasks": np.array([tasks.index(item.task) for item in items], np.int32),
@@ -137,13 +146,37 @@ def build(items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
         "part_kinds": kinds,
         "part_offsets": offsets,
         "word_hashes": hashes,
-        "held": np.bincount(owners[chosen], minlength=len(parts)).astype(np.int32),
+        "word_letters": _letters(column, offsets, starts, ends),
+        "held": np.bincount(posting_parts, minlength=len(parts)).astype(np.int32),
+        "held_words": _held_words(offsets, posting_parts, posting_places),
         "grams": distinct[wanted],
-        "posting_offsets": np.concatenate(([0], ends)).astype(np.int64),
-        "posting_parts": owners[chosen],
-        "posting_places": places[chosen],
+        "posting_offsets": np.concatenate(([0], np.cumsum(counts[wanted]))).astype(np.int64),
+        "posting_parts": posting_parts,
+        "posting_places": posting_places,
         "weights": np.ones(int(wanted.sum()), np.float32),
     }
+
+
+def _letters(
+    column: pa.Array, offsets: Offsets, starts: Offsets, ends: Offsets
+) -> npt.NDArray[np.uint8]:
+    """Return how many code points each word of the texts of a column has, at most 255."""
+    data, text_offsets = utf8_buffers(column)
+    before = np.concatenate(([0], np.cumsum((data & 0xC0) != 0x80)))
+    first = np.repeat(text_offsets[:-1], np.diff(offsets))
+    letters = before[first + ends] - before[first + starts]
+    return np.minimum(letters, 255).astype(np.uint8)  # type: ignore[no-any-return]
+
+
+def _held_words(
+    offsets: Offsets, parts: npt.NDArray[np.int32], places: npt.NDArray[np.int32]
+) -> npt.NDArray[np.int32]:
+    """Return how many words of each part are in n-grams that begin at `places` of `parts`."""
+    held = np.zeros(int(offsets[-1]) + 1, np.int64)
+    for step in range(NGRAM_WORDS):
+        held[offsets[parts] + places + step] = 1
+    before = np.concatenate(([0], np.cumsum(held)))
+    return (before[offsets[1:]] - before[offsets[:-1]]).astype(np.int32)
 
 
 def _grams_of(
@@ -193,48 +226,6 @@ def _filter_bits(grams: Hashes) -> npt.NDArray[np.uint8]:
     places = (grams >> np.uint64(64 - _BITS)).astype(np.int64)
     np.bitwise_or.at(bits, places >> 3, (1 << (places & 7)).astype(np.uint8))
     return read_only(bits)
-
-
-@njit(cache=True, nogil=True)
-def _split(data, offsets, table):
-    size = offsets[len(offsets) - 1] - offsets[0]
-    hashes = np.empty(size, np.uint64)
-    starts = np.empty(size, np.int64)
-    ends = np.empty(size, np.int64)
-    word_offsets = np.zeros(len(offsets), np.int64)
-    count = 0
-    for document in range(len(offsets) - 1):
-        first, end = offsets[document], offsets[document + 1]
-        position = first
-        inside = False
-        state = _PRIME
-        while position < end:
-            before = position
-            if data[position] < 0x80:
-                entry = np.int64(table[data[position]])
-                position += 1
-            else:
-                point, width = code_point_at(data, position)
-                position += width
-                entry = np.int64(table[point]) if point < len(table) else np.int64(point)
-            if entry == _SEPARATOR:
-                if inside:
-                    hashes[count] = mix(state)
-                    ends[count] = before - first
-                    count += 1
-                    inside = False
-                continue
-            if not inside:
-                state = _PRIME
-                starts[count] = before - first
-                inside = True
-            state = (state ^ np.uint64(entry)) * _PRIME
-        if inside:
-            hashes[count] = mix(state)
-            ends[count] = end - first
-            count += 1
-        word_offsets[document + 1] = count
-    return hashes[:count].copy(), word_offsets, starts[:count].copy(), ends[:count].copy()
 
 
 @njit(cache=True, nogil=True)

@@ -5,14 +5,21 @@ n-grams that are rare in the pool. Items that are too short for that are compare
 need their answer beside them, or their passage on the page. A passage alone is a source, no leak.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from udfs.dedup.evaluation_hits import Hits, MatchSettings, Numbers, Page, Pages, candidates
+from udfs.dedup.evaluation_hits import (
+    Hits,
+    MatchSettings,
+    Page,
+    Pages,
+    best_stretch,
+    candidates,
+    word_weights,
+)
 from udfs.dedup.evaluation_index import (
     ANSWER,
     CHOICES,
@@ -50,11 +57,11 @@ def is_guarded(item: int, index: EvaluationIndex, settings: MatchSettings) -> bo
     by_kind = {int(index.part_kinds[part]): part for part in index.parts_of(item)}
     if QUESTION not in by_kind:
         return False
-    asked = _Asked(item, by_kind[QUESTION], by_kind.get(ANSWER, -1), index)
-    held = [int(index.held[by_kind[kind]]) for kind in (QUESTION, ANSWER) if kind in by_kind]
-    if asked.num_words < settings.min_words:
-        return max(held) > 0
-    return sum(held) >= 2
+    asked = _Asked(item, by_kind, index)
+    if asked.is_exact(settings):
+        answered = len(asked.answer_words) > 0 or asked.has_passage
+        return asked.num_ngrams > 0 and (answered or asked.stands_alone(settings))
+    return asked.num_ngrams >= 2
 
 
 def matches(
@@ -83,8 +90,8 @@ def _judged(
     ]
     if QUESTION not in by_kind:
         return reported
-    asked = _Asked(item, by_kind[QUESTION], by_kind.get(ANSWER, -1), index)
-    if asked.num_words < settings.min_words:
+    asked = _Asked(item, by_kind, index)
+    if asked.is_exact(settings):
         sourced = any(match.part == PASSAGE for match in reported)
         exact = _exact(page, asked, hits, settings, sourced)
         return [*reported, *([exact] if exact else [])]
@@ -95,17 +102,39 @@ def _judged(
 class _Asked:
     """The question of an item with its answer: what a leak has."""
 
-    def __init__(self, item: int, question: int, answer: int, index: EvaluationIndex) -> None:
-        self.item, self.question, self.answer = item, question, answer
-        self.question_words = index.words_of(question)
-        self.answer_words = index.words_of(answer) if answer >= 0 else index.word_hashes[:0]
-        self.num_words = len(self.question_words) + len(self.answer_words)
-        # An answer without an n-gram counts by its words.
+    def __init__(self, item: int, by_kind: dict[int, int], index: EvaluationIndex) -> None:
+        """Take the parts of an item by kind, a question among them."""
+        self.item = item
+        self.question, self.answer = by_kind[QUESTION], by_kind.get(ANSWER, -1)
+        parts = [part for part in (self.question, self.answer) if part >= 0]
+        none = index.word_hashes[:0]
+        self.question_words = index.words_of(self.question)
+        self.answer_words = index.words_of(self.answer) if self.answer >= 0 else none
+        self.letters = np.concatenate([index.letters_of(part) for part in parts])
+        self.num_words = len(self.letters)
+        self.num_choice_words = len(index.words_of(by_kind[CHOICES])) if CHOICES in by_kind else 0
+        self.has_passage = PASSAGE in by_kind
+        self.num_ngrams = int(index.held[parts].sum())
+        # Words in n-grams of the index. An answer without an n-gram counts by its words.
+        self.num_question = int(index.held_words[self.question])
         self.has_short_answer = len(self.answer_words) < NGRAM_WORDS
-        self.num_question = int(index.held[question])
-        self.num_held = self.num_question + (int(index.held[answer]) if answer >= 0 else 0)
         short_words = len(self.answer_words) if self.has_short_answer else 0
-        self.num_units = self.num_held + short_words
+        self.num_units = int(index.held_words[parts].sum()) + short_words
+
+    def is_exact(self, settings: MatchSettings) -> bool:
+        """Return whether the item is compared word by word.
+
+        Short ones are, and those of which a passage says all but a short question.
+        """
+        few = self.num_ngrams < settings.min_rare_ngrams
+        return self.num_words < settings.min_words or (self.has_passage and few)
+
+    def stands_alone(self, settings: MatchSettings) -> bool:
+        """Return whether a question without an answer in words is long enough to be known by."""
+        return not self.has_passage and (
+            int(self.num_ngrams) >= settings.min_rare_ngrams
+            or int(self.letters.sum()) >= settings.min_rare_letters
+        )
 
 
 def _reported(page: Page, item: int, part: int, hits: Hits, index: EvaluationIndex) -> Match | None:
@@ -131,37 +160,56 @@ def _best_stretch(page: Page, asked: _Asked, hits: Hits, settings: MatchSettings
     if not chosen.any() or not asked.num_units:
         return None
     order = np.flatnonzero(chosen)[np.argsort(hits.positions[chosen], kind="stable")]
-    low, high = _stretch(
+    low, high = best_stretch(
         hits.positions[order],
         hits.parts[order] * (1 << 32) + hits.places[order],
         hits.weights[order],
         3 * asked.num_words + 60,
     )
     inside = order[low:high]
-    names = hits.parts[inside] * (1 << 32) + hits.places[inside]
-    _, first = np.unique(names, return_index=True)
-    asked_share = _share(hits.parts[inside][first] == asked.question, asked.num_question)
-    begin = int(hits.positions[inside].min())
-    end = int(hits.positions[inside].max()) + NGRAM_WORDS
+    found = Hits(*(values[inside] for values in vars(hits).values()))
+    asked_weights = word_weights(found.of(asked.question), len(asked.question_words))
+    answer_weights = word_weights(found.of(asked.answer), len(asked.answer_words))
+    begin = int(found.positions.min())
+    end = int(found.positions.max()) + NGRAM_WORDS
     extra = 0
     if asked.has_short_answer and len(asked.answer_words):
         near = _near(page.hashes, asked.answer_words, begin, end, settings.answer_within)
         if near >= 0:
             extra = len(asked.answer_words)
             begin, end = min(begin, near), max(end, near + extra)
-    rare = float(hits.weights[inside][first].sum())
-    score = (rare + extra) / asked.num_units
+    weights = np.concatenate((asked_weights, answer_weights))
+    score = (float(weights.sum()) + extra) / asked.num_units
+    asked_share = _share(asked_weights > 0, asked.num_question)
     return Match(
         item=asked.item,
         part=QUESTION,
         start=int(page.starts[begin]),
         end=int(page.ends[end - 1]),
-        coverage=(len(first) + extra) / asked.num_units,
+        coverage=(int((weights > 0).sum()) + extra) / asked.num_units,
         score=score,
         leaks=score >= settings.min_score
         and asked_share >= settings.min_question
-        and rare >= min(settings.min_rare_ngrams, max(2.0, 0.8 * asked.num_held)),
+        and _is_rare(found, weights, asked, settings),
     )
+
+
+def _is_rare(
+    hits: Hits, weights: npt.NDArray[np.float64], asked: "_Asked", settings: MatchSettings
+) -> bool:
+    """Return whether a page has so many n-grams, or letters in a row, hardly by chance.
+
+    Of an item with few n-grams of its own, four fifths of these do.
+    """
+    names = hits.parts * (1 << 32) + hits.places
+    rare = float(hits.weights[np.unique(names, return_index=True)[1]].sum())
+    if rare >= min(settings.min_rare_ngrams, max(2.0, 0.8 * asked.num_ngrams)):
+        return True
+    in_a_row = best = 0.0
+    for weight, letters in zip(weights.tolist(), asked.letters.tolist(), strict=True):
+        in_a_row = in_a_row + weight * letters if weight else 0.0
+        best = max(best, in_a_row)
+    return best >= settings.min_rare_letters
 
 
 def _share(found: npt.NDArray[np.bool_], whole: int) -> float:
@@ -177,6 +225,8 @@ def _exact(
     It leaks if it is rare and its answer is near, or if the page has its passage (`sourced`). Where
     the answer is the longer of the two, it is looked for, and the question near it.
     """
+    # Printed options stand between the two.
+    within = settings.answer_within + asked.num_choice_words
     wanted = [(asked.question, asked.question_words, asked.answer_words)]
     wanted += [(asked.answer, asked.answer_words, asked.question_words)]
     for part, longer, other in wanted:
@@ -188,8 +238,8 @@ def _exact(
             if begin < 0 or not np.array_equal(page.hashes[begin:end], longer):
                 continue
             rare = float(found.weights[found.positions - found.places == begin].mean())
-            near = _near(page.hashes, other, begin, end, settings.answer_within)
-            both = near >= 0 and len(other) > 0
+            near = _near(page.hashes, other, begin, end, within)
+            both = near >= 0 and (len(other) > 0 or asked.stands_alone(settings))
             if both:
                 begin, end = min(begin, near), max(end, near + len(other))
             elif part == asked.answer:
@@ -218,26 +268,3 @@ def _near(page: Hashes, wanted: Hashes, begin: int, end: int, within: int) -> in
         if place >= 0 and np.array_equal(page[place : place + size], wanted):
             return int(place)
     return -1
-
-
-def _stretch(
-    positions: Numbers, names: Numbers, weights: npt.NDArray[np.float64], width: int
-) -> tuple[int, int]:
-    """Return (low, high) of the hits of the stretch of `width` words with most weight.
-
-    Each name (n-gram of a part) counts once.
-    """
-    inside: dict[int, int] = defaultdict(int)
-    best, total, low = (-1.0, 0, 0), 0.0, 0
-    for high in range(len(positions)):
-        name = int(names[high])
-        total += weights[high] if inside[name] == 0 else 0.0
-        inside[name] += 1
-        while positions[high] - positions[low] > width:
-            gone = int(names[low])
-            inside[gone] -= 1
-            total -= weights[low] if inside[gone] == 0 else 0.0
-            low += 1
-        if total > best[0] + 1e-9:
-            best = (total, low, high + 1)
-    return best[1], best[2]

@@ -56,7 +56,7 @@ def passage_keys(
 
     Those from each piece on, and those up to each piece: at most two a piece.
     """
-    hashes, offsets, starts, ends = words(texts)
+    hashes, offsets, starts, ends = words(texts, has_markup=False)
     pieces, piece_offsets = _cut(read_only(hashes), read_only(offsets))
     return _keys(  # type: ignore[no-any-return]
         read_only(hashes), read_only(starts), read_only(ends), read_only(pieces),
@@ -72,7 +72,7 @@ def remove_passages(
     What the result calls n-grams are pieces, its windows are spans of text; a text without a word
     left is dropped.
     """
-    hashes, offsets, starts, _ = words(texts)
+    hashes, offsets, starts, _ = words(texts, has_markup=False)
     pieces, piece_offsets = _cut(read_only(hashes), read_only(offsets))
     cuts: list[Spans] = []
     contained = np.zeros(len(texts), np.int64)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 import pyarrow as pa
 
 from udfs.documents.extraction_settings import DEFAULT_SETTINGS, ExtractionSettings
+from udfs.documents.prescreen import OTHER_LANGUAGE_SCORE, Glance
+from udfs.documents.prescreen import RULE as PRESCREEN_RULE
 from udfs.documents.rows import DocumentRows
 from udfs.documents.schema import DROPPED, QUARANTINED, STAGE
 from udfs.documents.views import failures, text_columns
@@ -39,18 +41,20 @@ def extract_documents(
     skip_url: SkipUrl | None = None,
     counts: RecordCounts | None = None,
     parser: SupervisedParser | None = None,
+    glance: Glance | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the response records of a WARC as documents (`settings.rows_schema`), in file order.
 
     `fate` is null where text was extracted (it may be empty) and says what happened elsewhere.
-    Pages whose URL `skip_url` names a rule for are not parsed. `counts` receives the numbers of
+    Pages whose URL `skip_url` names a rule for are not parsed, nor those that `glance` speaks
+    against. `counts` receives the numbers of
     records of all types, complete once the iterator is exhausted.
     """
     counts = RecordCounts() if counts is None else counts
     limits = settings.timeout_seconds, settings.max_parser_memory_bytes
     parser = parser or kept_parser(*limits, settings.extractors)
     with open_stream(uri, settings=settings.reading) as stream:
-        extractor = _Extractor(crawl, path, settings, skip_url, parser)
+        extractor = _Extractor(crawl, path, settings, skip_url, parser, glance)
         most = min(settings.batch_rows, _PAGES_AT_A_TIME)
         found = read_records(stream, settings.warc, counts)
         for records in groups(found, settings.batch_size_bytes, most):
@@ -83,9 +87,10 @@ class _Extractor:
         settings: ExtractionSettings,
         skip_url: SkipUrl | None,
         parser: SupervisedParser,
+        glance: Glance | None = None,
     ):
         self._crawl, self._path, self._settings = crawl, path, settings
-        self._skip_url, self._parser = skip_url, parser
+        self._skip_url, self._parser, self._glance = skip_url, parser, glance
         self._rows = DocumentRows(crawl, path, settings.rows_schema)
         self._policy = settings.effective_charset_policy
         self._selected = None
@@ -121,7 +126,22 @@ class _Extractor:
                 self._rows.fate(DROPPED, STAGE, rule, value, threshold)
             elif not self._refused(record) and (page := self._decoded(record)):
                 pages.append((len(self._rows) - 1, page))
-        self._parse(pages)
+        self._parse(pages if self._glance is None else self._screened(pages, self._glance))
+
+    def _screened(
+        self, pages: list[tuple[int, Decoded]], glance: Glance
+    ) -> list[tuple[int, Decoded]]:
+        """Drop the pages that a look at their bytes speaks against; return the others."""
+        settings, kept = self._settings.prescreen, []
+        scores = glance([page.utf8 for _, page in pages]).tolist() if pages else []
+        for (row, page), score in zip(pages, scores, strict=True):
+            self._rows.set(OTHER_LANGUAGE_SCORE.name, score, row)
+            if settings.drops(self._rows.doc_id(row), score):
+                limit = settings.min_other_language_score
+                self._rows.fate(DROPPED, STAGE, PRESCREEN_RULE, score, limit, row=row)
+            else:
+                kept.append((row, page))
+        return kept
 
     def _add_row(self, record: WarcRecord) -> None:
         self._rows.add(

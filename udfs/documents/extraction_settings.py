@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from udfs.checks import above, at_least, check, one_of
+from udfs.documents.prescreen import OTHER_LANGUAGE_SCORE, PrescreenSettings
 from udfs.documents.schema import FATE_FIELDS, SOURCE_FIELDS, TEXT
 from udfs.documents.views import VIEW_CHOICES, VIEW_FIELDS, text_columns
 from udfs.html.charset import DECLARED, POLICIES, STRICT_UTF_8
@@ -53,6 +54,8 @@ class ExtractionSettings:
     batch_rows: int = 2000
     # Robots directives, reservation of text mining and licence links of pages.
     page_policy: PagePolicySettings = field(default_factory=PagePolicySettings)
+    # Pages in other languages dropped before they are parsed.
+    prescreen: PrescreenSettings = field(default_factory=PrescreenSettings)
     warc: WarcSettings = field(default_factory=WarcSettings)
     reading: ReadSettings = field(default_factory=ReadSettings)
 
@@ -90,8 +93,9 @@ class ExtractionSettings:
     def schema(self) -> pa.Schema:
         """Return the schema of extracted documents, EXTRACTED and what settings ask for."""
         policy = POLICY_FIELDS if self.page_policy.is_read else ()
+        looks = (OTHER_LANGUAGE_SCORE,) if self.prescreen.enabled else ()
         views = VIEW_FIELDS if self.views else ()
-        return pa.schema([*SOURCE_FIELDS, *policy, *views, TEXT, *FATE_FIELDS])
+        return pa.schema([*SOURCE_FIELDS, *policy, *looks, *views, TEXT, *FATE_FIELDS])
 
     @property
     def rows_schema(self) -> pa.Schema:

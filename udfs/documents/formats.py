@@ -21,6 +21,7 @@ from udfs.documents.given import (
 from udfs.documents.json_lines import json_rows
 from udfs.documents.parquet.parquet_rows import parquet_rows
 from udfs.documents.parts import FilePart
+from udfs.documents.prescreen import Glance
 from udfs.documents.schema import OWN_COLUMNS
 from udfs.documents.wat import wat_rows
 from udfs.documents.wet import wet_rows
@@ -56,6 +57,7 @@ class Reading:
     extraction: ExtractionSettings
     columns: InputSettings = field(default_factory=InputSettings)
     skip_url: SkipUrl | None = None
+    glance: Glance | None = None
     counts: RecordCounts = field(default_factory=RecordCounts)
 
 
@@ -99,8 +101,9 @@ class CrawlFormat:
     def read(self, unit: InputUnit, reading: Reading) -> Iterator[pa.RecordBatch]:
         """Yield the response records of a file; their own columns are null."""
         found = extract_documents(
-            unit.crawl, unit.uri, unit.path, reading.extraction, reading.skip_url, reading.counts
-        )
+            unit.crawl, unit.uri, unit.path, reading.extraction, reading.skip_url, reading.counts,
+            glance=reading.glance,
+        )  # fmt: skip
         for batch in found:
             if reading.columns.columns:
                 none = pa.nulls(batch.num_rows, OWN_COLUMNS.type)

@@ -47,6 +47,11 @@ class DocumentRows:
         if is_text(name) and value is not None:
             self.size_bytes += len(value)
 
+    def doc_id(self, row: int) -> bytes:
+        """Return the id of a document."""
+        found: bytes = self._rows[row][_DOC_ID]
+        return found
+
     @property
     def has_fate(self) -> bool:
         """Return whether the last document has a fate already."""

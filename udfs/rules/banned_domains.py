@@ -10,6 +10,7 @@ import re
 from functools import cached_property
 from typing import NamedTuple
 
+import idna
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -148,11 +149,19 @@ def host_of(location: str) -> str:
 
 
 def to_punycode(host: str) -> str:
-    """Return the host in ASCII, or as it is where that cannot be."""
+    """Return the host in ASCII as browsers write it, or as it is where that cannot be.
+
+    UTS 46, not transitional and without the rules of STD 3: "faß.de" is another host than
+    "fass.de", and names that no registry takes any more keep their form.
+    """
     if host.isascii():
         return host
     try:
-        return host.encode("idna").decode()
+        mapped = idna.uts46_remap(host, std3_rules=False, transitional=False)
+        return ".".join(
+            label if label.isascii() else f"xn--{label.encode('punycode').decode()}"
+            for label in mapped.split(".")
+        )
     except UnicodeError:
         return host
 

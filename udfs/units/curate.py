@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl
 from udfs.documents.formats import FORMATS, InputUnit, Reading, read_unit
 from udfs.documents.given import InputSettings
+from udfs.documents.prescreen import Glance, other_language_scores, prescreen_counts
 from udfs.documents.rows import DocumentRows
 from udfs.documents.schema import FATE_FIELDS, OWN_COLUMNS, QUARANTINED, STAGE
 from udfs.documents.views import counts_of_failures, text_columns
@@ -35,6 +36,8 @@ from udfs.units.view_choice import judge_views
 
 # The fact of a unit that counts failures by "view: rule".
 FAILED_VIEWS = "failed_views"
+# The fact of a unit that counts what was dropped by a look at the language, and what was audited.
+PRESCREEN = "language_prescreen"
 # The rule of the one document that stands for a file which could not be read.
 UNREADABLE = "unreadable_input"
 
@@ -73,13 +76,18 @@ def curate_file(source: dict[str, Any], output: UnitOutput, settings: CurationSe
     """Write the documents of one input file (an InputUnit's fields), each with its fate."""
     file, counts, addresses = InputUnit(**source), RecordCounts(), AddressCounts()
     failed: Counter[str] = Counter()
+    looks: Counter[str] = Counter()
     for batch in curated(file, settings, counts, addresses):
         output.write(batch)
         if settings.extraction.views:
             failed += counts_of_failures(batch.column("failed_views"))
+        if settings.extraction.prescreen.enabled:
+            looks.update(prescreen_counts(batch, settings.extraction.prescreen))
     output.facts |= input_facts(file, counts) | asdict(addresses)
     if failed:
         output.facts[FAILED_VIEWS] = dict(failed)
+    if looks:
+        output.facts[PRESCREEN] = dict(looks)
 
 
 def input_facts(source: InputUnit, counts: RecordCounts) -> dict[str, Any]:
@@ -96,8 +104,8 @@ def curated(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the documents of one input file with signals and fates (`settings.schema`)."""
     tools = Tools(url_lists(settings), language_identifier(settings))
-    # Pages whose URL fails need no parsing, unless every signal is wanted.
-    skip = None
+    # Pages whose URL or language fails need no parsing, unless every signal is wanted.
+    skip = glance = None
     if settings.heuristics.annotate != "all" and FORMATS[source.kind].has_pages:
         skip = partial(
             families.url_outcomes,
@@ -105,7 +113,14 @@ def curated(
             lists=tools.lists,
             counts=addresses,
         )
-    for batch in extracted(source, settings, counts, skip):
+        if settings.extraction.prescreen.enabled:
+            glance = partial(
+                other_language_scores,
+                settings=settings.extraction.prescreen,
+                wanted=settings.heuristics.language,
+                identify=tools.identify_language,
+            )
+    for batch in extracted(source, settings, counts, skip, glance):
         # No document is judged by its address twice.
         asked = batch.column("url") if skip is None else None
         yield judge(batch, asked, settings, tools, addresses)
@@ -116,13 +131,18 @@ def extracted(
     settings: CurationSettings,
     counts: RecordCounts,
     skip_url: SkipUrl | None = None,
+    glance: Glance | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the documents of one input file, no fate where there is a text (schema EXTRACTED).
 
     Raises UnreadableInputError whatever goes wrong on the way.
     """
     reading = Reading(
-        extraction=settings.extraction, columns=settings.input, skip_url=skip_url, counts=counts
+        extraction=settings.extraction,
+        columns=settings.input,
+        skip_url=skip_url,
+        glance=glance,
+        counts=counts,
     )
     try:
         yield from read_unit(source, reading)

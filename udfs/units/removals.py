@@ -9,11 +9,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from udfs.rules.banned_domains import to_punycode
 from udfs.rules.urls import hosts, normalized_urls
 from udfs.storage.parquet import read_table
 
-# What a list of removals names: ids of documents in hex, addresses, domains with all below them.
-KINDS = ("id", "url", "domain")
+# What a list of removals names: ids of documents in hex, addresses, domains with all below them,
+# and tables of documents (by doc_id) that lie beside the folder of the list.
+TABLE = "table"
+GIVEN = ("id", "url", "domain")
+KINDS = (*GIVEN, TABLE)
 LIST = pa.schema([pa.field("kind", pa.string()), pa.field("value", pa.string())])
 # What stays of a removed document's row: where it was, and what became of it.
 _STAYS = {"doc_id", "crawl", "warc_path", "warc_offset", "fate", "stage", "rule"}
@@ -44,7 +48,7 @@ class Wanted:
         return pa.array(below, pa.bool_()).take(distinct.indices)
 
     def _is_below(self, host: str) -> bool:
-        labels = host.rstrip(".").split(".")
+        labels = to_punycode(host).rstrip(".").split(".")
         return any(".".join(labels[place:]) in self.domains for place in range(len(labels)))
 
 
@@ -54,14 +58,19 @@ def read_wanted(lists: Sequence[str], found: Sequence[str] = ()) -> Wanted:
     for uri in lists:
         for batch in read_table(uri, LIST.names):
             for kind, value in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                named[kind].append(value)
+                named[kind].append(_beside(uri, value) if kind == TABLE else value)
     ids = [pa.array([bytes.fromhex(value) for value in named["id"]], pa.binary())]
-    for uri in found:
+    for uri in (*named[TABLE], *found):
         ids += [batch.column("doc_id").cast(pa.binary()) for batch in read_table(uri, ["doc_id"])]
     urls = pa.array(named["url"], pa.string())
     return Wanted(
         ids=pa.concat_arrays(ids), urls=normalized_urls(urls), domains=frozenset(named["domain"])
     )
+
+
+def _beside(uri: str, path: str) -> str:
+    """Return where a table of the list `uri` lies: named from the folder of all lists."""
+    return f"{uri.rsplit('/', 2)[0]}/{path}"
 
 
 def blanked_rows(

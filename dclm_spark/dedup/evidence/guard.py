@@ -33,7 +33,8 @@ class GuardSettings:
     """The most that may go of each source (crawl), domain or language; None: anything may.
 
     "stop" ends the run: before anything is removed where whole documents are judged (exact keys,
-    minhash), before a later stage reads what is left by the other methods. "warn" says so.
+    minhash), before a later stage reads what is left by the other methods. "warn" says so,
+    as "stop" does in mode "annotate", where nothing is removed.
     """
 
     # The most that may go, as a share of the documents of a group; None: anything may.
@@ -116,7 +117,7 @@ def _act(
     )
     largest = ", ".join(f"{count:,} for {url}" for count, url in clusters)
     message = (
-        f"deduplicate removes more than guard.max_removed_share = {guard.max_removed_share:g}: "
+        f"more are duplicates than guard.max_removed_share = {guard.max_removed_share:g} allows: "
         f"{groups}. Largest clusters of the first: {largest}"
     )
     if guard.action == "warn":

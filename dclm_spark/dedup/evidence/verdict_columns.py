@@ -56,7 +56,7 @@ def _written(verdicts: DataFrame, given: DedupInput, settings: DeduplicationSett
     files, size = given.files, given.files.extent.num_rows * _VERDICT_SIZE_BYTES
     layout = TableLayout(by=("doc_id",), size_bytes=size)
     found, _ = given.working.table("verdicts", lambda: verdicts, layout, size)
-    check_removals(given.spark, files.uris, files.schema.names, found, settings.guard)
+    check_removals(given.spark, files.uris, files.schema.names, found, settings.guard_of_mode)
     return found
 
 
@@ -68,4 +68,4 @@ def guard_output(given: DedupInput, output: StageOutput, settings: Deduplication
     rows = read_files(given.spark, uris, _FATES)
     gone = rows.where(F.coalesce("rule", "duplicate_rule").isNotNull())
     files = given.files
-    check_removals(given.spark, files.uris, files.schema.names, gone, settings.guard)
+    check_removals(given.spark, files.uris, files.schema.names, gone, settings.guard_of_mode)

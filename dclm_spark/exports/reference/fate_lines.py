@@ -9,6 +9,8 @@ FATE_LINES: dict[tuple[str, str], dict[str, str]] = {
         "http_status": "the status is none of `extraction.http_statuses`",
         "mime_type": "the media type is none of `extraction.mime_types`",
         "not_utf8": "the page is no valid UTF-8, under `charset_policy: strict-utf-8`",
+        "language_prescreen": "by a look at its bytes the page is in another language, with "
+        "`extraction.prescreen.min_other_language_score`; it was not parsed",
         "robots_noindex": "`extraction.page_policy.drop` has it: robots directive noindex",
         "robots_noai": "the same of directive noai",
         "robots_noimageai": "the same of directive noimageai",

@@ -15,10 +15,15 @@ from udfs.units.fates import FateOutputs
 
 def committed(folder, texts, num_files=2):
     """Return a stage whose files hold the texts in turn, one page of its own host each."""
+    places = list(enumerate(texts))
+    return committed_files(folder, [places[number::num_files] for number in range(num_files)])
+
+
+def committed_files(folder, files):
+    """Return a stage with a file of each of `files`: (place, text) of its documents."""
     manifests = []
-    for number in range(num_files):
+    for number, rows in enumerate(files):
         unit = f"unit-{number:04d}"
-        rows = [(place, text) for place, text in enumerate(texts) if place % num_files == number]
         outputs = FateOutputs(str(folder), unit, DOCUMENTS)
         if rows:
             outputs.write(_batch(f"warc-{number}", rows))

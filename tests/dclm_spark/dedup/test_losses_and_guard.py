@@ -111,6 +111,16 @@ def test_the_guard_stops_before_anything_is_removed_or_warns(spark, finished, tm
         assert ("source crawl: 3 of 6" in caplog.text) == warned
 
 
+def test_the_guard_warns_where_nothing_is_removed(spark, finished, tmp_path, caplog):
+    documents, _, _ = finished
+    guard = GuardSettings(max_removed_share=0.4, by=("source",), min_documents=5)
+    annotated = replace(SETTINGS, guard=guard, mode="annotate")
+    with caplog.at_level(logging.WARNING):
+        kept = deduplicate(spark, documents, DOCUMENTS, annotated, str(tmp_path / "annotated"))
+    assert "source crawl: 3 of 6" in caplog.text
+    assert sum(file["rows"] for file in kept.files("kept/")) == 6
+
+
 def test_a_run_that_was_killed_goes_on_to_the_same_bytes(spark, finished, tmp_path):
     """A unit and the table of who covers whom are missing, half of another table is there."""
     documents, output, _ = finished

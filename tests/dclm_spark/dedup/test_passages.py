@@ -59,3 +59,17 @@ def test_one_copy_of_a_passage_stays_whatever_the_partitions(spark, tmp_path, mo
 
 # The first of the runs that differ in partitions only.
 EXPECTED: dict[str, str] = {}
+
+
+# The stage twice.
+@pytest.mark.slow
+def test_a_run_that_was_killed_goes_on_to_the_same_bytes(spark, tmp_path):
+    documents = committed(tmp_path / "in", TEXTS, num_files=1)
+    settings = DeduplicationSettings(method=Passages(min_size_bytes=150), shards=2)
+    place = tmp_path / "deduplicate"
+    output = deduplicate(spark, documents, DOCUMENTS, settings, str(place))
+    (place / "manifests" / f"{output.unit_names[0]}.json").unlink()
+    for marker in (tmp_path / "deduplicate-working").glob("*.json"):
+        marker.unlink()
+    again = deduplicate(spark, documents, DOCUMENTS, settings, str(place))
+    assert again.fingerprint == output.fingerprint

@@ -1,9 +1,11 @@
 """Shuffles cut by size, and rows put into the partition that was chosen for them."""
 
 from contextlib import suppress
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F
 
 from dclm_spark.engine.shuffles import (
@@ -46,6 +48,18 @@ def test_the_setting_of_the_user_is_what_is_wanted_and_is_put_back(spark):
         raise RuntimeError
     assert spark.conf.get(NAME) == "7"
     spark.conf.set(NAME, before)
+
+
+def test_a_platform_that_sets_the_number_itself_is_gone_along_with(caplog):
+    class Managed:
+        def get(self, name):
+            return "auto"
+
+        def set(self, name, value):
+            raise AnalysisException("[CONFIG_NOT_AVAILABLE] it is managed")
+
+    with sized_shuffles(SimpleNamespace(conf=Managed()), 10 * 1024**3):
+        assert "shuffle.partitions could not be set, going on without: [CONFIG" in caplog.text
 
 
 @pytest.mark.spark

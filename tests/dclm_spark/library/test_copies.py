@@ -77,6 +77,8 @@ def test_what_a_search_cannot_do_is_said_before_it_begins(spark):
         frame.transform(near_duplicate_pairs, threshold=0.2)
     with pytest.raises(SettingError, match="id = 'pairs': the column is map<int,int>"):
         frame.transform(near_duplicate_pairs, id="pairs")
+    with pytest.raises(SettingError, match="id = 'partner': the result has a column of this name"):
+        frame.transform(near_duplicate_pairs, id="partner")
     with pytest.raises(SettingError, match="prefer = 'scor': the frame has no such column"):
         frame.transform(without_near_duplicates, prefer=("-scor",))
 

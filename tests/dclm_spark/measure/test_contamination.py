@@ -7,7 +7,7 @@ import pytest
 
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.tasks import TASK_BY_LABEL
-from dclm_spark.measure.contamination import as_json, as_text, measure, pool_texts
+from dclm_spark.measure.contamination import Planting, as_json, as_text, measure, pool_texts
 from dclm_spark.measure.planted_leaks import LEAKS
 from dclm_spark.report.measured import measured_decontamination
 from dclm_spark.stages.decontaminate import EvaluationDataSettings, measured_kinds
@@ -39,10 +39,12 @@ def data(tmp_path_factory):
 
 def test_planted_leaks_are_counted_by_kind_beside_clean_pages(data, tmp_path):
     pool = [prose(n, 60) for n in range(30)]
-    quality = measure("boolq", data, pool, num_items=6)
+    quality = measure("boolq", data, pool, Planting(items=6))
     by_kind = {one.kind: one for one in quality.kinds}
     assert quality.unguarded == {"boolq": 1}
     assert {*LEAKS, "inside a long page"} == {one.kind for one in quality.kinds if one.leaks}
+    assert (quality.leaks.pages, quality.leaks.by_items) == (42, 42)
+    assert (quality.clean.pages, quality.clean.by_items) == (len(pool) + 12, 0)
     for kind in ("verbatim", "other case", "other punctuation", "inside a long page"):
         assert (by_kind[kind].pages, by_kind[kind].by_items) == (6, 6)
     source = by_kind["source of a passage"]

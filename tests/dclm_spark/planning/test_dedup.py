@@ -4,16 +4,8 @@ import pytest
 
 from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
 from dclm_spark.errors import SettingError
-from dclm_spark.planning.dedup import (
-    DedupRates,
-    plan_global_ngrams,
-    plan_minhash,
-    plan_sharded_ngrams,
-    render,
-)
-from udfs.dedup.global_ngrams import GlobalNgramSettings
+from dclm_spark.planning.dedup import DedupRates, plan_minhash, render
 from udfs.dedup.minhash import PRESETS
-from udfs.dedup.ngrams import NgramDedupSettings
 
 TEN_BILLION = 10**10
 
@@ -62,26 +54,8 @@ def test_fewer_bands_and_no_texts_cost_less() -> None:
     )
 
 
-def test_a_sample_of_ngrams_cuts_the_shuffle() -> None:
-    whole, tenth = (
-        plan_global_ngrams(TEN_BILLION, 3000, GlobalNgramSettings(sample_one_in=k)) for k in (1, 10)
-    )
-    assert tenth.shuffle_size_bytes < 0.4 * whole.shuffle_size_bytes
-
-
-def test_the_filter_of_a_shard_is_counted_and_refused_when_too_large() -> None:
-    settings = NgramDedupSettings(max_memory_bytes=16 * 1024**3)
-    plan = plan_sharded_ngrams(TEN_BILLION, 3000, 1000, settings)
-    assert plan.tasks == 1000
-    assert 6.5e9 < plan.memory_per_task_bytes < 8.5e9
-    with pytest.raises(ValueError, match="times as many shards"):
-        plan_sharded_ngrams(TEN_BILLION, 3000, 100, settings)
-
-
 def test_impossible_numbers_are_refused() -> None:
     with pytest.raises(SettingError, match="num_documents = -1"):
         plan_minhash(-1, 3000, NearDuplicateSettings())
     with pytest.raises(SettingError, match="duplicate_share"):
         plan_minhash(1, 3000, NearDuplicateSettings(), duplicate_share=2.0)
-    with pytest.raises(SettingError, match="shards = 0"):
-        plan_sharded_ngrams(1, 3000, 0, NgramDedupSettings())

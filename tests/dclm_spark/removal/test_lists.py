@@ -24,3 +24,9 @@ def test_a_list_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
 def test_a_list_that_is_not_there_is_named_with_its_option(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--domains .*none\.txt: .*of one domain a line"):
         read_list("domain", str(tmp_path / "none.txt"))
+
+
+def test_a_domain_in_unicode_is_the_one_that_browsers_ask_for(tmp_path: Path) -> None:
+    path = tmp_path / "domains.txt"
+    path.write_text("Fa\u00df.example\n", encoding="utf-8")
+    assert read_list("domain", str(path)) == ["xn--fa-hia.example"]

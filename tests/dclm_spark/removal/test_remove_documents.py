@@ -22,6 +22,7 @@ from dclm_spark.removal.compaction import signal_stages
 from dclm_spark.removal.lists import read_list
 from dclm_spark.removal.record import verify_record
 from dclm_spark.removal.remove import Request, remove_documents
+from dclm_spark.removal.robots import RobotsRequest, robots_files
 from dclm_spark.shard_format import Removals, ShardError, blanked, read_manifest
 from udfs.documents.sites import site_of
 from udfs.tokens.tokenizer import train_tokenizer
@@ -242,6 +243,23 @@ def test_compaction_leaves_nothing_of_the_removed_and_every_other_file_as_it_was
     again = sums(folder / "out")
     assert {name: again[name] for name in after} == after
     assert (folder / "out/report.html").exists()
+
+
+def test_what_robots_txt_refuses_now_is_removed_and_said_in_the_record(spark, removal):
+    folder, *_ = removal
+    path = folder / "robots.jsonl"
+    rules = "User-agent: GPTBot\nDisallow: /"
+    row = {"url": "https://third.example/robots.txt", "date": "2026-05-01", "text": rules}
+    path.write_text(json.dumps(row))
+    robots = RobotsRequest(files=robots_files(str(path), None))
+    record = remove_documents(
+        spark, Request(output=str(folder / "out"), reason="opt-outs", robots=robots, compact=True)
+    )
+    # Of 15 one went by its address before.
+    assert record["documents"] == record["robots"]["documents"] == 14
+    assert record["robots"]["by_agent"] == {"GPTBot": 14}
+    gone = [text for url, text in pages() if "third.example" in url]
+    assert_nowhere(folder / "out", ["third.example", *gone])
 
 
 def test_compaction_knows_the_stages_of_signals_that_any_recipe_has_left(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import random
 from dataclasses import replace
+from hashlib import sha256
 
 import pyarrow.parquet as pq
 import pytest
@@ -63,6 +64,8 @@ def test_leaks_go_are_noted_or_are_cut_and_sources_stay(spark, tmp_path, wanted)
             assert rows[1]["fate"] == "kept"
             assert rows[1]["text"] == f"{prose(2, 30)} . {prose(3, 30)}"
             assert rows[1]["masked_size_bytes"] == len(f"{QUESTION}? Yes")
+            # That of the text that the documents stage wrote, as after other removals.
+            assert rows[1]["text_hash"] == sha256(TEXTS[1].encode()).digest()[:16]
         else:
             assert (rows[1]["rule"], rows[1]["fate"]) == ("evaluation_items", "dropped")
             assert rows[1]["value"] == 1.0

@@ -1,0 +1,99 @@
+"""robots.txt files as a crawl kept them, one row for each time that a site was asked.
+
+WARC files of robots.txt records, as Common Crawl publishes them (`robotstxt.paths.gz`), or JSON
+Lines with `url`, `date` (ISO 8601) and `text` of each.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+
+from udfs.documents.extraction_settings import ExtractionSettings
+from udfs.documents.json_lines import json_rows
+from udfs.documents.parts import FilePart
+from udfs.robots.refusals import rules_text
+from udfs.rules.urls import hosts
+from udfs.storage.files import open_stream
+from udfs.storage.stream import shown
+from udfs.warc.reader import WarcRecord, read_records
+
+WARC, JSON_LINES = "warc", "json lines"
+KINDS = (WARC, JSON_LINES)
+ANSWERS = pa.schema(
+    [
+        # In lower case, without port: a site speaks for all its schemes and ports.
+        pa.field("host", pa.string()),
+        # In UTC, such as 2026-05-01T10:00:00Z, so that later ones sort behind.
+        pa.field("asked", pa.string()),
+        # What was answered; "" refuses nothing.
+        pa.field("rules", pa.string()),
+    ]
+)
+_BATCH_ROWS = 500
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+_OK, _TOO_MANY_REQUESTS = 200, 429
+
+
+def robots_answers(uri: str, kind: str, until: datetime | None) -> Iterator[pa.RecordBatch]:
+    """Yield what sites answered up to `until` (ANSWERS), in batches; runs on an executor.
+
+    A file that is not there (4xx but 429) refuses nothing. Redirects and errors of servers say
+    nothing and are left out, as is what has no date. Raises ValueError for a line of another form.
+    """
+    found = _of_warc(uri) if kind == WARC else _of_lines(uri)
+    rows: list[tuple[str, datetime, str]] = []
+    for url, asked, content in found:
+        if urlsplit(url).path != "/robots.txt" or (until is not None and asked > until):
+            continue
+        rows.append((url, asked, rules_text(content)))
+        if len(rows) == _BATCH_ROWS:
+            yield _batch(rows)
+            rows = []
+    if rows:
+        yield _batch(rows)
+
+
+def _of_warc(uri: str) -> Iterator[tuple[str, datetime, bytes]]:
+    with open_stream(uri) as stream:
+        for record in read_records(stream):
+            if not isinstance(record, WarcRecord) or not record.url or not record.fetch_time:
+                continue
+            status = record.http_status or 0
+            if 400 <= status < 500 and status != _TOO_MANY_REQUESTS:
+                yield record.url, record.fetch_time, b""
+            elif status == _OK:
+                yield record.url, record.fetch_time, record.payload
+
+
+def _of_lines(uri: str) -> Iterator[tuple[str, datetime, bytes]]:
+    for row in json_rows(uri, FilePart(), ExtractionSettings()):
+        try:
+            values: dict[str, Any] = row.values
+            yield values["url"], _time(values["date"]), values["text"].encode("utf-8", "replace")
+        except (KeyError, ValueError, AttributeError, TypeError) as error:
+            raise ValueError(
+                f"{shown(uri)}, line {row.position + 1}: expected an object with url, date and "
+                f'text of a robots.txt, such as {{"url": "https://example.org/robots.txt", '
+                f'"date": "2026-05-01", "text": "..."}} ({row.reason or error!r})'
+            ) from None
+
+
+def _time(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _batch(rows: list[tuple[str, datetime, str]]) -> pa.RecordBatch:
+    urls, asked, rules = zip(*rows, strict=True)
+    batch = pa.RecordBatch.from_arrays(
+        [
+            hosts(pa.array(urls, pa.string())),
+            pa.array([one.astimezone(UTC).strftime(_TIME) for one in asked], pa.string()),
+            pa.array(rules, pa.string()),
+        ],
+        schema=ANSWERS,
+    )
+    return batch.filter(batch.column("host").is_valid())
