@@ -13,6 +13,7 @@ _LIBRARY = {
     "extract_text": "web_pages",
     "identify_language": "fasttext_models",
     "judge_texts": "judging",
+    "label_probabilities": "fasttext_models",
     "near_duplicate_clusters": "near_copies",
     "near_duplicate_pairs": "near_copies",
     "quality_score": "fasttext_models",

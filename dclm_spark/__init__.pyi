@@ -3,6 +3,7 @@
 from dclm_spark.library.evaluation_overlap import evaluation_overlap as evaluation_overlap
 from dclm_spark.library.evaluation_overlap import evaluation_texts as evaluation_texts
 from dclm_spark.library.fasttext_models import identify_language as identify_language
+from dclm_spark.library.fasttext_models import label_probabilities as label_probabilities
 from dclm_spark.library.fasttext_models import quality_score as quality_score
 from dclm_spark.library.fasttext_models import top_label as top_label
 from dclm_spark.library.frame_shards import write_shards as write_shards

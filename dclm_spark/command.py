@@ -97,6 +97,15 @@ def add_recipe_arguments(parser: argparse.ArgumentParser, default: str = "dclm_b
     )
 
 
+def add_input_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what a run reads: `--input`, `--base`, `--limit`, `--scored`."""
+    add = parser.add_argument
+    add("--input", help="*.paths.gz listing, glob, directory or files (comma)")
+    add("--base", help="URL, bucket or folder that the paths of a listing are below")
+    add("--limit", type=positive, help="read only the first so many files (of each source)")
+    add("--scored", help="decide from this scored table of jobs/annotate.py")
+
+
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what a run may do to finished work and put up with."""
     parser.add_argument(

@@ -2,24 +2,20 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from dclm_spark.crawl.listing import InputFile, find_inputs
+from dclm_spark.beginning import Begun, Place, RunRequest, Source, begin
 from dclm_spark.dedup.evidence.stage_evidence import dedup_evidence
-from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.monitoring.run_clock import RunClock, timed_stage
-from dclm_spark.engine.run_record import RunIdentity, run_identity, write_run_record
-from dclm_spark.errors import SettingError
 from dclm_spark.limits import check_documents, check_yield
-from dclm_spark.preflight import CheckedRun, check_run, describe
-from dclm_spark.recipes.deciding import check_decisions, score_candidates
+from dclm_spark.recipes.deciding import Scored, check_decisions, score_candidates
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
 from dclm_spark.removal.tombstones import check_can_leave_out, write_tombstones
 from dclm_spark.report.closing import closing_lines, summary_metrics
@@ -29,11 +25,9 @@ from dclm_spark.report.stage_rows import EVIDENCE
 from dclm_spark.report.summarize import summarize
 from dclm_spark.report.summary import RunSummary
 from dclm_spark.signals.mixture_yield import YieldRow, as_json, exact_yield
-from dclm_spark.stages import STAGES
 from dclm_spark.stages.decontaminate import decontaminate
 from dclm_spark.stages.deduplicate import deduplicate, deduplicated_schema
 from dclm_spark.stages.documents import warn_of_missed_domains, write_documents
-from dclm_spark.stages.finished_work import check_finished_work, remove_other_formats
 from dclm_spark.stages.run_output import RunOutput, RunProgress
 from dclm_spark.stages.scored_table import decide
 from dclm_spark.stages.select import minimum_score, select
@@ -43,8 +37,6 @@ from dclm_spark.stages.tokenize import tokenize, with_special_ids
 from udfs import storage
 
 LOGGER = logging.getLogger("dclm_spark")
-# From the name of a stage to its folder.
-Place = Callable[[str], str]
 
 
 def build_baseline(
@@ -74,34 +66,58 @@ def build_baseline(
         inputs=inputs, output=output, base=base, place=place, scored=scored, limit=limit,
         overwrite=overwrite, metrics=metrics,
     )  # fmt: skip
-    with _begun(recipe, request) as begun:
-        run, failure = RunProgress(), ""
+    with reported(recipe, request) as work:
+        candidates = _run_until_selected(spark, work)
+        run, begun = work.run, work.begun
+        assert run.selected is not None
+        run.tokenized, run.shards, run.shard_manifest = write_corpus(
+            spark, recipe, candidates, run.selected, begun.place, begun.source.clock
+        )
+    return run.finished()
+
+
+@dataclass(kw_only=True)
+class Work:
+    """A run under way; `summary` is there once it has ended, well or not."""
+
+    run: RunProgress
+    begun: Begun
+    summary: RunSummary | None = None
+
+
+@contextmanager
+def reported(recipe: Recipe, request: RunRequest) -> Iterator[Work]:
+    """Begin a run, and write its report when the block ends, well or not."""
+    with begin(recipe, request) as begun:
+        work, failure = Work(run=RunProgress(), begun=begun), ""
         clock = begun.source.clock
         try:
             with clock.running():
-                _run_stages(spark, run, begun.source, begun.place)
-            return run.finished()
+                yield work
         except (Exception, KeyboardInterrupt) as error:
             failure = str(error) or type(error).__name__
             raise
         finally:
-            summary = summarize(run, recipe, begun.identity, clock, failure)
-            _write_reports(replace(summary, skipped_files=begun.skipped), begun.output)
-            clock.write_metrics(summary_metrics(summary))
+            summary = summarize(work.run, recipe, begun.identity, clock, failure)
+            work.summary = replace(summary, skipped_files=begun.skipped)
+            write_reports(work.summary, begun.output)
+            clock.write_metrics(summary_metrics(work.summary))
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunRequest:
-    """What a run reads and writes; see `build_baseline`."""
-
-    inputs: str
-    output: str
-    base: str | None = None
-    place: Place | None = None
-    scored: str | None = None
-    limit: int | None = None
-    overwrite: bool = False
-    metrics: str | None = None
+def tokenize_source(
+    spark: SparkSession, recipe: Recipe, request: RunRequest
+) -> tuple[StageOutput, RunSummary]:
+    """Run all stages but shards, report, and return the tokens and the summary; see `reported`."""
+    with reported(recipe, request) as work:
+        candidates, run = _run_until_selected(spark, work), work.run
+        assert run.selected is not None
+        tokens = with_special_ids(recipe.tokens, recipe.quirks)
+        place = work.begun.place("tokenize")
+        with timed_stage(spark, work.begun.source.clock, "tokenize"):
+            run.tokenized = tokenize(spark, candidates, run.selected, tokens, place)
+    assert run.tokenized is not None
+    assert work.summary is not None
+    return run.tokenized, work.summary
 
 
 def plan_mixture(spark: SparkSession, recipe: Recipe, request: RunRequest) -> list[YieldRow]:
@@ -110,68 +126,25 @@ def plan_mixture(spark: SparkSession, recipe: Recipe, request: RunRequest) -> li
     Nothing of the decision is written but mixture.json, which says the same; `build_baseline` of
     the same recipe and request goes on from here. Raises as that does.
     """
-    with _begun(recipe, request) as begun, begun.source.clock.running():
-        check_decisions(recipe, spark)
-        run = RunProgress()
-        candidates = _run_until_candidates(spark, run, begun.source, begun.place)
-        scored = score_candidates(spark, recipe, candidates, begun.place, with_tokens=True)
+    with scored_run(spark, recipe, request) as (begun, scored):
         rows = exact_yield(spark, scored.candidates, scored.decision)
         text = json.dumps(as_json(rows), indent=1)
         storage.write_bytes(storage.join(begun.output, "mixture.json"), text.encode())
-        return rows
-
-
-class _Source(NamedTuple):
-    """What the documents stage reads, whether it may replace finished work, and the run's clock."""
-
-    recipe: Recipe
-    files: Sequence[InputFile]
-    scored: str | None
-    overwrite: bool
-    clock: RunClock
-
-
-class _Begun(NamedTuple):
-    """A run that has begun: who it is, where it lies and what it reads."""
-
-    identity: RunIdentity
-    output: str
-    place: Place
-    source: _Source
-    skipped: tuple[str, ...]
+    return rows
 
 
 @contextmanager
-def _begun(recipe: Recipe, request: RunRequest) -> Iterator[_Begun]:
-    """Check a run, keep other drivers away, and say beside its output what it is."""
-    output = storage.absolute(request.output)
-    _check_scored(recipe, request.scored)
-    checked = check_run(recipe, request.inputs, output, base=request.base, limit=request.limit)
-    for line in describe(recipe, checked):
-        LOGGER.info("%s", line)
-    place = request.place or stages_below(output)
-    files = checked.inputs.files
-    identity = run_identity(recipe.name, recipe_hash(recipe), files)
-    with only_driver(output, *([request.scored] if request.scored else [])):
-        if request.overwrite:
-            remove_other_formats(output, map(place, STAGES))
-        else:
-            check_finished_work(output, identity, files, place("documents"))
-        write_run_record(output, recipe, files, identity)
-        clock = RunClock(output, ":".join(identity.key), request.metrics)
-        source = _Source(recipe, files, request.scored, request.overwrite, clock)
-        yield _Begun(identity, output, place, source, checked.inputs.skipped)
+def scored_run(
+    spark: SparkSession, recipe: Recipe, request: RunRequest
+) -> Iterator[tuple[Begun, Scored]]:
+    """Begin a run and make all columns that its decision may ask for, tokens counted too."""
+    with begin(recipe, request) as begun, begun.source.clock.running():
+        check_decisions(recipe, spark)
+        candidates = _run_until_candidates(spark, RunProgress(), begun.source, begun.place)
+        yield begun, score_candidates(spark, recipe, candidates, begun.place, with_tokens=True)
 
 
-def _check_scored(recipe: Recipe, scored: str | None) -> None:
-    if scored is not None and recipe.input.columns:
-        raise SettingError(
-            f"input.columns = {list(recipe.input.columns)}: a scored table keeps no own columns; "
-            "run without --scored, or without input.columns"
-        )
-
-
-def _write_reports(summary: RunSummary, output: str) -> None:
+def write_reports(summary: RunSummary, output: str) -> None:
     """Write the report for people and for programs, also of a run that failed."""
     write_report(summary, storage.join(output, "report.html"))
     write_json(summary, storage.join(output, "report.json"))
@@ -179,41 +152,9 @@ def _write_reports(summary: RunSummary, output: str) -> None:
         LOGGER.info("%s", line)
 
 
-def check_output(
-    recipe: Recipe, inputs: str, output: str, *, base: str | None = None, limit: int | None = None
-) -> None:
-    """Raise SettingError where `output` holds finished work of another recipe or other files."""
-    place, files = storage.absolute(output), find_inputs(inputs, base, limit).files
-    identity = run_identity(recipe.name, recipe_hash(recipe), files)
-    check_finished_work(place, identity, files, stages_below(place)("documents"))
-
-
-def check_before_start(
-    recipe: Recipe,
-    inputs: str,
-    output: str,
-    *,
-    base: str | None = None,
-    limit: int | None = None,
-    overwrite: bool = False,
-) -> CheckedRun:
-    """Check everything that can be before Spark starts, finished work in `output` first."""
-    if not overwrite:
-        check_output(recipe, inputs, output, base=base, limit=limit)
-    return check_run(recipe, inputs, output, base=base, limit=limit)
-
-
-def stages_below(output: str) -> Place:
-    """Return the usual places: `output`/stages/<stage>, and the shards in `output`/shards."""
-
-    def place(stage: str) -> str:
-        return storage.join(output, *(("shards",) if stage == "shards" else ("stages", stage)))
-
-    return place
-
-
-def _run_stages(spark: SparkSession, run: RunProgress, source: _Source, place: Place) -> None:
-    """Run all stages; `run` holds what has ended."""
+def _run_until_selected(spark: SparkSession, work: Work) -> StageOutput:
+    """Run the stages up to the decision; return what it chose from. `work` holds what has ended."""
+    run, source, place = work.run, work.begun.source, work.begun.place
     recipe = source.recipe
     check_decisions(recipe, spark)
     candidates = _run_until_candidates(spark, run, source, place)
@@ -224,13 +165,11 @@ def _run_stages(spark: SparkSession, run: RunProgress, source: _Source, place: P
     with timed_stage(spark, source.clock, "select"):
         run.selected = select(spark, scored.candidates, scored.decision, place("select"))
     check_yield("select", run.selected, recipe.limits)
-    run.tokenized, run.shards, run.shard_manifest = write_corpus(
-        spark, recipe, candidates, run.selected, place, source.clock
-    )
+    return candidates
 
 
 def _run_until_candidates(
-    spark: SparkSession, run: RunProgress, source: _Source, place: Place
+    spark: SparkSession, run: RunProgress, source: Source, place: Place
 ) -> StageOutput:
     """Run the stages that read texts before any score; return what the others choose from."""
     recipe, clock = source.recipe, source.clock
@@ -259,7 +198,7 @@ def _run_until_candidates(
 
 
 def _read_documents(
-    spark: SparkSession, run: RunProgress, source: _Source, directory: str
+    spark: SparkSession, run: RunProgress, source: Source, directory: str
 ) -> tuple[StageOutput, pa.Schema]:
     """Run the documents stage, from the files or from a scored table; return its schema, too."""
     recipe, settings = source.recipe, curation_settings(source.recipe)
@@ -288,11 +227,27 @@ def write_corpus(
     with timed_stage(spark, clock, "tokenize"):
         tokenized = tokenize(spark, candidates, selected, tokens, place("tokenize"))
     with timed_stage(spark, clock, "shards"):
-        shards = write_shards(spark, tokenized, tokens, place("shards"))
-        manifest = write_manifest(
-            shards,
-            tokens,
-            recipe_hash=recipe_hash(recipe),
-            removed=write_tombstones(spark, tokenized, shards),
-        )
-    return tokenized, shards, manifest
+        return tokenized, *shards_of(spark, recipe, tokenized, place("shards"))
+
+
+def shards_of(
+    spark: SparkSession,
+    recipe: Recipe,
+    tokenized: StageOutput,
+    directory: str,
+    sources: Sequence[dict[str, Any]] = (),
+) -> tuple[StageOutput, dict[str, Any]]:
+    """Write the shards of tokenized documents; return them and the manifest.
+
+    `sources` is what the manifest says of the sources of a corpus of several.
+    """
+    tokens = with_special_ids(recipe.tokens, recipe.quirks)
+    shards = write_shards(spark, tokenized, tokens, directory)
+    manifest = write_manifest(
+        shards,
+        tokens,
+        recipe_hash=recipe_hash(recipe),
+        removed=write_tombstones(spark, tokenized, shards),
+        sources=sources,
+    )
+    return shards, manifest

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from dclm_spark.errors import SettingError
 from dclm_spark.settings_choices import choices_of
-from dclm_spark.yaml_text import read_yaml, write_yaml
+from dclm_spark.yaml_text import read_yaml, scalar, write_yaml
 from udfs.storage.reference import FileReference
 from udfs.storage.stream import without_secrets
 
@@ -22,7 +22,6 @@ __all__ = [
 ]  # fmt: skip
 
 Settings = TypeVar("Settings")
-_TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _NOTHING = ("", "~", "null", "none")
 
 
@@ -87,7 +86,8 @@ def from_dict(kind: type[Settings], values: Mapping[str, Any], path: str = "") -
         and field.default_factory is dataclasses.MISSING
     ]
     if missing:
-        raise SettingError(f"{path or 'settings'}: the key {missing[0]!r} is required")
+        where = path.removesuffix(".") or "settings"
+        raise SettingError(f"{where}: the key {missing[0]!r} is required")
     return _build(lambda changes: kind(**changes), kind, None, values, path)
 
 
@@ -178,10 +178,10 @@ def _value(hint: Any, current: Any, value: Any, path: str) -> Any:
             return None
         choices = [argument for argument in arguments if argument is not type(None)]
         return _value(choices[0], current, value, path)
+    if hint is Any:
+        return _anything(current, value, path)
     if isinstance(value, _Typed):
         value = _typed(hint, value, path)
-    if hint is Any:
-        return value
     if dataclasses.is_dataclass(hint):
         if isinstance(value, str) and issubclass(typing.cast("Any", hint), FileReference):
             value = {"uri": value}
@@ -194,7 +194,7 @@ def _value(hint: Any, current: Any, value: Any, path: str) -> Any:
         if not isinstance(value, (list, tuple)):
             raise SettingError(f"{path} = {value!r}: expected a list, such as [a, b]")
         return tuple(_value(arguments[0], None, item, path) for item in value)
-    return _scalar(hint, value, path)
+    return scalar(hint, value, path)
 
 
 def _named_values(
@@ -212,6 +212,16 @@ def _named_values(
     return found
 
 
+def _anything(current: Any, value: Any, path: str) -> Any:
+    """Return plain data with what `value` changes of it."""
+    if isinstance(value, Mapping):
+        held = dict(current) if isinstance(current, Mapping) else {}
+        return held | {
+            key: _anything(held.get(key), one, f"{path}.{key}") for key, one in value.items()
+        }
+    return read_yaml(value, f"--set {path}={value}") if isinstance(value, _Typed) else value
+
+
 def _mapping(value: Any, path: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise SettingError(f"{path} = {value!r}: expected a mapping of keys to values")
@@ -224,30 +234,6 @@ def _typed(hint: Any, value: _Typed, path: str) -> Any:
     if hint is str and not quoted:
         return str(value)
     return read_yaml(value, f"--set {path}={value}")
-
-
-def _scalar(hint: Any, value: Any, path: str) -> Any:
-    if isinstance(value, Mapping):
-        raise SettingError(f"{path} is a value and has no keys; unknown are {', '.join(value)}")
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint is int and isinstance(value, float) and value.is_integer():
-        return int(value)
-    if hint is bool and isinstance(value, str) and value.lower() in _TRUTH:
-        return _TRUTH[value.lower()]
-    if isinstance(hint, type) and (
-        not isinstance(value, hint) or (hint is int and isinstance(value, bool))
-    ):
-        raise SettingError(f"{path} = {value!r}: expected {_NAMES.get(hint, hint.__name__)}")
-    return value
-
-
-_NAMES = {
-    str: "text; put it in quotes where YAML reads something else",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-}
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -85,6 +85,8 @@ class ShardManifest:
     format: str = FORMAT
     # Of documents that were taken out since (`dclm_spark.removal`).
     removed: tuple[RemovedSpans, ...] = ()
+    # Of a recipe of several sources: what the corpus has of each (`dclm_spark.mixture.shares`).
+    sources: tuple[Mapping[str, Any], ...] = ()
     # What `fingerprint` was before each removal and compaction: runs on these may go on.
     earlier_fingerprints: tuple[str, ...] = ()
 
@@ -168,6 +170,8 @@ def write_manifest(manifest: ShardManifest) -> dict[str, Any]:
         "fingerprint": hashlib.sha256(json.dumps(shards, sort_keys=True).encode()).hexdigest(),
         "shards": shards,
     }
+    if manifest.sources:
+        facts["sources"] = [dict(one) for one in manifest.sources]
     if manifest.removed:
         facts["removed"] = [asdict(spans) for spans in manifest.removed]
         facts["earlier_fingerprints"] = list(manifest.earlier_fingerprints)
@@ -199,7 +203,7 @@ def read_manifest(path: str) -> ShardManifest:
 
 
 # Fields of a manifest that are read one by one.
-_NOT_FIELDS = ("shards", "removed", "earlier_fingerprints")
+_NOT_FIELDS = ("shards", "removed", "earlier_fingerprints", "sources")
 
 
 def _manifest(path: str, facts: dict[str, Any]) -> ShardManifest:
@@ -211,9 +215,8 @@ def _manifest(path: str, facts: dict[str, Any]) -> ShardManifest:
     removed = tuple(RemovedSpans(**entry) for entry in facts.get("removed", ()))
     rest = {name: facts[name] for name in names}
     earlier = tuple(facts.get("earlier_fingerprints", ()))
-    return ShardManifest(
-        path=path, shards=shards, removed=removed, earlier_fingerprints=earlier, **rest
-    )
+    rest |= {"removed": removed, "earlier_fingerprints": earlier}
+    return ShardManifest(path=path, shards=shards, sources=tuple(facts.get("sources", ())), **rest)
 
 
 def _check_format(path: str, facts: Any) -> None:

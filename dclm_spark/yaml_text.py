@@ -1,7 +1,7 @@
 """YAML as people write it: `no` is a word, 1e-3 a number, and every key stands once."""
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, ClassVar
 
 import yaml
@@ -18,6 +18,15 @@ _SCHEMA = {
         r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
         "-+0123456789.",
     ),
+}
+_TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMBT])")
+_TIMES = {"k": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+_NAMES = {
+    str: "text; put it in quotes where YAML reads something else",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
 }
 
 
@@ -75,3 +84,33 @@ def _fault(error: yaml.YAMLError) -> str:
         problem = "a tab; YAML is indented with spaces"
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     return f"not readable as YAML: {place}{problem}"
+
+
+def scalar(hint: Any, value: Any, path: str) -> Any:
+    """Check and convert a single value for a field of type `hint`; SettingError names `path`.
+
+    Whole numbers may be written as 500k, 20M, 2.5B or 1T (decimal).
+    """
+    if isinstance(value, Mapping):
+        raise SettingError(f"{path} is a value and has no keys; unknown are {', '.join(value)}")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is int:
+        value = _whole(value)
+    if hint is bool and isinstance(value, str) and value.lower() in _TRUTH:
+        return _TRUTH[value.lower()]
+    if isinstance(hint, type) and (
+        not isinstance(value, hint) or (hint is int and isinstance(value, bool))
+    ):
+        raise SettingError(f"{path} = {value!r}: expected {_NAMES.get(hint, hint.__name__)}")
+    return value
+
+
+def _whole(value: Any) -> Any:
+    """Return the whole number that a value stands for, or the value."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    amount = _AMOUNT.fullmatch(value) if isinstance(value, str) else None
+    if amount is None:
+        return value
+    return round(float(amount[1]) * _TIMES[amount[2]])

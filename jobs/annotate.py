@@ -30,10 +30,13 @@ def main() -> None:
     """Parse the command line and fill the table."""
     given = argument_parser().parse_args()
     from dclm_spark.recipes import load_recipe
+    from dclm_spark.recipes.checks import check_one_input
     from dclm_spark.recipes.recipe import curation_settings
     from dclm_spark.stages.scored_table import build_table
 
     recipes = [load_recipe(name, given.set) for name in given.recipes]
+    for recipe in recipes:
+        check_one_input(recipe)
     settings = {recipe.name: curation_settings(recipe) for recipe in recipes}
     spark = spark_session("annotate", given.master)
     lines = build_table(spark, settings, inputs=given.input, base=given.base, table=given.output)

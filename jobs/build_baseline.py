@@ -2,7 +2,7 @@
 
     spark-submit jobs/build_baseline.py --recipe dclm_baseline --input warc.paths.gz --output RUN
 
-Without --input, the embedded sample: a generated crawl, its tokenizer, classifier and tiny model.
+A recipe of several sources names their inputs. Any other without --input: the embedded sample.
 """
 
 import argparse
@@ -18,13 +18,10 @@ from dclm_spark.settings import to_yaml
 def argument_parser() -> argparse.ArgumentParser:
     """Return the parser, by which infra/submission looks at arguments, too."""
     add = (parser := command.job_parser(__doc__)).add_argument
-    add("--input", help="*.paths.gz listing, glob, directory or files (comma)")
-    add("--base", help="URL, bucket or folder that the paths of a listing are below")
+    command.add_input_arguments(parser)
     add("--output", required="--print-recipe" not in sys.argv, help="folder or prefix of the run")
-    add("--limit", type=command.positive, help="read only the first so many files")
     add("--check", action="store_true", help="check everything, print the plan and stop")
     add("--print-recipe", action="store_true", help="print the resolved recipe (YAML) and stop")
-    add("--scored", help="decide from this scored table of jobs/annotate.py")
     add("--metrics", metavar="FILE", help="write metrics for Prometheus, every 30 s")
     add("--master", help="Spark master when not started by spark-submit")
     command.add_recipe_arguments(parser)
@@ -38,11 +35,14 @@ def main() -> None:
     recipe = load_recipe(given.recipe, given.set, given.options)
     if given.print_recipe:
         return print(to_yaml(recipe), end="")
-    from dclm_spark.pipeline import build_baseline, check_before_start
+    from dclm_spark.beginning import check_before_start
+    from dclm_spark.mixed_runs.mixed_run import build_from_arguments
+    from dclm_spark.pipeline import build_baseline
 
+    if recipe.sources:
+        return build_from_arguments(recipe, given)
     run = {name: getattr(given, name) for name in ("base", "limit", "overwrite")}
     if given.input or given.check:
-        # Before Spark starts: most of what goes wrong the first time is found here.
         checked = check_before_start(recipe, given.input or "", given.output, **run)
         if given.check:
             return print("\n".join(describe(recipe, checked)))

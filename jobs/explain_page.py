@@ -38,11 +38,12 @@ def main() -> None:
         parser.error("name a page (its URL or id), --file with --offset, or --domain")
     page = given.page or explain.id_at(output, given.file, given.offset)
     for history in explain.explain(output, page):
-        print(explain.describe(history, explain.run_recipe(output)))
-        if items := explain.side_by_side(output, history):
+        run = history[0].run
+        print(explain.describe(history, explain.run_recipe(run)))
+        if items := explain.side_by_side(run, history):
             print(items)
         if given.text:
-            print(f"\n{explain.final_text(output, history, inputs)}\n")
+            print(f"\n{explain.final_text(run, history, inputs)}\n")
 
 
 if __name__ == "__main__":

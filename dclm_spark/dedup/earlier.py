@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.engine.checkpoints import Checkpoints, TableLayout, table_parts, table_schema
 from dclm_spark.engine.manifests import StageOutput
-from dclm_spark.engine.run_record import check_readable
+from dclm_spark.engine.run_record import check_one_source, check_readable
 from dclm_spark.engine.tables import Extent, FileTable
 from dclm_spark.errors import SettingError
 from dclm_spark.settings import settings_hash
@@ -49,6 +49,7 @@ def earlier_keys(settings: DeduplicationSettings) -> list[str]:
     keys = []
     for uri in settings.earlier:
         check_readable(uri)
+        check_one_source(uri)
         marker = f"{_table(uri, settings)}.json"
         if not storage.exists(marker):
             raise SettingError(

@@ -30,6 +30,8 @@ METHODS: dict[str, type[DedupMethod]] = {
 # Keys that the settings of a method had in recipes before they were named after it.
 _FORMER_KEYS = {"ngrams": "sharded", "global_ngrams": "global", "near_duplicates": "minhash"}
 MODES = ("remove", "annotate")
+# Text of a shard, and how many there are at most, where their number is not given.
+_SHARD_SIZE_BYTES, _MOST_DERIVED_SHARDS = 64 * 1024**2, 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,8 @@ class DeduplicationSettings:
     # "remove", or "annotate": keep text and documents, record what would have gone.
     mode: str = "remove"
     # Independent parts of the corpus; 10 global x 10 local in DCLM, about 700 GB of text each.
-    shards: int = 100
+    # None: one for each 64 MiB of the text that comes in, at most 100.
+    shards: int | None = None
     # Decides which documents share a shard, and the hash functions of the filters.
     seed: int = 1234
     # Outputs of runs on earlier crawls with the same method: what they hold is not kept again.
@@ -76,6 +79,13 @@ class DeduplicationSettings:
                 f"earlier = {list(self.earlier)}: expected an empty list unless method is one of "
                 f"{tables}"
             )
+
+    def sized(self, text_size_bytes: int) -> "DeduplicationSettings":
+        """Return the settings for so much text, with a number of shards."""
+        if self.shards is not None:
+            return self
+        wanted = -(-text_size_bytes // _SHARD_SIZE_BYTES)
+        return replace(self, shards=min(max(wanted, 1), _MOST_DERIVED_SHARDS))
 
     @property
     def key_steps(self) -> dict[str, tuple[str, ...]]:

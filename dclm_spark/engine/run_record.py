@@ -13,13 +13,16 @@ from typing import Any
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.engine.code_version import code_version
 from dclm_spark.engine.manifests import check_format
+from dclm_spark.errors import InputError
 from dclm_spark.settings import to_yaml
 from dclm_spark.source_commit import source_commit
 from udfs import storage
-from udfs.storage.stream import without_secrets
+from udfs.storage.stream import shown, without_secrets
 from udfs.units.commit import FORMAT_VERSION
 
 RUN_RECORD = "run.json"
+# Where a run of several sources has the runs of these.
+SOURCES = "sources"
 
 # Packages whose version can change the text or the ids of a corpus.
 IDENTITY_PACKAGES = (
@@ -74,12 +77,13 @@ def write_run_record(
         | ({"signed": True} if without_secrets(file.uri) != file.uri else {})
         for file in files
     ]
+    record = {"format_version": FORMAT_VERSION, **vars(identity)}
+    if recipe.sources:
+        record[SOURCES] = list(recipe.sources)
     contents = {
         "recipe.yaml": to_yaml(recipe),
         "inputs.json": json.dumps(listing, indent=1),
-        RUN_RECORD: json.dumps(
-            {"format_version": FORMAT_VERSION, **vars(identity)}, indent=1, sort_keys=True
-        ),
+        RUN_RECORD: json.dumps(record, indent=1, sort_keys=True),
     }
     for name, text in contents.items():
         storage.write_bytes(storage.join(output, name), text.encode())
@@ -92,6 +96,29 @@ def read_run_record(output: str) -> dict[str, Any] | None:
     except storage.MissingObjectError:
         return None
     return record
+
+
+def source_runs(output: str) -> dict[str, str]:
+    """Return the folders of the runs of a run's sources, by name; {} for a run of one input."""
+    names = (read_run_record(output) or {}).get(SOURCES, [])
+    return {name: storage.join(output, SOURCES, name) for name in names}
+
+
+def run_of_source(output: str) -> tuple[str, str] | None:
+    """Return the run of several sources that has the run in `output`, and what it calls it."""
+    folder, _, name = output.rstrip("/").rpartition("/")
+    whole, _, parent = folder.rpartition("/")
+    return (whole, name) if parent == SOURCES and name in source_runs(whole) else None
+
+
+def check_one_source(output: str) -> None:
+    """Raise InputError for a run of several sources, where only a run of one has what is asked."""
+    runs = source_runs(output)
+    if runs:
+        raise InputError(
+            f"{shown(output)}: a run of several sources ({', '.join(runs)}), each of which has a "
+            f"run of its own; give one of these, such as {shown(next(iter(runs.values())))}"
+        )
 
 
 def check_readable(output: str) -> None:

@@ -9,8 +9,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dclm_spark.crawl.listing import InputFile
-from dclm_spark.engine.run_record import check_readable, read_run_record
+from dclm_spark.engine.run_record import (
+    check_one_source,
+    check_readable,
+    read_run_record,
+    source_runs,
+)
 from dclm_spark.errors import InputError
+from dclm_spark.mixture.mix import STAGE as MIX
 from dclm_spark.page_index.lookup import INDEXED, PageIndex, read_row, usable_index
 from udfs import storage
 from udfs.documents.formats import InputFormat, InputUnit, Reading, format_of, read_unit
@@ -38,29 +44,53 @@ class StageRow:
     stage: str
     row: dict[str, Any]
     text: str | None
+    # The folder of the run; of a run of several sources, that of the source.
+    run: str = ""
 
 
 def explain(output: str, page: str) -> list[list[StageRow]]:
     """Return the history of each document that `page` (a URL or 32 hex digits of an id) names.
 
-    One list per document, in the order of the stages. Raises InputError when no stage has it, and
-    SettingError for a run of another version's format.
+    One list per document (of a run of several sources, of each source), in the order of the stages.
+    Raises InputError when no stage has it, and SettingError for a run of another version's format.
     """
     _check_run(output)
-    index = usable_index(output)
-    rows = _scanned(output, page) if index is None else _looked_up(index, page)
-    found: dict[bytes, list[StageRow]] = {}
-    for stage, row in rows:
-        text = row.get("text")
-        shown = {name: value for name, value in row.items() if name not in _HIDDEN}
-        entry = StageRow(stage=stage, row=shown, text=text)
-        found.setdefault(row["doc_id"], []).append(entry)
+    sources = source_runs(output)
+    found = [
+        history
+        for run in sources.values() or [output]
+        for history in _histories(run, page).values()
+    ]
+    for history in found:
+        if sources and history[-1].stage == "tokenize":
+            history += _mixed(output, history[0])
     if not found:
         raise InputError(
             f"{page}: no record of {output} has this URL or id; URLs are compared as they stand "
             "in the WARC, scheme included; a record without one is found by --file and --offset"
         )
-    return list(found.values())
+    return found
+
+
+def _histories(output: str, page: str) -> dict[bytes, list[StageRow]]:
+    index = usable_index(output)
+    rows = _scanned(output, page) if index is None else _looked_up(index, page)
+    found: dict[bytes, list[StageRow]] = {}
+    for stage, row in rows:
+        found.setdefault(row["doc_id"], []).append(_stage_row(output, stage, row))
+    return found
+
+
+def _stage_row(run: str, stage: str, row: dict[str, Any]) -> StageRow:
+    shown = {name: value for name, value in row.items() if name not in _HIDDEN}
+    return StageRow(run=run, stage=stage, row=shown, text=row.get("text"))
+
+
+def _mixed(output: str, first: StageRow) -> list[StageRow]:
+    """Return what the mix stage says of a document of a source; nothing where it was dropped."""
+    source = first.run.rpartition("/")[2]
+    rows = _rows(storage.join(output, "stages", MIX), first.row["doc_id"].hex())
+    return [_stage_row(first.run, MIX, row) for row in rows if row["source"] == source]
 
 
 def _check_run(output: str) -> None:
@@ -98,6 +128,7 @@ def list_site(output: str, site: str, *, page: int) -> list[dict[str, Any]]:
     Raises InputError where the run has no index of its present data.
     """
     _check_run(output)
+    check_one_source(output)
     index = usable_index(output)
     if index is None:
         raise InputError(f"{output} has no index: python jobs/index_pages.py --output {output}")

@@ -98,6 +98,8 @@ def _limits(recipe: "Recipe | None", signal: str) -> str:
 
 
 def _verdict(row: dict[str, Any]) -> str:
+    if "source" in row:
+        return f"{row['repeats']} copies in the corpus"
     if "fate" not in row:
         return f"{row['num_tokens']:,} tokens"
     if row["fate"] == "kept":

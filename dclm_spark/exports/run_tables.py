@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from dclm_spark.dedup.decisions import deduplicated_schema
 from dclm_spark.exports.table_columns import meaning
+from dclm_spark.mixture.mix import mixed_schema
 from dclm_spark.signals.decision import BUCKET
 from dclm_spark.stages.decontaminate import CONTAMINATION_FIELDS, decontaminated_schema
 from dclm_spark.stages.decontaminate_items import ITEM_FIELDS
@@ -20,6 +21,7 @@ from udfs.rules.cleaning.redaction import RedactionSettings
 from udfs.rules.families import SIGNALS, STATISTICS
 from udfs.shards.packed_rows import INPUT_IDS, TOKENS
 from udfs.tokens.copies import REPEAT, REPEATS
+from udfs.tokens.mixing import SOURCE
 from udfs.tokens.packing import provenance_fields
 from udfs.units.documents import TEXT_HASH
 
@@ -63,8 +65,8 @@ def run_tables() -> list[RunTable]:
     by_rule = {one.name for one in CONTAMINATION_FIELDS} ^ {one.name for one in ITEM_FIELDS}
     optional = frozenset(by_rule | {field.name for field in asked})
     deduplicated = deduplicated_schema(documents)
-    own = frozenset([OWN_COLUMNS.name, REPEAT.name, REPEATS.name])
-    provenance = pa.schema([pa.field("row", pa.int32()), *provenance_fields(True, True)])
+    own = frozenset([OWN_COLUMNS.name, REPEAT.name, REPEATS.name, SOURCE.name])
+    provenance = pa.schema([pa.field("row", pa.int32()), *provenance_fields(True, True, True)])
 
     def fates(stage: str, schema: pa.Schema, row: str) -> RunTable:
         return RunTable(path=f"stages/{stage}/*/*.parquet", row=row, schema=schema,
@@ -82,6 +84,10 @@ def run_tables() -> list[RunTable]:
         RunTable(
             path="stages/tokenize/tokens/*.parquet", row="a document of the corpus",
             schema=tokenized_schema(True, True), optional=own,
+        ),
+        RunTable(
+            path="stages/mix/tokens/*.parquet", row="a tokenized document of a source",
+            schema=mixed_schema(True), optional=frozenset([OWN_COLUMNS.name]),
         ),
         RunTable(path="shards/shard-*[0-9].parquet", row="a sequence", schema=TOKENS),
         RunTable(path="shards/data/shard-*.parquet", row="a sequence, in the format huggingface",

@@ -14,7 +14,7 @@ from dclm_spark.engine.books import STAGE_MANIFEST
 from dclm_spark.engine.file_stage import FileStage, UnitSource
 from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import committed_names, read_manifests
-from dclm_spark.engine.run_record import check_readable
+from dclm_spark.engine.run_record import check_one_source, check_readable, run_of_source
 from dclm_spark.engine.stage_output import StageOutput, stage_output
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.exports.dataset_card import write_card
@@ -77,24 +77,31 @@ def write_text(
     run, output = storage.absolute(run), storage.absolute(output)
     corpus = read_corpus(run)
     schema = text_schema(corpus, signals)
-    removed = documents_met(storage.join(run, "shards"))
+    whole = run_of_source(run)
+    # What was removed from a corpus of several sources is recorded beside its shards.
+    removed = documents_met(storage.join(whole[0] if whole else run, "shards"))
     stage = FileStage(
         name=STAGE, schema=schema, process=_write_file, folder=FOLDER, table=OUTPUTS[kind],
-        key=(kind, schema.names, [file["sha256"] for file in removed]),
+        key=(kind, schema.names, [file["sha256"] for file in removed], *(whole or ())[1:]),
     )  # fmt: skip
     with only_driver(output):
-        written = stage.run(spark, _sources(corpus, removed), output)
+        sources = _sources(corpus, removed, whole[1] if whole else None)
+        written = stage.run(spark, sources, output)
         write_card(corpus.stages, written, run=run, recipe=corpus.recipe, output=output)
     return written
 
 
-def _sources(corpus: CorpusOfRun, removed: Sequence[dict[str, Any]]) -> list[UnitSource]:
+def _sources(
+    corpus: CorpusOfRun, removed: Sequence[dict[str, Any]], name: str | None
+) -> list[UnitSource]:
     """Return a source for each file of the corpus; `removed` are tables of documents to leave out.
+
+    `name` is what a recipe of several sources calls this one.
 
     How many of a file these meet is told by reading alone: two removals may name one document.
     """
     kept = {file["unit"]: file["rows"] for file in corpus.selected.files("kept/")}
-    beside = {"removed_uris": [file["uri"] for file in removed]}
+    beside = {"removed_uris": [file["uri"] for file in removed], "name": name}
     return [
         replace(
             source,
@@ -108,6 +115,7 @@ def _sources(corpus: CorpusOfRun, removed: Sequence[dict[str, Any]]) -> list[Uni
 def read_corpus(run: str) -> CorpusOfRun:
     """Return what the run in the folder `run` kept; InputError unless it is finished."""
     check_readable(run)
+    check_one_source(run)
     try:
         recipe = storage.read_bytes(storage.join(run, "recipe.yaml")).decode()
     except storage.MissingObjectError as error:
@@ -174,7 +182,9 @@ def _write_file(source: dict[str, Any], output: UnitOutput) -> None:
             if field.name not in known:
                 batch = batch.append_column(field, rows.column(field.name))
         if "source" not in known:
-            batch = batch.append_column("source", batch.column("crawl"))
+            name = source["name"]
+            named = batch.column("crawl") if name is None else pa.array([name] * batch.num_rows)
+            batch = batch.append_column("source", named)
         gone = pc.is_in(batch.column("doc_id").cast(removed.type), removed)
         kept = batch.filter(pc.and_not(pc.equal(rows.column("fate"), KEPT), gone))
         ids = pa.array([one.hex() for one in kept.column("doc_id").to_pylist()], pa.string())

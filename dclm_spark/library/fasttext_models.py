@@ -15,6 +15,7 @@ from udfs import storage
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.fasttext.model import FastTextModel, labels_of, load
 from udfs.fasttext.quality import QualityModel
+from udfs.signals.measures import model_measure
 from udfs.storage.cache import fetch
 
 
@@ -103,6 +104,30 @@ def top_label(
     file = _checked(model)
     adds = pa.schema([(label, pa.string()), (probability, pa.float64())])
     return with_columns(df, {"text": Given("text", text, TEXT)}, adds, partial(_labels, file=file))
+
+
+def label_probabilities(
+    df: DataFrame,
+    *,
+    model: str | FileReference,
+    labels: Sequence[str] = ("*",),
+    text: str = "text",
+    name: str = "label",
+) -> DataFrame:
+    """Add the probability (0 to 1) of each of `labels` by any fastText model, as NAME_LABEL.
+
+    Default: of all labels. One label alone gives the column `name`. What is no letter, digit or
+    underscore of a label is `_` in its column. A text that has no word of the model has 0 in all.
+    """
+    if not labels:
+        raise SettingError("labels = []: expected labels of the model, or ['*'] for all")
+    file = _checked(model)
+    try:
+        measure = model_measure(name, file.uri, file.sha256, labels)
+    except ValueError as error:
+        raise SettingError(str(error)) from None
+    given = {"text": Given("text", text, TEXT)}
+    return with_columns(df, given, pa.schema(list(measure.fields)), measure.columns)
 
 
 def _labels(batch: pa.RecordBatch, file: FileReference) -> Sequence[pa.Array]:

@@ -8,13 +8,14 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType
 
+from dclm_spark.beginning import stages_below
 from dclm_spark.engine.lease import LEASE, only_driver
 from dclm_spark.engine.tables import Extent
 from dclm_spark.errors import SettingError
 from dclm_spark.library.committed_frame import commit_documents
 from dclm_spark.library.frames import TEXT, Given, check_columns, quoted
 from dclm_spark.library.near_copies import check_id
-from dclm_spark.pipeline import stages_below, write_corpus
+from dclm_spark.pipeline import write_corpus
 from dclm_spark.recipes import load_recipe
 from dclm_spark.signals.decision import Decision
 from dclm_spark.signals.scored_documents import Candidates

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from dclm_spark.engine.checkpoints import TableLayout, write_table
 from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.run_record import check_one_source
 from dclm_spark.engine.tables import spark_schema, work_frame
 from dclm_spark.errors import StageError
 from dclm_spark.page_index.lookup import (
@@ -55,6 +56,7 @@ def write_index(spark: SparkSession, output: str) -> dict[str, StageIndex]:
 
     Raises StageError when a table has not as many rows as the stage.
     """
+    check_one_source(output)
     uri = storage.join(output, INDEX, MARKER)
     known: dict[str, StageIndex] = {}
     if storage.exists(uri):

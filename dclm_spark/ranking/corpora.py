@@ -13,12 +13,13 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from dclm_spark.beginning import Place, stages_below
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.tables import read_files
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.bits_per_byte import read_texts
 from dclm_spark.evaluate.runner import heldout_name
-from dclm_spark.pipeline import Place, build_baseline, stages_below, write_corpus
+from dclm_spark.pipeline import build_baseline, write_corpus
 from dclm_spark.ranking.prepared import CleanTexts, Corpus, keep_tokenizer
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
 from dclm_spark.settings import settings_hash

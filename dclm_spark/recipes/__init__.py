@@ -1,35 +1,16 @@
-"""Recipes by name: functions that return the whole configuration of a curation."""
+"""Recipes by name or file, with what is changed of them."""
 
-import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from dclm_spark.errors import SettingError
-from dclm_spark.recipes.c4 import c4
-from dclm_spark.recipes.courteous import courteous
-from dclm_spark.recipes.dclm_baseline import dclm_baseline
-from dclm_spark.recipes.fineweb import fineweb, fineweb_edu
-from dclm_spark.recipes.fineweb2 import fineweb2, in_language
+from dclm_spark.recipes.fineweb2 import in_language
+from dclm_spark.recipes.named import RECIPES, recipe_named
 from dclm_spark.recipes.recipe import Recipe, with_quirks
-from dclm_spark.recipes.refinedweb import raw, refinedweb
-from dclm_spark.recipes.sample import sample
 from dclm_spark.settings import merge, override
 from dclm_spark.yaml_text import read_yaml
 from udfs import storage
 from udfs.storage.stream import shown
-
-RECIPES: dict[str, Callable[[], Recipe]] = {
-    "dclm_baseline": dclm_baseline,
-    "refinedweb": refinedweb,
-    "courteous": courteous,
-    "raw": raw,
-    "c4": c4,
-    "fineweb": fineweb,
-    "fineweb_edu": fineweb_edu,
-    "fineweb2": fineweb2,
-    "sample": sample,
-}
-
 
 # Settings that belong together, by the name of what they are for. A crawl of one's own (Heritrix,
 # Nutch, wget) holds redirects, errors, DNS records, which have no status, images and scripts;
@@ -51,7 +32,7 @@ def load_recipe(name: str, assignments: Sequence[str] = (), options: Sequence[st
     it starts from (dclm_baseline unless given). Raises SettingError for unknown names, keys or
     values.
     """
-    recipe = _from_file(name) if name.endswith((".yaml", ".yml")) else _by_name(name)
+    recipe = _from_file(name) if name.endswith((".yaml", ".yml")) else recipe_named(name)
     chosen = [assignment for option in options for assignment in _option(option)]
     found = override(override(recipe, chosen), assignments)
     if (found.language, found.language_limits) != (recipe.language, recipe.language_limits):
@@ -65,16 +46,6 @@ def _option(name: str) -> tuple[str, ...]:
     if name not in OPTIONS:
         raise SettingError(f"--options {name!r}: expected one of {', '.join(OPTIONS)}")
     return OPTIONS[name]
-
-
-def _by_name(name: str, where: str = "--recipe") -> Recipe:
-    if name not in RECIPES:
-        nearest = difflib.get_close_matches(str(name), RECIPES, n=1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else "no recipe has a name like it;"
-        raise SettingError(
-            f"{where} {name!r}: {hint} known: {', '.join(RECIPES)}, or a path ending in .yaml"
-        )
-    return RECIPES[name]()
 
 
 def _from_file(uri: str) -> Recipe:
@@ -92,7 +63,7 @@ def _from_file(uri: str) -> Recipe:
         raise SettingError(f"{where}: it is empty; write at least one key, such as base: c4")
     if not isinstance(values, dict):
         raise SettingError(f"{where}: expected a mapping of recipe keys to values")
-    base = _by_name(values.pop("base", "dclm_baseline"), f"{where}: base")
+    base = recipe_named(values.pop("base", "dclm_baseline"), f"{where}: base")
     try:
         if values.get("language"):
             limits = str(values.get("language_limits") or "")

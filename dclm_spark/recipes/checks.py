@@ -36,6 +36,7 @@ _SHOWN_LINES = 3
 
 def check_recipe(recipe: Recipe) -> None:
     """Fetch and open every list, model and tokenizer of a recipe, and look at what is in them."""
+    check_one_input(recipe)
     _check_extractors(recipe)
     _check_prescreen(recipe)
     check_model(recipe.quality)
@@ -53,6 +54,16 @@ def check_recipe(recipe: Recipe) -> None:
     if recipe.decontamination.data is not None:
         for task in select_tasks(recipe.decontamination.tasks):
             load_task(task, recipe.decontamination.data)
+
+
+def check_one_input(recipe: Recipe) -> None:
+    """Raise SettingError for a recipe of several sources, where `--input` says what is read."""
+    if recipe.sources:
+        raise SettingError(
+            f"sources: the recipe {recipe.name} names its own inputs "
+            f"({', '.join(recipe.sources)}); jobs/build_baseline.py and jobs/plan_mixture.py alone "
+            "run such a recipe"
+        )
 
 
 def references(settings: Any, prefix: str = "") -> Iterator[tuple[str, FileReference]]:

@@ -8,7 +8,8 @@ from dclm_spark.dedup.evidence.guard import GuardSettings
 from dclm_spark.dedup.methods import DeduplicationSettings
 from dclm_spark.errors import SettingError
 from dclm_spark.limits import LimitSettings
-from dclm_spark.settings import FileReference, settings_hash
+from dclm_spark.mixture.source_settings import MixtureSettings, SourceSettings
+from dclm_spark.settings import FileReference, settings_hash, to_dict
 from dclm_spark.stages.decontaminate import EvaluationDataSettings
 from dclm_spark.stages.score import QualitySettings
 from dclm_spark.stages.tokenize import TokenSettings
@@ -81,6 +82,9 @@ class Recipe:
     # Spark SQL expression: how often a document enters the corpus. None: once.
     repeat: str | None = None
     tokens: TokenSettings = field(default_factory=TokenSettings)
+    # Several inputs of one corpus, by name. Without any, `--input` names the one.
+    sources: Mapping[str, SourceSettings] = field(default_factory=dict)
+    mixture: MixtureSettings = field(default_factory=MixtureSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
 
     def __post_init__(self) -> None:
@@ -100,8 +104,13 @@ def recipe_hash(recipe: Recipe) -> str:
         decontamination=replace(recipe.decontamination, measured=None),
         limits=LimitSettings(),
     )
-    # A hash does not see the order of names, and that of rules counts.
-    return settings_hash([made, list(recipe.rules)] if recipe.rules else made)
+    values = to_dict(made)
+    if not recipe.sources:
+        # Recipes of one input are called what they were called before there were others.
+        values = {name: one for name, one in values.items() if name not in ("sources", "mixture")}
+    # A hash does not see the order of names, and that of rules and sources counts.
+    order = [list(named) for named in (recipe.rules, recipe.sources) if named]
+    return settings_hash([values, *order] if order else values)
 
 
 def with_quirks(recipe: Recipe) -> Recipe:

@@ -20,8 +20,10 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from dclm_spark.engine.manifests import committed_names
+from dclm_spark.engine.run_record import source_runs
 from dclm_spark.engine.totals import TOTALS
 from dclm_spark.engine.unit_tasks import commit_each, run_tasks
+from dclm_spark.mixture.mix import STAGE as MIX
 from dclm_spark.removal.tombstones import (
     LIST_FILE,
     committed_output,
@@ -77,12 +79,17 @@ def compact(spark: SparkSession, output: str, manifest: ShardManifest) -> ShardM
         for number in range(1, num_removals(shards) + 1)
     )
     met = [file["uri"] for file in documents_met(shards)]
-    documents = committed_output("documents", storage.join(output, "stages", "documents"))
-    if documents.files("kept/"):
-        met += texts_met(spark, documents, shards, lists)
+    runs = tuple(source_runs(output).values()) or (output,)
+    for run in runs:
+        documents = committed_output("documents", storage.join(run, "stages", "documents"))
+        if documents.files("kept/"):
+            met += texts_met(spark, documents, shards, lists)
     sources = _Sources(lists=lists, met=tuple(met), padding=manifest.padding)
-    names = (*STAGES[:-1], *signal_stages(output))
-    stages = [storage.join(output, "stages", stage) for stage in names]
+    stages = [
+        storage.join(run, "stages", stage)
+        for run in dict.fromkeys((output, *runs))
+        for stage in (*STAGES[:-1], MIX, *signal_stages(run))
+    ]
     units = [
         {"unit": name, "directory": directory}
         for directory in stages
@@ -91,10 +98,10 @@ def compact(spark: SparkSession, output: str, manifest: ShardManifest) -> ShardM
     if units:
         run_tasks(spark, _STAGE, commit_each(spark, units, partial(_compact_unit, sources)))
     _compact_shards(spark, shards, manifest, sources)
-    for folder in _FOLDERS:
-        for uri in storage.list_files(storage.join(output, *folder)):
-            storage.delete(uri)
-    for uri in (*(storage.join(one, TOTALS) for one in stages), *_below(output, _REPORTS)):
+    reports = [storage.join(run, name) for run in runs for name in _REPORTS]
+    folders = [storage.join(run, *folder) for run in runs for folder in _FOLDERS]
+    made = [uri for folder in folders for uri in storage.list_files(folder)]
+    for uri in (*made, *(storage.join(one, TOTALS) for one in stages), *reports):
         storage.delete(uri)
     return _with_present_files(manifest, shards)
 
@@ -104,10 +111,6 @@ def signal_stages(output: str) -> list[str]:
     files = storage.list_files(storage.join(output, "stages"))
     names = {uri.rpartition("/stages/")[2].partition("/")[0] for uri in files}
     return sorted(name for name in names if name.startswith(stage_name("")))
-
-
-def _below(output: str, names: Sequence[str]) -> list[str]:
-    return [storage.join(output, name) for name in names]
 
 
 def _compact_unit(sources: _Sources, row: dict[str, str]) -> pa.RecordBatch:

@@ -9,7 +9,9 @@ from pyspark.sql import SparkSession
 
 from dclm_spark import shard_format
 from dclm_spark.engine.lease import only_driver
+from dclm_spark.engine.run_record import source_runs
 from dclm_spark.errors import InputError
+from dclm_spark.mixture.mix import STAGE as MIX
 from dclm_spark.removal.compaction import compact
 from dclm_spark.removal.lists import list_bytes
 from dclm_spark.removal.record import write_record
@@ -97,7 +99,9 @@ def _remove(
     content = list_bytes(request.entries)
     number = _number(shards, content)
     storage.write_bytes(storage.join(removal_folder(shards, number), LIST_FILE), content)
-    tokenized = committed_output("tokenize", storage.join(request.output, "stages", "tokenize"))
+    # Of a run of several sources, what shards are made of.
+    stage = MIX if source_runs(request.output) else "tokenize"
+    tokenized = committed_output(stage, storage.join(request.output, "stages", stage))
     spans = write_tombstones(spark, tokenized, committed_output("shards", shards))
     after = changed(replace(manifest, removed=spans), manifest)
     shard_format.write_manifest(after)

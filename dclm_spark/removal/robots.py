@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from dclm_spark.crawl.listing import InputFile, list_inputs
 from dclm_spark.engine.checkpoints import TableLayout, open_table, table_parts, write_table
+from dclm_spark.engine.run_record import check_one_source
 from dclm_spark.engine.shuffles import sized_shuffles
 from dclm_spark.engine.stage_output import StageOutput
 from dclm_spark.engine.tables import read_files, spark_schema, work_frame
@@ -98,6 +99,7 @@ def refused_documents(spark: SparkSession, output: str, request: RobotsRequest) 
     Of a host the newest answer up to `request.until` counts. Raises InputError where no documents
     are.
     """
+    check_one_source(output)
     documents = committed_output("documents", storage.join(output, "stages", "documents"))
     if not documents.files("kept/"):
         raise InputError(f"--output {shown(output)}: no documents are there to look up")

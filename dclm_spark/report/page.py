@@ -52,6 +52,7 @@ def _sections(summary: RunSummary) -> list[tuple[str, str]]:
     """Return (anchor, heading) of the sections that have something to show."""
     every = (
         ("failure", "Why the run did not end", summary.failure),
+        ("sources", "Sources", summary.sources),
         ("funnel", "What is left after each step", summary.funnel),
         ("rules", "Removed by rule", summary.rules),
         ("samples", "Sample pages by rule", summary.samples),

@@ -68,7 +68,7 @@ def summarize(
         duplicates=tuple(duplicate_pairs(run)),
         deduplication=deduplication(run, recipe, facts),
         record_types=_record_types(run.documents) if run.documents else {},
-        shards=_shards(run),
+        shards=None if run.shard_manifest is None else shard_summary(run.shard_manifest),
         facts=_further_facts(run) | measured_decontamination(recipe.decontamination),
         failure=failure,
         left_out=left_out(recipe),
@@ -226,10 +226,8 @@ def _record_types(documents: StageOutput) -> dict[str, int]:
     return {name: count for name, count in totals.items() if count}
 
 
-def _shards(run: RunProgress) -> ShardSummary | None:
-    manifest = run.shard_manifest
-    if manifest is None:
-        return None
+def shard_summary(manifest: Mapping[str, Any]) -> ShardSummary:
+    """Return what a manifest of shards says in short."""
     unit = "num_sequences" if "num_sequences" in manifest else "num_documents"
     return ShardSummary(
         shards=sum(shard["role"] != INDEX for shard in manifest["shards"]),

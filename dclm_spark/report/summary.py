@@ -232,6 +232,24 @@ class ShardSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SourceSummary:
+    """What a source of several read, what its recipe left, and what of that the corpus has.
+
+    `repeats` is how often it was gone through; `share` its part of the corpus' tokens.
+    """
+
+    name: str
+    documents_in: int
+    available_documents: int
+    available_tokens: int
+    repeats: float
+    documents: int
+    copies: int
+    tokens: int
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunSummary:
     """Everything that the report of one run shows; the sequences keep the order of the run.
 
@@ -265,6 +283,8 @@ class RunSummary:
     deduplication: DedupSummary | None = None
     record_types: Mapping[str, int] = field(default_factory=dict)
     shards: ShardSummary | None = None
+    # Of a recipe of several; each has a report of its own in sources/NAME.
+    sources: tuple[SourceSummary, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     # Why the run ended before its last stage; "" for one that is whole.
     failure: str = ""

@@ -49,11 +49,14 @@ def deduplicate(
     its own (`dclm_spark.dedup.earlier`).
     """
     known = earlier_keys(settings)
+    files = kept_documents(spark, documents, open_schema(schema))
+    settings = settings.sized(files.extent.text_size_bytes)
+    assert settings.shards is not None
     decided = replace(settings, guard=GuardSettings())
     key = unit_key(STAGE, documents.fingerprint, decided, known, code=code_version(__name__))
     given = DedupInput(
         spark=spark,
-        files=kept_documents(spark, documents, open_schema(schema)),
+        files=files,
         sharding=Sharding(count=settings.shards, seed=settings.seed),
         # Beside the stage, which keeps only its own files.
         working=Checkpoints(spark=spark, directory=f"{directory}-working", key=key),
@@ -73,12 +76,15 @@ def _by_shard(
     """Commit a unit for each hash range of documents; `schema` is that of the rows."""
     key = given.working.key
     units = [
-        Unit(name=numbered_unit(shard, settings.shards), key=key)
-        for shard in range(settings.shards)
+        Unit(name=numbered_unit(shard, given.sharding.count), key=key)
+        for shard in range(given.sharding.count)
     ]
 
     def execute(pending: list[Unit]) -> DataFrame:
-        facts = settings.method.shard_facts(given)
+        facts = {
+            numbered_unit(shard, given.sharding.count): fact
+            for shard, fact in settings.method.shard_facts(given).items()
+        }
         rows = _with_evidence(_placed(given, [unit.name for unit in pending]), given, settings)
         rows = rows.repartition(len(pending), TASK.name).sortWithinPartitions("unit", *ORDER)
         committer = _committer(schema, settings, directory, key, facts)
@@ -150,15 +156,14 @@ def _committer(
     settings: DeduplicationSettings,
     directory: str,
     key: str,
-    facts: Mapping[int, int],
+    facts: Mapping[str, int],
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    facts_of = {numbered_unit(shard, settings.shards): fact for shard, fact in facts.items()}
     annotate = settings.mode == "annotate"
 
     def commit_shards(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for unit, rows in group_by_unit(batches, "unit"):
             clock = UnitClock()
-            remover = settings.method.remover(facts_of.get(unit, 0), settings.seed)
+            remover = settings.method.remover(facts.get(unit, 0), settings.seed)
             with FateOutputs(directory, unit, schema) as outputs:
                 for batch in rows:
                     outputs.write(judge(batch, remover, annotate))

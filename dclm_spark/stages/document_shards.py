@@ -22,6 +22,7 @@ from udfs import storage
 from udfs.documents.schema import OWN_COLUMNS
 from udfs.shards.shard_output import ShardOutput, ShardRows
 from udfs.tokens.copies import REPEAT, REPEATS, copied
+from udfs.tokens.mixing import SOURCE
 from udfs.units.commit import COMMITTED, group_by_unit
 
 _COUNTS = pa.schema([pa.field("cell", pa.int32()), pa.field("num_tokens", pa.int64())])
@@ -89,8 +90,8 @@ def documents_by_cell(
     """
     files = tokenized.files(f"{FOLDER}/")
     copies = _Copies.of(tokenized)
-    own = [OWN_COLUMNS] if has_column(files, OWN_COLUMNS) else []
-    schema = pa.schema([*_DOCUMENTS, *own, *([REPEATS] if copies.repeats else [])])
+    beside = [one for one in (OWN_COLUMNS, SOURCE) if has_column(files, one)]
+    schema = pa.schema([*_DOCUMENTS, *beside, *([REPEATS] if copies.repeats else [])])
     numbers = [REPEAT] if copies.repeats else []
     cells, keys = pa.array(list(tasks), pa.int32()), pa.array(list(tasks.values()), pa.int32())
 

@@ -17,6 +17,7 @@ from udfs.documents.schema import OWN_COLUMNS
 from udfs.shards.shard_output import ShardOutput, ShardRows
 from udfs.tokens.copies import REPEAT
 from udfs.tokens.id_types import IdType
+from udfs.tokens.mixing import SOURCE
 from udfs.tokens.order import permuted_positions
 from udfs.tokens.packing import Packer, Sequence, num_sequences
 from udfs.tokens.tokenizer import load_encoder
@@ -187,16 +188,16 @@ def _sequences(
         padding_id=settings.padding_id,
     )
     for batch in rows:
-        for doc_id, domain, tokens, own, copy in zip(
+        for doc_id, domain, tokens, *beside in zip(
             batch.column("doc_id"),
             batch.column("domain"),
             batch.column("tokens"),
-            _column_or_nulls(batch, OWN_COLUMNS),
-            _column_or_nulls(batch, REPEAT),
+            *(_column_or_nulls(batch, one) for one in (OWN_COLUMNS, REPEAT, SOURCE)),
             strict=True,
         ):
             ids = np.frombuffer(tokens.as_py(), layout.id_type)
-            yield from packer.add(doc_id.as_py(), domain.as_py(), ids, own.as_py(), copy.as_py())
+            own, copy, source = (one.as_py() for one in beside)
+            yield from packer.add(doc_id.as_py(), domain.as_py(), ids, own, copy, source)
     yield from packer.finish()
 
 

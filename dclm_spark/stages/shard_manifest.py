@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,13 +30,17 @@ def write_manifest(
     *,
     recipe_hash: str,
     removed: tuple[RemovedSpans, ...] = (),
+    sources: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Write `manifest.json`, the trainer's contract, beside the shards, and return it."""
+    """Write `manifest.json`, the trainer's contract, beside the shards, and return it.
+
+    `sources` is what it says of the sources of a corpus of several.
+    """
     # `with_special_ids` has found both in the tokenizer.
     assert settings.end_of_text_id is not None
     assert settings.padding_id is not None
     if settings.format.whole_documents:
-        return _write_documents(output, settings, recipe_hash)
+        return _write_documents(output, settings, recipe_hash, sources)
     encoder = load_encoder(settings.tokenizer)
     facts = dict(output.facts())
     whole = max(unit["num_sequences"] for unit in facts.values())
@@ -59,6 +64,7 @@ def write_manifest(
             if not file["path"].endswith(PROVENANCE_SUFFIX)
         ),
         removed=removed,
+        sources=tuple(sources),
     )
     return shard_format.write_manifest(_with_history(manifest) if removed else manifest)
 
@@ -85,7 +91,10 @@ def _shard(file: dict[str, Any], facts: dict[str, Any], whole: int) -> Shard:
 
 
 def _write_documents(
-    output: StageOutput, settings: TokenSettings, recipe_hash: str
+    output: StageOutput,
+    settings: TokenSettings,
+    recipe_hash: str,
+    sources: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     """Write the manifest of shards of whole documents, for trainers that pack by themselves."""
     encoder = load_encoder(settings.tokenizer)
@@ -116,7 +125,7 @@ def _write_documents(
         "recipe_hash": recipe_hash,
         "fingerprint": hashlib.sha256(json.dumps(shards, sort_keys=True).encode()).hexdigest(),
         "shards": shards,
-    }
+    } | ({"sources": list(sources)} if sources else {})
     path = storage.join(output.directory, MANIFEST)
     storage.write_bytes(path, json.dumps(facts, indent=1).encode())
     return facts

@@ -13,6 +13,7 @@ from udfs.documents.schema import OWN_COLUMNS
 from udfs.shards.shard_formats import shard_suffixes
 from udfs.shards.shard_output import ShardOutput
 from udfs.tokens.copies import REPEATS
+from udfs.tokens.mixing import SOURCE
 from udfs.tokens.tokenizer import load_encoder
 
 STAGE = "shards"
@@ -40,6 +41,7 @@ def write_shards(
         id_type=load_encoder(settings.tokenizer).id_type,
         own_columns=has_column(files, OWN_COLUMNS),
         repeats=has_column(files, REPEATS),
+        sources=has_column(files, SOURCE),
     )
     work = _work(counts, settings, output)
 

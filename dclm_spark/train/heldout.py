@@ -41,18 +41,22 @@ class Provenance:
         self.manifests = manifests
         self._table = lru_cache(4)(self._read)
 
-    def losses(self, batch: Batch, cross_entropy: NDArray[np.float32]) -> DomainLosses:
+    def losses(
+        self, batch: Batch, cross_entropy: NDArray[np.float32], by: str = "domain"
+    ) -> DomainLosses:
         """Sum the losses [B, S] of `batch` by domain; position p predicts the row's token p+1.
 
-        Removed documents have none.
+        `by` is domain or source; rows of corpora of one input have no source. Removed documents
+        have no losses.
         """
         sums: dict[str, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
         for index in range(len(batch.rows)):
             table = self._table(int(batch.sources[index]), int(batch.shards[index]))
             spans = table.filter(pc.equal(table["row"], int(batch.rows[index])))
+            if by not in spans.column_names:
+                continue
             for domain, start, length in zip(
-                *(spans[name].to_pylist() for name in ("domain", "start", "num_tokens")),
-                strict=True,
+                *(spans[name].to_pylist() for name in (by, "start", "num_tokens")), strict=True
             ):
                 if batch.removed is not None and batch.removed[index, start]:
                     continue
@@ -69,10 +73,13 @@ class Provenance:
             content = storage.read_bytes(path)
         except storage.StorageError as error:
             raise ShardError(
-                f"{path}: cannot be read ({error}), so losses by domain are not to be had; "
-                "pass --set observe.domain_interval_steps=0"
+                f"{path}: cannot be read ({error}), so losses by domain and source are not to be "
+                "had; copy it beside the shard, or pass --set observe.domain_interval_steps=0 "
+                "--set observe.source_losses=false"
             ) from error
-        return pq.read_table(io.BytesIO(content), columns=["row", "domain", "start", "num_tokens"])
+        file = pq.ParquetFile(io.BytesIO(content))
+        wanted = ["row", "domain", "start", "num_tokens", *(["source"] if manifest.sources else [])]
+        return file.read(columns=wanted)
 
 
 def merge(parts: Sequence[DomainLosses]) -> DomainLosses:

@@ -44,6 +44,9 @@ class ObserveSettings:
     heldout_weights: str = "last"
     # Steps between losses by domain, joined from provenance; 0: never.
     domain_interval_steps: int = 0
+    # Whether each log line of a corpus of several sources has tokens, share and loss of each, in
+    # its last step; joined from provenance.
+    source_losses: bool = True
     tensorboard: bool = True
     # Project of Weights & Biases that log lines are sent to; WANDB_MODE=offline keeps them in the
     # output, for `wandb sync`. None: none.

@@ -66,14 +66,39 @@ def losses_by_source(state: TrainState, batch: Batch, losses: Tensor, weights: T
 def observe_domains(state: TrainState, batch: Batch, losses: Tensor) -> None:
     """Log the losses [B, S] of the largest domains, at the steps when that is due."""
     every = state.settings.observe.domain_interval_steps
-    if state.provenance is None or (state.step + 1) % every:
+    if not every or (state.step + 1) % every:
         return
-    parts = [state.provenance.losses(batch, losses.float().cpu().numpy())]
+    domains = heldout.largest(_losses_by(state, batch, losses, "domain"))
+    state.log.write("domains", state.step + 1, {"domains": domains})
+
+
+def observe_sources(state: TrainState, batch: Batch, losses: Tensor) -> None:
+    """Log tokens, share of tokens and loss of each source of a recipe, in the steps of log lines.
+
+    `losses` [B, S] are of this step's batch alone: a sample of what the line's steps have read.
+    """
+    settings, step = state.settings, state.step + 1
+    if not settings.observe.source_losses or not any(one.sources for one in state.manifests):
+        return
+    if step % settings.observe.interval_steps and step != settings.last_step:
+        return
+    found = _losses_by(state, batch, losses, "source")
+    whole = max(sum(count for _, count in found.values()), 1)
+    sources = {
+        name: {"num_tokens": count, "share": count / whole, "loss": total / max(count, 1)}
+        for name, (total, count) in sorted(found.items())
+    }
+    state.log.write("sources", step, {"sources": sources})
+
+
+def _losses_by(state: TrainState, batch: Batch, losses: Tensor, by: str) -> heldout.DomainLosses:
+    """Return the losses of all ranks' batches, summed by a column of the provenance."""
+    assert state.provenance is not None
+    parts = [state.provenance.losses(batch, losses.float().cpu().numpy(), by)]
     if state.ranks.group is not None:
         own, parts = parts[0], [{}] * state.ranks.num_ranks
         dist.all_gather_object(parts, own, group=state.ranks.group)
-    domains = heldout.largest(heldout.merge(parts))
-    state.log.write("domains", state.step + 1, {"domains": domains})
+    return heldout.merge(parts)
 
 
 def evaluate(state: TrainState) -> HeldoutLoss | None:

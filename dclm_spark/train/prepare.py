@@ -52,7 +52,7 @@ def prepare(
         average=_average(settings, model),
         checkpointer=_checkpointer(request.output, settings, ranks),
         heldout=heldout,
-        provenance=(Provenance(manifests) if settings.observe.domain_interval_steps else None),
+        provenance=_provenance(settings, manifests),
         log=RunLog(
             request.output,
             settings.observe,
@@ -67,6 +67,12 @@ def prepare(
         _restore(state, found)
     _announce(state)
     return state
+
+
+def _provenance(settings: TrainSettings, manifests: Sequence[ShardManifest]) -> Provenance | None:
+    observe = settings.observe
+    by_source = observe.source_losses and any(one.sources for one in manifests)
+    return Provenance(manifests) if by_source or observe.domain_interval_steps else None
 
 
 def _restore(state: TrainState, found: Path) -> None:

@@ -140,6 +140,7 @@ class Trainer:
             found.append(cross_entropy.detach())
         position_losses = torch.cat(found)
         metrics.observe_domains(state, batch, position_losses)
+        metrics.observe_sources(state, batch, position_losses)
         by_source = metrics.losses_by_source(state, batch, position_losses, weights)
         return torch.cat((sums, count.reshape(1), by_source.flatten()))
 

@@ -42,10 +42,9 @@ def check_arguments(
     recipe's own SettingError) for whatever the job would refuse, or could not reach.
     """
     given = _parse(job, arguments)
-    _check_places(given, schemes)
     names = list(getattr(given, "recipes", None) or [given.recipe])
-    for name in names:
-        _check_recipe(name, given.set, planned_shards)
+    has_sources = [_check_recipe(name, given.set, planned_shards) for name in names]
+    _check_places(given, schemes, needs_input=not any(has_sources))
     shipped = {name: _recipe_uri(code, name) for name in names if _is_local_recipe(name)}
     return CheckedArguments(
         arguments=tuple(_replaced(argument, shipped) for argument in arguments),
@@ -75,7 +74,7 @@ def _parse(job: str, arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(list(arguments))
 
 
-def _check_places(given: argparse.Namespace, schemes: Sequence[str]) -> None:
+def _check_places(given: argparse.Namespace, schemes: Sequence[str], *, needs_input: bool) -> None:
     if given.master is not None:
         raise SubmissionError(f"--master {given.master}: the platform decides this; leave it out")
     if not given.output.startswith(tuple(schemes)):
@@ -83,31 +82,42 @@ def _check_places(given: argparse.Namespace, schemes: Sequence[str]) -> None:
             f"--output {given.output}: must begin with {' or '.join(schemes)}; the disks of a "
             "cluster go with it"
         )
-    if given.input is None:
+    if given.input is None and needs_input:
         raise SubmissionError(
             "--input: must be given; the embedded sample is for one machine (make baseline)"
         )
     for option in ("input", "base", "scored"):
-        for uri in (getattr(given, option, None) or "").split(","):
-            if uri and not uri.startswith(_REMOTE):
-                raise SubmissionError(
-                    f"--{option} {uri}: no executor sees this machine's disk; copy it to a bucket "
-                    "and give its address"
-                )
+        _check_remote(f"--{option}", getattr(given, option, None))
 
 
-def _check_recipe(name: str, assignments: Sequence[str], planned_shards: int | None) -> None:
+def _check_remote(where: str, uris: str | None) -> None:
+    for uri in (uris or "").split(","):
+        if uri and not uri.startswith(_REMOTE):
+            raise SubmissionError(
+                f"{where} {uri}: no executor sees this machine's disk; copy it to a bucket and "
+                "give its address"
+            )
+
+
+def _check_recipe(name: str, assignments: Sequence[str], planned_shards: int | None) -> bool:
+    """Check a recipe and, where it has some, its sources; say whether it has."""
     from dclm_spark.recipes import load_recipe
+    from dclm_spark.recipes.source_recipes import source_recipes
 
     recipe = load_recipe(name, assignments)
-    for setting, uri in _uris(recipe, ""):
-        if _is_local(uri):
-            raise SubmissionError(
-                f"{setting} = {uri!r}: no executor sees this machine's disk; copy it to a bucket, "
-                "and its address into the recipe"
-            )
-    if recipe.deduplication.method.memory_follows_shard:
-        refuse_too_few_shards(recipe.deduplication.shards, planned_shards)
+    for source, given in recipe.sources.items():
+        _check_remote(f"sources.{source}.input", given.input)
+        _check_remote(f"sources.{source}.base", given.base)
+    for one in source_recipes(recipe).values() if recipe.sources else [recipe]:
+        for setting, uri in _uris(one, ""):
+            if _is_local(uri):
+                raise SubmissionError(
+                    f"{setting} = {uri!r}: no executor sees this machine's disk; copy it to a "
+                    "bucket, and its address into the recipe"
+                )
+        if one.deduplication.method.memory_follows_shard:
+            refuse_too_few_shards(one.deduplication.shards, planned_shards)
+    return bool(recipe.sources)
 
 
 def _uris(value: Any, place: str) -> Iterator[tuple[str, str]]:

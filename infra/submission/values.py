@@ -113,9 +113,9 @@ def take_planned_shards(conf: dict[str, str]) -> int | None:
     return int(matching(PLANNED_SHARDS, text, r"[1-9]\d*", "a whole number")) if text else None
 
 
-def refuse_too_few_shards(shards: int, planned: int | None) -> None:
+def refuse_too_few_shards(shards: int | None, planned: int | None) -> None:
     """Raise SubmissionError when the plan of a crawl needs more shards than a recipe has."""
-    if planned and shards < planned:
+    if planned and (shards is None or shards < planned):
         raise SubmissionError(
             f"deduplication.shards = {shards}: the plan of this crawl needs at least {planned}, or "
             f"a filter does not fit its task; give --set deduplication.shards={planned}"

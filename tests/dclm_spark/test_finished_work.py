@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from dclm_spark.beginning import check_output
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.engine.lease import LEASE
 from dclm_spark.engine.run_record import run_identity, write_run_record
 from dclm_spark.errors import SettingError
-from dclm_spark.pipeline import check_output
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import recipe_hash
 from dclm_spark.sample.generate import generate_crawl

@@ -35,11 +35,13 @@ class ShardOutput:
     own_columns: bool
     # Whether they enter the corpus more than once (`udfs.tokens.copies`).
     repeats: bool = False
+    # Whether they are of several sources (`udfs.tokens.mixing`).
+    sources: bool = False
 
     @property
     def documents(self) -> list[pa.Field]:
         """What is known of each document in a row."""
-        return provenance_fields(self.own_columns, self.repeats)
+        return provenance_fields(self.own_columns, self.repeats, self.sources)
 
     @property
     def provenance(self) -> pa.Schema:

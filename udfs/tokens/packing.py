@@ -9,6 +9,7 @@ import pyarrow as pa
 from udfs.documents.schema import OWN_COLUMNS
 from udfs.tokens.copies import REPEAT
 from udfs.tokens.id_types import Ids
+from udfs.tokens.mixing import SOURCE
 
 _PROVENANCE = (
     pa.field("doc_id", pa.binary()),
@@ -18,10 +19,12 @@ _PROVENANCE = (
 )
 
 
-def provenance_fields(own_columns: bool, repeats: bool = False) -> list[pa.Field]:
+def provenance_fields(
+    own_columns: bool, repeats: bool = False, sources: bool = False
+) -> list[pa.Field]:
     """Return what is known of each document in a sequence; of copies, the how-manieth it is."""
-    own = [OWN_COLUMNS] if own_columns else []
-    return [*_PROVENANCE, *own, *([REPEAT] if repeats else [])]
+    asked = {OWN_COLUMNS: own_columns, REPEAT: repeats, SOURCE: sources}
+    return [*_PROVENANCE, *(one for one, wanted in asked.items() if wanted)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,7 @@ class Packer:
         tokens: Ids,
         own_columns: str | None = None,
         repeat: int | None = None,
+        source: str | None = None,
     ) -> Iterator[Sequence]:
         """Append one document; yield the sequences that it completes."""
         rest = np.append(tokens, tokens.dtype.type(self.end_of_text_id))
@@ -68,6 +72,7 @@ class Packer:
                     "num_tokens": len(taken),
                     OWN_COLUMNS.name: own_columns,
                     REPEAT.name: repeat,
+                    SOURCE.name: source,
                 }
             )
             self._parts.append(taken)

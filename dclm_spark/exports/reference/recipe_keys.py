@@ -15,7 +15,6 @@ from dclm_spark.recipes.dclm_baseline import dclm_baseline
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.settings_choices import choices_of
 from udfs.checks import FRACTION, Allowed, check
-from udfs.signals.signal_settings import SignalSettings
 from udfs.storage.reference import FileReference
 
 # From the beginning of a key to the first stage that another value redoes; the longest fits.
@@ -41,6 +40,12 @@ STAGES = {
     "rules": "select",
     "bucket": "select",
     "repeat": "select",
+    "sources": "mix",
+    "sources.NAME.input": "documents",
+    "sources.NAME.base": "documents",
+    "sources.NAME.recipe": "documents",
+    "mixture": "mix",
+    "mixture.deduplicate": "deduplicate",
     "tokens": "shards",
     "tokens.tokenizer": "tokenize",
     "tokens.seed": "tokenize",
@@ -136,12 +141,13 @@ def _keys(kind: Any, prefix: str) -> Iterator[RecipeKey]:
     for field in dataclasses.fields(kind):
         hint, key = hints[field.name], prefix + field.name
         nested = _nested(hint)
-        if field.name in choices or nested is None or nested is SignalSettings:
+        named = typing.get_origin(hint) is Mapping and nested is not None
+        if field.name in choices or nested is None or named:
             yield RecipeKey(key=key, kind=kind, field=field, hint=hint)
         if field.name in choices:
             for name, one in choices[field.name].kinds.items():
                 yield from _keys(one, f"{prefix}{name}.")
-        elif nested is SignalSettings:
+        elif named:
             yield from _keys(nested, f"{key}.NAME.")
         elif nested is not None:
             yield from _keys(nested, f"{key}.")

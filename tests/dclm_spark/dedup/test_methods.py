@@ -148,3 +148,12 @@ def test_the_guard_only_warns_where_nothing_is_removed():
     assert settings_of("guard.max_removed_share=0.5").guard_of_mode.action == "stop"
     annotated = settings_of("guard.max_removed_share=0.5", "mode=annotate")
     assert annotated.guard_of_mode.action == "warn"
+
+
+@pytest.mark.parametrize(
+    ("given", "text_size_bytes", "shards"),
+    [(None, 0, 1), (None, 2**26, 1), (None, 2**26 + 1, 2), (None, 2**40, 100), (7, 2**40, 7)],
+)
+def test_shards_follow_the_text_unless_they_are_given(given, text_size_bytes, shards):
+    settings = methods.DeduplicationSettings(shards=given)
+    assert settings.sized(text_size_bytes).shards == shards

@@ -29,6 +29,7 @@ def every_function(spark, listing, base, model, tokenizer, output):
         "judge_texts": texts.transform(dclm_spark.judge_texts, url="url", cleaned_text="cleaned"),
         "quality_score": texts.transform(dclm_spark.quality_score, model=model),
         "top_label": texts.transform(dclm_spark.top_label, model=model),
+        "label_probabilities": texts.transform(dclm_spark.label_probabilities, model=model),
         "near_duplicate_pairs": texts.transform(dclm_spark.near_duplicate_pairs),
         "near_duplicate_clusters": texts.transform(dclm_spark.near_duplicate_clusters),
         "without_near_duplicates": texts.transform(dclm_spark.without_near_duplicates),

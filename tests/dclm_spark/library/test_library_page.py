@@ -40,6 +40,8 @@ def test_the_examples_run(spark, run, tmp_path, monkeypatch, capsys):
     assert names["scored"].count() >= names["unique"].count() > 0
     assert names["pairs"].columns == ["doc_id", "partner", "similarity"]
     assert names["labelled"].where("kind = 'hq'").count() > 0
+    whole = names["partition"].selectExpr("abs(kind_hq + kind_cc - 1) < 1e-6 as whole")
+    assert {row["whole"] for row in whole.distinct().collect()} == {True}
     assert 0 <= names["shares"].collect()[0][0] < 1
     assert names["clean"].count() == names["texts"].count()
     assert names["counted"].collect()[0][0] == sum(

@@ -37,5 +37,3 @@ def test_options_that_say_too_little_are_refused(words, message, capsys):
     with pytest.raises(SystemExit):
         asked(*words)
     assert message in capsys.readouterr().err
-
-

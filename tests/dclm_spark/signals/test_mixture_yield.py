@@ -11,7 +11,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from dclm_spark.pipeline import RunRequest, build_baseline, plan_mixture
+from dclm_spark.beginning import RunRequest
+from dclm_spark.pipeline import build_baseline, plan_mixture
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.deciding import check_decisions, score_candidates
 from dclm_spark.sample.generate import generate_crawl

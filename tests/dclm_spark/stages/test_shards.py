@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from dclm_spark.beginning import stages_below
 from dclm_spark.errors import SettingError
 from dclm_spark.exports.openlm_export import export_openlm
-from dclm_spark.pipeline import stages_below, write_corpus
+from dclm_spark.pipeline import write_corpus
 from dclm_spark.ranking.corpora import check_names
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import Recipe

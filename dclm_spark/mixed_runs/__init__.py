@@ -1,0 +1,1 @@
+"""Runs of several sources: what is checked before they start, and their story."""
