@@ -131,6 +131,6 @@ def timed_stage(spark: SparkSession, clock: RunClock | None, name: str) -> Itera
 def _earlier_runs(uri: str, identity: str) -> list[dict[str, Any]]:
     try:
         known: dict[str, Any] = json.loads(storage.read_bytes(uri))
-    except storage.MissingObjectError:
+    except (storage.MissingObjectError, ValueError):
         return []
     return list(known["runs"]) if known["identity"] == identity else []
