@@ -113,4 +113,4 @@ def meaning(column: str) -> str:
         before, found, after = pattern.partition("{}")
         if found and column.startswith(before) and column.endswith(after):
             return words
-    raise KeyError(column)
+    raise KeyError(f"column {column!r}: write its line in COLUMNS of {__name__}")

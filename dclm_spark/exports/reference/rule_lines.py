@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dclm_spark.exports.reference import fate_lines
-from dclm_spark.recipes import load_recipe
+from dclm_spark.recipes import RECIPES, load_recipe
 from udfs.rules.families import FAMILIES, HeuristicSettings, rules_of
 
 _GOPHER = "Gopher (Rae 2021, arXiv:2112.11446)"
@@ -256,7 +256,10 @@ def family_rules() -> list[FamilyRules]:
 
 def line_of(family: str, rule: str) -> RuleLine:
     """Return the line of a rule as its family has it."""
-    return RULE_LINES.get(f"{family}.{rule}") or RULE_LINES[rule]
+    found = RULE_LINES.get(f"{family}.{rule}") or RULE_LINES.get(rule)
+    if found is None:
+        raise KeyError(f"rule {rule!r} of family {family!r}: write its line in RULE_LINES")
+    return found
 
 
 def setting_value(heuristics: HeuristicSettings, name: str) -> object:
@@ -273,7 +276,11 @@ def page() -> str:
 
 
 def _section(one: FamilyRules) -> str:
+    if one.family not in FAMILY_SOURCES:
+        raise KeyError(f"family {one.family!r}: write its line in FAMILY_SOURCES")
     recipe = _FAMILY_RECIPES.get(one.family, one.family)
+    # A family without a recipe of its name has the values of its settings.
+    recipe = recipe if recipe in RECIPES else "raw"
     heuristics = load_recipe(recipe).heuristics
     rows = "\n".join(_rows(one, heuristics))
     return (

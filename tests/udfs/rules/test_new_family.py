@@ -59,7 +59,7 @@ class EmojiShare(RuleFamily[EmojiSettings]):
         fraction, most = batch.signal("emoji_fraction"), self.own.max_emoji_fraction
         batch.fail("emoji_share", fraction > most, fraction, most)
 '''
-REGISTRY_LINE = '    "emoji": EmojiShare,\n'
+REGISTRY_LINE = '    "toy_emoji": EmojiShare,\n'
 RUN = """
 import json, sys
 from dclm_spark.crawl.listing import list_inputs
@@ -84,7 +84,7 @@ def rows(stage):
 
 
 def runs(*changes):
-    recipe = load_recipe("raw", ["heuristics.enabled=true", "heuristics.rules=emoji", *changes])
+    recipe = load_recipe("raw", ["heuristics.enabled=true", "heuristics.rules=toy_emoji", *changes])
     settings = curation_settings(recipe)
     name = str(len(changes))
     read = write_documents(spark, files, settings, f"{sys.argv[2]}/read{name}")
@@ -92,7 +92,7 @@ def runs(*changes):
     return rows(read), rows(decide(spark, files, settings, f"{sys.argv[2]}/decided{name}", table))
 
 
-print(json.dumps([runs(), runs("heuristics.emoji.max_emoji_fraction=0.9")]))
+print(json.dumps([runs(), runs("heuristics.toy_emoji.max_emoji_fraction=0.9")]))
 """
 
 
@@ -104,7 +104,7 @@ def house(tmp_path):
         # With the machine code of the kernels, which their unchanged times of change keep valid.
         skip = shutil.ignore_patterns("*.pyc")
         shutil.copytree(ROOT / package, house / package, ignore=skip)
-    (house / "udfs/rules/emoji.py").write_text(FILE)
+    (house / "udfs/rules/toy_emoji.py").write_text(FILE)
     registry = house / "udfs/rules/families.py"
     source = registry.read_text()
     changed = re.sub(r"(FAMILIES: [^{]*\{\n)", rf"\1{REGISTRY_LINE}", source)
@@ -112,7 +112,7 @@ def house(tmp_path):
     registry.write_text(
         changed.replace(
             "from udfs.rules.c4 import",
-            "from udfs.rules.emoji import EmojiShare\nfrom udfs.rules.c4 import",
+            "from udfs.rules.toy_emoji import EmojiShare\nfrom udfs.rules.c4 import",
         )
     )
     return house
