@@ -33,6 +33,7 @@ class RunRequest:
     scored: str | None = None
     limit: int | None = None
     overwrite: bool = False
+    # A file for Prometheus (`dclm_spark.engine.monitoring.run_metrics`).
     metrics: str | None = None
 
 

@@ -227,7 +227,8 @@ def write_corpus(
     with timed_stage(spark, clock, "tokenize"):
         tokenized = tokenize(spark, candidates, selected, tokens, place("tokenize"))
     with timed_stage(spark, clock, "shards"):
-        return tokenized, *shards_of(spark, recipe, tokenized, place("shards"))
+        shards, manifest = shards_of(spark, recipe, tokenized, place("shards"))
+    return tokenized, shards, manifest
 
 
 def shards_of(

@@ -19,10 +19,10 @@ def argument_parser() -> argparse.ArgumentParser:
     """Return the parser, by which infra/submission looks at arguments, too."""
     add = (parser := command.job_parser(__doc__)).add_argument
     command.add_input_arguments(parser)
-    add("--metrics", metavar="FILE", help="write metrics for Prometheus, every 30 s")
     add("--output", required="--print-recipe" not in sys.argv, help="folder or prefix of the run")
     add("--check", action="store_true", help="check everything, print the plan and stop")
     add("--print-recipe", action="store_true", help="print the resolved recipe (YAML) and stop")
+    add("--metrics", metavar="FILE", help="write metrics for Prometheus, every 30 s")
     add("--master", help="Spark master when not started by spark-submit")
     command.add_recipe_arguments(parser)
     command.add_run_arguments(parser)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pyspark.sql import SparkSession
 
-from dclm_spark.engine.run_record import check_readable, read_run_record
+from dclm_spark.engine.run_record import check_one_source, check_readable, read_run_record
 from dclm_spark.errors import SettingError
 from dclm_spark.html_pages.render import render
 from dclm_spark.report.changed_fates import (
@@ -128,6 +128,7 @@ def _read(output: str) -> _Run:
             "jobs/build_baseline.py"
         )
     check_readable(output)
+    check_one_source(output)
     try:
         report = json.loads(storage.read_bytes(storage.join(output, "report.json")))
     except storage.MissingObjectError:

@@ -1,6 +1,7 @@
 """Wall time of the stages of a run, added up over all drivers that worked on it."""
 
 import json
+import logging
 import threading
 import time
 from collections import defaultdict
@@ -14,6 +15,8 @@ from dclm_spark.engine.monitoring.job_names import named_jobs
 from dclm_spark.engine.monitoring.progress import SEEN
 from dclm_spark.engine.monitoring.run_metrics import Sample, write_metrics
 from udfs import storage
+
+LOGGER = logging.getLogger("dclm_spark")
 
 TIMES = "times.json"
 _SAVE_SECONDS = 30.0
@@ -97,8 +100,12 @@ class RunClock:
 
     def _save(self) -> None:
         text = json.dumps({"identity": self._identity, "runs": self._every()}, indent=1)
-        storage.write_bytes(self._uri, text.encode())
-        self.write_metrics([Sample("dclm_spark_run_ended", 0)])
+        try:
+            storage.write_bytes(self._uri, text.encode())
+            self.write_metrics([Sample("dclm_spark_run_ended", 0)])
+        except Exception as error:
+            # A run does not end, nor hide why it ended, for want of its times.
+            LOGGER.warning("times.json or the metrics could not be written: %s", error)
 
     def write_metrics(self, further: Sequence[Sample]) -> None:
         """Write the metrics of the run so far, and `further` ones, where a file is named."""
@@ -124,6 +131,6 @@ def timed_stage(spark: SparkSession, clock: RunClock | None, name: str) -> Itera
 def _earlier_runs(uri: str, identity: str) -> list[dict[str, Any]]:
     try:
         known: dict[str, Any] = json.loads(storage.read_bytes(uri))
-    except storage.MissingObjectError:
+    except (storage.MissingObjectError, ValueError):
         return []
     return list(known["runs"]) if known["identity"] == identity else []

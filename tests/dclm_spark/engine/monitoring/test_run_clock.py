@@ -37,6 +37,14 @@ def test_the_time_of_a_stage_that_fails_counts_too(tmp_path):
     assert RunClock(str(tmp_path), "a").wall()["documents"] >= 0.05
 
 
+def test_a_store_that_takes_no_times_does_not_hide_why_a_run_failed(tmp_path, caplog):
+    clock = RunClock(str(tmp_path / "run"), "a")
+    (tmp_path / "run").write_text("a file where the folder would be")
+    with pytest.raises(OSError, match="the reason"), clock.running():
+        raise OSError("the reason")
+    assert "could not be written" in caplog.text
+
+
 def test_times_of_another_recipe_are_forgotten(tmp_path):
     run_once(tmp_path)
     assert RunClock(str(tmp_path), "other:input:code").drivers == 1
