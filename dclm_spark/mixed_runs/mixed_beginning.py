@@ -24,6 +24,8 @@ class MixedRequest:
     # Read only so many files of each source.
     limit: int | None = None
     overwrite: bool = False
+    # A file for Prometheus (`dclm_spark.engine.monitoring.run_metrics`).
+    metrics: str | None = None
 
 
 def request_of(given: Namespace) -> MixedRequest:
@@ -35,7 +37,10 @@ def request_of(given: Namespace) -> MixedRequest:
                 f"--{name} {getattr(given, name)}: the recipe has sources, each with its own "
                 f"input; give {where} instead"
             )
-    return MixedRequest(output=given.output, limit=given.limit, overwrite=given.overwrite)
+    metrics = getattr(given, "metrics", None)
+    return MixedRequest(
+        output=given.output, limit=given.limit, overwrite=given.overwrite, metrics=metrics
+    )
 
 
 def check_sources_before_start(recipe: Recipe, request: MixedRequest) -> dict[str, CheckedRun]:

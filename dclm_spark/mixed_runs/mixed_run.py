@@ -6,7 +6,6 @@ and the shards alone.
 
 import json
 import logging
-import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from dclm_spark.beginning import RunRequest, stages_below
 from dclm_spark.dedup.earlier import earlier_keys
 from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.monitoring.run_clock import RunClock
 from dclm_spark.engine.run_record import (
     write_run_record,
 )
@@ -39,6 +39,7 @@ from dclm_spark.pipeline import scored_run, shards_of, tokenize_source, write_re
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.recipes.source_recipes import source_recipes
 from dclm_spark.removal.tombstones import check_can_leave_out
+from dclm_spark.report.closing import summary_metrics
 from dclm_spark.report.source_summary import summarize_sources
 from dclm_spark.report.summarize import summarize
 from dclm_spark.report.summary import RunSummary
@@ -192,7 +193,7 @@ def _place(begun: _Begun, stage: str) -> str:
 @contextmanager
 def _begun(recipe: Recipe, request: MixedRequest, reports: bool = True) -> Iterator[_Begun]:
     """Keep other drivers away, say beside the output what it is, and report at the end."""
-    output, started, failure = storage.absolute(request.output), time.time(), ""
+    output, failure = storage.absolute(request.output), ""
     recipes = source_recipes(recipe)
     files, identity = identity_of(recipe, request)
     with only_driver(output):
@@ -202,16 +203,19 @@ def _begun(recipe: Recipe, request: MixedRequest, reports: bool = True) -> Itera
             check_finished(recipe, request)
         write_run_record(output, recipe, files, identity)
         begun = _Begun(output=output, recipes=recipes)
+        clock = RunClock(output, ":".join(identity.key), request.metrics)
         try:
-            yield begun
+            with clock.running():
+                yield begun
         except (Exception, KeyboardInterrupt) as error:
             failure = str(error) or type(error).__name__
             raise
         finally:
             if reports:
-                whole = summarize(RunProgress(), recipe, identity, started, failure)
+                whole = summarize(RunProgress(), recipe, identity, clock, failure)
                 summary = summarize_sources(begun.summaries, begun.manifest, whole)
                 write_reports(summary, output)
+                clock.write_metrics(summary_metrics(summary))
 
 
 def build_from_arguments(recipe: Recipe, given: Namespace) -> None:

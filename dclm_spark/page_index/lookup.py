@@ -150,9 +150,11 @@ def _entries(file: pq.ParquetFile, key: int, first: int, count: int | None) -> I
             continue
         rows = file.read_row_group(group)
         found = rows.filter(pc.equal(rows["key"], key)).select(_NONE.column_names)
-        taken = found.slice(first, count)
+        # Of a table that Spark computed, columns may say that they have no nulls.
+        taken = found.slice(first, count).cast(_NONE.schema)
         first = max(0, first - found.num_rows)
-        yield taken
+        # Spark says of some columns that they have no nulls.
+        yield taken.cast(_NONE.schema)
         if count is not None:
             count -= taken.num_rows
             if count == 0:

@@ -8,6 +8,7 @@ from dclm_spark.page_index import lookup
 from dclm_spark.page_index.lookup import file_of, key_of, keyed_rows
 
 SITE = b"large.example"
+COLUMNS = [pa.field(name, pa.int32(), nullable=False) for name in ("number", "row")]
 GROUP, BEFORE, ENTRIES = 100, 130, 1_000
 
 
@@ -21,7 +22,9 @@ def table(tmp_path):
             "key": pa.array(keys, pa.int64()),
             "number": pa.array([0] * len(keys), pa.int32()),
             "row": pa.array(range(len(keys)), pa.int32()),
-        }
+        },
+        # As Spark says of what it computed.
+        pa.schema([pa.field("key", pa.int64(), nullable=False), *COLUMNS]),
     )
     pq.write_table(rows, tmp_path / "part-00000.parquet", row_group_size=GROUP)
     return str(tmp_path)
