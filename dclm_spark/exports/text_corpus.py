@@ -182,7 +182,7 @@ def _write_file(source: dict[str, Any], output: UnitOutput) -> None:
             if field.name not in known:
                 batch = batch.append_column(field, rows.column(field.name))
         if "source" not in known:
-            name = source["name"]
+            name = source.get("name")
             named = batch.column("crawl") if name is None else pa.array([name] * batch.num_rows)
             batch = batch.append_column("source", named)
         gone = pc.is_in(batch.column("doc_id").cast(removed.type), removed)
