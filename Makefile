@@ -5,7 +5,7 @@ OUTPUT ?= out/baseline
 CONSTRAINTS := infra/constraints/ci.txt
 INSTALLED := $(VENV)/.installed
 
-.PHONY: baseline rehearsal test test-long test-all compare check java clean
+.PHONY: baseline rehearsal test test-long test-all compare check docs java clean
 
 baseline: $(INSTALLED) java ## embedded sample crawl -> shards, report, a tiny trained model
 	@# torch's threads wait for one another on a busy machine, and a tiny model needs one. A JVM that
@@ -30,6 +30,9 @@ compare: $(INSTALLED) ## our chain beside libraries, datatrove and the reference
 check: $(INSTALLED) ## style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+docs: $(INSTALLED) ## the site of docs/ in out/site; a broken link is an error
+	$(VENV)/bin/mkdocs build --quiet
 
 $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from dclm_spark.crawl.listing import InputFile, find_inputs
 from dclm_spark.engine.lease import only_driver
+from dclm_spark.engine.monitoring.run_clock import RunClock
 from dclm_spark.engine.run_record import RunIdentity, run_identity, write_run_record
 from dclm_spark.errors import SettingError
 from dclm_spark.preflight import CheckedRun, check_run, describe
@@ -32,15 +33,17 @@ class RunRequest:
     scored: str | None = None
     limit: int | None = None
     overwrite: bool = False
+    metrics: str | None = None
 
 
 class Source(NamedTuple):
-    """What the documents stage reads, and whether it may replace finished work."""
+    """What the documents stage reads, whether it may replace finished work, and the run's clock."""
 
     recipe: Recipe
     files: Sequence[InputFile]
     scored: str | None
     overwrite: bool
+    clock: RunClock
 
 
 class Begun(NamedTuple):
@@ -70,7 +73,8 @@ def begin(recipe: Recipe, request: RunRequest) -> Iterator[Begun]:
         else:
             check_finished_work(output, identity, files, place("documents"))
         write_run_record(output, recipe, files, identity)
-        source = Source(recipe, files, request.scored, request.overwrite)
+        clock = RunClock(output, ":".join(identity.key), request.metrics)
+        source = Source(recipe, files, request.scored, request.overwrite, clock)
         yield Begun(identity, output, place, source, checked.inputs.skipped)
 
 

@@ -7,10 +7,12 @@ package and `python jobs/JOB.py` of a checkout run the same main.
 import argparse
 import ast
 import difflib
+import json
 import logging
 import sys
 import traceback
 from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -33,9 +35,50 @@ def positive(text: str) -> int:
 
 def job_parser(description: str | None) -> argparse.ArgumentParser:
     """Return the parser of a job, whose docstring keeps its lines in --help."""
-    return argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument(
+        "--log-format", choices=("text", "json"), default="text", action=_LogFormat,
+        help="lines of the log: for people, or one JSON object each",
+    )  # fmt: skip
+    return parser
+
+
+class _JsonLines(logging.Formatter):
+    """A record as one JSON object: time (UTC), level, logger, message, and what was raised."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            told["error"] = self.formatException(record.exc_info)
+        return json.dumps(told, ensure_ascii=False)
+
+
+LOG_FORMATS: dict[str, Callable[[], logging.Formatter]] = {
+    "text": lambda: logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"),
+    "json": _JsonLines,
+}
+
+
+class _LogFormat(argparse.Action):
+    """Changes the format of the log while the arguments are read, so that all lines have it."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, values)
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(LOG_FORMATS[values]())
 
 
 def add_recipe_arguments(parser: argparse.ArgumentParser, default: str = "dclm_baseline") -> None:
@@ -146,11 +189,10 @@ def model_fields(given: argparse.Namespace) -> dict[str, Any]:
 
 def run_command(main: Callable[[], None]) -> None:
     """Run a job: log lines to stderr, mistakes of the user as one line and exit code 2."""
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
-    )
+    logging.basicConfig(level=logging.WARNING)
     logging.getLogger("dclm_spark").setLevel(logging.INFO)
     for handler in logging.getLogger().handlers:
+        handler.setFormatter(LOG_FORMATS["text"]())
         # A call into the JVM that is interrupted, or ends with it, is told by its own error.
         handler.addFilter(lambda record: Path(record.pathname).parent.name != "py4j")
     try:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,12 +13,15 @@ from pyspark.sql import SparkSession
 from dclm_spark.beginning import Begun, Place, RunRequest, Source, begin
 from dclm_spark.dedup.evidence.stage_evidence import dedup_evidence
 from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.monitoring.run_clock import RunClock, timed_stage
 from dclm_spark.limits import check_documents, check_yield
 from dclm_spark.recipes.deciding import Scored, check_decisions, score_candidates
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
 from dclm_spark.removal.tombstones import check_can_leave_out, write_tombstones
+from dclm_spark.report.closing import closing_lines, summary_metrics
 from dclm_spark.report.machine import write_json
 from dclm_spark.report.page import write_report
+from dclm_spark.report.stage_rows import EVIDENCE
 from dclm_spark.report.summarize import summarize
 from dclm_spark.report.summary import RunSummary
 from dclm_spark.signals.mixture_yield import YieldRow, as_json, exact_yield
@@ -48,26 +50,28 @@ def build_baseline(
     scored: str | None = None,
     limit: int | None = None,
     overwrite: bool = False,
+    metrics: str | None = None,
 ) -> RunOutput:
     """Turn the files that `inputs` names into token shards below `output`, and write the report.
 
     `place` puts stages elsewhere than below `output`, where runs may share them; `scored` is a
     scored table (`dclm_spark.stages.scored_table`) to decide from instead of reading the files
-    again; `limit` reads only so many of the files. What is committed already, from the same input,
+    again; `limit` reads only so many of the files; `metrics` is a file for Prometheus
+    (`dclm_spark.engine.monitoring.run_metrics`). What is committed already, from the same input,
     settings and code, is not done again; the result is the same bytes whichever way it came about.
     Raises SettingError where another driver writes to `output`, or that holds finished work of
     another recipe, other files or another version, which `overwrite` replaces.
     """
     request = RunRequest(
         inputs=inputs, output=output, base=base, place=place, scored=scored, limit=limit,
-        overwrite=overwrite,
+        overwrite=overwrite, metrics=metrics,
     )  # fmt: skip
     with reported(recipe, request) as work:
         candidates = _run_until_selected(spark, work)
         run, begun = work.run, work.begun
         assert run.selected is not None
         run.tokenized, run.shards, run.shard_manifest = write_corpus(
-            spark, recipe, candidates, run.selected, begun.place
+            spark, recipe, candidates, run.selected, begun.place, begun.source.clock
         )
     return run.finished()
 
@@ -84,18 +88,20 @@ class Work:
 @contextmanager
 def reported(recipe: Recipe, request: RunRequest) -> Iterator[Work]:
     """Begin a run, and write its report when the block ends, well or not."""
-    started = time.time()
     with begin(recipe, request) as begun:
         work, failure = Work(run=RunProgress(), begun=begun), ""
+        clock = begun.source.clock
         try:
-            yield work
+            with clock.running():
+                yield work
         except (Exception, KeyboardInterrupt) as error:
             failure = str(error) or type(error).__name__
             raise
         finally:
-            summary = summarize(work.run, recipe, begun.identity, started, failure)
+            summary = summarize(work.run, recipe, begun.identity, clock, failure)
             work.summary = replace(summary, skipped_files=begun.skipped)
             write_reports(work.summary, begun.output)
+            clock.write_metrics(summary_metrics(work.summary))
 
 
 def tokenize_source(
@@ -107,7 +113,8 @@ def tokenize_source(
         assert run.selected is not None
         tokens = with_special_ids(recipe.tokens, recipe.quirks)
         place = work.begun.place("tokenize")
-        run.tokenized = tokenize(spark, candidates, run.selected, tokens, place)
+        with timed_stage(spark, work.begun.source.clock, "tokenize"):
+            run.tokenized = tokenize(spark, candidates, run.selected, tokens, place)
     assert run.tokenized is not None
     assert work.summary is not None
     return run.tokenized, work.summary
@@ -131,7 +138,7 @@ def scored_run(
     spark: SparkSession, recipe: Recipe, request: RunRequest
 ) -> Iterator[tuple[Begun, Scored]]:
     """Begin a run and make all columns that its decision may ask for, tokens counted too."""
-    with begin(recipe, request) as begun:
+    with begin(recipe, request) as begun, begun.source.clock.running():
         check_decisions(recipe, spark)
         candidates = _run_until_candidates(spark, RunProgress(), begun.source, begun.place)
         yield begun, score_candidates(spark, recipe, candidates, begun.place, with_tokens=True)
@@ -139,10 +146,10 @@ def scored_run(
 
 def write_reports(summary: RunSummary, output: str) -> None:
     """Write the report for people and for programs, also of a run that failed."""
-    report = storage.join(output, "report.html")
-    write_report(summary, report)
+    write_report(summary, storage.join(output, "report.html"))
     write_json(summary, storage.join(output, "report.json"))
-    LOGGER.info("report: %s", report)
+    for line in closing_lines(summary, output):
+        LOGGER.info("%s", line)
 
 
 def _run_until_selected(spark: SparkSession, work: Work) -> StageOutput:
@@ -151,10 +158,12 @@ def _run_until_selected(spark: SparkSession, work: Work) -> StageOutput:
     recipe = source.recipe
     check_decisions(recipe, spark)
     candidates = _run_until_candidates(spark, run, source, place)
-    scored = score_candidates(spark, recipe, candidates, place)
+    with timed_stage(spark, source.clock, "score"):
+        scored = score_candidates(spark, recipe, candidates, place)
     run.scored, run.signals = scored.quality, scored.signals
     run.minimum_score = minimum_score(recipe.quality, run.scored)
-    run.selected = select(spark, scored.candidates, scored.decision, place("select"))
+    with timed_stage(spark, source.clock, "select"):
+        run.selected = select(spark, scored.candidates, scored.decision, place("select"))
     check_yield("select", run.selected, recipe.limits)
     return candidates
 
@@ -163,22 +172,28 @@ def _run_until_candidates(
     spark: SparkSession, run: RunProgress, source: Source, place: Place
 ) -> StageOutput:
     """Run the stages that read texts before any score; return what the others choose from."""
-    recipe = source.recipe
-    documents, schema = _read_documents(spark, run, source, place("documents"))
-    run.deduplicated = deduplicate(
-        spark, documents, schema, recipe.deduplication, place("deduplicate")
-    )
+    recipe, clock = source.recipe, source.clock
+    with timed_stage(spark, clock, "documents"):
+        documents, schema = _read_documents(spark, run, source, place("documents"))
+    with timed_stage(spark, clock, "deduplicate"):
+        run.deduplicated = deduplicate(
+            spark, documents, schema, recipe.deduplication, place("deduplicate")
+        )
     check_yield("deduplicate", run.deduplicated, recipe.limits)
-    run.decontaminated = decontaminate(
-        spark,
-        run.deduplicated,
-        deduplicated_schema(schema),
-        recipe.decontamination,
-        place("decontaminate"),
-    )
+    with timed_stage(spark, clock, "decontaminate"):
+        run.decontaminated = decontaminate(
+            spark,
+            run.deduplicated,
+            deduplicated_schema(schema),
+            recipe.decontamination,
+            place("decontaminate"),
+        )
     if run.decontaminated is not None:
         check_yield("decontaminate", run.decontaminated, recipe.limits)
-    run.dedup_evidence = dedup_evidence(spark, documents, run.deduplicated, recipe.deduplication)
+    with timed_stage(spark, clock, EVIDENCE):
+        run.dedup_evidence = dedup_evidence(
+            spark, documents, run.deduplicated, recipe.deduplication
+        )
     return run.decontaminated or run.deduplicated
 
 
@@ -204,12 +219,15 @@ def write_corpus(
     candidates: StageOutput,
     selected: StageOutput,
     place: Place,
+    clock: RunClock | None = None,
 ) -> tuple[StageOutput, StageOutput, dict[str, Any]]:
     """Tokenize the selected of `candidates` and write their shards; return both, the manifest."""
     check_can_leave_out(place("shards"), recipe.tokens.format)
     tokens = with_special_ids(recipe.tokens, recipe.quirks)
-    tokenized = tokenize(spark, candidates, selected, tokens, place("tokenize"))
-    return tokenized, *shards_of(spark, recipe, tokenized, place("shards"))
+    with timed_stage(spark, clock, "tokenize"):
+        tokenized = tokenize(spark, candidates, selected, tokens, place("tokenize"))
+    with timed_stage(spark, clock, "shards"):
+        return tokenized, *shards_of(spark, recipe, tokenized, place("shards"))
 
 
 def shards_of(

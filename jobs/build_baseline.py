@@ -17,9 +17,9 @@ from dclm_spark.settings import to_yaml
 
 def argument_parser() -> argparse.ArgumentParser:
     """Return the parser, by which infra/submission looks at arguments, too."""
-    parser = command.job_parser(__doc__)
+    add = (parser := command.job_parser(__doc__)).add_argument
     command.add_input_arguments(parser)
-    add = parser.add_argument
+    add("--metrics", metavar="FILE", help="write metrics for Prometheus, every 30 s")
     add("--output", required="--print-recipe" not in sys.argv, help="folder or prefix of the run")
     add("--check", action="store_true", help="check everything, print the plan and stop")
     add("--print-recipe", action="store_true", help="print the resolved recipe (YAML) and stop")
@@ -47,9 +47,9 @@ def main() -> None:
         if given.check:
             return print("\n".join(describe(recipe, checked)))
     spark = spark_session("build_baseline", given.master)
-    run |= {"inputs": given.input, "output": given.output, "scored": given.scored}
     if given.input:
-        build_baseline(spark, recipe=recipe, **run)
+        run |= {name: getattr(given, name) for name in ("output", "scored", "metrics")}
+        build_baseline(spark, recipe=recipe, inputs=given.input, **run)
     else:
         from dclm_spark.sample.sample_run import run_sample
 

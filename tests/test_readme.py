@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+RECIPES = (ROOT / "docs" / "recipes.md").read_text()
 CLOUD = "<!-- needs a cloud account -->"
 # Commands that this file runs, with the folder of the README's example run replaced.
 RUN_HERE = (
@@ -22,9 +23,9 @@ ELSEWHERE = ("make test",)
 pytestmark = pytest.mark.spark
 
 
-def blocks():
-    for match in re.finditer(r"```sh\n(.*?)```", README, re.DOTALL):
-        before = README[: match.start()].rstrip()
+def blocks(text=README):
+    for match in re.finditer(r"```sh\n(.*?)```", text, re.DOTALL):
+        before = text[: match.start()].rstrip()
         yield match.group(1), before.endswith(CLOUD)
 
 
@@ -85,7 +86,7 @@ def test_a_model_trains_on_the_shards(baseline, tmp_path):
 
 @pytest.mark.long
 def test_a_table_is_filled_and_another_recipe_is_decided_from_it(baseline, tmp_path):
-    (line,) = (command for command, _ in blocks() if "jobs/annotate.py" in command)
+    (line,) = (command for command, _ in blocks(RECIPES) if "jobs/annotate.py" in command)
     table, output = str(tmp_path / "scored"), str(tmp_path / "out")
     line = line.replace(".venv/bin/python", shlex.quote(sys.executable))
     line = line.replace("out/scored", table).replace("out/baseline", str(baseline))
@@ -104,10 +105,10 @@ def test_a_table_is_filled_and_another_recipe_is_decided_from_it(baseline, tmp_p
     assert len(texts) == 1
 
 
-def test_the_recipe_of_the_readme_loads(tmp_path):
+def test_the_recipe_of_the_page_of_recipes_loads(tmp_path):
     from dclm_spark.recipes import load_recipe
 
-    text = re.search(r"```yaml\n(.*?)```", README, re.DOTALL).group(1)
+    text = re.search(r"```yaml\n(# my_recipe.*?)```", RECIPES, re.DOTALL).group(1)
     (tmp_path / "my_recipe.yaml").write_text(text)
     recipe = load_recipe(str(tmp_path / "my_recipe.yaml"), ["quality.top=0.05"])
     assert (recipe.quality.top, recipe.quirks, recipe.name) == (0.05, "none", "my_recipe")

@@ -49,6 +49,11 @@ class RunIdentity:
     commit: str
     versions: dict[str, str]
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What the corpus depends on: the hashes of recipe and input, the version of the code."""
+        return self.recipe_hash, self.input_hash, self.code_version
+
 
 def run_identity(recipe_name: str, recipe_hash: str, files: Sequence[InputFile]) -> RunIdentity:
     """Return the identity of running a recipe on `files` with the code and packages at hand."""

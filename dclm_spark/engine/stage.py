@@ -16,6 +16,7 @@ from dclm_spark.engine.manifests import (
     remove_stale,
     uncommit,
 )
+from dclm_spark.engine.monitoring.progress import SEEN, UnitProgress, progress
 from dclm_spark.engine.stage_output import StageOutput, UnitRows
 from dclm_spark.engine.totals import stage_totals
 from dclm_spark.engine.unit_tasks import JobError, run_tasks
@@ -80,8 +81,10 @@ def run_units(
     LOGGER.info(
         "%s: %d units to do, %d already committed", stage, len(pending), len(units) - len(pending)
     )
+    work.note_progress()
     if pending:
         work.settle(pending, work.execute(spark, pending, execute))
+    work.note_progress()
     output = work.rows.output(stage, directory)
     if rules.documents_in is not None:
         check_balance(stage, rules.documents_in, output)
@@ -132,7 +135,9 @@ class _Work:
         died: dict[str, str] = {}
         while True:
             try:
-                return died | run_tasks(spark, self.stage, execute(units))
+                with progress(spark, self.stage, self._progress):
+                    what = f"{len(units)} units"
+                    return died | run_tasks(spark, self.stage, execute(units), what)
             except JobError as error:
                 present = set(committed_names(self.directory))
                 left = [unit for unit in units if unit.name not in present]
@@ -145,6 +150,15 @@ class _Work:
                 units = [unit for unit in left if unit.name not in died]
                 if not units:
                     return died
+
+    def _progress(self) -> UnitProgress:
+        done = sum(name in self._keys for name in committed_names(self.directory))
+        return UnitProgress(done=done, total=len(self.units), before=len(self.rows.names))
+
+    def note_progress(self) -> None:
+        """Say how many units are known to be committed to who watches the run."""
+        done = len(self.rows.names)
+        SEEN[self.stage] = UnitProgress(done=done, total=len(self.units), before=done)
 
     def settle(self, pending: list[Unit], failures: dict[str, str]) -> None:
         """See to it that all of `pending` are committed, or raise StageError that says which."""

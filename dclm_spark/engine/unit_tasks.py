@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dclm_spark.engine.progress import progress_bar
+from dclm_spark.engine.monitoring.job_names import named_jobs
 from dclm_spark.engine.tables import spark_schema, work_frame
 from dclm_spark.errors import StageError
 from dclm_spark.task_errors import SPARK_ERRORS, failed_task, task_error
@@ -58,12 +58,15 @@ class JobError(StageError):
         super().__init__(f"{stage}: {self.reason} ({RESUMES})")
 
 
-def run_tasks(spark: SparkSession, stage: str, rows: DataFrame) -> dict[str, str]:
-    """Run the job that commits units and return the errors of those that failed, by their names."""
+def run_tasks(spark: SparkSession, stage: str, rows: DataFrame, what: str = "") -> dict[str, str]:
+    """Run the job that commits units and return the errors of those that failed, by their names.
+
+    `what` says in the Spark UI what the job does.
+    """
     error = F.when(F.col("error").isNotNull(), F.struct("unit", "error"))
     # One row reaches the driver: a result of every task would not, where there are many tasks.
     counted = rows.agg(F.sum("rows"), F.collect_list(error).alias("failed"))
-    with progress_bar(spark, stage):
+    with named_jobs(spark, stage, what):
         try:
             return {row["unit"]: row["error"] for row in counted.collect()[0]["failed"]}
         except SPARK_ERRORS as problem:

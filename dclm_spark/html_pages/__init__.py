@@ -1,1 +1,1 @@
-"""HTML pages that need no other file and run no script: one style, one set of parts."""
+"""HTML pages that need no other file: one style, one script, one set of parts."""

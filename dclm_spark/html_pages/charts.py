@@ -1,5 +1,6 @@
 """Bars and histograms as SVG; colours come from the style sheet."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,17 +16,27 @@ _LINE_HEIGHT, _NAMES_WIDTH, _PLOT_WIDTH = 22, 200, 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Histogram:
-    """Counts of one signal: `edges` has one entry more than `counts`; `threshold` is drawn.
+class Limit:
+    """A value that a signal is compared with; `side` is "minimum", "maximum" or "below"."""
 
-    `kept_side` says which side of the threshold is kept: "above", "below" or "" (no threshold).
+    side: str
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histogram:
+    """Counts of one signal at one stage: `edges` has one entry more than `counts`.
+
+    `kept` are those of `counts` that the stage kept, by their fate; None where fates were not
+    counted. All `limits` are drawn.
     """
 
     name: str
     edges: tuple[float, ...]
     counts: tuple[int, ...]
-    threshold: float | None = None
-    kept_side: str = ""
+    stage: str = ""
+    kept: tuple[int, ...] | None = None
+    limits: tuple[Limit, ...] = ()
 
 
 def bar(share: float, lost_share: float = 0.0) -> Markup:
@@ -39,7 +50,7 @@ def bar(share: float, lost_share: float = 0.0) -> Markup:
 
 
 def histogram(chart: Histogram) -> Markup:
-    """Return the histogram with its threshold drawn and the removed side in another colour.
+    """Return the histogram with its limits drawn; what was not kept stands red on what was.
 
     All bins are drawn equally wide, whatever their edges; some edges are written below.
     """
@@ -51,8 +62,7 @@ def histogram(chart: Histogram) -> Markup:
         f"{value_text(chart.edges[index])}</text>"
         for index in _labelled(len(chart.counts))
     ]
-    if chart.threshold is not None:
-        parts.append(_threshold_line(_position(chart, chart.threshold) * width, chart.threshold))
+    parts += [_limit_line(chart, limit, width) for limit in chart.limits]
     return Markup(
         f'<svg class="histogram" viewBox="-2 -14 {_WIDTH + 4} {_HEIGHT + _AXIS + 16}" role="img" '
         f'aria-label="{escape(chart.name)}">{"".join(parts)}'
@@ -83,30 +93,39 @@ def _position(chart: Histogram, value: float) -> float:
 
 
 def _column(chart: Histogram, index: int, width: float, top: int) -> str:
+    """Return a bin's bar: the kept below, what else there was above it."""
     left, right = chart.edges[index], chart.edges[index + 1]
-    height = _HEIGHT * chart.counts[index] / top
-    if chart.counts[index]:
-        height = max(height, 1.0)
-    side = "kept" if _is_kept(chart, (left + right) / 2) else "lost"
-    return (
-        f'<rect class="{side}" x="{index * width:.2f}" y="{_HEIGHT - height:.2f}" '
-        f'width="{max(width - 0.8, 0.4):.2f}" height="{height:.2f}">'
-        f"<title>{value_text(left)} to {value_text(right)}: {chart.counts[index]:,}</title></rect>"
-    )
+    counted = chart.counts[index]
+    kept = counted if chart.kept is None else chart.kept[index]
+    told = f"{value_text(left)} to {value_text(right)}: {counted:,}"
+    if chart.kept is not None:
+        told += f", {kept:,} kept, {counted - kept:,} not"
+    sizes = [
+        (side, _height(count, top)) for side, count in (("kept", kept), ("lost", counted - kept))
+    ]
+    bottom, parts = float(_HEIGHT), []
+    for side, height in sizes:
+        if height:
+            bottom -= height
+            parts.append(
+                f'<rect class="{side}" x="{index * width:.2f}" y="{bottom:.2f}" '
+                f'width="{max(width - 0.8, 0.4):.2f}" height="{height:.2f}"/>'
+            )
+    return f"<g>{''.join(parts)}<title>{told}</title></g>"
 
 
-def _is_kept(chart: Histogram, middle: float) -> bool:
-    if chart.threshold is None or not chart.kept_side:
-        return True
-    return middle >= chart.threshold if chart.kept_side == "above" else middle <= chart.threshold
+def _height(count: int, top: int) -> float:
+    """Return the height of a bar; a count that is not 0 can be seen."""
+    return max(_HEIGHT * count / top, 1.0) if count else 0.0
 
 
-def _threshold_line(x: float, threshold: float) -> str:
+def _limit_line(chart: Histogram, limit: Limit, width: float) -> str:
+    x = _position(chart, limit.value) * width
     anchor = "end" if x > _WIDTH / 2 else "start"
     return (
         f'<line class="threshold" x1="{x:.2f}" y1="-2" x2="{x:.2f}" y2="{_HEIGHT}"/>'
         f'<text class="threshold-label" x="{x:.2f}" y="-5" text-anchor="{anchor}">'
-        f"{value_text(threshold)}</text>"
+        f"{escape(limit.side)} {value_text(limit.value)}</text>"
     )
 
 
@@ -114,9 +133,25 @@ def _clip(share: float) -> float:
     return min(max(share, 0.0), 1.0)
 
 
-def intervals(scores: Sequence[Mapping[str, Any]]) -> Markup:
-    """Return an interval plot: for each score its name (`recipe`), `mean`, `low` and `high`."""
-    low, high = min(one["low"] for one in scores), max(one["high"] for one in scores)
+def differences(pairs: Sequence[Mapping[str, Any]]) -> Markup:
+    """Return an interval plot of the `difference` of `first` and `second`, with zero drawn."""
+    scores = [
+        {"recipe": f"{one['first']} - {one['second']}", "mean": one["difference"],
+         "low": one["low"], "high": one["high"]}
+        for one in pairs
+        if math.isfinite(one["low"]) and math.isfinite(one["high"])
+    ]  # fmt: skip
+    return intervals(scores, zero=True) if scores else Markup()
+
+
+def intervals(scores: Sequence[Mapping[str, Any]], zero: bool = False) -> Markup:
+    """Return an interval plot: for each score its name (`recipe`), `mean`, `low` and `high`.
+
+    With `zero` a line is drawn there, and the plot reaches to it.
+    """
+    reached = [0.0] if zero else []
+    low = min([one["low"] for one in scores] + reached)
+    high = max([one["high"] for one in scores] + reached)
     span = (high - low) or 1.0
     height = _LINE_HEIGHT * len(scores)
     rows = []
@@ -131,6 +166,9 @@ def intervals(scores: Sequence[Mapping[str, Any]]) -> Markup:
             f'x2="{right:.1f}" y1="{middle:.1f}" y2="{middle:.1f}"/>'
             f'<circle class="point" cx="{mean:.1f}" cy="{middle:.1f}" r="3.5"/>'
         )
+    if zero:
+        at = _NAMES_WIDTH + _PLOT_WIDTH * (0.0 - low) / span
+        rows.append(f'<line class="zero" x1="{at:.1f}" x2="{at:.1f}" y1="0" y2="{height}"/>')
     ends = (
         f'<text x="{_NAMES_WIDTH}" y="{height + 12}">{value_text(low)}</text>'
         f'<text x="{_NAMES_WIDTH + _PLOT_WIDTH}" y="{height + 12}" text-anchor="end">'

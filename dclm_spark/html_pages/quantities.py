@@ -1,5 +1,8 @@
 """Counts, shares, sizes, durations and rates as people read them."""
 
+from collections.abc import Sequence
+from typing import Protocol
+
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -26,8 +29,27 @@ def bytes_text(size: int | None) -> str:
     return f"{value:.0f} {_UNITS[unit]}" if unit == 0 else f"{value:.3g} {_UNITS[unit]}"
 
 
-def duration_text(seconds: float) -> str:
-    """Return a duration for people: 0.8 s, 12 s, 3 min 20 s, 4 h 10 min."""
+class LimitLike(Protocol):
+    """What is compared with: a side and a value (`charts.Limit`)."""
+
+    @property
+    def side(self) -> str:
+        """Return "minimum", "maximum" or "below"."""
+
+    @property
+    def value(self) -> float:
+        """Return the value that is compared with."""
+
+
+def limits_text(limits: Sequence[LimitLike]) -> str:
+    """Return limits as text: minimum 50, maximum 100,000."""
+    return ", ".join(f"{one.side} {value_text(one.value)}" for one in limits) or "–"
+
+
+def duration_text(seconds: float | None) -> str:
+    """Return a duration for people: 0.8 s, 12 s, 3 min 20 s, 4 h 10 min; a dash for None."""
+    if seconds is None:
+        return "–"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -45,9 +67,9 @@ def value_text(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
 
 
-def rate_text(amount: float | None, seconds: float) -> str:
+def rate_text(amount: float | None, seconds: float | None) -> str:
     """Return `amount` a second with two digits, or a dash where one of them is missing."""
-    if amount is None or seconds <= 0:
+    if amount is None or seconds is None or seconds <= 0:
         return "–"
     rate = amount / seconds
     return f"{rate:,.0f}" if rate >= 100 else f"{rate:.2g}"

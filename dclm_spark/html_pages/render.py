@@ -14,7 +14,9 @@ from dclm_spark.html_pages import charts, curves, quantities
 def render(template: str, **values: Any) -> str:
     """Return the page of a template, such as `report.html`; an unknown name in it is an error."""
     page = _environment().get_template(template)
-    return page.render(style=_style(), policy=_policy(), **values)
+    return page.render(
+        style=_source("style.css"), script=_source("tables.js"), policy=_policy(), **values
+    )
 
 
 @cache
@@ -35,11 +37,13 @@ def _environment() -> Environment:
         "value": quantities.value_text,
         "rate": quantities.rate_text,
         "fixed": quantities.fixed_text,
+        "limits": quantities.limits_text,
     }
     environment.globals |= {
         "bar": charts.bar,
         "histogram": charts.histogram,
         "intervals": charts.intervals,
+        "differences": charts.differences,
         "loss_curve": curves.loss_curve,
         "chance_curve": curves.chance_curve,
     }
@@ -47,15 +51,22 @@ def _environment() -> Environment:
 
 
 @cache
-def _style() -> Markup:
+def _source(name: str) -> Markup:
+    """Return the style sheet or the script of all pages, as it is."""
     loader = _environment().loader
     assert loader is not None
-    return Markup(loader.get_source(_environment(), "style.css")[0])
+    return Markup(loader.get_source(_environment(), name)[0])
 
 
 def _policy() -> Markup:
-    """Return a policy that forbids everything but this style sheet."""
-    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+    """Return a policy that forbids everything but this style sheet and this script."""
+    style, script = (_digest(name) for name in ("style.css", "tables.js"))
     return Markup(
-        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src {style}; script-src {script}; base-uri 'none'; "
+        "form-action 'none'"
     )
+
+
+def _digest(name: str) -> str:
+    digest = hashlib.sha256(_source(name).encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

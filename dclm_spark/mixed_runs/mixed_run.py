@@ -6,7 +6,6 @@ and the shards alone.
 
 import json
 import logging
-import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,9 +18,8 @@ from dclm_spark.beginning import RunRequest, stages_below
 from dclm_spark.dedup.earlier import earlier_keys
 from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import StageOutput
-from dclm_spark.engine.run_record import (
-    write_run_record,
-)
+from dclm_spark.engine.monitoring.run_clock import RunClock
+from dclm_spark.engine.run_record import write_run_record
 from dclm_spark.mixed_runs.mixed_beginning import (
     MixedRequest,
     check_finished,
@@ -192,7 +190,7 @@ def _place(begun: _Begun, stage: str) -> str:
 @contextmanager
 def _begun(recipe: Recipe, request: MixedRequest, reports: bool = True) -> Iterator[_Begun]:
     """Keep other drivers away, say beside the output what it is, and report at the end."""
-    output, started, failure = storage.absolute(request.output), time.time(), ""
+    output, failure = storage.absolute(request.output), ""
     recipes = source_recipes(recipe)
     files, identity = identity_of(recipe, request)
     with only_driver(output):
@@ -202,6 +200,7 @@ def _begun(recipe: Recipe, request: MixedRequest, reports: bool = True) -> Itera
             check_finished(recipe, request)
         write_run_record(output, recipe, files, identity)
         begun = _Begun(output=output, recipes=recipes)
+        clock = RunClock(output, ":".join(identity.key))
         try:
             yield begun
         except (Exception, KeyboardInterrupt) as error:
@@ -209,7 +208,7 @@ def _begun(recipe: Recipe, request: MixedRequest, reports: bool = True) -> Itera
             raise
         finally:
             if reports:
-                whole = summarize(RunProgress(), recipe, identity, started, failure)
+                whole = summarize(RunProgress(), recipe, identity, clock, failure)
                 summary = summarize_sources(begun.summaries, begun.manifest, whole)
                 write_reports(summary, output)
 

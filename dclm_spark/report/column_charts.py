@@ -8,6 +8,7 @@ import numpy as np
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.html_pages.charts import Histogram
 from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.report.rule_facts import describe_rule
 from dclm_spark.report.summary import FunnelStep, ValueCounts
 from dclm_spark.signals.decision import REPEAT
 from dclm_spark.signals.scored_documents import QUALITY
@@ -70,5 +71,6 @@ def rule_steps(counts: Sequence[Mapping[str, Any]], recipe: Recipe) -> list[Funn
         for entry in counts:
             if entry["rule"] == rule:
                 left, size = left - entry["documents"], size - entry["text_bytes"]
-        steps.append(FunnelStep(label=rule, documents=left, text_bytes=size))
+        told = describe_rule(recipe, "select", rule)
+        steps.append(FunnelStep(label=rule, documents=left, text_bytes=size, description=told))
     return steps

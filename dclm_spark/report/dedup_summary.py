@@ -6,6 +6,7 @@ from typing import Any
 from dclm_spark.dedup.method import DedupMethod
 from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
 from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.report.corpus_counts import TOP_DOMAINS
 from dclm_spark.report.summary import (
     BandSummary,
     DedupPrecision,
@@ -18,7 +19,6 @@ from dclm_spark.stages.run_output import RunProgress
 from udfs.dedup.minhash import candidate_probability
 from udfs.units.statistics import kept_text_bytes
 
-TOP_DOMAINS = 50
 _CURVE_POINTS = 50
 
 
@@ -55,7 +55,7 @@ def deduplication(
         for name, documents, kept, _ in stage["domains"]
         if kept < documents
     ]
-    domains.sort(key=lambda one: (one.kept - one.documents, one.domain))
+    domains.sort(key=lambda one: ((one.kept or 0) - one.documents, one.domain))
     dropped = [entry for entry in stage["counts"] if entry["fate"] == "dropped"]
     size = sum(entry["text_bytes"] for entry in dropped)
     if recipe.deduplication.mode == "remove":

@@ -7,7 +7,13 @@ from dclm_spark.report.summary import RunSummary
 from udfs import storage
 
 # Raised when a key goes or changes its meaning; new keys do not raise it.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# What is told besides the fields of `RunSummary`: the type, and what it means.
+FACTS: dict[str, tuple[type, str]] = {
+    "schema_version": (int, "raised when a key goes or changes its meaning"),
+    "complete": (bool, "whether every stage ended; `failure` says why not"),
+    "balanced": (bool, "whether every document of the run and of each stage has one fate"),
+}
 
 
 def write_json(summary: RunSummary, path: str) -> None:
@@ -17,10 +23,6 @@ def write_json(summary: RunSummary, path: str) -> None:
 
 def render_json(summary: RunSummary) -> str:
     """Return the summary as JSON: the fields of `RunSummary`, `schema_version` and `complete`."""
-    facts = {
-        "schema_version": SCHEMA_VERSION,
-        # Whether every stage ended; `failure` says why not.
-        "complete": not summary.failure,
-        "balanced": summary.balanced,
-    }
+    told = (SCHEMA_VERSION, not summary.failure, summary.balanced)
+    facts = dict(zip(FACTS, told, strict=True))
     return json.dumps(facts | asdict(summary), indent=1, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs nothing else and runs no script."""
+"""The report of a run: one HTML file that needs nothing else."""
 
 from collections import defaultdict
 
@@ -17,7 +17,7 @@ def write_report(summary: RunSummary, path: str) -> None:
 
 
 def render_report(summary: RunSummary) -> str:
-    """Return the report as one HTML document; all text of pages is escaped, and no script runs."""
+    """Return the report as one HTML document; all text of pages is escaped."""
     return render(
         "report.html",
         title=f"{summary.title}: {summary.recipe_name}",

@@ -7,28 +7,24 @@ from dataclasses import replace
 from typing import Any
 
 from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.monitoring.run_clock import RunClock
 from dclm_spark.engine.run_record import RunIdentity
-from dclm_spark.html_pages.charts import Histogram
+from dclm_spark.html_pages.charts import Histogram, Limit
 from dclm_spark.recipes.deciding import has_expressions
 from dclm_spark.recipes.recipe import Recipe, left_out
 from dclm_spark.report.column_charts import column_histograms, rule_steps, value_counts
-from dclm_spark.report.dedup_summary import (
-    TOP_DOMAINS,
-    corpus_tokens,
-    deduplication,
-    duplicate_pairs,
-)
+from dclm_spark.report.corpus_counts import domain_counts, language_counts
+from dclm_spark.report.dedup_summary import corpus_tokens, deduplication, duplicate_pairs
 from dclm_spark.report.measured import measured_decontamination
-from dclm_spark.report.summary import (
-    DomainCount,
-    FunnelStep,
-    LanguageCount,
-    RuleCount,
-    RunSummary,
-    SamplePage,
-    ShardSummary,
-    StageSummary,
+from dclm_spark.report.rule_facts import (
+    describe_rule,
+    limit_of_value,
+    rule_limits,
+    signal_limits,
+    what_to_do,
 )
+from dclm_spark.report.stage_rows import stage_rows
+from dclm_spark.report.summary import FunnelStep, RuleCount, RunSummary, SamplePage, ShardSummary
 from dclm_spark.settings import to_yaml
 from dclm_spark.shard_format import INDEX
 from dclm_spark.stages.decontaminate import documents_by_task
@@ -37,21 +33,11 @@ from dclm_spark.stages.run_output import RunProgress
 from udfs.rules.families import rules_of
 from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes
 
-# Signals whose threshold is an upper bound: kept documents lie below it.
-_KEPT_BELOW = {"word_removal_fraction", "contained_ngram_fraction"}
-_RULE_OF_SIGNAL = {
-    "language_score": "language",
-    "num_words": "page_length",
-    "word_removal_fraction": "word_removal",
-    "contained_ngram_fraction": "contained_ngrams",
-    "quality_score": "quality_score",
-}
-
 
 def summarize(
-    run: RunProgress, recipe: Recipe, identity: RunIdentity, started: float, failure: str = ""
+    run: RunProgress, recipe: Recipe, identity: RunIdentity, clock: RunClock, failure: str = ""
 ) -> RunSummary:
-    """Return the summary of a run, from its committed manifests alone.
+    """Return the summary of a run: counts from its committed manifests alone, times by `clock`.
 
     `failure` says why it ended before its last stage; what it had committed is summed up.
     """
@@ -64,25 +50,21 @@ def summarize(
         recipe_yaml=to_yaml(recipe),
         versions=identity.versions,
         commit=identity.commit,
-        started=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(started)),
-        seconds=time.time() - started,
+        started=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(clock.first_started)),
+        seconds=clock.seconds,
+        drivers=clock.drivers,
         documents_in=sum(fates[0].values()) if fates else 0,
         kept=fates[-1].get("kept", 0) if fates else 0,
         dropped=sum(stage.get("dropped", 0) for stage in fates),
         quarantined=sum(stage.get("quarantined", 0) for stage in fates),
-        stages=tuple(_stage_summaries(run, facts)),
+        stages=tuple(stage_rows(run, facts, clock.wall())),
         funnel=tuple(_funnel(run, facts, recipe)),
-        rules=tuple(_rules(facts)),
-        languages=tuple(_languages(facts["documents"])) if fates else (),
-        domains=tuple(
-            DomainCount(domain=name, documents=seen, kept=kept, text_bytes_kept=size)
-            for name, seen, kept, size in facts["documents"]["domains"][:TOP_DOMAINS]
-        )
-        if fates
-        else (),
-        histograms=(*_histograms(facts, run), *column_histograms(run.signals)),
+        rules=tuple(_rules(facts, recipe)),
+        languages=tuple(language_counts(facts)) if fates else (),
+        domains=tuple(domain_counts(facts)) if fates else (),
+        histograms=(*_histograms(facts, run, recipe), *column_histograms(run.signals)),
         values=value_counts(run.signals),
-        samples=tuple(_samples(facts)),
+        samples=tuple(_samples(facts, recipe)),
         duplicates=tuple(duplicate_pairs(run)),
         deduplication=deduplication(run, recipe, facts),
         record_types=_record_types(run.documents) if run.documents else {},
@@ -132,46 +114,6 @@ def _further_facts(run: RunProgress) -> dict[str, str]:
     return further
 
 
-def _stage_summaries(run: RunProgress, facts: Mapping[str, Any]) -> list[StageSummary]:
-    judging = [_stage_summary(stage, run, facts[stage.stage]) for stage in run.judging]
-    if run.tokenized is None or run.candidates is None:
-        return judging
-    tokenized = replace(
-        judging[-1],
-        name=run.tokenized.stage,
-        documents_in=judging[-1].kept,
-        dropped=0,
-        rules={},
-        bytes_in=run.candidates.text_bytes(),
-        seconds=run.tokenized.total("seconds"),
-        cpu_seconds=run.tokenized.total("cpu_seconds"),
-    )
-    return [*judging, tokenized]
-
-
-def _stage_summary(stage: StageOutput, run: RunProgress, facts: Mapping[str, Any]) -> StageSummary:
-    fates = documents_by_fate(facts)
-    return StageSummary(
-        name=stage.stage,
-        documents_in=sum(fates.values()),
-        kept=fates.get("kept", 0),
-        dropped=fates.get("dropped", 0),
-        quarantined=fates.get("quarantined", 0),
-        text_bytes_kept=kept_text_bytes(facts),
-        seconds=stage.total("seconds"),
-        cpu_seconds=stage.total("cpu_seconds"),
-        bytes_in=_bytes_in(stage, run),
-        rules={entry["rule"]: entry["documents"] for entry in facts["counts"] if entry["rule"]},
-    )
-
-
-def _bytes_in(stage: StageOutput, run: RunProgress) -> int | None:
-    """Return the text bytes that a stage read; documents reads HTML instead, select no text."""
-    if stage in (run.documents, run.selected):
-        return None
-    return run.judging[run.judging.index(stage) - 1].text_bytes()
-
-
 def _funnel(run: RunProgress, facts: Mapping[str, Any], recipe: Recipe) -> list[FunnelStep]:
     """Return what is left after each step, in the order in which the recipe applies them."""
     rules = rules_of(recipe.heuristics.rules)
@@ -191,7 +133,8 @@ def _funnel(run: RunProgress, facts: Mapping[str, Any], recipe: Recipe) -> list[
         grouped[step, label][1] += entry["text_bytes"]
     for (_, label), (documents, text_bytes) in sorted(grouped.items()):
         left, size = left - documents, size - text_bytes
-        steps.append(FunnelStep(label=label, documents=left, text_bytes=size))
+        told = describe_rule(recipe, "documents", label)
+        steps.append(FunnelStep(label=label, documents=left, text_bytes=size, description=told))
     for stage in run.judging[1:]:
         stage_facts = facts[stage.stage]
         if stage is run.selected and has_expressions(recipe):
@@ -209,14 +152,17 @@ def _funnel(run: RunProgress, facts: Mapping[str, Any], recipe: Recipe) -> list[
     return steps
 
 
-def _rules(facts: Mapping[str, Any]) -> list[RuleCount]:
+def _rules(facts: Mapping[str, Any], recipe: Recipe) -> list[RuleCount]:
     return [
         RuleCount(
             stage=entry["stage"],
             rule=entry["rule"],
             documents=entry["documents"],
-            threshold=stage_facts["thresholds"].get(entry["rule"]),
+            threshold=(threshold := stage_facts["thresholds"].get(entry["rule"])),
             fate=entry["fate"],
+            description=describe_rule(recipe, entry["stage"], entry["rule"], entry["fate"]),
+            limits=rule_limits(recipe, entry["rule"], threshold),
+            advice=what_to_do(entry["rule"], entry["fate"]),
         )
         for stage_facts in facts.values()
         for entry in stage_facts["counts"]
@@ -224,54 +170,52 @@ def _rules(facts: Mapping[str, Any]) -> list[RuleCount]:
     ]
 
 
-def _languages(facts: Mapping[str, Any]) -> list[LanguageCount]:
-    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for language, kept, count in facts["languages"]:
-        totals[language][0] += count
-        totals[language][1] += count if kept else 0
-    return [
-        LanguageCount(language=language, documents=documents, kept=kept)
-        for language, (documents, kept) in sorted(totals.items(), key=lambda item: -item[1][0])
-    ]
-
-
-def _histograms(facts: Mapping[str, Any], run: RunProgress) -> list[Histogram]:
-    histograms = []
-    for stage_facts in facts.values():
+def _histograms(facts: Mapping[str, Any], run: RunProgress, recipe: Recipe) -> list[Histogram]:
+    """Return each signal at the first stage that has it, of the documents that came there."""
+    found: dict[str, Histogram] = {}
+    for stage, stage_facts in facts.items():
         for name, counts in stage_facts["histograms"].items():
-            threshold = stage_facts["thresholds"].get(_RULE_OF_SIGNAL.get(name, ""))
-            if name == "quality_score":
-                threshold = run.minimum_score
-            side = "below" if name in _KEPT_BELOW else "above"
-            histograms.append(
-                Histogram(
-                    name=name,
-                    edges=tuple(float(edge) for edge in HISTOGRAM_EDGES[name]),
-                    counts=tuple(counts),
-                    threshold=threshold,
-                    kept_side=side if threshold is not None else "",
-                )
+            if name in found:
+                continue
+            limits = signal_limits(recipe, name)
+            if name == "quality_score" and run.minimum_score is not None:
+                limits = (Limit(side="minimum", value=run.minimum_score),)
+            found[name] = Histogram(
+                name=name,
+                stage=stage,
+                edges=tuple(float(edge) for edge in HISTOGRAM_EDGES[name]),
+                counts=tuple(counts),
+                kept=tuple(stage_facts["kept_histograms"][name]),
+                limits=limits,
             )
-    return histograms
+    return list(found.values())
 
 
-def _samples(facts: Mapping[str, Any]) -> list[SamplePage]:
+def _samples(facts: Mapping[str, Any], recipe: Recipe) -> list[SamplePage]:
     # Pages that stayed to the end, or to where the run ended.
     last = list(facts.values())[-1] if facts else None
     return [
-        SamplePage(
-            rule=sample["rule"],
-            url=sample["url"] or "",
-            value=sample["value"],
-            threshold=sample["threshold"],
-            text=sample["text"],
-            error=sample["error"] or "",
-            stage=sample["stage"] or "",
-        )
+        _sample(sample, recipe)
         for stage_facts in facts.values()
         for sample in stage_facts["samples"]
         if sample["fate"] != "kept" or stage_facts is last
     ]
+
+
+def _sample(sample: Mapping[str, Any], recipe: Recipe) -> SamplePage:
+    limits = rule_limits(recipe, sample["rule"], sample["threshold"])
+    texts = ("url", "error", "stage", "warc_path", "language", "charset", "charset_source")
+    return SamplePage(
+        rule=sample["rule"],
+        fate=sample["fate"],
+        doc_id=sample["doc_id"],
+        warc_offset=sample.get("warc_offset"),
+        value=sample["value"],
+        threshold=sample["threshold"],
+        limit_side=limit_of_value(limits, sample["value"]),
+        text=sample["text"],
+        **{name: sample.get(name) or "" for name in texts},
+    )
 
 
 def _record_types(documents: StageOutput) -> dict[str, int]:

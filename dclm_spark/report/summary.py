@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dclm_spark.html_pages.charts import Histogram
+from dclm_spark.html_pages.charts import Histogram, Limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,8 +11,10 @@ class StageSummary:
     """What one stage did with the documents that reached it.
 
     `documents_in` must equal kept + dropped + quarantined. `rules` counts the documents that each
-    rule (of drops) or error kind (of quarantines) took; `seconds` is wall clock, `cpu_seconds` the
-    sum over tasks, and `bytes_in` the bytes that the stage read (None where not measured).
+    rule (of drops) or error kind (of quarantines) took. `seconds` is wall time on the driver, of
+    all drivers that worked on the run (None where not measured); `task_seconds` and `cpu_seconds`
+    are summed over the tasks that wrote the stage's files; `bytes_in` are the bytes of text that
+    the stage read.
     """
 
     name: str
@@ -21,7 +23,8 @@ class StageSummary:
     dropped: int
     quarantined: int
     text_bytes_kept: int
-    seconds: float
+    seconds: float | None = None
+    task_seconds: float | None = None
     cpu_seconds: float | None = None
     bytes_in: int | None = None
     rules: Mapping[str, int] = field(default_factory=dict)
@@ -34,19 +37,25 @@ class StageSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class FunnelStep:
-    """What is left after one step: documents, bytes of text and (where counted) tokens."""
+    """What is left after one step: documents, bytes of text and (where counted) tokens.
+
+    `description` says what the rule or stage of this step looks at.
+    """
 
     label: str
     documents: int
     text_bytes: int | None = None
     tokens: int | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuleCount:
-    """How many documents one rule of one stage removed; `threshold` is the value it compares with.
+    """How many documents one rule of one stage removed.
 
-    `fate` is dropped or quarantined. `description` is one short line for a person.
+    `threshold` is the value in the tables, `limits` are what the recipe compares with. `fate` is
+    dropped or quarantined. `description` says what the rule looks at, `advice` what a person does
+    about a quarantined record.
     """
 
     stage: str
@@ -55,11 +64,13 @@ class RuleCount:
     threshold: float | None = None
     fate: str = "dropped"
     description: str = ""
+    limits: tuple[Limit, ...] = ()
+    advice: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageCount:
-    """Documents with this top language among those identified, and how many were kept."""
+    """Documents with this top language among those identified, and how many the corpus has."""
 
     language: str
     documents: int
@@ -68,11 +79,14 @@ class LanguageCount:
 
 @dataclass(frozen=True, kw_only=True)
 class DomainCount:
-    """Documents read from one host, how many were kept, and the text bytes kept."""
+    """Documents read from one host, how many the corpus has, and the bytes of their text.
+
+    `kept` is None where the host is none of the largest whose documents were counted to the end.
+    """
 
     domain: str
     documents: int
-    kept: int
+    kept: int | None
     text_bytes_kept: int | None = None
 
 
@@ -88,10 +102,22 @@ class ValueCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class SamplePage:
-    """A page that a rule removed (or, with rule "kept", one that stayed), for a person to judge."""
+    """A page that a rule removed (or, with rule "kept", one that stayed), for a person to judge.
+
+    `limit_side` says which limit `threshold` is: "minimum", "maximum", "below", or "" for none.
+    `charset_source` says where `charset` is declared; `fate` is that of the page.
+    """
 
     rule: str
     url: str
+    doc_id: str = ""
+    warc_path: str = ""
+    warc_offset: int | None = None
+    language: str = ""
+    charset: str = ""
+    charset_source: str = ""
+    fate: str = "dropped"
+    limit_side: str = ""
     value: float | None = None
     threshold: float | None = None
     text: str = ""
@@ -229,6 +255,8 @@ class RunSummary:
 
     `record_types` counts WARC records by type (response, request, warcinfo...). `facts` are
     further lines of label and value for the headline table (cost, output folder, losses...).
+    `seconds` is wall time of all `drivers` that worked on the run, the first of which began at
+    `started`.
     """
 
     title: str
@@ -262,6 +290,7 @@ class RunSummary:
     failure: str = ""
     # Lists and models that were not set, and what that means.
     left_out: Mapping[str, str] = field(default_factory=dict)
+    drivers: int = 1
     skipped_files: tuple[str, ...] = ()
 
     @property

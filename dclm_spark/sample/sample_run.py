@@ -125,4 +125,4 @@ def train_sample(output: str) -> None:
         output=model,
         resume=Path(model).exists(),
     )
-    LOGGER.info("model: final loss %.3f, %s", result.final_loss, model)
+    LOGGER.info("model: %s, %s", result.meaning(), model)

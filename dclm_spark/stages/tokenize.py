@@ -40,6 +40,8 @@ STAGE = "tokenize"
 FOLDER = "tokens"
 
 _READ = ["doc_id", "crawl", "warc_path", "warc_offset", "url", "text"]
+# What statistics say of the corpus, where the documents have it.
+_COUNTED = ("language", "charset", "charset_source")
 TOKENIZED = pa.schema(
     [
         pa.field("doc_id", pa.binary()),
@@ -192,7 +194,8 @@ def _tokenize_file(
     copies = [REPEATS] if REPEATS.name in output.schema.names else []
     decision = pa.schema([*_DECIDED, *copies])
     decided, tally = AlignedRows(source["decided_uris"], decision), Tally()
-    for batch in read_table(source["uri"], [*_READ, *own]):
+    counted = [name for name in column_names(source["uri"]) if name in _COUNTED]
+    for batch in read_table(source["uri"], [*_READ, *counted, *own]):
         rows = decided.take(batch.column("doc_id"))
         for name in decision.names[1:]:
             batch = batch.append_column(name, rows.column(name))

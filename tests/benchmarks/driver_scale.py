@@ -26,6 +26,7 @@ import boto3
 from botocore.client import BaseClient
 
 from dclm_spark.engine.manifests import Unit
+from dclm_spark.engine.monitoring.run_clock import RunClock
 from dclm_spark.engine.stage import UnitRules, run_units
 from dclm_spark.engine.stage_output import stage_output
 from dclm_spark.engine.tables import spark_schema
@@ -204,7 +205,7 @@ def report(output, folder: str) -> None:
         shards=later[3], shard_manifest=shards,
     )  # fmt: skip
     identity = SimpleNamespace(recipe_hash="0" * 16, versions={}, commit="")
-    summary = summarize(run, load_recipe("dclm_baseline", []), identity, time.time())
+    summary = summarize(run, load_recipe("dclm_baseline", []), identity, RunClock(folder, ""))
     write_report(summary, f"{folder}/report.html")
 
 

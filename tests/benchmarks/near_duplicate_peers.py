@@ -2,7 +2,7 @@
 
 python -m tests.benchmarks.near_duplicate_peers --peers PYTHON [--documents 10000]
 
-PYTHON has the packages datatrove, spacy, lxml_html_clean and rensa.
+PYTHON has the packages datatrove, spacy, tokenizers, xxhash<4 and rensa.
 """
 
 import argparse

@@ -8,14 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pyarrow.parquet as pq
 import pytest
+from jsonschema import Draft202012Validator
 
 from dclm_spark.explain import describe, explain, final_text
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
+from dclm_spark.report.json_schema import report_schema
 from dclm_spark.sample.generate import generate_crawl
 from dclm_spark.sample.sample_run import sample_recipe
 from udfs.units.statistics import documents_by_fate
@@ -236,3 +240,31 @@ def test_minhash_finds_the_near_duplicates_that_were_planted(spark, run, crawl, 
     missed = [row["url"] for row in copies if row["url"] in kept and row["duplicate_of"] in kept]
     assert copies
     assert len(missed) <= len(copies) // 5
+
+
+def test_the_report_counts_what_the_corpus_has_and_times_every_stage(run):
+    output, result = run
+    report = json.loads((output / "report.json").read_text())
+    Draft202012Validator(report_schema()).validate(report)
+    kept = [row for row in ledger(output, "select") if row["fate"] == "kept"]
+    assert sum(one["kept"] for one in report["languages"]) == len(kept) == report["kept"]
+    hosts = Counter(urlsplit(row["url"]).netloc for row in ledger(output, "tokenize"))
+    assert {one["domain"]: one["kept"] for one in report["domains"]} == {
+        one["domain"]: hosts[one["domain"]] for one in report["domains"]
+    }
+    stages = {one["name"]: one for one in report["stages"]}
+    assert list(stages) == [
+        "documents", "deduplicate", "dedup_evidence", "score", "select", "tokenize", "shards",
+    ]  # fmt: skip
+    assert all(one["seconds"] > 0 for one in stages.values())
+    assert stages["score"]["documents_in"] == result.deduplicated.documents()["kept"]
+    assert stages["shards"]["kept"] == len(kept)
+    score = next(one for one in report["histograms"] if one["name"] == "quality_score")
+    assert (score["stage"], sum(score["kept"])) == ("select", len(kept))
+    sample = next(one for one in report["samples"] if one["rule"] == "language")
+    row = next(
+        row for row in ledger(output, "documents") if row["doc_id"].hex() == sample["doc_id"]
+    )
+    assert (sample["warc_path"], sample["warc_offset"], sample["language"]) == (
+        row["warc_path"], row["warc_offset"], row["language"],
+    )  # fmt: skip

@@ -17,6 +17,8 @@ from udfs.rules.urls import hosts
 
 SAMPLES_PER_RULE = 3
 SAMPLE_CHARACTERS = 600
+# What a sample says of where it is from and what it declares, where the table has it.
+PLACE_OF_SAMPLE = ("warc_path", "warc_offset", "language", "charset", "charset_source")
 # The largest domains of a unit; of those left out, the largest has `domains_cut` documents.
 DOMAINS_PER_UNIT = 1000
 
@@ -28,6 +30,7 @@ ADDED_UP = (
     "domains",
     "domains_cut",
     "histograms",
+    "kept_histograms",
     "samples",
     "score_buckets",
     "contaminated_documents",
@@ -55,6 +58,7 @@ class Tally:
         self._languages: Counter[tuple[str, bool]] = Counter()
         self._domains: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
         self._histograms: dict[str, np.ndarray[Any, Any]] = {}
+        self._kept_histograms: dict[str, np.ndarray[Any, Any]] = {}
         self._samples: dict[tuple[str, str], list[tuple[bytes, dict[str, Any]]]] = {}
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -102,13 +106,16 @@ class Tally:
                 entry[2] += size
 
     def _add_histograms(self, batch: pa.RecordBatch) -> None:
+        kept = pc.equal(batch.column("fate"), KEPT)
         for name, edges in HISTOGRAM_EDGES.items():
             if name not in batch.schema.names:
                 continue
-            values = pc.drop_null(batch.column(name)).to_numpy(zero_copy_only=False)
-            clipped = np.clip(values.astype(np.float64), edges[0], edges[-1])
-            counts, _ = np.histogram(clipped, np.asarray(edges))
-            self._histograms[name] = self._histograms.get(name, 0) + counts
+            values = batch.column(name)
+            for histograms, counted in (
+                (self._histograms, values),
+                (self._kept_histograms, values.filter(kept)),
+            ):
+                histograms[name] = histograms.get(name, 0) + _binned(counted, edges)
 
     def _add_samples(
         self, batch: pa.RecordBatch, fates: list[str], rules: list[str | None]
@@ -149,6 +156,10 @@ class Tally:
                 name: [int(count) for count in counts]
                 for name, counts in sorted(self._histograms.items())
             },
+            "kept_histograms": {
+                name: [int(count) for count in counts]
+                for name, counts in sorted(self._kept_histograms.items())
+            },
             "samples": [
                 {"doc_id": doc_id.hex(), **sample}
                 for _, kept in sorted(self._samples.items())
@@ -163,6 +174,13 @@ def _by_documents(domain: tuple[str, list[int]]) -> tuple[int, str]:
     return -numbers[0], name
 
 
+def _binned(values: pa.Array, edges: tuple[float, ...]) -> np.ndarray[Any, Any]:
+    """Return how many values fall between the edges; null ones are left out."""
+    numbers = pc.drop_null(values).to_numpy(zero_copy_only=False).astype(np.float64)
+    counts, _ = np.histogram(np.clip(numbers, edges[0], edges[-1]), np.asarray(edges))
+    return counts
+
+
 def _sample(batch: pa.RecordBatch, row: int, fate: str, rule: str) -> dict[str, Any]:
     text = batch.column("text")[row].as_py() or ""
     return {
@@ -173,6 +191,11 @@ def _sample(batch: pa.RecordBatch, row: int, fate: str, rule: str) -> dict[str, 
         "value": batch.column("value")[row].as_py(),
         "threshold": batch.column("threshold")[row].as_py(),
         "error": batch.column("error")[row].as_py(),
+        **{
+            name: batch.column(name)[row].as_py()
+            for name in PLACE_OF_SAMPLE
+            if name in batch.schema.names
+        },
         "text": text[:SAMPLE_CHARACTERS],
     }
 

@@ -106,6 +106,7 @@ class Totals:
         self._languages: Counter[tuple[str, bool]] = Counter()
         self._domains = _Domains()
         self._histograms: dict[str, list[int]] = {}
+        self._kept_histograms: dict[str, list[int]] = {}
         self._samples: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self._score_buckets: Counter[int] = Counter()
         self._contaminated: Counter[str] = Counter()
@@ -120,9 +121,8 @@ class Totals:
         self._thresholds.update(facts.get("thresholds", {}))
         for language, kept, count in facts.get("languages", ()):
             self._languages[language, kept] += count
-        for name, bins in facts.get("histograms", {}).items():
-            known = self._histograms.setdefault(name, [0] * len(bins))
-            self._histograms[name] = [a + b for a, b in zip(known, bins, strict=True)]
+        _add_bins(self._histograms, facts.get("histograms", {}))
+        _add_bins(self._kept_histograms, facts.get("kept_histograms", {}))
         self._score_buckets.update(dict(facts.get("score_buckets", ())))
         self._contaminated.update(facts.get("contaminated_documents", {}))
         self._columns.add(facts.get("columns", {}))
@@ -152,6 +152,7 @@ class Totals:
             "domains": domains,
             "domains_cut": domains_cut,
             "histograms": dict(sorted(self._histograms.items())),
+            "kept_histograms": dict(sorted(self._kept_histograms.items())),
             "samples": [one for _, kept in sorted(self._samples.items()) for one in kept],
             "score_buckets": [
                 [bucket, count] for bucket, count in sorted(self._score_buckets.items())
@@ -159,6 +160,12 @@ class Totals:
             "contaminated_documents": dict(sorted(self._contaminated.items())),
             "columns": self._columns.facts(),
         }
+
+
+def _add_bins(known: dict[str, list[int]], histograms: Mapping[str, list[int]]) -> None:
+    for name, bins in histograms.items():
+        before = known.get(name, [0] * len(bins))
+        known[name] = [a + b for a, b in zip(before, bins, strict=True)]
 
 
 def merge(facts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

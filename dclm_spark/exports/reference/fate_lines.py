@@ -61,11 +61,45 @@ FATE_LINES: dict[tuple[str, str], dict[str, str]] = {
     },
 }
 
+_FETCH_AGAIN = "fetch the file again and compare its checksum; the same command then redoes it"
+_SOURCE = "look at the record in the file; what wrote the file is at fault"
+_LONGER = "leave it out, or raise {} if such pages are worth their time and memory"
+# What a person does about a quarantined record, by its rule.
+WHAT_TO_DO = {
+    "unreadable_input": "see whether the file is there and may be read; the next run tries again",
+    "empty_file": _FETCH_AGAIN,
+    "not_a_record": _FETCH_AGAIN,
+    "no_record_type": _SOURCE,
+    "bad_content_length": _SOURCE,
+    "truncated_record": _FETCH_AGAIN,
+    "header_too_large": _LONGER.format("`extraction.warc.max_header_size_bytes`"),
+    "record_too_large": _LONGER.format("`extraction.warc.max_record_size_bytes`"),
+    "http_too_large": _LONGER.format("`extraction.warc.max_record_size_bytes`"),
+    "damaged_file": _FETCH_AGAIN,
+    "could_not_decode": "nothing, if they are few: the page or its headers are wrong",
+    "html_too_large": _LONGER.format("`extraction.max_html_size_bytes`"),
+    "parser_timeout": _LONGER.format("`extraction.timeout_seconds`"),
+    "parser_memory": _LONGER.format("`extraction.max_parser_memory_bytes`"),
+    "parser_crash": "nothing, if they are few; else report the page: `jobs/explain_page.py` has it",
+    "parser_error": "nothing, if they are few; else report the page: `jobs/explain_page.py` has it",
+    "missing_text": "set `input.text_column` to the column that has the text",
+    "bad_json": _SOURCE,
+    "empty_line": "nothing: the line holds no document",
+    "line_too_large": _SOURCE,
+    "row_too_large": _SOURCE,
+}
+
 
 def section() -> str:
     """Return the tables as Markdown, for the page of rules."""
     tables = []
     for (stage, fate), rules in FATE_LINES.items():
-        rows = "\n".join(f"| `{rule}` | {meaning} |" for rule, meaning in rules.items())
-        tables.append(f"### {stage}: {fate}\n\n| rule | when |\n|---|---|\n{rows}\n")
+        advised = fate == QUARANTINED
+        rows = "\n".join(
+            f"| `{rule}` | {meaning} |" + (f" {WHAT_TO_DO[rule]} |" if advised else "")
+            for rule, meaning in rules.items()
+        )
+        titles = ("rule", "when", *(("what to do",) if advised else ()))
+        head = f"| {' | '.join(titles)} |\n{'|---' * len(titles)}|"
+        tables.append(f"### {stage}: {fate}\n\n{head}\n{rows}\n")
     return "\n## Outside of families\n\n" + "\n".join(tables)

@@ -87,7 +87,9 @@ def _options(source: _Source, within: ast.AST | None = None) -> Iterator[JobOpti
         if last in _ADDING and call.args and isinstance(call.args[0], ast.Constant):
             if isinstance(call.args[0].value, str):
                 yield _option(source, call)
-        elif last.startswith("add_") and last.endswith(("argument", "arguments")):
+        elif last == "job_parser" or (
+            last.startswith("add_") and last.endswith(("argument", "arguments"))
+        ):
             yield from _shared(source, called)
 
 

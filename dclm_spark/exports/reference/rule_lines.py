@@ -34,6 +34,31 @@ class RuleLine(NamedTuple):
     settings: tuple[str, ...]
     source: str
 
+    @property
+    def limits(self) -> tuple[tuple[str, str], ...]:
+        """The settings that the rule's value is compared with, each with the side that is kept.
+
+        A side is "minimum", "maximum" or "below"; rules that only look whether something is
+        there, or left, have none.
+        """
+        if self.drops in ("nothing is left", "any"):
+            return ()
+        sides = [(_side(name), name) for name in self.settings]
+        known = [(side, name) for side, name in sides if side]
+        # Two limits of one quantity have one name but for the side; further settings say what is
+        # counted.
+        quantity = {name.replace("min_", "max_") for _, name in known[:1]}
+        return tuple(one for one in known if one[1].replace("min_", "max_") in quantity)
+
+
+def _side(setting: str) -> str:
+    if setting == "min_soft_url_words":
+        return "below"
+    if setting.startswith("repetition."):
+        return "maximum"
+    prefix = setting.rpartition(".")[2][:4]
+    return {"min_": "minimum", "max_": "maximum"}.get(prefix, "")
+
 
 def _repetitions(repeated: str, again: str, prefix: str = "") -> dict[str, RuleLine]:
     """Return the lines of what is repeated, for families that count it in the given words."""
@@ -237,6 +262,14 @@ def line_of(family: str, rule: str) -> RuleLine:
     return found
 
 
+def setting_value(heuristics: HeuristicSettings, name: str) -> object:
+    """Return the value of a setting by its dotted name."""
+    value: object = heuristics
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
 def page() -> str:
     """Return the page as Markdown: a table for each family, then the rules of other parts."""
     return _INTRODUCTION + "".join(map(_section, family_rules())) + fate_lines.section()
@@ -263,7 +296,5 @@ def _rows(one: FamilyRules, heuristics: HeuristicSettings) -> Iterator[str]:
 
 
 def _value(heuristics: HeuristicSettings, name: str) -> str:
-    value: object = heuristics
-    for part in name.split("."):
-        value = getattr(value, part)
+    value = setting_value(heuristics, name)
     return " ".join(value) if isinstance(value, tuple) else str(value)

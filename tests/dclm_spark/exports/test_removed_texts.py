@@ -27,6 +27,7 @@ def test_a_removed_document_and_a_dropped_one_are_left_out(tmp_path: Path) -> No
     schema = pa.schema([("source", pa.string()), ("doc_id", pa.string()), ("text", pa.string())])
     for removed, expected in (([], ["one", "two", "four"]), (["gone.parquet"], ["one", "four"])):
         source = {
+            "name": None,
             "uri": texts,
             "decided_uris": [decided],
             "removed_uris": [str(tmp_path / name) for name in removed],

@@ -6,12 +6,13 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import functions as F
 
-from dclm_spark import explain as explaining
 from dclm_spark.errors import InputError
-from dclm_spark.explain import explain, list_site
+from dclm_spark.explain import explain, history, id_at, list_site
 from dclm_spark.page_index.build import write_index, write_keyed
 from dclm_spark.page_index.lookup import keyed_rows, usable_index
 from tests.dclm_spark.dedup.committed import committed
+from udfs.documents.schema import document_id
+from udfs.units.commit import FORMAT_VERSION
 
 pytestmark = pytest.mark.spark
 
@@ -20,6 +21,7 @@ def documents(output, texts, **files):
     """Commit texts as the first stage of a run, with the part of its summary that is read here."""
     folder = output / "stages/documents"
     stage = committed(folder, texts, **files)
+    (output / "run.json").write_text(json.dumps({"format_version": FORMAT_VERSION}))
     (folder / "stage.json").write_text(json.dumps({"fingerprint": stage.fingerprint}))
 
 
@@ -42,13 +44,13 @@ def rows(output):
 
 
 def test_every_row_is_found_by_its_address_and_its_id(run, monkeypatch):
-    monkeypatch.setattr(explaining, "_scanned", None)
+    monkeypatch.setattr(history, "_scanned", None)
     for row in rows(run):
         for page in (row["url"], row["doc_id"].hex()):
             ((entry,),) = [
-                [one for one in history if one.row["doc_id"] == row["doc_id"]]
-                for history in explain(str(run), page)
-                if history[0].row["doc_id"] == row["doc_id"]
+                [one for one in found if one.row["doc_id"] == row["doc_id"]]
+                for found in explain(str(run), page)
+                if found[0].row["doc_id"] == row["doc_id"]
             ]
             assert entry.text == row["text"]
 
@@ -56,6 +58,22 @@ def test_every_row_is_found_by_its_address_and_its_id(run, monkeypatch):
 def test_a_page_that_is_not_there_is_said_so(run):
     with pytest.raises(InputError, match="no record"):
         explain(str(run), "http://host999.example/")
+
+
+def test_a_folder_without_a_run_is_told_from_a_run_without_the_page(tmp_path):
+    with pytest.raises(InputError, match=r"no run is here \(run\.json is missing\)"):
+        explain(str(tmp_path), "http://host1.example/")
+
+
+def test_a_record_is_found_by_its_file_and_offset(run):
+    row = rows(run)[7]
+    listed = [{"crawl": row["crawl"], "path": path, "uri": path} for path in {
+        one["warc_path"] for one in rows(run)}]  # fmt: skip
+    (run / "inputs.json").write_text(json.dumps(listed))
+    page = id_at(str(run), row["warc_path"], row["warc_offset"])
+    assert page == document_id(row["crawl"], row["warc_path"], row["warc_offset"]).hex()
+    with pytest.raises(InputError, match="0 of the"):
+        id_at(str(run), "unheard.warc.gz", 0)
 
 
 def test_a_domain_is_listed_page_by_page(run):

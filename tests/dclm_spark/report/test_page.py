@@ -1,11 +1,14 @@
 """The report: complete, self-contained, and safe to open whatever the pages say."""
 
+import base64
+import hashlib
 import re
 from dataclasses import fields, is_dataclass, replace
 from html.parser import HTMLParser
 
 import pytest
 
+from dclm_spark.html_pages.charts import differences
 from dclm_spark.html_pages.quantities import bytes_text, duration_text, share_text
 from dclm_spark.report.page import headline, render_report, write_report
 from dclm_spark.report.summary import (
@@ -18,6 +21,7 @@ from dclm_spark.report.summary import (
     Histogram,
     InformationLoss,
     LanguageCount,
+    Limit,
     RuleCount,
     RunSummary,
     SamplePage,
@@ -37,6 +41,7 @@ def example_summary(text="A page about bridges.\nIts second line."):
         quarantined=70,
         text_bytes_kept=5_200_000,
         seconds=21.4,
+        task_seconds=40.5,
         cpu_seconds=38.0,
         bytes_in=13_100_000,
         rules={"language": 228},
@@ -70,9 +75,22 @@ def example_summary(text="A page about bridges.\nIts second line."):
             FunnelStep(label="select", documents=902, text_bytes=4_100_000, tokens=1_204_221),
         ),
         rules=(
-            RuleCount(stage="documents", rule="language", documents=228, threshold=0.65),
+            RuleCount(
+                stage="documents",
+                rule="language",
+                documents=228,
+                threshold=0.65,
+                description="the likeliest language and its probability",
+                limits=(Limit(side="minimum", value=0.65),),
+            ),
             RuleCount(stage="select", rule="quality_score", documents=198, threshold=0.018112),
-            RuleCount(stage="documents", rule="damaged_file", documents=3, fate="quarantined"),
+            RuleCount(
+                stage="documents",
+                rule="damaged_file",
+                documents=3,
+                fate="quarantined",
+                advice="fetch it",
+            ),
         ),
         languages=(
             LanguageCount(language="en", documents=1600, kept=902),
@@ -87,15 +105,15 @@ def example_summary(text="A page about bridges.\nIts second line."):
                 name="quality_score",
                 edges=(0, 0.001, 0.01, 0.1, 0.5, 0.9, 1.0),
                 counts=(40, 30, 10, 5, 60, 300),
-                threshold=0.018112,
-                kept_side="above",
+                stage="select",
+                kept=(0, 0, 2, 5, 60, 300),
+                limits=(Limit(side="minimum", value=0.018112),),
             ),
             Histogram(
                 name="language_score",
                 edges=tuple(n / 20 for n in range(21)),
                 counts=tuple(range(20)),
-                threshold=0.65,
-                kept_side="above",
+                limits=(Limit(side="minimum", value=0.65),),
             ),
         ),
         samples=(
@@ -105,6 +123,13 @@ def example_summary(text="A page about bridges.\nIts second line."):
                 value=0.31,
                 threshold=0.65,
                 text=text,
+                limit_side="minimum",
+                doc_id="5f" * 16,
+                warc_path="crawl/a.warc.gz",
+                warc_offset=4711,
+                language="de",
+                charset="iso-8859-1",
+                charset_source="http",
             ),
             SamplePage(rule="damaged_file", url="", error="the gzip member is cut off"),
         ),
@@ -245,7 +270,9 @@ def test_no_text_of_a_page_becomes_markup():
     )
     assert attacked.tags <= plain.tags
     assert attacked.attributes <= plain.attributes
-    assert not {"script", "img", "iframe", "link", "object"} & attacked.tags
+    assert not {"img", "iframe", "link", "object"} & attacked.tags
+    # The one script is that of all pages.
+    assert render_report(poisoned(example_summary())).count("<script") == 1
     assert not any(name.startswith("on") for name in attacked.attributes)
 
 
@@ -256,10 +283,13 @@ def test_the_report_needs_no_other_file():
     assert "@import" not in html
 
 
-def test_the_policy_forbids_everything_but_the_style_sheet():
+def test_the_policy_forbids_everything_but_the_style_sheet_and_the_script():
     html = render_report(example_summary())
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html).group(1)
+    script = re.search("<script>(.*)</script>", html, re.DOTALL).group(1)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert f"script-src 'sha256-{digest}';" in policy
     assert "unsafe-inline" not in policy
     assert "style" not in elements(html).attributes
 
@@ -275,7 +305,7 @@ def test_every_section_has_its_figures():
 def test_rules_are_sorted_by_what_they_removed():
     html = render_report(example_summary())
     section = html[html.index('id="rules"') : html.index('id="samples"')]
-    names = re.findall(r"<td><code>(\w+)</code>", section)
+    names = re.findall(r"<code>(\w+)</code>", section)
     assert names == ["language", "quality_score", "damaged_file"]
 
 
@@ -296,7 +326,7 @@ def test_a_run_with_nothing_in_it_still_has_a_report():
 
 def test_long_texts_are_cut():
     html = render_report(example_summary("word " * 5000))
-    assert len(html) < 60_000
+    assert len(html) < 70_000
     assert "[…]" in html
 
 
@@ -347,3 +377,53 @@ def test_the_report_says_how_much_deduplication_removed_and_how_sure_that_is():
     for shown in ("about 20,400", "98.0 %", "90 to 100 %", "2 to 3", "copies.example"):
         assert shown in page
     assert "1,204,221 that these do not hold" in page
+
+
+def test_dropped_documents_stand_red_on_the_kept_ones_whatever_side_of_a_limit_they_are_on():
+    html = render_report(example_summary())
+    # Of ten in the third bin, which lies right of the minimum in part, two were kept.
+    assert "0.01 to 0.1: 10, 2 kept, 8 not" in html
+    chart = html[html.index('aria-label="quality_score"') :]
+    bars = re.findall(r'class="(kept|lost)" x="106.67" y="([\d.]+)" .*? height="([\d.]+)"', chart)
+    # 300 documents are 110 high; too small a bar is drawn 1 high.
+    assert bars == [("kept", "109.00", "1.00"), ("lost", "106.07", "2.93")]
+
+
+def test_every_limit_is_drawn_and_says_its_side():
+    summary = example_summary()
+    limits = (Limit(side="minimum", value=0.1), Limit(side="maximum", value=0.9))
+    html = render_report(
+        replace(summary, histograms=(replace(summary.histograms[0], limits=limits),))
+    )
+    assert html.count('class="threshold"') == 3  # Two here, one of the chances of bands.
+    assert ">minimum 0.1</text>" in html
+    assert ">maximum 0.9</text>" in html
+
+
+def test_a_sample_says_where_it_is_from_and_which_limit_it_broke():
+    html = render_report(example_summary())
+    assert "value 0.31 · minimum 0.65 · language de · charset iso-8859-1 by http" in html
+    assert f"id <code>{'5f' * 16}</code> · crawl/a.warc.gz · offset 4711" in html
+    assert "What to do: fetch it." in html
+
+
+def test_a_rule_is_explained_where_the_pointer_rests_on_its_name():
+    told = 'title="the likeliest language and its probability"><code>language</code>'
+    section = render_report(example_summary()).split('id="samples"')[0]
+    assert told in section
+
+
+def test_wall_time_and_the_time_of_tasks_are_told_apart():
+    section = render_report(example_summary()).split('id="stages"')[1]
+    row = section[section.index("<td>documents") : section.index("<td>deduplicate")]
+    assert [text in row for text in (">21 s<", ">40 s<", ">38 s<")] == [True] * 3
+
+
+def test_differences_of_pairs_are_drawn_with_the_line_of_no_difference():
+    pairs = [{"first": "a", "second": "b<", "difference": 0.2, "low": -0.1, "high": 0.3}]
+    drawn = str(differences(pairs))
+    assert "a - b&lt;" in drawn
+    # Zero lies a quarter into the plot, which is 500 wide and begins at 200; the mean three.
+    assert re.search(r'class="zero" x1="325.0"', drawn)
+    assert re.search(r'class="point" cx="575.0"', drawn)
+    assert differences([]) == ""

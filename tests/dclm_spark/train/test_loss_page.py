@@ -13,4 +13,4 @@ def test_the_page_shows_losses_and_the_last_value_of_all_that_was_measured(tmp_p
     for name, value in (("train: tokens per second", "1,250"), ("heldout: loss", "4.75"),
                         ("train: cross entropy", "4.5")):  # fmt: skip
         assert f'<td>{name}</td><td class="number">{value}</td>' in page
-    assert "<script" not in page
+    assert page.count("<script") == 1

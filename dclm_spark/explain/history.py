@@ -3,15 +3,18 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dclm_spark.crawl.listing import InputFile
-from dclm_spark.engine.run_record import check_one_source, check_readable, source_runs
+from dclm_spark.engine.run_record import (
+    check_one_source,
+    check_readable,
+    read_run_record,
+    source_runs,
+)
 from dclm_spark.errors import InputError
 from dclm_spark.mixture.mix import STAGE as MIX
 from dclm_spark.page_index.lookup import INDEXED, PageIndex, read_row, usable_index
@@ -19,6 +22,7 @@ from udfs import storage
 from udfs.documents.formats import InputFormat, InputUnit, Reading, format_of, read_unit
 from udfs.documents.one_page import extract_one
 from udfs.documents.parts import WHOLE, parts_of
+from udfs.documents.schema import document_id
 from udfs.documents.sites import site_of
 from udfs.storage.parquet import python_values
 
@@ -29,7 +33,8 @@ if TYPE_CHECKING:
 LISTED = 50
 _HIDDEN = {"text", "tokens", "text_hash", "order_key", "cell"}
 _ID_HEX_DIGITS = 32
-_COLUMN_WIDTH = 54
+# Files that a message names.
+_NAMED_FILES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +54,7 @@ def explain(output: str, page: str) -> list[list[StageRow]]:
     One list per document (of a run of several sources, of each source), in the order of the stages.
     Raises InputError when no stage has it, and SettingError for a run of another version's format.
     """
-    check_readable(output)
+    _check_run(output)
     sources = source_runs(output)
     found = [
         history
@@ -62,7 +67,7 @@ def explain(output: str, page: str) -> list[list[StageRow]]:
     if not found:
         raise InputError(
             f"{page}: no record of {output} has this URL or id; URLs are compared as they stand "
-            "in the WARC, scheme included"
+            "in the WARC, scheme included; a record without one is found by --file and --offset"
         )
     return found
 
@@ -88,12 +93,41 @@ def _mixed(output: str, first: StageRow) -> list[StageRow]:
     return [_stage_row(first.run, MIX, row) for row in rows if row["source"] == source]
 
 
+def _check_run(output: str) -> None:
+    """Raise InputError where there is no run at all, SettingError for another version's."""
+    check_readable(output)
+    if read_run_record(output) is None:
+        raise InputError(
+            f"{output}: no run is here (run.json is missing); --output is the folder or prefix "
+            "that jobs/build_baseline.py wrote to"
+        )
+
+
+def id_at(output: str, file: str, offset: int) -> str:
+    """Return the id, in hex, of the record at `offset` of an input file of a run.
+
+    `file` is the path of the file in its listing, or the end of it. Raises InputError where the
+    run has read no such file, or several.
+    """
+    _check_run(output)
+    listed = json.loads(storage.read_bytes(storage.join(output, "inputs.json")))
+    found = [one for one in listed if one["path"] == file]
+    found = found or [one for one in listed if one["path"].endswith(f"/{file.lstrip('/')}")]
+    if len(found) != 1:
+        told = ", ".join(one["path"] for one in (found or listed)[:_NAMED_FILES])
+        raise InputError(
+            f"--file {file}: {len(found)} of the {len(listed)} input files of {output} are named "
+            f"so; some of {'these' if found else 'all'}: {told}"
+        )
+    return document_id(found[0]["crawl"], found[0]["path"], offset).hex()
+
+
 def list_site(output: str, site: str, *, page: int) -> list[dict[str, Any]]:
     """Return the first stage's rows of a registered domain, LISTED a page, from page 1 on.
 
     Raises InputError where the run has no index of its present data.
     """
-    check_readable(output)
+    _check_run(output)
     check_one_source(output)
     index = usable_index(output)
     if index is None:
@@ -162,11 +196,8 @@ def final_text(output: str, history: list[StageRow], inputs: Sequence[InputFile]
 
 
 def _text_from_input(output: str, row: dict[str, Any], inputs: Sequence[InputFile]) -> str:
-    from dclm_spark.recipes.recipe import Recipe
-    from dclm_spark.settings import from_dict
-
     uri = _input_uri(output, (row["crawl"], row["warc_path"]), inputs)
-    recipe = from_dict(Recipe, _yaml(output))
+    recipe = run_recipe(output)
     found = format_of(row["warc_path"])
     if found is None or found.has_pages:
         return extract_one(uri, row["warc_offset"], recipe.extraction)
@@ -205,89 +236,11 @@ def _input_uri(output: str, file: tuple[str, str], inputs: Sequence[InputFile]) 
     return str(entry["uri"])
 
 
-def _yaml(output: str) -> dict[str, Any]:
+def run_recipe(output: str) -> "Recipe":
+    """Return the recipe of a run, as it was resolved."""
+    from dclm_spark.recipes.recipe import Recipe
+    from dclm_spark.settings import from_dict
     from dclm_spark.yaml_text import read_yaml
 
     uri = storage.join(output, "recipe.yaml")
-    content: dict[str, Any] = read_yaml(storage.read_bytes(uri).decode(), uri)
-    return content
-
-
-def describe(history: list[StageRow]) -> str:
-    """Return the history as lines for a terminal: one block per stage, the verdict last."""
-    first = history[0].row
-    lines = [
-        f"{first['url']}",
-        f"  id {first['doc_id'].hex()}  {first['warc_path']} at {first['warc_offset']}",
-    ]
-    for entry in history:
-        lines.append(f"  {entry.stage}: {_verdict(entry.row)}")
-        lines += [
-            f"    {name} = {_shown(value)}"
-            for name, value in entry.row.items()
-            if value is not None and name not in _ALREADY_SHOWN
-        ]
-    return "\n".join(lines)
-
-
-_ALREADY_SHOWN = {
-    "doc_id", "url", "crawl", "warc_path", "warc_offset", "fate", "stage", "rule", "value",
-    "threshold", "error", "evaluation_hits",
-}  # fmt: skip
-
-
-def side_by_side(output: str, history: list[StageRow]) -> str:
-    """Return the evaluation items that a page holds beside what it says there, in two columns.
-
-    "" for a page that holds none, or a run that did not look for items.
-    """
-    lines: list[str] = []
-    before = ""
-    for entry in history:
-        for hit in entry.row.get("evaluation_hits") or ():
-            item = _item(output, hit["task"], hit["item"])
-            said = before.encode()[hit["start"] : hit["end"]].decode(errors="replace")
-            lines.append(
-                f"  {hit['task']} item {hit['item']}, {hit['part']}: coverage "
-                f"{hit['coverage']:.2f}, score {hit['score']:.2f}, "
-                + ("leaks" if hit["leaks"] else "does not leak")
-            )
-            parts = ("question", "answer") if hit["part"] == "question" else (hit["part"],)
-            lines += _columns(" ".join(item[part] for part in parts if item[part]), said)
-        before = entry.text if entry.text is not None else before
-    return "\n".join(lines)
-
-
-def _item(output: str, task: str, number: int) -> dict[str, Any]:
-    uri = storage.join(output, "stages", "decontaminate", "items.jsonl")
-    for line in storage.read_bytes(uri).decode().split("\n"):
-        item: dict[str, Any] = json.loads(line)
-        if (item["task"], item["number"]) == (task, number):
-            return item
-    raise InputError(f"{uri} has no item {number} of {task}; the run wrote another index since")
-
-
-def _columns(left: str, right: str) -> list[str]:
-    pairs = zip_longest(wrap(left, _COLUMN_WIDTH), wrap(right, _COLUMN_WIDTH), fillvalue="")
-    return [f"    {one:<{_COLUMN_WIDTH}} | {other}" for one, other in pairs]
-
-
-def _verdict(row: dict[str, Any]) -> str:
-    if "source" in row:
-        return f"{row['repeats']} copies in the corpus"
-    if "fate" not in row:
-        return f"{row['num_tokens']:,} tokens"
-    if row["fate"] == "kept":
-        return "kept"
-    parts = [f"{row['fate']} by {row['rule']}"]
-    if row["value"] is not None:
-        parts.append(f"value {row['value']:.6g} against {_shown(row['threshold'])}")
-    if row["error"]:
-        parts.append(row["error"])
-    return ", ".join(parts)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.hex()
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return from_dict(Recipe, read_yaml(storage.read_bytes(uri).decode(), uri))

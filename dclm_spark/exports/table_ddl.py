@@ -1,0 +1,79 @@
+"""Statements that register the tables of a run in a catalog: Hive, Glue, Athena, Spark, Iceberg."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from dclm_spark.engine.run_record import check_readable, read_run_record
+from dclm_spark.errors import InputError, SettingError
+from dclm_spark.removal.tombstones import committed_output
+from dclm_spark.stages import STAGES
+from udfs import storage
+from udfs.storage.parquet import table_schema
+
+DIALECTS = ("hive", "spark", "iceberg")
+_PLAIN = {
+    pa.string(): "string", pa.large_string(): "string", pa.binary(): "binary",
+    pa.large_binary(): "binary", pa.int8(): "tinyint", pa.int16(): "smallint", pa.int32(): "int",
+    pa.int64(): "bigint", pa.float32(): "float", pa.float64(): "double", pa.bool_(): "boolean",
+    pa.date32(): "date",
+}  # fmt: skip
+
+
+def table_ddl(output: str, dialect: str, database: str) -> Iterator[str]:
+    """Yield the statements for every table of a run, one for each folder of a stage's files.
+
+    "hive" is what Glue and Athena take, too. "iceberg" creates tables of a catalog named as
+    `database` says and adds the files where they are. Raises InputError where no run is, and
+    SettingError for a dialect that is not known.
+    """
+    if dialect not in DIALECTS:
+        raise SettingError(f"--dialect {dialect}: expected one of {', '.join(DIALECTS)}")
+    check_readable(output)
+    if read_run_record(output) is None:
+        raise InputError(f"{output}: no run is here (run.json is missing)")
+    for stage in STAGES:
+        folder = storage.join(output, *(["shards"] if stage == "shards" else ["stages", stage]))
+        paths = committed_output(stage, folder).unit_files["path"].to_pylist()
+        first = {path.rpartition("/")[0]: path for path in reversed(paths) if _is_table(path)}
+        for name, path in sorted(first.items()):
+            schema = table_schema(storage.join(folder, path))
+            table = f"{database}.{stage}" + (f"_{name}" if name else "")
+            yield _statement(table, schema, storage.join(folder, name) if name else folder, dialect)
+
+
+def _is_table(path: str) -> bool:
+    """Say whether a file is of a folder whose files have one schema: not the shards' own."""
+    return path.endswith(".parquet") and "/" in path
+
+
+def _statement(table: str, schema: pa.Schema, location: str, dialect: str) -> str:
+    columns = ",\n".join(f"  `{one.name}` {_type(one.type)}" for one in schema)
+    if dialect == "hive":
+        head, tail = (
+            "CREATE EXTERNAL TABLE IF NOT EXISTS",
+            f"STORED AS PARQUET\nLOCATION '{location}'",
+        )
+    elif dialect == "spark":
+        head, tail = "CREATE TABLE IF NOT EXISTS", f"USING parquet\nLOCATION '{location}'"
+    else:
+        catalog, _, rest = table.partition(".")
+        head, tail = "CREATE TABLE IF NOT EXISTS", "USING iceberg"
+        tail += (
+            f";\nCALL {catalog}.system.add_files(table => '{rest}', "
+            f"source_table => '`parquet`.`{location}`')"
+        )
+    return f"{head} {table} (\n{columns}\n)\n{tail};\n"
+
+
+def _type(kind: pa.DataType) -> str:
+    """Return the type by its name in Hive's and Spark's SQL."""
+    if kind in _PLAIN:
+        return _PLAIN[kind]
+    if pa.types.is_timestamp(kind):
+        return "timestamp"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"array<{_type(kind.value_type)}>"
+    if pa.types.is_struct(kind):
+        return f"struct<{', '.join(f'{one.name}: {_type(one.type)}' for one in kind)}>"
+    raise InputError(f"a column of type {kind} has no type in a catalog")
