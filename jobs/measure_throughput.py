@@ -5,6 +5,7 @@
 `make compare` measures libraries and other systems beside it.
 """
 
+from dataclasses import fields
 from pathlib import Path
 
 from dclm_spark.command import job_parser, run_command
@@ -17,13 +18,13 @@ def main() -> None:
     """Parse the command line, measure, and print the report (or write it to --output)."""
     parser = job_parser(__doc__)
     add_arguments(parser)
-    arguments = vars(parser.parse_args())
-    output = arguments.pop("output")
-    report = render(measure(MeasureSettings(**arguments)))
-    if output is None:
+    given = parser.parse_args()
+    settings = {one.name: getattr(given, one.name) for one in fields(MeasureSettings)}
+    report = render(measure(MeasureSettings(**settings)))
+    if given.output is None:
         print(report)
     else:
-        Path(output).write_text(report)
+        Path(given.output).write_text(report)
 
 
 if __name__ == "__main__":

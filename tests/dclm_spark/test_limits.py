@@ -147,7 +147,7 @@ def test_a_run_of_which_nothing_is_left_has_a_report(small_run):
         recipe="refinedweb",
         error=(InputError, "no document is left"),
     )
-    assert (report["schema_version"], report["complete"]) == (1, False)
+    assert (report["schema_version"], report["complete"]) == (2, False)
     assert report["failure"].startswith("no document is left")
     assert [stage["name"] for stage in report["stages"]][:2] == ["documents", "deduplicate"]
     assert report["stages"][0]["rules"] == {"page_length": 1}
