@@ -45,6 +45,7 @@ def test_a_peer_is_left_out_alone():
     assert "warcio" not in missing["datatrove"]
 
 
+@pytest.mark.long
 def test_the_reference_keeps_what_the_chain_keeps(warc, tmp_path):
     pytest.importorskip("uniseg")
     models = load_models(None, None, None)

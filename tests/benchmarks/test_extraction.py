@@ -64,6 +64,7 @@ def test_extractors_are_measured_by_the_marked_texts(folder):
     assert "| s (1) | 1.000 |" in quality_table(compare_extractors(pages))
 
 
+@pytest.mark.long
 def test_what_survives_is_compared_with_the_reference(folder):
     files = list_inputs(str(folder / "a.warc.gz"))
     outcomes = [survival(files), survival(files, VIEWS)]

@@ -59,6 +59,7 @@ def test_random_graphs_fall_into_their_components(spark, tmp_path: Path) -> None
     assert found == oracle(edges)
 
 
+@pytest.mark.long
 def test_rounds_of_a_long_chain_grow_with_its_logarithm(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     rng = random.Random(4)
     names = list(range(600))

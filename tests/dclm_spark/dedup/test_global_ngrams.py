@@ -100,6 +100,7 @@ def test_it_equals_first_owners_by_sets_for_any_partitioning(spark, tmp_path: Pa
         assert brief(found) == expected
 
 
+@pytest.mark.long
 def test_a_new_crawl_loses_the_ngrams_of_saved_tables(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     old, new = rows_of(generated(2, 20), "b"), rows_of(generated(2, 30), "a")
     saved = ngram_table(spark.createDataFrame(old, SCHEMA), FULL)

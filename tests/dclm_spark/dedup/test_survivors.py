@@ -80,6 +80,7 @@ def test_the_longest_stays_and_documents_that_go_anyway_stand_for_none(spark, tm
         assert 2 not in found
 
 
+@pytest.mark.long
 @pytest.mark.spark
 def test_a_document_of_an_earlier_crawl_covers_by_its_sketch(spark, tmp_path) -> None:  # type: ignore[no-untyped-def]
     words = [f"w{n}" for n in range(100)]

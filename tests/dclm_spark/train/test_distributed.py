@@ -82,6 +82,7 @@ def test_a_checkpoint_of_one_process_goes_on_with_four(
     assert losses(tmp_path) == pytest.approx(losses(undisturbed), abs=TOLERANCE)
 
 
+@pytest.mark.long
 def test_two_replicas_start_from_weights_that_one_rank_reads_and_train_as_one_process(
     shards: Path, undisturbed: Path, tmp_path: Path
 ) -> None:

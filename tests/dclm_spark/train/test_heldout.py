@@ -79,6 +79,7 @@ def heldout_lines(run: Path) -> list[dict[str, float]]:
     return [line for line in read_log(run / "log.jsonl") if line["kind"] == "heldout"]
 
 
+@pytest.mark.long
 def test_bits_per_byte_are_the_nats_of_the_texts_over_their_bytes_on_one_rank_and_on_two(
     shards: Path, heldout: Path, tokenizer: Path, tmp_path: Path
 ) -> None:

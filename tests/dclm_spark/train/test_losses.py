@@ -34,6 +34,7 @@ def test_chunks_change_neither_losses_nor_gradients(chunk_tokens: int) -> None:
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.long
 def test_the_compiled_losses_are_those_of_the_plain_ones() -> None:
     plain = losses_and_gradients(head_losses)
     compiled = losses_and_gradients(torch.compile(head_losses))
