@@ -26,7 +26,7 @@ MOST_LINES = 25
 BLOCKS = [
     block.split("```")[0].removeprefix("yaml\n")
     for block in (ROOT / "docs" / "recipes.md").read_text().split("```")
-    if block.startswith("yaml\n")
+    if block.startswith("yaml\nname: ")
 ]
 
 pytestmark = [pytest.mark.spark, pytest.mark.long]
