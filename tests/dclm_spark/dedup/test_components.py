@@ -70,6 +70,7 @@ def test_rounds_of_a_long_chain_grow_with_its_logarithm(spark, tmp_path: Path) -
     assert rounds <= 10
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_from_its_last_round(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     edges = [(n, n + 1) for n in range(8)]
     whole, rounds = components(spark, edges, tmp_path)

@@ -47,6 +47,7 @@ def slow(rows: list[tuple[bytes, str | None, str]]) -> dict[bytes, tuple[list[in
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "partitions",
     [pytest.param(1, marks=pytest.mark.long), 7, pytest.param(64, marks=pytest.mark.long)],

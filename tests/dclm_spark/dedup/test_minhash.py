@@ -162,6 +162,7 @@ def test_a_new_crawl_loses_what_earlier_ones_hold_without_their_text(spark, tmp_
     }
 
 
+@pytest.mark.long
 def test_one_page_many_times_and_empty_texts(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     rows = [row(n, "the same page again and again") for n in range(50)]
     rows += [row(100, ""), row(101, None), row(102, " ... "), row(103, "ab"), row(104, "ab")]
@@ -192,6 +193,7 @@ def test_a_missing_order_column_is_named(spark) -> None:  # type: ignore[no-unty
         signature_table(frame, NearDuplicateSettings(survivor_order=("-quality",)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["string", "bigint"])
 def test_an_id_may_be_a_text_or_a_number(spark, tmp_path: Path, kind: str) -> None:  # type: ignore[no-untyped-def]
     rows = [(row[3], row[4]) for row in corpus(6, [3, 1, 2])]

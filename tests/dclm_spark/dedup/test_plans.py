@@ -13,7 +13,7 @@ from udfs.units.documents import DOCUMENTS
 
 pytestmark = pytest.mark.spark
 # The methods of the most queries.
-HEAVY = ("minhash", "global", "passages")
+HEAVY = ("minhash", "global", "passages", "lines")
 # Names of input files, WARC files, and buckets that very many documents share.
 SMALL_TABLES = {
     ("uri", "task"),

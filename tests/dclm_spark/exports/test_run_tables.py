@@ -32,6 +32,7 @@ def types_of(schema):
     return {field.name: str(field.type).replace("<element:", "<item:") for field in schema}
 
 
+@pytest.mark.long
 @pytest.mark.spark
 @pytest.mark.parametrize("kind", ["dclm", pytest.param("huggingface", marks=pytest.mark.long)])
 def test_every_table_of_a_run_is_on_the_page(spark, tmp_path, kind):

@@ -72,6 +72,7 @@ def shards(facts: list[Fact], tokenizer: Path, tmp_path_factory: pytest.TempPath
     return manifest
 
 
+@pytest.mark.long
 def test_a_trained_model_prefers_the_planted_answers_and_an_untrained_one_does_not(
     facts: list[Fact], tokenizer: Path, shards: Path, tmp_path: Path
 ) -> None:

@@ -190,6 +190,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_weights_before_it(
     assert torch.equal(one.output.weight, other.output.weight)
 
 
+@pytest.mark.long
 def test_a_preempted_run_saves_and_asks_to_be_run_again(
     shards: Path, finished: Path, tmp_path: Path
 ) -> None:
