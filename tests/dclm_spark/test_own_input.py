@@ -28,6 +28,7 @@ def column(folder, pattern, name):
     return [value for file in files for value in pq.read_table(file).column(name).to_pylist()]
 
 
+@pytest.mark.long
 @pytest.mark.spark
 def test_own_columns_reach_ledger_and_provenance(spark, tmp_path):
     (tmp_path / "tokenizer.json").write_text(train_tokenizer(iter([PROSE]), 300))

@@ -42,6 +42,7 @@ def settings_of(*assignments, base="dclm_baseline"):
     return load_recipe(base, [f"deduplication.{text}" for text in assignments]).deduplication
 
 
+@pytest.mark.long
 @pytest.mark.spark
 def test_a_new_method_is_one_class_and_one_line(spark, tmp_path, monkeypatch):
     monkeypatch.setitem(methods.METHODS, "same_start", SameStart)

@@ -35,6 +35,7 @@ def frame_of(spark, texts=TEXTS, expression="number"):
     return rows.withColumn("id", F.expr(expression))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ID_TYPES)
 def test_near_duplicates_are_found_by_ids_of_any_type(spark, kind):
     frame = frame_of(spark, expression=ID_TYPES[kind])
@@ -43,6 +44,7 @@ def test_near_duplicates_are_found_by_ids_of_any_type(spark, kind):
     assert sorted(row["number"] for row in kept.collect()) == [0, 3, 4, 5]
 
 
+@pytest.mark.long
 def test_clusters_say_which_row_stays_by_the_preferred_columns(spark):
     frame = frame_of(spark).withColumn("a.b", F.col("number") % 2)
     found = frame.transform(near_duplicate_clusters, prefer=("-a.b",))

@@ -222,6 +222,7 @@ def test_spans_that_are_not_the_promised_ones_are_refused(removal, tmp_path):
         Removals(changed).mask(shard, 0, 1)
 
 
+@pytest.mark.long
 def test_compaction_leaves_nothing_of_the_removed_and_every_other_file_as_it_was(spark, removal):
     folder, recipe, before, _, _ = removal
     _, expected = served(folder)

@@ -97,6 +97,7 @@ def shard_paths(manifest, directory, role="train"):
     return [f"{directory}/{s['path']}" for s in manifest["shards"] if s["role"] == role]
 
 
+@pytest.mark.long
 def test_a_large_vocabulary_is_trained_on_from_32_bit_shards(corpus, written, tmp_path):
     from dclm_spark.train.scales import scale
     from dclm_spark.train.trainer import train
@@ -193,6 +194,7 @@ def test_a_run_that_was_killed_goes_on_with_the_shards_that_it_lacks(written, na
     assert not Path(shards.directory, "shard-99999.bin").exists()
 
 
+@pytest.mark.long
 @dataclass(frozen=True, kw_only=True)
 class Lines(ShardFormat):
     """A line of ids for each document."""

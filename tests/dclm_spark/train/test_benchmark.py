@@ -35,6 +35,7 @@ def test_the_command_needs_neither_shards_nor_output() -> None:
     assert "tokens/s" in done.stdout
 
 
+@pytest.mark.long
 def test_training_itself_needs_shards() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "jobs" / "train_model.py"), "--scale", "test"],

@@ -154,6 +154,7 @@ def test_open_files_that_were_evicted_are_let_go(shards: Path, tmp_path: Path) -
     assert not [line for line in held if line.endswith("(deleted)")]
 
 
+@pytest.mark.long
 def test_processes_share_a_cache_that_is_too_small_for_the_corpus(
     shards: Path, tmp_path: Path
 ) -> None:
