@@ -47,7 +47,6 @@ def written(table):
     return {path: path.stat().st_mtime_ns for path in Path(table).rglob("*.parquet")}
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_keeps_from_the_table_what_it_keeps_from_the_crawl(
     spark, files, recipes, table, tmp_path, name
