@@ -141,7 +141,9 @@ def scored_run(
     with begin(recipe, request) as begun, begun.source.clock.running():
         check_decisions(recipe, spark)
         candidates = _run_until_candidates(spark, RunProgress(), begun.source, begun.place)
-        yield begun, score_candidates(spark, recipe, candidates, begun.place, with_tokens=True)
+        with timed_stage(spark, begun.source.clock, "score"):
+            scored = score_candidates(spark, recipe, candidates, begun.place, with_tokens=True)
+        yield begun, scored
 
 
 def write_reports(summary: RunSummary, output: str) -> None:

@@ -12,7 +12,9 @@ def main() -> None:
     """Parse the command line and print one statement for each table."""
     parser = job_parser(__doc__)
     parser.add_argument("--output", required=True, help="the run's folder, s3:// or gs:// prefix")
-    parser.add_argument("--dialect", choices=DIALECTS, default="hive", help="whose statements")
+    parser.add_argument(
+        "--dialect", choices=tuple(DIALECTS), default="hive", help="whose statements"
+    )
     told = "database of the tables; for iceberg CATALOG.DATABASE"
     parser.add_argument("--database", default="dclm_spark", help=told)
     given = parser.parse_args()

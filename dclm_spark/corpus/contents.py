@@ -16,6 +16,7 @@ from dclm_spark.engine.tables import read_files
 from dclm_spark.errors import InputError
 from dclm_spark.removal.tombstones import committed_output, documents_met
 from dclm_spark.stages.tokenize import FOLDER as TOKENS
+from dclm_spark.stages.tokenize import has_column
 from udfs import storage
 from udfs.documents.sites import sites
 from udfs.storage.parquet import column_names
@@ -131,12 +132,11 @@ def _counts(rows: DataFrame, name: str) -> dict[str, Counts]:
 
 def _documents(spark: SparkSession, output: str, tokenized: StageOutput) -> DataFrame:
     """Return a row for each document of the shards."""
-    uris = [file["uri"] for file in tokenized.files(f"{TOKENS}/")]
-    repeats = REPEATS.name in column_names(uris[0])
+    files = tokenized.files(f"{TOKENS}/")
     tokens = read_files(
         spark,
-        uris,
-        _TOKENIZED.append(REPEATS) if repeats else _TOKENIZED,
+        [file["uri"] for file in files],
+        _TOKENIZED.append(REPEATS) if has_column(files, REPEATS) else _TOKENIZED,
         transform=_sited,
         output_schema=_SITED,
     )

@@ -47,7 +47,7 @@ def part_unit(file_unit: str, number: int) -> str:
 
 def file_of_unit(name: str) -> str:
     """Return the name that the unit of the whole file would have."""
-    return re.sub(r"-part-\d+$", "", name)
+    return re.sub(r"(?<=-[0-9a-f]{10})-part-\d+$", "", name)
 
 
 def unit_key(*parts: Any, code: str) -> str:

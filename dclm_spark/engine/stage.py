@@ -133,21 +133,21 @@ class _Work:
         Of inputs, one whose task dies again and again (for memory) does not stop the others.
         """
         died: dict[str, str] = {}
-        while True:
-            try:
-                with progress(spark, self.stage, self._progress):
+        with progress(spark, self.stage, self._progress):
+            while True:
+                try:
                     what = f"{len(units)} units"
                     return died | run_tasks(spark, self.stage, execute(units), what)
-            except JobError as error:
-                present = set(committed_names(self.directory))
-                left = [unit for unit in units if unit.name not in present]
-                dead = units[error.task].name if error.task is not None else ""
-                alone = self.rules.stand_in is not None and self.rules.one_task_each and dead
-                if not alone or len(left) == len(units) or len(died) >= NAMED_FAILURES:
-                    raise
-                LOGGER.warning("%s; going on with the other inputs", error)
-                died[dead] = f"{dead}: {error.reason}"
-                units = [unit for unit in left if unit.name not in died]
+                except JobError as error:
+                    present = set(committed_names(self.directory))
+                    left = [unit for unit in units if unit.name not in present]
+                    dead = units[error.task].name if error.task is not None else ""
+                    alone = self.rules.stand_in is not None and self.rules.one_task_each and dead
+                    if not alone or len(left) == len(units) or len(died) >= NAMED_FAILURES:
+                        raise
+                    LOGGER.warning("%s; going on with the other inputs", error)
+                    died[dead] = f"{dead}: {error.reason}"
+                    units = [unit for unit in left if unit.name not in died]
                 if not units:
                     return died
 

@@ -6,12 +6,12 @@ import pyarrow as pa
 
 from dclm_spark.engine.run_record import check_readable, read_run_record
 from dclm_spark.errors import InputError, SettingError
+from dclm_spark.mixture.mix import STAGE as MIX
 from dclm_spark.removal.tombstones import committed_output
 from dclm_spark.stages import STAGES
 from udfs import storage
 from udfs.storage.parquet import table_schema
 
-DIALECTS = ("hive", "spark", "iceberg")
 _PLAIN = {
     pa.string(): "string", pa.large_string(): "string", pa.binary(): "binary",
     pa.large_binary(): "binary", pa.int8(): "tinyint", pa.int16(): "smallint", pa.int32(): "int",
@@ -32,7 +32,7 @@ def table_ddl(output: str, dialect: str, database: str) -> Iterator[str]:
     check_readable(output)
     if read_run_record(output) is None:
         raise InputError(f"{output}: no run is here (run.json is missing)")
-    for stage in STAGES:
+    for stage in (*STAGES, MIX):
         folder = storage.join(output, *(["shards"] if stage == "shards" else ["stages", stage]))
         paths = committed_output(stage, folder).unit_files["path"].to_pylist()
         first = {path.rpartition("/")[0]: path for path in reversed(paths) if _is_table(path)}
@@ -49,21 +49,29 @@ def _is_table(path: str) -> bool:
 
 def _statement(table: str, schema: pa.Schema, location: str, dialect: str) -> str:
     columns = ",\n".join(f"  `{one.name}` {_type(one.type)}" for one in schema)
-    if dialect == "hive":
-        head, tail = (
-            "CREATE EXTERNAL TABLE IF NOT EXISTS",
-            f"STORED AS PARQUET\nLOCATION '{location}'",
-        )
-    elif dialect == "spark":
-        head, tail = "CREATE TABLE IF NOT EXISTS", f"USING parquet\nLOCATION '{location}'"
-    else:
-        catalog, _, rest = table.partition(".")
-        head, tail = "CREATE TABLE IF NOT EXISTS", "USING iceberg"
-        tail += (
-            f";\nCALL {catalog}.system.add_files(table => '{rest}', "
-            f"source_table => '`parquet`.`{location}`')"
-        )
+    head, tail = DIALECTS[dialect](table, location)
     return f"{head} {table} (\n{columns}\n)\n{tail};\n"
+
+
+def _hive(table: str, location: str) -> tuple[str, str]:
+    return "CREATE EXTERNAL TABLE IF NOT EXISTS", f"STORED AS PARQUET\nLOCATION '{location}'"
+
+
+def _spark(table: str, location: str) -> tuple[str, str]:
+    return "CREATE TABLE IF NOT EXISTS", f"USING parquet\nLOCATION '{location}'"
+
+
+def _iceberg(table: str, location: str) -> tuple[str, str]:
+    catalog, _, rest = table.partition(".")
+    adding = (
+        f"CALL {catalog}.system.add_files(table => '{rest}', "
+        f"source_table => '`parquet`.`{location}`')"
+    )
+    return "CREATE TABLE IF NOT EXISTS", f"USING iceberg;\n{adding}"
+
+
+# By name: what stands before the table's name, and behind its columns.
+DIALECTS = {"hive": _hive, "spark": _spark, "iceberg": _iceberg}
 
 
 def _type(kind: pa.DataType) -> str:

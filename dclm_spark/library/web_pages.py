@@ -15,7 +15,7 @@ from dclm_spark.errors import InputError, SettingError
 from dclm_spark.library.frames import BYTES, TEXT, Given, with_columns
 from dclm_spark.stages.documents import max_readers
 from udfs.documents.extract import ExtractionSettings, extract_pages
-from udfs.documents.formats import FORMATS, InputUnit, Reading, WatFormat, read_unit
+from udfs.documents.formats import FORMATS, WAT, InputUnit, Reading, read_unit
 from udfs.documents.warc_pages import RECORDS, record_batches
 from udfs.documents.wat import PAGE_METADATA, metadata_batches
 from udfs.warc.reader import WarcRecord
@@ -93,7 +93,7 @@ def read_metadata(
     """
     files = list_inputs(inputs, base, limit)
     for file in files:
-        if file.kind != WatFormat.name:
+        if FORMATS[file.kind] is not WAT:
             raise InputError(f"inputs = {inputs!r}: {file.path} is no WAT file")
     return _read(spark, files, settings, PAGE_METADATA, _metadata)
 

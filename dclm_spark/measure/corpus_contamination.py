@@ -1,7 +1,7 @@
 """Which rows of a token corpus hold which evaluation items, and what scores are without these."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -84,9 +84,7 @@ def contamination_of(spark: SparkSession, asked: CorpusQuestion) -> dict[str, An
         lambda: texts(partial(_hits_of, index=weighted, match=asked.match), _HITS),
         TableLayout(by=("shard", "row", "task", "item", "part")),
     )
-    num_items = {task: 0 for task in dict.fromkeys(item.task for item in items)}
-    for item in items:
-        num_items[item.task] += 1
+    num_items = Counter(item.task for item in items)
     found = _found(hits, num_items, asked.evaluation)
     content = json.dumps(found, indent=1).encode()
     storage.write_bytes(storage.join(asked.output, "contamination.json"), content)
@@ -152,7 +150,7 @@ def _documents(row: npt.NDArray[Any], manifest: ShardManifest) -> list[npt.NDArr
     is_text = (row != manifest.end_of_text_id) & (row != manifest.padding_id)
     places = np.flatnonzero(~is_text)
     pieces = zip(np.split(row, places), np.split(is_text, places), strict=True)
-    return [ids[is_piece] for ids, is_piece in pieces]
+    return [text for ids, is_piece in pieces if len(text := ids[is_piece])]
 
 
 def _frequencies_of(rows: pa.RecordBatch, index: tuple[str, str]) -> pa.RecordBatch:
@@ -174,19 +172,19 @@ def _hits_of(rows: pa.RecordBatch, index: tuple[str, str], match: MatchSettings)
 
 def _found(hits: DataFrame, num_items: Mapping[str, int], evaluation: str | None) -> dict[str, Any]:
     """Return by task how many items leak, in how many rows, and the scores without these."""
-    leaks = hits.where("leaks").groupBy("task", "item")
+    leaks = hits.where("leaks")
     leaked: dict[str, dict[int, float]] = defaultdict(dict)
-    rows: dict[str, int] = defaultdict(int)
     # At most one row for each item of the evaluation sets.
-    for one in leaks.agg(F.max("coverage").alias("coverage"), F.count("*").alias("rows")).collect():
+    for one in leaks.groupBy("task", "item").agg(F.max("coverage").alias("coverage")).collect():
         leaked[one["task"]][int(one["item"])] = float(one["coverage"])
-        rows[one["task"]] += int(one["rows"])
+    counted = leaks.groupBy("task").agg(F.countDistinct("shard", "row").alias("rows"))
+    rows = {one["task"]: int(one["rows"]) for one in counted.collect()}
     tasks = {
         task: {
             "items": count,
             "leaked": len(leaked[task]),
             "dirty": sum(coverage > DIRTY for coverage in leaked[task].values()),
-            "rows": rows[task],
+            "rows": rows.get(task, 0),
         }
         for task, count in num_items.items()
     }

@@ -18,13 +18,12 @@ from dclm_spark.beginning import RunRequest, stages_below
 from dclm_spark.dedup.earlier import earlier_keys
 from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import StageOutput
-from dclm_spark.engine.monitoring.run_clock import RunClock
+from dclm_spark.engine.monitoring.run_clock import RunClock, timed_stage
 from dclm_spark.engine.run_record import (
     write_run_record,
 )
 from dclm_spark.mixed_runs.mixed_beginning import (
     MixedRequest,
-    check_finished,
     check_sources_before_start,
     describe_sources,
     identity_of,
@@ -50,9 +49,8 @@ from dclm_spark.signals.mixture_yield import as_json as yield_as_json
 from dclm_spark.signals.mixture_yield import render as render_yield
 from dclm_spark.signals.scored_documents import decisions
 from dclm_spark.signals.signal_tables import NUM_TOKENS
-from dclm_spark.stages.finished_work import remove_other_formats
+from dclm_spark.stages.finished_work import check_finished_work, remove_other_formats
 from dclm_spark.stages.run_output import RunProgress
-from dclm_spark.stages.tokenize import with_special_ids
 from udfs import storage
 from udfs.documents.schema import KEPT
 from udfs.tokens.copies import REPEATS
@@ -84,6 +82,7 @@ class _Begun:
 
     output: str
     recipes: Mapping[str, Recipe]
+    clock: RunClock
     summaries: dict[str, RunSummary] = field(default_factory=dict)
     manifest: dict[str, Any] | None = None
 
@@ -100,16 +99,18 @@ def build_mixture(spark: SparkSession, recipe: Recipe, request: MixedRequest) ->
         tokenized = {
             name: _tokenized(spark, recipe, name, begun, request) for name in begun.recipes
         }
-        counts = {
-            name: SourceCounts(count_tokenized(spark, one, name)) for name, one in tokenized.items()
-        }
-        found = _shares(recipe, counts)
-        write_plan(begun.output, found)
-        settings = with_special_ids(recipe.tokens, recipe.quirks)
-        tokens = mix(spark, tokenized, found, settings, _place(begun, STAGE))
-        shards, begun.manifest = shards_of(
-            spark, recipe, tokens, _place(begun, "shards"), as_json(found)
-        )
+        with timed_stage(spark, begun.clock, STAGE):
+            counts = {
+                name: SourceCounts(count_tokenized(spark, one, name))
+                for name, one in tokenized.items()
+            }
+            found = _shares(recipe, counts)
+            write_plan(begun.output, found)
+            tokens = mix(spark, tokenized, found, recipe.tokens, _place(begun, STAGE))
+        with timed_stage(spark, begun.clock, "shards"):
+            shards, begun.manifest = shards_of(
+                spark, recipe, tokens, _place(begun, "shards"), as_json(found)
+            )
     return MixedRun(
         shares=tuple(found), tokens=tokens, shards=shards, shard_manifest=begun.manifest
     )
@@ -200,10 +201,10 @@ def _begun(recipe: Recipe, request: MixedRequest, reports: bool = True) -> Itera
         if request.overwrite:
             remove_other_formats(output, [stages_below(output)(STAGE)])
         else:
-            check_finished(recipe, request)
+            check_finished_work(output, identity, files, stages_below(output)("documents"))
         write_run_record(output, recipe, files, identity)
-        begun = _Begun(output=output, recipes=recipes)
         clock = RunClock(output, ":".join(identity.key), request.metrics)
+        begun = _Begun(output=output, recipes=recipes, clock=clock)
         try:
             with clock.running():
                 yield begun

@@ -153,8 +153,7 @@ def _entries(file: pq.ParquetFile, key: int, first: int, count: int | None) -> I
         # Of a table that Spark computed, columns may say that they have no nulls.
         taken = found.slice(first, count).cast(_NONE.schema)
         first = max(0, first - found.num_rows)
-        # Spark says of some columns that they have no nulls.
-        yield taken.cast(_NONE.schema)
+        yield taken
         if count is not None:
             count -= taken.num_rows
             if count == 0:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dclm_spark.errors import SettingError
-from dclm_spark.recipes.fineweb2 import in_language
+from dclm_spark.recipes.fineweb2 import in_language, with_values
 from dclm_spark.recipes.named import RECIPES, recipe_named
 from dclm_spark.recipes.recipe import Recipe, with_quirks
-from dclm_spark.settings import merge, override
+from dclm_spark.settings import override
 from dclm_spark.yaml_text import read_yaml
 from udfs import storage
 from udfs.storage.stream import shown
@@ -65,10 +65,7 @@ def _from_file(uri: str) -> Recipe:
         raise SettingError(f"{where}: expected a mapping of recipe keys to values")
     base = recipe_named(values.pop("base", "dclm_baseline"), f"{where}: base")
     try:
-        if values.get("language"):
-            limits = str(values.get("language_limits") or "")
-            base = in_language(base, str(values.pop("language")), limits)
-        return merge(base, values)
+        return with_values(base, values)
     except SettingError as error:
         raise SettingError(f"{where}: {error}") from None
 

@@ -8,6 +8,7 @@ from typing import Any
 from dclm_spark.errors import SettingError
 from dclm_spark.recipes.fineweb import fineweb
 from dclm_spark.recipes.recipe import Recipe
+from dclm_spark.settings import merge
 from dclm_spark.yaml_text import read_yaml
 from udfs import storage
 from udfs.languages.codes import code_of, is_code
@@ -82,6 +83,14 @@ def in_language(recipe: Recipe, language: str, limits_uri: str = "") -> Recipe:
             )
         heuristics = replace(heuristics, stop_words=words)
     return replace(recipe, language=code, heuristics=heuristics)
+
+
+def with_values(start: Recipe, values: dict[str, Any], where: str = "") -> Recipe:
+    """Return a recipe with keys of a file: first what its language says, then the others."""
+    if values.get("language"):
+        limits = str(values.get("language_limits") or "")
+        start = in_language(start, str(values.pop("language")), limits)
+    return merge(start, values, where)
 
 
 def _own_limits(values: dict[str, Any], own: FineWeb2Settings) -> FineWeb2Settings:

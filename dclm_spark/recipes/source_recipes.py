@@ -6,10 +6,9 @@ from dataclasses import replace
 
 from dclm_spark.errors import SettingError
 from dclm_spark.mixture.source_settings import MixtureSettings
-from dclm_spark.recipes.fineweb2 import in_language
+from dclm_spark.recipes.fineweb2 import with_values
 from dclm_spark.recipes.named import recipe_named
 from dclm_spark.recipes.recipe import Recipe, with_quirks
-from dclm_spark.settings import merge
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 # What holds for the whole corpus, and can be no other in one source.
@@ -38,10 +37,7 @@ def _recipe_of(recipe: Recipe, name: str) -> Recipe:
         start = recipe_named(str(values.pop("base")), f"{where}base")
         start = replace(start, quirks=recipe.quirks, tokens=recipe.tokens, limits=recipe.limits)
     start = replace(start, name=f"{recipe.name}/{name}", sources={}, mixture=MixtureSettings())
-    if values.get("language"):
-        limits = str(values.get("language_limits") or "")
-        start = in_language(start, str(values.pop("language")), limits)
-    return with_quirks(merge(start, values, where))
+    return with_quirks(with_values(start, values, where))
 
 
 def _check_parts(recipe: Recipe) -> None:

@@ -79,7 +79,7 @@ def compact(spark: SparkSession, output: str, manifest: ShardManifest) -> ShardM
         for number in range(1, num_removals(shards) + 1)
     )
     met = [file["uri"] for file in documents_met(shards)]
-    runs = tuple(source_runs(output).values()) or (output,)
+    runs = (output, *source_runs(output).values())
     for run in runs:
         documents = committed_output("documents", storage.join(run, "stages", "documents"))
         if documents.files("kept/"):
@@ -87,7 +87,7 @@ def compact(spark: SparkSession, output: str, manifest: ShardManifest) -> ShardM
     sources = _Sources(lists=lists, met=tuple(met), padding=manifest.padding)
     stages = [
         storage.join(run, "stages", stage)
-        for run in dict.fromkeys((output, *runs))
+        for run in runs
         for stage in (*STAGES[:-1], MIX, *signal_stages(run))
     ]
     units = [

@@ -18,15 +18,15 @@ from pyspark.sql import functions as F
 
 from dclm_spark.crawl.listing import InputFile, list_inputs
 from dclm_spark.engine.checkpoints import TableLayout, open_table, table_parts, write_table
-from dclm_spark.engine.run_record import check_one_source
+from dclm_spark.engine.run_record import source_runs
 from dclm_spark.engine.shuffles import sized_shuffles
-from dclm_spark.engine.stage_output import StageOutput
 from dclm_spark.engine.tables import read_files, spark_schema, work_frame
 from dclm_spark.errors import InputError
 from dclm_spark.removal.tombstones import REMOVED, committed_output
 from udfs import storage
+from udfs.documents.formats import FORMATS
 from udfs.robots.agents import TOKENS
-from udfs.robots.answers import ANSWERS, JSON_LINES, KINDS, robots_answers
+from udfs.robots.answers import ANSWERS, READERS, robots_answers
 from udfs.robots.refusals import RobotsRules
 from udfs.rules.urls import hosts
 from udfs.storage.stream import shown
@@ -85,7 +85,7 @@ def robots_files(named: str, base: str | None) -> tuple[InputFile, ...]:
     except InputError as error:
         raise InputError(str(error).replace("--input", "--robots")) from error
     for file in files:
-        if file.kind not in KINDS:
+        if file.kind not in READERS:
             raise InputError(
                 f"--robots {shown(file.uri)}: expected WARC files of robots.txt records, or JSON "
                 "Lines with url, date and text"
@@ -99,40 +99,42 @@ def refused_documents(spark: SparkSession, output: str, request: RobotsRequest) 
     Of a host the newest answer up to `request.until` counts. Raises InputError where no documents
     are.
     """
-    check_one_source(output)
-    documents = committed_output("documents", storage.join(output, "stages", "documents"))
-    if not documents.files("kept/"):
+    runs = tuple(source_runs(output).values()) or (output,)
+    stages = [
+        committed_output("documents", storage.join(run, "stages", "documents")) for run in runs
+    ]
+    uris = [file["uri"] for stage in stages for file in stage.files("kept/")]
+    if not uris:
         raise InputError(f"--output {shown(output)}: no documents are there to look up")
-    name = _name(request, documents)
+    name = _name(request, [stage.fingerprint for stage in stages])
     table = storage.join(output, "shards", REMOVED, FOLDER, name)
-    rows = documents.rows("kept/")
+    rows = sum(stage.rows("kept/") for stage in stages)
     size = rows * _DOCUMENT_SIZE_BYTES + len(request.files) * _FILE_SIZE_BYTES
     layout = TableLayout(by=("doc_id",), size_bytes=rows * _REFUSED_SIZE_BYTES)
     with sized_shuffles(spark, size):
-        found = write_table(_refused(spark, documents, request), table, layout)
+        found = write_table(_refused(spark, uris, request), table, layout)
     parts = tuple(f"{FOLDER}/{name}/{part['path']}" for part in table_parts(table))
     return _counted(open_table(spark, table), table, parts, found)
 
 
-def _name(request: RobotsRequest, documents: StageOutput) -> str:
+def _name(request: RobotsRequest, fingerprints: Sequence[str]) -> str:
     """Return a name for what the table is made of."""
     # A list may be changed in its place, an archive is not.
     files = [
-        hashlib.sha256(storage.read_bytes(file.uri)).hexdigest()
-        if file.kind == JSON_LINES
-        else file.path
+        file.path
+        if FORMATS[file.kind].has_pages
+        else hashlib.sha256(storage.read_bytes(file.uri)).hexdigest()
         for file in request.files
     ]
-    parts = [files, str(request.until), request.agents, documents.fingerprint]
+    parts = [files, str(request.until), request.agents, *fingerprints]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _refused(spark: SparkSession, documents: StageOutput, request: RobotsRequest) -> DataFrame:
+def _refused(spark: SparkSession, uris: Sequence[str], request: RobotsRequest) -> DataFrame:
     answers = _answers(spark, request).select(
         "host", F.lit(_ANSWER).alias("kind"), "asked", "rules",
         F.lit(None).cast("binary").alias("doc_id"), F.lit(None).cast("string").alias("url"),
     )  # fmt: skip
-    uris = [file["uri"] for file in documents.files("kept/")]
     read = pa.schema([_DOCUMENTS.field("doc_id"), _DOCUMENTS.field("url")])
     pages = read_files(spark, uris, read, transform=_with_host, output_schema=_DOCUMENTS)
     pages = pages.where("host IS NOT NULL").select(

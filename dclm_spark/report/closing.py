@@ -6,6 +6,7 @@ from dclm_spark.engine.monitoring.run_metrics import Sample
 from dclm_spark.html_pages.quantities import bytes_text, count_text, duration_text
 from dclm_spark.report.page import headline
 from dclm_spark.report.summary import RunSummary
+from dclm_spark.shard_format import FORMAT
 from udfs import storage
 
 
@@ -20,7 +21,9 @@ def closing_lines(summary: RunSummary, output: str) -> Iterator[str]:
     if summary.shards is not None:
         made, shards = summary.shards, storage.join(output, "shards", "manifest.json")
         yield f"shards: {count_text(made.shards)} ({bytes_text(made.bytes)}), {shards}"
-        yield f"next: jobs/train_model.py --scale tiny --shards {shards} --output MODEL"
+        if made.format == FORMAT:
+            fitting = f"--scale tiny --set model.sequence_length={made.sequence_length}"
+            yield f"next: jobs/train_model.py {fitting} --shards {shards} --output MODEL"
     yield f"why is a page missing: jobs/explain_page.py --output {output} URL"
     yield f"took {duration_text(summary.seconds)}" + (
         f" in {summary.drivers} starts" if summary.drivers > 1 else ""

@@ -238,4 +238,5 @@ def shard_summary(manifest: Mapping[str, Any]) -> ShardSummary:
         bytes=sum(shard["size_bytes"] for shard in manifest["shards"]),
         tokenizer=manifest["tokenizer_sha256"][:16],
         fingerprint=manifest["fingerprint"][:16],
+        format=manifest["format"],
     )

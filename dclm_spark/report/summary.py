@@ -216,19 +216,18 @@ class DedupSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardSummary:
-    """The token shards; `tokens` excludes the padding.
-
-    Without a `sequence_length` their sequences are whole documents.
-    """
+    """The token shards; `tokens` excludes the padding."""
 
     shards: int
     sequences: int
+    # None: their sequences are whole documents.
     sequence_length: int | None
     tokens: int
     padding_tokens: int
     bytes: int
     tokenizer: str = ""
     fingerprint: str = ""
+    format: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

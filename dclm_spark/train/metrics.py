@@ -78,7 +78,8 @@ def observe_sources(state: TrainState, batch: Batch, losses: Tensor) -> None:
     `losses` [B, S] are of this step's batch alone: a sample of what the line's steps have read.
     """
     settings, step = state.settings, state.step + 1
-    if not settings.observe.source_losses or not any(one.sources for one in state.manifests):
+    has_sources = any(one.sources for one in state.manifests)
+    if state.provenance is None or not settings.observe.source_losses or not has_sources:
         return
     if step % settings.observe.interval_steps and step != settings.last_step:
         return

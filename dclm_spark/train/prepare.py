@@ -71,7 +71,9 @@ def prepare(
 
 def _provenance(settings: TrainSettings, manifests: Sequence[ShardManifest]) -> Provenance | None:
     observe = settings.observe
-    by_source = observe.source_losses and any(one.sources for one in manifests)
+    # Spans of the provenance are places in whole rows, which a shorter model reads in parts.
+    whole = manifests[0].sequence_length == settings.model.sequence_length
+    by_source = observe.source_losses and whole and any(one.sources for one in manifests)
     return Provenance(manifests) if by_source or observe.domain_interval_steps else None
 
 

@@ -19,12 +19,7 @@ from typing import Any
 
 from dclm_spark.dedup.methods import METHODS, DeduplicationSettings
 from dclm_spark.measure.clock import Watch
-from dclm_spark.planning.dedup import (
-    DedupRates,
-    plan_global_ngrams,
-    plan_minhash,
-    plan_sharded_ngrams,
-)
+from dclm_spark.planning.dedup import DedupRates, plan_minhash
 from dclm_spark.session import spark_session
 from dclm_spark.stages.deduplicate import deduplicate
 from tests.benchmarks.dedup_corpus import BLOCK_SIZE, block_rows, vocabulary
@@ -85,17 +80,11 @@ def measure(spark, folder: Path, documents: int) -> list[dict[str, Any]]:
 
 def planned(name: str, documents: int) -> int | None:
     """Return the megabytes that the plan of a method has for the shuffle, None without a plan."""
-    method, size = METHODS[name](), WORDS * 7
+    if name != "minhash":
+        return None
     # Random words do not compress.
     rates = DedupRates(shuffled_text_ratio=1.0)
-    if name == "minhash":
-        plan = plan_minhash(documents, size, method, DUPLICATE_SHARE, rates)
-    elif name == "global":
-        plan = plan_global_ngrams(documents, size, method, rates)
-    elif name == "sharded":
-        plan = plan_sharded_ngrams(documents, size, SHARDS, method, rates)
-    else:
-        return None
+    plan = plan_minhash(documents, WORDS * 7, METHODS[name](), DUPLICATE_SHARE, rates)
     return plan.shuffle_size_bytes // 10**6
 
 

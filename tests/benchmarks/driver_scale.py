@@ -72,6 +72,9 @@ def statistics(seed: int, domains: int = DOMAINS_PER_UNIT) -> dict:
                     for host, count in zip(hosts, documents, strict=True)],
         "domains_cut": documents[-1],
         "histograms": {name: [7] * (len(edges) - 1) for name, edges in HISTOGRAM_EDGES.items()},
+        "kept_histograms": {
+            name: [3] * (len(edges) - 1) for name, edges in HISTOGRAM_EDGES.items()
+        },
         "samples": [
             {"doc_id": f"{draw.getrandbits(128):032x}", "fate": fate, "stage": stage,
              "rule": rule or "kept", "url": "https://www.host.example.org/a/page", "value": 0.1,

@@ -78,12 +78,13 @@ def test_files_without_a_document_are_counted_as_files(output):
 
 def test_parts_without_a_document_are_no_files_without_one(output):
     """A file of one row group, or in UTF-16, is read by one of its parts."""
-    large = [unit("a-part-0", kept=1000), *(unit(f"a-part-{number}") for number in range(1, 4))]
+    a, b = ([f"{name}-0123456789-part-{number}" for number in range(4)] for name in "ab")
+    large = [unit(a[0], kept=1000), *map(unit, a[1:])]
     check_documents(output(*large), LimitSettings(max_files_without_documents=0.0))
-    second = unit("a-part-1", "missing_text", "the keys are body", quarantined=3)
+    second = unit(a[1], "missing_text", "the keys are body", quarantined=3)
     check_documents(output(large[0], second), LimitSettings(max_files_without_documents=0.0))
-    nothing = [unit(f"b-part-{number}", "x", quarantined=1) for number in range(2)]
-    with pytest.raises(LimitError, match=r"1 of 2 files gave no document, such as in/b-part-0"):
+    nothing = [unit(name, "x", quarantined=1) for name in b[:2]]
+    with pytest.raises(LimitError, match=rf"1 of 2 files gave no document, such as in/{b[0]}"):
         check_documents(output(*large, *nothing), LimitSettings(max_files_without_documents=0.4))
 
 

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -108,10 +109,18 @@ class Hits:
     places: Numbers
     weights: npt.NDArray[np.float64]
 
+    @property
+    def names(self) -> Numbers:
+        """A number for each n-gram of a part."""
+        return self.parts * (1 << 32) + self.places
+
+    def at(self, chosen: npt.NDArray[Any]) -> "Hits":
+        """Return those that a mask or places choose."""
+        return Hits(*(values[chosen] for values in vars(self).values()))
+
     def of(self, part: int) -> "Hits":
         """Return the hits of one part."""
-        chosen = self.parts == part
-        return Hits(*(values[chosen] for values in vars(self).values()))
+        return self.at(self.parts == part)
 
 
 def candidates(

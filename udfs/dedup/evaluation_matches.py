@@ -160,14 +160,9 @@ def _best_stretch(page: Page, asked: _Asked, hits: Hits, settings: MatchSettings
     if not chosen.any() or not asked.num_units:
         return None
     order = np.flatnonzero(chosen)[np.argsort(hits.positions[chosen], kind="stable")]
-    low, high = best_stretch(
-        hits.positions[order],
-        hits.parts[order] * (1 << 32) + hits.places[order],
-        hits.weights[order],
-        3 * asked.num_words + 60,
-    )
-    inside = order[low:high]
-    found = Hits(*(values[inside] for values in vars(hits).values()))
+    asked_hits, width = hits.at(order), 3 * asked.num_words + 60
+    low, high = best_stretch(asked_hits.positions, asked_hits.names, asked_hits.weights, width)
+    found = asked_hits.at(np.arange(low, high))
     asked_weights = word_weights(found.of(asked.question), len(asked.question_words))
     answer_weights = word_weights(found.of(asked.answer), len(asked.answer_words))
     begin = int(found.positions.min())
@@ -201,8 +196,7 @@ def _is_rare(
 
     Of an item with few n-grams of its own, four fifths of these do.
     """
-    names = hits.parts * (1 << 32) + hits.places
-    rare = float(hits.weights[np.unique(names, return_index=True)[1]].sum())
+    rare = float(hits.weights[np.unique(hits.names, return_index=True)[1]].sum())
     if rare >= min(settings.min_rare_ngrams, max(2.0, 0.8 * asked.num_ngrams)):
         return True
     in_a_row = best = 0.0

@@ -4,7 +4,7 @@ A format says which names it has and reads a file, or a part of one, as batches 
 add one, write a class and a line of FORMATS.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -111,11 +111,14 @@ class CrawlFormat:
             yield batch
 
 
-class WetFormat:
-    """Texts that Common Crawl extracted: conversion records."""
+@dataclass(frozen=True, kw_only=True)
+class RecordsFormat:
+    """What Common Crawl made of its WARC files, a record a page."""
 
-    name = "wet"
-    suffixes = (".warc.wet.gz", ".warc.wet", ".wet.gz", ".wet", ".warc.wet.zst")
+    name: str
+    suffixes: tuple[str, ...]
+    # What stands in each record of the file at a URI.
+    rows: Callable[[str, Reading], Iterator[Given]]
     has_pages = False
 
     def is_divisible(self, path: str) -> bool:
@@ -123,25 +126,8 @@ class WetFormat:
         return False
 
     def read(self, unit: InputUnit, reading: Reading) -> Iterator[pa.RecordBatch]:
-        """Yield the texts of conversion records."""
-        rows = wet_rows(unit.uri, reading.extraction, reading.columns)
-        yield from _documents(rows, unit, reading)
-
-
-class WatFormat:
-    """What Common Crawl notes of pages: a run says that it has no texts."""
-
-    name = "wat"
-    suffixes = (".warc.wat.gz", ".warc.wat", ".wat.gz", ".wat", ".warc.wat.zst")
-    has_pages = False
-
-    def is_divisible(self, path: str) -> bool:
-        """Return False, as of other crawl files."""
-        return False
-
-    def read(self, unit: InputUnit, reading: Reading) -> Iterator[pa.RecordBatch]:
-        """Yield a document without a text for each note."""
-        yield from _documents(wat_rows(unit.uri, reading.extraction), unit, reading)
+        """Yield a document a record."""
+        yield from _documents(self.rows(unit.uri, reading), unit, reading)
 
 
 class JsonLinesFormat:
@@ -196,7 +182,20 @@ WARC = CrawlFormat(
     name="warc", suffixes=(".warc.gz", ".warc", ".warc.zst", ".warc.lz4", ".warc.bz2", ".warc.xz")
 )
 ARC = CrawlFormat(name="arc", suffixes=(".arc.gz", ".arc", ".arc.zst"))
-_KNOWN = (WARC, ARC, WetFormat(), WatFormat(), JsonLinesFormat(), ParquetFormat())
+# The text that Common Crawl extracted of each page.
+WET = RecordsFormat(
+    name="wet",
+    suffixes=(".warc.wet.gz", ".warc.wet", ".wet.gz", ".wet", ".warc.wet.zst"),
+    rows=lambda uri, reading: wet_rows(uri, reading.extraction, reading.columns),
+)
+# What it notes of each page: a run says that there are no texts.
+WAT = RecordsFormat(
+    name="wat",
+    suffixes=(".warc.wat.gz", ".warc.wat", ".wat.gz", ".wat", ".warc.wat.zst"),
+    rows=lambda uri, reading: wat_rows(uri, reading.extraction),
+)
+JSON_LINES = JsonLinesFormat()
+_KNOWN = (WARC, ARC, WET, WAT, JSON_LINES, ParquetFormat())
 FORMATS: dict[str, InputFormat] = {one.name: one for one in _KNOWN}
 
 

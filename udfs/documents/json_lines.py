@@ -124,7 +124,7 @@ class _Lines:
         if self._is_first and data:
             self._is_first = False
             charset = _WIDE_MARKS.get(data[:2])
-            if charset:
+            if charset and not self._counts_bytes:
                 self._wide, data = codecs.getincrementaldecoder(charset)("replace"), data[2:]
         return self._wide.decode(data).encode("utf-8", "replace") if self._wide else data
 

@@ -15,6 +15,8 @@ from udfs.warc.records import BrokenRecord, RawRecord
 from udfs.warc.scanner import RecordScanner
 
 _BATCH_ROWS = 500
+# What a note of another form raises: keys that are not there, values of other types and sizes.
+_BAD_NOTES = (ValueError, TypeError, AttributeError, LookupError, OverflowError)
 _NO_TEXTS = "a WAT file has no texts; give the WET or WARC file, or use dclm_spark.read_metadata"
 _OF_DOCUMENTS = ("doc_id", "crawl", "warc_path", "warc_offset", "url", "fetch_time",
                  "http_status", "content_type")  # fmt: skip
@@ -66,7 +68,7 @@ def _row(crawl: str, path: str, record: RawRecord | BrokenRecord) -> dict[str, A
     try:
         noted = json.loads(record.block)
         return row | _noted(crawl, row["warc_path"], noted) if _is_response(noted) else None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (*_BAD_NOTES, RecursionError) as error:
         return row | {"broken": f"bad_json: {error} (byte {record.offset} of {path})"}
 
 
@@ -101,13 +103,15 @@ def _noted(crawl: str, path: str, noted: Mapping[str, Any]) -> dict[str, Any]:
     html = payload.get("HTML-Metadata", {})
     head = html.get("Head", {})
     offset = int(noted["Container"]["Offset"])
+    if not 0 <= offset < 1 << 63:
+        raise ValueError(f"Offset = {offset}")
     status = str(payload.get("Response-Message", {}).get("Status", ""))
     return {
         "doc_id": document_id(crawl, path, offset),
         "warc_offset": offset,
-        "url": about.get("WARC-Target-URI"),
+        "url": _text(about.get("WARC-Target-URI")),
         "fetch_time": parse_date(about.get("WARC-Date", "")),
-        "http_status": int(status) if status.isdecimal() else None,
+        "http_status": int(status) if len(status) == 3 and status.isdecimal() else None,
         "content_type": _text(headers.get("content-type")),
         "title": _text(head.get("Title")),
         "metas": [_meta(one) for one in head.get("Metas", ())],

@@ -4,14 +4,15 @@ WARC files of robots.txt records, as Common Crawl publishes them (`robotstxt.pat
 Lines with `url`, `date` (ISO 8601) and `text` of each.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 
 from udfs.documents.extraction_settings import ExtractionSettings
+from udfs.documents.formats import JSON_LINES, WARC
 from udfs.documents.json_lines import json_rows
 from udfs.documents.parts import FilePart
 from udfs.robots.refusals import rules_text
@@ -20,8 +21,6 @@ from udfs.storage.files import open_stream
 from udfs.storage.stream import shown
 from udfs.warc.reader import WarcRecord, read_records
 
-WARC, JSON_LINES = "warc", "json lines"
-KINDS = (WARC, JSON_LINES)
 ANSWERS = pa.schema(
     [
         # In lower case, without port: a site speaks for all its schemes and ports.
@@ -32,6 +31,8 @@ ANSWERS = pa.schema(
         pa.field("rules", pa.string()),
     ]
 )
+# The address of a site's rules, whose host may be malformed: that is left to `hosts`.
+_ROBOTS = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*/robots\.txt(?:[?#]|$)")
 _BATCH_ROWS = 500
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _OK, _TOO_MANY_REQUESTS = 200, 429
@@ -43,10 +44,10 @@ def robots_answers(uri: str, kind: str, until: datetime | None) -> Iterator[pa.R
     A file that is not there (4xx but 429) refuses nothing. Redirects and errors of servers say
     nothing and are left out, as is what has no date. Raises ValueError for a line of another form.
     """
-    found = _of_warc(uri) if kind == WARC else _of_lines(uri)
+    found = READERS[kind](uri)
     rows: list[tuple[str, datetime, str]] = []
     for url, asked, content in found:
-        if urlsplit(url).path != "/robots.txt" or (until is not None and asked > until):
+        if not _ROBOTS.match(url) or (until is not None and asked > until):
             continue
         rows.append((url, asked, rules_text(content)))
         if len(rows) == _BATCH_ROWS:
@@ -79,6 +80,10 @@ def _of_lines(uri: str) -> Iterator[tuple[str, datetime, bytes]]:
                 f'text of a robots.txt, such as {{"url": "https://example.org/robots.txt", '
                 f'"date": "2026-05-01", "text": "..."}} ({row.reason or error!r})'
             ) from None
+
+
+# By format: what reads it.
+READERS = {WARC.name: _of_warc, JSON_LINES.name: _of_lines}
 
 
 def _time(text: str) -> datetime:

@@ -93,9 +93,9 @@ def mixed(batch: pa.RecordBatch, source: str, passes: Passes, cells: int) -> pa.
     salt = np.uint64(_number(source, "place"))
     keys = mix(batch.column("order_key").to_numpy().view(np.uint64) ^ salt)
     tokens = batch.column("tokens")
-    nothing = pa.array([b""] * batch.num_rows, tokens.type)
+    nothing = pa.scalar(b"", tokens.type)
     new = {
-        SOURCE.name: pa.array([source] * batch.num_rows, SOURCE.type),
+        SOURCE.name: pa.repeat(pa.scalar(source, SOURCE.type), batch.num_rows),
         REPEATS.name: pa.array(copies.astype(np.int32)),
         "order_key": pa.array(keys.view(np.int64)),
         "cell": pa.array(buckets(keys, cells)),

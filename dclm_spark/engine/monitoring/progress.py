@@ -37,19 +37,24 @@ def progress(spark: SparkSession, stage: str, count: Callable[[], UnitProgress])
     """Show how far a stage is until the block ends; `count` says how many units are committed."""
     ended = threading.Event()
     on_terminal = sys.stderr.isatty() and hasattr(spark, "sparkContext")
+    # Metrics want the counts on a terminal too.
+    level = logging.DEBUG if on_terminal else logging.INFO
+    threads = [threading.Thread(target=_lines, args=(stage, count, ended, level), daemon=True)]
     if on_terminal:
-        thread = threading.Thread(target=_bar, args=(spark, stage, ended), daemon=True)
-    else:
-        thread = threading.Thread(target=_lines, args=(stage, count, ended), daemon=True)
-    thread.start()
+        threads.append(threading.Thread(target=_bar, args=(spark, stage, ended), daemon=True))
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         ended.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
-def _lines(stage: str, count: Callable[[], UnitProgress], ended: threading.Event) -> None:
+def _lines(
+    stage: str, count: Callable[[], UnitProgress], ended: threading.Event, level: int
+) -> None:
     started, wait = time.monotonic(), LINE_SECONDS
     while not ended.wait(wait):
         before = time.monotonic()
@@ -62,7 +67,7 @@ def _lines(stage: str, count: Callable[[], UnitProgress], ended: threading.Event
         now = time.monotonic()
         wait = max(LINE_SECONDS, (now - before) / _COUNTING_SHARE)
         SEEN[stage] = seen
-        LOGGER.info("%s", progress_line(stage, seen, now - started))
+        LOGGER.log(level, "%s", progress_line(stage, seen, now - started))
 
 
 def progress_line(stage: str, seen: UnitProgress, seconds: float) -> str:

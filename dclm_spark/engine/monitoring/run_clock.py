@@ -100,12 +100,9 @@ class RunClock:
 
     def _save(self) -> None:
         text = json.dumps({"identity": self._identity, "runs": self._every()}, indent=1)
-        try:
+        with _going_on_without("times.json"):
             storage.write_bytes(self._uri, text.encode())
-            self.write_metrics([Sample("dclm_spark_run_ended", 0)])
-        except Exception as error:
-            # A run does not end, nor hide why it ended, for want of its times.
-            LOGGER.warning("times.json or the metrics could not be written: %s", error)
+        self.write_metrics([Sample("dclm_spark_run_ended", 0)])
 
     def write_metrics(self, further: Sequence[Sample]) -> None:
         """Write the metrics of the run so far, and `further` ones, where a file is named."""
@@ -118,7 +115,17 @@ class RunClock:
         for stage, seen in list(SEEN.items()):
             for name, count in (("units", seen.total), ("units_done", seen.done)):
                 samples.append(Sample(f"dclm_spark_stage_{name}", count, {"stage": stage}))
-        write_metrics(self._metrics, self._output, [*samples, *further])
+        with _going_on_without("the metrics"):
+            write_metrics(self._metrics, self._output, [*samples, *further])
+
+
+@contextmanager
+def _going_on_without(what: str) -> Iterator[None]:
+    """Say what could not be written: a run does not end for it, nor hide why it ended."""
+    try:
+        yield
+    except Exception as error:
+        LOGGER.warning("%s could not be written: %s", what, error)
 
 
 @contextmanager

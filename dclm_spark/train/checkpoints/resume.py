@@ -58,7 +58,7 @@ def beginning(
     """Return the checkpoint to begin with, after checking that it fits; None to begin anew."""
     found = ranks.agreed(lambda: _newest(request, settings))
     if found is None:
-        return _branched_from(settings, manifests)
+        return _branched_from(settings, manifests, ranks)
     facts = folder.read_facts(found)
     folder.check_same_corpus(found, facts, manifests)
     if facts.fingerprints == fingerprints(manifests):
@@ -87,11 +87,15 @@ def _newest(request: Request, settings: TrainSettings) -> Path | None:
     return folder.newest_whole(directory)
 
 
-def _branched_from(settings: TrainSettings, manifests: Sequence[ShardManifest]) -> Path | None:
+def _branched_from(
+    settings: TrainSettings, manifests: Sequence[ShardManifest], ranks: Ranks
+) -> Path | None:
     """Return the checkpoint of another run that `initial_state` names."""
     if settings.initial_state is None:
         return None
-    found = folder.resolve(Path(settings.initial_state))
+    state = Path(settings.initial_state)
+    # All its bytes are read, by one rank.
+    found = ranks.agreed(lambda: folder.resolve(state))
     facts = folder.read_facts(found)
     before = settings_tree.read(TrainSettings, found / folder.SETTINGS)
     for key, (old, new) in _changes(before, settings, ()).items():

@@ -88,9 +88,9 @@ def test_rows_are_texts_again_with_a_line_for_each_document(corpus):
     manifest = read_manifest(str(corpus / "shards"))
     tokenizer = TokenizerSettings(uri=str(corpus / "tokenizer.json"))
     (first,), (last,) = (list(row_texts(manifest, s, tokenizer)) for s in manifest.shards)
-    lines = [[one for one in text.split("\n") if one] for text in first["text"].to_pylist()]
+    lines = [text.split("\n") for text in first["text"].to_pylist()]
     assert lines[1] == ROWS[1]
-    assert [one for one in last["text"][0].as_py().split("\n") if one] == ROWS[2]
+    assert last["text"][0].as_py().split("\n") == ROWS[2]
     assert first["row"].to_pylist() == [0, 1]
 
 

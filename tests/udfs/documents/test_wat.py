@@ -24,8 +24,8 @@ HEAD = {
 }
 
 
-def note(offset, kind="response", **payload):
-    """A record of a WAT file, in a gzip member of its own."""
+def note_of(number, kind="response", *, offset=None, url=None, **payload):
+    """The JSON of a note of a page, whose offset is `number` unless another is given."""
     page = {
         "Headers": {"content-Type": ["text/html", "text/plain"]},
         "Response-Message": {"Status": "200"},
@@ -34,13 +34,19 @@ def note(offset, kind="response", **payload):
     envelope = {
         "WARC-Header-Metadata": {
             "WARC-Type": kind,
-            "WARC-Target-URI": f"http://e.org/{offset}",
+            "WARC-Target-URI": f"http://e.org/{number}" if url is None else url,
             "WARC-Date": "2024-01-02T03:04:05Z",
         },
         "Payload-Metadata": {"HTTP-Response-Metadata": page | payload},
     }
-    container = {"Filename": "CC-MAIN-a.warc.gz", "Compressed": True, "Offset": str(offset)}
-    return record(json.dumps({"Container": container, "Envelope": envelope}).encode())
+    place = str(number) if offset is None else offset
+    container = {"Filename": "CC-MAIN-a.warc.gz", "Compressed": True, "Offset": place}
+    return json.dumps({"Container": container, "Envelope": envelope}).encode()
+
+
+def note(number, kind="response", **changes):
+    """A record of a WAT file, in a gzip member of its own."""
+    return record(note_of(number, kind, **changes))
 
 
 def record(block):
@@ -87,6 +93,31 @@ def test_a_row_a_response_with_the_id_of_its_page(file):
     assert (broken["doc_id"], broken["url"]) == (None, "http://e.org/x")
     assert broken["broken"].startswith("bad_json: ")
     assert (last["warc_offset"], last["broken"]) == (30, None)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"{}",
+        b"[]",
+        b'{"Envelope": {}, "Container": {}}',
+        note_of(1, offset="no number"),
+        note_of(1, offset="9" * 30),
+        note_of(1, offset=float("inf")),
+    ],
+)
+def test_a_note_of_another_form_costs_itself(tmp_path, block):
+    (tmp_path / "a.wat.gz").write_bytes(note(10) + record(block) + note(30))
+    assert {10, 30} <= {row["warc_offset"] for row in noted(tmp_path / "a.wat.gz")}
+
+
+def test_odd_values_of_a_note_are_text_or_nothing(tmp_path):
+    odd = {"Response-Message": {"Status": "9" * 12}}
+    notes = note(10, url="http://e.org/\ud800", **odd) + note(30, url=7)
+    (tmp_path / "a.wat.gz").write_bytes(notes)
+    first, second = noted(tmp_path / "a.wat.gz")
+    assert (first["url"], first["http_status"]) == ("http://e.org/\ufffd", None)
+    assert second["url"] == "7"
 
 
 def test_a_page_without_html_has_no_title(tmp_path):

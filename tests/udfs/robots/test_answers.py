@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from udfs.robots.answers import ANSWERS, JSON_LINES, WARC, robots_answers
+from udfs.documents.formats import JSON_LINES, WARC
+from udfs.robots.answers import ANSWERS, robots_answers
 
 REFUSAL = b"User-agent: GPTBot\nDisallow: /"
 
@@ -41,7 +42,7 @@ def test_of_a_warc_the_answers_that_say_something_come_with_their_time(tmp_path)
             ]
         )
     )
-    found = answers(path, WARC, datetime(2026, 5, 8, tzinfo=UTC))
+    found = answers(path, WARC.name, datetime(2026, 5, 8, tzinfo=UTC))
     assert [(row["host"], row["asked"][:13], row["rules"]) for row in found] == [
         ("a.example", "2026-05-01T10", REFUSAL.decode()),
         ("b.example", "2026-05-02T10", ""),
@@ -52,7 +53,7 @@ def test_a_given_list_has_address_date_and_text(tmp_path):
     path = tmp_path / "robots.jsonl"
     row = {"url": "https://a.example/robots.txt", "date": "2026-05-01", "text": REFUSAL.decode()}
     path.write_text(json.dumps(row))
-    (found,) = answers(path, JSON_LINES)
+    (found,) = answers(path, JSON_LINES.name)
     assert found == {
         "host": "a.example", "asked": "2026-05-01T00:00:00Z", "rules": REFUSAL.decode(),
     }  # fmt: skip
@@ -63,4 +64,4 @@ def test_a_line_of_a_list_that_is_none_is_named(tmp_path, line):
     path = tmp_path / "robots.jsonl"
     path.write_text(line)
     with pytest.raises(ValueError, match=r"robots\.jsonl, line 1: expected an object with url"):
-        answers(path, JSON_LINES)
+        answers(path, JSON_LINES.name)
