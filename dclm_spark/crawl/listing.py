@@ -7,7 +7,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import compress, pairwise
 from pathlib import Path
 
 from dclm_spark.crawl.patterns import GLOB, folder_of, matching
@@ -92,7 +92,9 @@ def describe_skipped(names: Sequence[str]) -> str:
     """Return how many files were left out for their names, and some of them."""
     some = ", ".join(shown(name).rpartition("/")[2] for name in names[:_SHOWN_NAMES])
     more = ", ..." if len(names) > _SHOWN_NAMES else ""
-    return f"{len(names)} files are not read, for no reader knows their suffix: {some}{more}"
+    some_are_known = any(map(_has_kind, names))
+    reason = "finds texts in them" if some_are_known else "knows their suffix"
+    return f"{len(names)} files are not read, for no reader {reason}: {some}{more}"
 
 
 def _nothing(inputs: str, skipped: Sequence[str]) -> InputError:
@@ -184,9 +186,13 @@ def _named(item: str, base: str | None) -> Inputs:
     if len(uris) == 1:
         # A file that is asked for by its own name is read or refused, never passed over.
         return Inputs(files=tuple(_named_uris(uris, base)))
-    known = [uri for uri in uris if _has_kind(_name(uri))]
-    unknown = tuple(uri for uri in uris if not _has_kind(_name(uri)))
-    return Inputs(files=tuple(_named_uris(known, base)), skipped=unknown)
+    kinds = [format_of(_name(uri)) for uri in uris]
+    only_documents = any(kind is not None and kind.has_documents for kind in kinds)
+    wanted = [kind is not None and kind.has_documents >= only_documents for kind in kinds]
+    return Inputs(
+        files=tuple(_named_uris(list(compress(uris, wanted)), base)),
+        skipped=tuple(uri for uri, is_wanted in zip(uris, wanted, strict=True) if not is_wanted),
+    )
 
 
 def _named_uris(uris: Sequence[str], base: str | None) -> list[InputFile]:

@@ -76,6 +76,10 @@ class InputFormat(Protocol):
     def has_pages(self) -> bool:
         """Return whether its records are pages of a crawl, whose text is extracted here."""
 
+    @property
+    def has_documents(self) -> bool:
+        """Return whether there are texts, or pages, in it: else a folder's other files are read."""
+
     def is_divisible(self, path: str) -> bool:
         """Say whether parts of a file can be read by themselves."""
 
@@ -92,7 +96,7 @@ class CrawlFormat:
 
     name: str
     suffixes: tuple[str, ...]
-    has_pages = True
+    has_pages = has_documents = True
 
     def is_divisible(self, path: str) -> bool:
         """Return False: where a record begins is known by reading up to it."""
@@ -119,6 +123,7 @@ class RecordsFormat:
     suffixes: tuple[str, ...]
     # What stands in each record of the file at a URI.
     rows: Callable[[str, Reading], Iterator[Given]]
+    has_documents: bool = True
     has_pages = False
 
     def is_divisible(self, path: str) -> bool:
@@ -137,7 +142,7 @@ class JsonLinesFormat:
     suffixes = tuple(
         f"{lines}{stream}" for lines in (".jsonl", ".ndjson", ".json") for stream in _STREAMS
     )
-    has_pages = False
+    has_pages, has_documents = False, True
 
     def is_divisible(self, path: str) -> bool:
         """Say whether a file is not compressed."""
@@ -153,7 +158,7 @@ class ParquetFormat:
 
     name = "parquet"
     suffixes = (".parquet", ".parq", ".pq")
-    has_pages = False
+    has_pages, has_documents = False, True
 
     def is_divisible(self, path: str) -> bool:
         """Return True: row groups are read by themselves."""
@@ -193,6 +198,7 @@ WAT = RecordsFormat(
     name="wat",
     suffixes=(".warc.wat.gz", ".warc.wat", ".wat.gz", ".wat", ".warc.wat.zst"),
     rows=lambda uri, reading: wat_rows(uri, reading.extraction),
+    has_documents=False,
 )
 JSON_LINES = JsonLinesFormat()
 _KNOWN = (WARC, ARC, WET, WAT, JSON_LINES, ParquetFormat())

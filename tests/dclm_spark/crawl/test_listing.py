@@ -209,3 +209,13 @@ def test_hidden_objects_are_left_out_of_patterns(monkeypatch):
     names = ["s3://b/x/_tmp.jsonl", "s3://b/x/.a.jsonl", "s3://b/x/a.jsonl", "s3://b/x/b.jsonl"]
     monkeypatch.setattr("dclm_spark.crawl.listing.storage.list_files", lambda uri: names)
     assert [file.uri for file in list_inputs("s3://b/x/*.jsonl")] == names[2:]
+
+
+def test_metadata_beside_pages_is_passed_over_and_alone_it_is_read(tmp_path, caplog):
+    for name in ("a.warc.gz", "a.warc.wat.gz", "b.warc.wat.gz"):
+        (tmp_path / name).write_bytes(b"")
+    assert [file.path for file in list_inputs(str(tmp_path))] == ["a.warc.gz"]
+    assert "2 files are not read, for no reader finds texts in them: a.warc.wat.gz" in caplog.text
+    (tmp_path / "a.warc.gz").unlink()
+    assert {file.kind for file in list_inputs(str(tmp_path))} == {"wat"}
+    assert list_inputs(str(tmp_path / "a.warc.wat.gz"))[0].kind == "wat"

@@ -81,7 +81,7 @@ class Paragraphs:
 
     name = "paragraphs"
     suffixes = (".paragraphs",)
-    has_pages = False
+    has_pages, has_documents = False, True
 
     def is_divisible(self, path: str) -> bool:
         return False
