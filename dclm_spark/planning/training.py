@@ -103,10 +103,8 @@ def _state_bytes(settings: TrainSettings) -> int:
     if settings.optimizer.average_decay is not None:
         each += 4
     state = settings.model.num_parameters() * each
-    if settings.optimizer.matrices == "muon":
-        # One moment in place of two for the layers' matrices.
-        state -= _layer_parameters(settings) * (2 if settings.precision == "bf16" else 4)
-    return state
+    spared = 2 - settings.optimizer.matrix_moments
+    return state - spared * _layer_parameters(settings) * (2 if settings.precision == "bf16" else 4)
 
 
 def _layer_parameters(settings: TrainSettings) -> int:

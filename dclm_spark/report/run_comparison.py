@@ -203,15 +203,9 @@ def _funnel(first: Mapping[str, int], second: Mapping[str, int]) -> tuple[Row, .
     return tuple(rows)
 
 
-def _aligned(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[Row, ...]:
-    """Return the figures of both in the order of the first, those of the second alone last."""
-    names = [*first, *(name for name in second if name not in first)]
-    return tuple(Row(name, first.get(name), second.get(name)) for name in names)
-
-
 def _by_size(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[Row, ...]:
     """Return the figures of both, those that differ most first."""
-    rows = _aligned(first, second)
+    rows = [Row(name, first.get(name), second.get(name)) for name in first.keys() | second.keys()]
     return tuple(
         sorted(rows, key=lambda row: (-abs((row.first or 0) - (row.second or 0)), row.name))
     )

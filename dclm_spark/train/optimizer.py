@@ -89,6 +89,11 @@ class OptimizerSettings:
         check(self, beta1=between(0, 1), beta2=between(0, 1), average_decay=between(0, 1))
         check(self, matrices=one_of(MATRICES), momentum=between(0, 1))
 
+    @property
+    def matrix_moments(self) -> int:
+        """How many moments each number of a layer's matrix has."""
+        return 1 if self.matrices == "muon" else 2
+
 
 def build_optimizer(settings: OptimizerSettings, model: nn.Module) -> torch.optim.AdamW:
     """Return the optimizer that `settings` ask for; weight decay acts on every weight.

@@ -47,8 +47,8 @@ def extract_documents(
 
     `fate` is null where text was extracted (it may be empty) and says what happened elsewhere.
     Pages whose URL `skip_url` names a rule for are not parsed, nor those that `glance` speaks
-    against. `counts` receives the numbers of
-    records of all types, complete once the iterator is exhausted.
+    against. `counts` receives the numbers of records of all types, complete once the iterator is
+    exhausted.
     """
     counts = RecordCounts() if counts is None else counts
     limits = settings.timeout_seconds, settings.max_parser_memory_bytes

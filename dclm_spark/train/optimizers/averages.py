@@ -21,7 +21,7 @@ class AveragedWeights:
         """Move the average towards the model's present weights unless `refused` is 1."""
         share = (1 - self.decay) * (1 - refused)
         for name, weight in model.named_parameters():
-            _local(self.weights[name]).lerp_(_local(weight).float(), share)
+            local(self.weights[name]).lerp_(local(weight).float(), share)
 
     @contextmanager
     def standing_in(self, model: nn.Module) -> Iterator[None]:
@@ -37,7 +37,8 @@ class AveragedWeights:
             _copy(own, model)
 
 
-def _local(value: Tensor) -> Tensor:
+def local(value: Tensor) -> Tensor:
+    """Return this rank's share of a tensor, the whole of one that is not shared out."""
     return value.to_local() if isinstance(value, DTensor) else value
 
 

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from dclm_spark.train.optimizers.averages import local
+
 # Matrices that hold several of one shape, one below the other: queries, keys and values; gate and
 # input. Each is made orthogonal by itself.
 _PARTS = {"attention.in_proj.weight": 3, "feed_forward.w12.weight": 2}
@@ -72,9 +74,9 @@ class MuonAdamW(torch.optim.AdamW):
         directions = [self._direction(weight, group["momentum"], kept) for weight in weights]
         for weight, update in zip(weights, _orthogonal(directions, group["parts"]), strict=True):
             own = _like(update, weight)
-            local = weight.to_local() if isinstance(weight, DTensor) else weight
-            local.mul_(1 - group["lr"] * group["weight_decay"] * kept)
-            local.sub_((own * (group["lr"] * kept)).to(local.dtype))
+            share = local(weight)
+            share.mul_(1 - group["lr"] * group["weight_decay"] * kept)
+            share.sub_((own * (group["lr"] * kept)).to(share.dtype))
 
     def _direction(self, weight: Tensor, momentum: float, kept: Tensor) -> Tensor:
         """Move the momentum of a weight and return Nesterov's direction, whole."""
@@ -84,7 +86,7 @@ class MuonAdamW(torch.optim.AdamW):
             state["step"] = torch.zeros((), device=weight.device)
             state["momentum"] = torch.zeros_like(weight)
         assert weight.grad is not None
-        gradient, average = _local(weight.grad), _local(state["momentum"])
+        gradient, average = local(weight.grad), local(state["momentum"])
         # A refused gradient may not be finite: times 0 it would still be none.
         gradient = torch.where(kept > 0, gradient, 0.0).to(average.dtype)
         average.lerp_(gradient, (1 - momentum) * kept)
@@ -97,10 +99,6 @@ class MuonAdamW(torch.optim.AdamW):
             )  # fmt: skip
             direction = whole.full_tensor()
         return direction
-
-
-def _local(value: Tensor) -> Tensor:
-    return value.to_local() if isinstance(value, DTensor) else value
 
 
 def _like(update: Tensor, weight: Tensor) -> Tensor:
