@@ -104,15 +104,7 @@ def test_texts_of_a_source_have_its_name(spark, place, built):
     assert sum(table.num_rows for table in tables) == built.shares[1].available.documents
 
 
-@pytest.mark.parametrize(
-    "partitions",
-    [
-        # Each writes the shards anew.
-        pytest.param("1", marks=pytest.mark.slow),
-        "7",
-        pytest.param("64", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("partitions", ["1", "7", "64"])
 def test_partitions_and_a_kill_change_no_byte(spark, place, built, partitions):
     output = place / "a run"
     before = checksums(output)
