@@ -30,6 +30,7 @@ FLOORS = {
         {"mixed_runs"},
         {"sample", "library"},
         {"ranking", "compile_kernels"},
+        {"causes"},
     ),
     "udfs": (
         {"quirks", "cpu_clock", "checks", "home_folder"},

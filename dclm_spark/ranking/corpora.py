@@ -21,6 +21,7 @@ from dclm_spark.errors import InputError
 from dclm_spark.evaluate.bits_per_byte import read_texts
 from dclm_spark.evaluate.runner import heldout_name
 from dclm_spark.pipeline import build_baseline, write_corpus
+from dclm_spark.ranking.prepared import SHUFFLED as SHUFFLED
 from dclm_spark.ranking.prepared import CleanTexts, Corpus, keep_tokenizer
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
 from dclm_spark.settings import settings_hash
@@ -124,7 +125,6 @@ def _share_in(text: str, seen: set[int]) -> float:
 
 LOGGER = logging.getLogger("dclm_spark")
 
-SHUFFLED = "shuffled scores"
 DUPLICATED = "duplicated data"
 # The corpus of the duplicated-data control is this part of a recipe's sequences, read again.
 DUPLICATED_PART = 8
