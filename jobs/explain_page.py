@@ -32,7 +32,8 @@ def main() -> None:
     output = storage.absolute(given.output)
     if given.domain:
         for row in explain.list_site(output, given.domain, page=given.number):
-            print(f"{row['doc_id'].hex()}  {row['fate']} {row['rule'] or ''}  {row['url']}")
+            url = row["url"] or "(no address)"
+            print(f"{row['doc_id'].hex()}  {row['fate']} {row['rule'] or ''}  {url}")
         return
     if (given.file is None) != (given.offset is None) or not (given.page or given.file):
         parser.error("name a page (its URL or id), --file with --offset, or --domain")

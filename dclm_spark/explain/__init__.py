@@ -1,14 +1,13 @@
 """The history of one page of a run: what each stage decided about it, and its text."""
 
 from dclm_spark.explain.history import (
-    LISTED,
     StageRow,
     explain,
     final_text,
     id_at,
-    list_site,
     run_recipe,
 )
+from dclm_spark.explain.site_pages import LISTED, list_site
 from dclm_spark.explain.text import describe, side_by_side
 
 __all__ = [
