@@ -80,8 +80,8 @@ def _not_there(output: str, page: str) -> str:
             (removal,) = removed_by(corpus_of(run), [(b"", str(value))])
             if removal:
                 return (
-                    f"{page}: removed by {removal}; no record of {output} has this URL: the run "
-                    "had none, or --compact blanked it, and its id alone finds it"
+                    f"{page}: removed by {removal}. No record of {output} has this URL: the run "
+                    "read none, or --compact blanked it, and only its id finds it"
                 )
     return (
         f"{page}: no record of {output} has this URL or id; URLs are compared as they stand "
@@ -117,7 +117,9 @@ def _histories(output: str, page: str) -> dict[bytes, list[StageRow]]:
     rows = _scanned(output, page) if index is None else _looked_up(index, page)
     found: dict[bytes, list[StageRow]] = {}
     for stage, row in rows:
-        found.setdefault(row["doc_id"], []).append(_stage_row(output, stage, row))
+        url = index.address(row["partner"]) if index and row.get("partner") else None
+        told = row | {"partner_url": url} if url else row
+        found.setdefault(row["doc_id"], []).append(_stage_row(output, stage, told))
     return found
 
 

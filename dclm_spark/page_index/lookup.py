@@ -92,6 +92,15 @@ class PageIndex:
                         return row
         return None
 
+    def address(self, doc_id: bytes) -> str | None:
+        """Return the address of a document of this run, None for one without, or of no run."""
+        if FIRST in self.stages:
+            for place in self._places(FIRST, "by_id", doc_id):
+                row = read_row(place, ("doc_id", "url"))
+                if row["doc_id"] == doc_id:
+                    return str(row["url"]) if row.get("url") else None
+        return None
+
     def by_site(self, site: str, first: int, count: int) -> list[Place]:
         """Return records of a registered domain, `count` from number `first` on."""
         return self._places(FIRST, "by_site", site.encode(), first, count)

@@ -25,18 +25,21 @@ def committed_files(folder, files, **columns):
     `columns` are values that all documents have, such as another fate.
     """
     manifests = []
+    schema = DOCUMENTS
+    for name in columns.keys() - set(DOCUMENTS.names):
+        schema = schema.append(pa.field(name, pa.scalar(columns[name]).type))
     for number, rows in enumerate(files):
         unit = f"unit-{number:04d}"
-        outputs = FateOutputs(str(folder), unit, DOCUMENTS)
+        outputs = FateOutputs(str(folder), unit, schema)
         if rows:
-            outputs.write(_batch(f"warc-{number}", rows, **columns))
+            outputs.write(_batch(schema, f"warc-{number}", rows, **columns))
         files, facts = outputs.close()
         commit(str(folder), unit, "k", files, facts, UnitClock())
         manifests.append(json.loads(storage.read_bytes(manifest_uri(str(folder), unit))))
     return stage_output("documents", str(folder), manifests)
 
 
-def _batch(path, rows, **given):
+def _batch(schema, path, rows, **given):
     columns = {
         "doc_id": [document_id("crawl", path, place) for place, _ in rows],
         "crawl": ["crawl"] * len(rows),
@@ -48,5 +51,5 @@ def _batch(path, rows, **given):
         "fate": ["kept"] * len(rows),
     }
     columns |= {name: [value] * len(rows) for name, value in given.items()}
-    absent = {name: [None] * len(rows) for name in DOCUMENTS.names if name not in columns}
-    return pa.RecordBatch.from_pydict(columns | absent, schema=DOCUMENTS)
+    absent = {name: [None] * len(rows) for name in schema.names if name not in columns}
+    return pa.RecordBatch.from_pydict(columns | absent, schema=schema)

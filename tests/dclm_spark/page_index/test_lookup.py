@@ -91,7 +91,10 @@ def whole(spark, tmp_path_factory):
     output = tmp_path_factory.mktemp("whole")
     documents(output, ["one", "two", "three"], num_files=1)
     later = output / "stages/deduplicate"
-    committed_files(later, [[(1, "two")]], fate="dropped", rule="duplicate_text")
+    committed_files(
+        later, [[(1, "two")]], fate="dropped", rule="duplicate_text",
+        partner=document_id("crawl", "warc-0", 0),
+    )  # fmt: skip
     write_index(spark, str(output))
     removal = output / "shards/removed/0001"
     removal.mkdir(parents=True)
@@ -106,6 +109,11 @@ def test_a_listed_page_has_its_final_fate(whole):
         ("kept", None), ("dropped", "duplicate_text"),
         ("removed", "by removal 1 (asked, 2026-05-03)"),
     ]  # fmt: skip
+
+
+def test_a_copy_names_the_address_of_the_document_that_stays(whole):
+    (copy,) = explain(str(whole), "http://host1.example/")
+    assert "    partner_url = http://host0.example/" in describe(copy).split("\n")
 
 
 def test_a_removed_page_says_so_behind_its_stages(whole):
