@@ -29,7 +29,7 @@ FLOORS = {
         {"pipeline", "explain"},
         {"mixed_runs"},
         {"sample", "library"},
-        {"ranking"},
+        {"ranking", "compile_kernels"},
         {"causes"},
     ),
     "udfs": (

@@ -23,6 +23,7 @@ ABSENT = "absent"
 # What a stage says of the documents that go no further; the last one says what stays, too.
 _LEDGERS = {
     "documents": ("dropped/", "quarantined/"),
+    "quality": ("dropped/",),
     "deduplicate": ("dropped/",),
     "decontaminate": ("dropped/",),
     "select": ("kept/", "dropped/"),
