@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from dclm_spark.beginning import Place, stages_below
 from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.run_output import RunOutput
 from dclm_spark.engine.tables import read_files
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.bits_per_byte import read_texts
@@ -29,7 +30,6 @@ from dclm_spark.signals.scored_documents import QUALITY, Candidates
 from dclm_spark.signals.signal_tables import SignalTable
 from dclm_spark.stages.decontaminate import DecontaminationSettings, write_index
 from dclm_spark.stages.documents import key_settings
-from dclm_spark.stages.run_output import RunOutput
 from dclm_spark.stages.score import FILTER, QualitySettings, random_scores
 from dclm_spark.stages.select import quality_rules, select
 from dclm_spark.stages.tokenize import check_trained_here
