@@ -15,6 +15,7 @@ from dclm_spark.preflight import CheckedRun, check_run, describe
 from dclm_spark.recipes.recipe import Recipe, recipe_hash
 from dclm_spark.stages import STAGES
 from dclm_spark.stages.finished_work import check_finished_work, remove_other_formats
+from dclm_spark.stages.language_texts import LanguageTexts
 from udfs import storage
 
 LOGGER = logging.getLogger("dclm_spark")
@@ -35,6 +36,9 @@ class RunRequest:
     overwrite: bool = False
     # A file for Prometheus (`dclm_spark.engine.monitoring.run_metrics`).
     metrics: str | None = None
+    # The language of a run of several, whose files somebody has read, and what was checked then.
+    texts: LanguageTexts | None = None
+    checked: CheckedRun | None = None
 
 
 class Source(NamedTuple):
@@ -43,6 +47,7 @@ class Source(NamedTuple):
     recipe: Recipe
     files: Sequence[InputFile]
     scored: str | None
+    texts: LanguageTexts | None
     overwrite: bool
     clock: RunClock
 
@@ -62,9 +67,11 @@ def begin(recipe: Recipe, request: RunRequest) -> Iterator[Begun]:
     """Check a run, keep other drivers away, and say beside its output what it is."""
     output = storage.absolute(request.output)
     _check_scored(recipe, request.scored)
-    checked = check_run(recipe, request.inputs, output, base=request.base, limit=request.limit)
-    for line in describe(recipe, checked):
-        LOGGER.info("%s", line)
+    checked = request.checked
+    if checked is None:
+        checked = check_run(recipe, request.inputs, output, base=request.base, limit=request.limit)
+        for line in describe(recipe, checked):
+            LOGGER.info("%s", line)
     place = request.place or stages_below(output)
     files = checked.inputs.files
     identity = run_identity(recipe.name, recipe_hash(recipe), files)
@@ -75,7 +82,7 @@ def begin(recipe: Recipe, request: RunRequest) -> Iterator[Begun]:
             check_finished_work(output, identity, files, place("documents"))
         write_run_record(output, recipe, files, identity)
         clock = RunClock(output, ":".join(identity.key), request.metrics)
-        source = Source(recipe, files, request.scored, request.overwrite, clock)
+        source = Source(recipe, files, request.scored, request.texts, request.overwrite, clock)
         yield Begun(identity, output, place, source, checked.inputs.skipped)
 
 

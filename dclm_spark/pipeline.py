@@ -17,13 +17,9 @@ from dclm_spark.beginning import Begun, Place, RunRequest, Source, begin
 from dclm_spark.dedup.evidence.stage_evidence import dedup_evidence
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.monitoring.run_clock import RunClock, timed_stage
+from dclm_spark.engine.run_output import RunOutput, RunProgress
 from dclm_spark.limits import check_documents, check_yield
-from dclm_spark.recipes.deciding import (
-    Scored,
-    check_decisions,
-    compared_schema,
-    score_candidates,
-)
+from dclm_spark.recipes.deciding import Scored, check_decisions, compared_schema, score_candidates
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
 from dclm_spark.removal.tombstones import check_can_leave_out, write_tombstones
 from dclm_spark.report.closing import closing_lines, summary_metrics
@@ -36,7 +32,7 @@ from dclm_spark.signals.mixture_yield import YieldRow, as_json, exact_yield
 from dclm_spark.stages.decontaminate import decontaminate
 from dclm_spark.stages.deduplicate import deduplicate, deduplicated_schema
 from dclm_spark.stages.documents import warn_of_missed_domains, write_documents
-from dclm_spark.stages.run_output import RunOutput, RunProgress
+from dclm_spark.stages.language_texts import judge_language
 from dclm_spark.stages.score import FILTER, keep_by_score, score
 from dclm_spark.stages.scored_table import decide
 from dclm_spark.stages.select import minimum_score, select
@@ -75,6 +71,13 @@ def build_baseline(
         inputs=inputs, output=output, base=base, place=place, scored=scored, limit=limit,
         overwrite=overwrite, metrics=metrics,
     )  # fmt: skip
+    return run_to_shards(spark, recipe, request)[0]
+
+
+def run_to_shards(
+    spark: SparkSession, recipe: Recipe, request: RunRequest
+) -> tuple[RunOutput, RunSummary]:
+    """Run all stages and write the report; return the stages and the summary."""
     with reported(recipe, request) as work:
         candidates = _run_until_selected(spark, work)
         run, begun = work.run, work.begun
@@ -82,7 +85,8 @@ def build_baseline(
         run.tokenized, run.shards, run.shard_manifest = write_corpus(
             spark, recipe, candidates, run.selected, begun.place, begun.source.clock
         )
-    return run.finished()
+    assert work.summary is not None
+    return run.finished(), work.summary
 
 
 @dataclass(kw_only=True)
@@ -241,7 +245,9 @@ def _read_documents(
 ) -> StageOutput:
     """Run the documents stage, from the files or from a scored table."""
     recipe, settings = source.recipe, curation_settings(source.recipe)
-    if source.scored is None:
+    if source.texts is not None:
+        run.documents = judge_language(spark, source.texts, settings, directory, source.overwrite)
+    elif source.scored is None:
         run.documents = write_documents(spark, source.files, settings, directory, source.overwrite)
     else:
         table = storage.absolute(source.scored)

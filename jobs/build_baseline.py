@@ -10,7 +10,7 @@ import sys
 
 from dclm_spark import command
 from dclm_spark.preflight import describe
-from dclm_spark.recipes import load_recipe
+from dclm_spark.recipes import is_several, load_recipe
 from dclm_spark.session import spark_session
 from dclm_spark.settings import to_yaml
 
@@ -38,8 +38,9 @@ def main() -> None:
     from dclm_spark.beginning import check_before_start
     from dclm_spark.mixed_runs.mixed_run import build_from_arguments
     from dclm_spark.pipeline import build_baseline
+    from dclm_spark.sample.sample_run import run_sample
 
-    if recipe.sources:
+    if recipe.sources or is_several(recipe.language):
         return build_from_arguments(recipe, given)
     run = {name: getattr(given, name) for name in ("base", "limit", "overwrite")}
     if given.input or given.check:
@@ -51,8 +52,6 @@ def main() -> None:
         run |= {name: getattr(given, name) for name in ("output", "scored", "metrics")}
         build_baseline(spark, recipe=recipe, inputs=given.input, **run)
     else:
-        from dclm_spark.sample.sample_run import run_sample
-
         run_sample(spark, recipe, given.output)
 
 

@@ -23,6 +23,8 @@ from udfs.units.commit import FORMAT_VERSION
 RUN_RECORD = "run.json"
 # Where a run of several sources has the runs of these.
 SOURCES = "sources"
+# Where a run in several languages has the run of each.
+LANGUAGES = "languages"
 
 # Packages whose version can change the text or the ids of a corpus.
 IDENTITY_PACKAGES = (
@@ -69,9 +71,16 @@ def run_identity(recipe_name: str, recipe_hash: str, files: Sequence[InputFile])
 
 
 def write_run_record(
-    output: str, recipe: Any, files: Sequence[InputFile], identity: RunIdentity
+    output: str,
+    recipe: Any,
+    files: Sequence[InputFile],
+    identity: RunIdentity,
+    languages: Sequence[str] = (),
 ) -> None:
-    """Write recipe.yaml, inputs.json and run.json below `output`; secrets in URIs stay out."""
+    """Write recipe.yaml, inputs.json and run.json below `output`; secrets in URIs stay out.
+
+    `languages` are those that have a run of their own.
+    """
     listing = [
         {"crawl": file.crawl, "path": file.path, "uri": without_secrets(file.uri)}
         | ({"signed": True} if without_secrets(file.uri) != file.uri else {})
@@ -80,6 +89,8 @@ def write_run_record(
     record = {"format_version": FORMAT_VERSION, **vars(identity)}
     if recipe.sources:
         record[SOURCES] = list(recipe.sources)
+    if languages:
+        record[LANGUAGES] = list(languages)
     contents = {
         "recipe.yaml": to_yaml(recipe),
         "inputs.json": json.dumps(listing, indent=1),
@@ -104,6 +115,12 @@ def source_runs(output: str) -> dict[str, str]:
     return {name: storage.join(output, SOURCES, name) for name in names}
 
 
+def language_runs(output: str) -> dict[str, str]:
+    """Return the folders of the runs of a run's languages, by code; {} for a run of one."""
+    names = (read_run_record(output) or {}).get(LANGUAGES, [])
+    return {name: storage.join(output, LANGUAGES, name) for name in names}
+
+
 def run_of_source(output: str) -> tuple[str, str] | None:
     """Return the run of several sources that has the run in `output`, and what it calls it."""
     folder, _, name = output.rstrip("/").rpartition("/")
@@ -112,13 +129,13 @@ def run_of_source(output: str) -> tuple[str, str] | None:
 
 
 def check_one_source(output: str) -> None:
-    """Raise InputError for a run of several sources, where only a run of one has what is asked."""
-    runs = source_runs(output)
-    if runs:
-        raise InputError(
-            f"{shown(output)}: a run of several sources ({', '.join(runs)}), each of which has a "
-            f"run of its own; give one of these, such as {shown(next(iter(runs.values())))}"
-        )
+    """Raise InputError for a run of several sources or languages, where one has what is asked."""
+    for what, runs in ((SOURCES, source_runs(output)), (LANGUAGES, language_runs(output))):
+        if runs:
+            raise InputError(
+                f"{shown(output)}: a run of several {what} ({', '.join(runs)}), each of which has "
+                f"a run of its own; give one of these, such as {shown(next(iter(runs.values())))}"
+            )
 
 
 def check_readable(output: str) -> None:

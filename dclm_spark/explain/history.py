@@ -12,6 +12,7 @@ from dclm_spark.crawl.listing import InputFile
 from dclm_spark.engine.run_record import (
     check_one_source,
     check_readable,
+    language_runs,
     read_run_record,
     source_runs,
 )
@@ -25,6 +26,7 @@ from udfs.documents.parts import WHOLE, parts_of
 from udfs.documents.schema import document_id
 from udfs.documents.sites import site_of
 from udfs.storage.parquet import python_values
+from udfs.units.language_texts import ROUTE_STAGE
 
 if TYPE_CHECKING:
     from dclm_spark.recipes.recipe import Recipe
@@ -55,12 +57,14 @@ def explain(output: str, page: str) -> list[list[StageRow]]:
     Raises InputError when no stage has it, and SettingError for a run of another version's format.
     """
     _check_run(output)
-    sources = source_runs(output)
+    sources, languages = source_runs(output), language_runs(output)
     found = [
         history
         for run in sources.values() or [output]
         for history in _histories(run, page).values()
     ]
+    if languages:
+        found = [_in_its_language(output, history) for history in found]
     for history in found:
         if sources and history[-1].stage == "tokenize":
             history += _mixed(output, history[0])
@@ -70,6 +74,15 @@ def explain(output: str, page: str) -> list[list[StageRow]]:
             "in the WARC, scheme included; a record without one is found by --file and --offset"
         )
     return found
+
+
+def _in_its_language(output: str, history: list[StageRow]) -> list[StageRow]:
+    """Add to what a run in several languages read what became of it in its language."""
+    language, page = history[0].row.get("language"), history[0].row["doc_id"].hex()
+    rows = _rows(storage.join(output, "stages", ROUTE_STAGE), page)
+    history = [*history, *(_stage_row(output, ROUTE_STAGE, row) for row in rows)]
+    own = language_runs(output).get(language or "")
+    return history + (_histories(own, page).get(history[0].row["doc_id"], []) if own else [])
 
 
 def _histories(output: str, page: str) -> dict[bytes, list[StageRow]]:

@@ -17,6 +17,7 @@ from dclm_spark.stages.select import SELECTED
 from dclm_spark.stages.tokenize import tokenized_schema
 from udfs.documents.prescreen import OTHER_LANGUAGE_SCORE
 from udfs.documents.schema import FATE_FIELDS, OWN_COLUMNS, SOURCE_FIELDS
+from udfs.html.extractors import EXTRACTORS, counts_of
 from udfs.html.page_policy import COLUMNS as POLICY_FIELDS
 from udfs.rules.cleaning.redaction import RedactionSettings
 from udfs.rules.families import SIGNALS, STATISTICS
@@ -25,6 +26,7 @@ from udfs.tokens.copies import REPEAT, REPEATS
 from udfs.tokens.mixing import SOURCE
 from udfs.tokens.packing import provenance_fields
 from udfs.units.documents import TEXT_HASH
+from udfs.units.language_texts import ROUTED
 
 _INTRODUCTION = """# Tables
 
@@ -56,11 +58,13 @@ class RunTable:
 def run_tables() -> list[RunTable]:
     """Return all tables, in the order of the stages."""
     redaction = RedactionSettings(emails=True, public_ips=True, phones=True).columns
-    asked = (*POLICY_FIELDS, OTHER_LANGUAGE_SCORE, *redaction, OWN_COLUMNS, QUALITY)
+    counts = [pa.field(name, pa.int32()) for name in counts_of(tuple(EXTRACTORS))]
+    asked = (*POLICY_FIELDS, OTHER_LANGUAGE_SCORE, *counts, *redaction, OWN_COLUMNS, QUALITY)
     documents = pa.schema(
         [
-            *SOURCE_FIELDS, *POLICY_FIELDS, OTHER_LANGUAGE_SCORE, pa.field("text", pa.string()),
-            *SIGNALS, *redaction, TEXT_HASH, OWN_COLUMNS, *FATE_FIELDS,
+            *SOURCE_FIELDS, *POLICY_FIELDS, OTHER_LANGUAGE_SCORE, *counts,
+            pa.field("text", pa.string()), *SIGNALS, *redaction, TEXT_HASH, OWN_COLUMNS,
+            *FATE_FIELDS,
         ]
     )  # fmt: skip
     by_rule = {one.name for one in CONTAMINATION_FIELDS} ^ {one.name for one in ITEM_FIELDS}
@@ -88,15 +92,26 @@ def run_tables() -> list[RunTable]:
             path="stages/tokenize/tokens/*.parquet", row="a document of the corpus",
             schema=tokenized_schema(True, True), optional=own,
         ),
-        RunTable(
-            path="stages/mix/tokens/*.parquet", row="a tokenized document of a source",
-            schema=mixed_schema(True), optional=frozenset([OWN_COLUMNS.name]),
-        ),
+        *_of_several_runs(),
         RunTable(path="shards/shard-*[0-9].parquet", row="a sequence", schema=TOKENS),
         RunTable(path="shards/data/shard-*.parquet", row="a sequence, in the format huggingface",
                  schema=INPUT_IDS),
         RunTable(path="shards/shard-*.provenance.parquet", row="a document in a row of a shard",
                  schema=provenance, optional=own),
+    ]  # fmt: skip
+
+
+def _of_several_runs() -> list[RunTable]:
+    """Return the tables of runs in several languages and of several sources."""
+    return [
+        RunTable(
+            path="stages/languages/*/*.parquet", row="a text of a run in several languages",
+            schema=ROUTED,
+        ),
+        RunTable(
+            path="stages/mix/tokens/*.parquet", row="a tokenized document of a source",
+            schema=mixed_schema(True), optional=frozenset([OWN_COLUMNS.name]),
+        ),
     ]  # fmt: skip
 
 

@@ -28,6 +28,11 @@ COLUMNS = {
     "licence_version": "version of that licence",
     "licence_is_declared": "whether the link declares it as the page's own",
     "other_language_score": "probability of a language that is not wanted, by a look at the bytes",
+    # What the text of an extractor lacks.
+    "num_tables_lost": "tables of data on the page that the text does not have",
+    "num_code_blocks_lost": "code blocks on the page that the text does not have",
+    "num_formulas_lost": "formulas on the page that the text does not have",
+    "num_lists_lost": "lists on the page that the text does not have, menus among them",
     # Signals.
     "language": "label of the likeliest language",
     "language_score": "its probability",

@@ -10,6 +10,7 @@ from dclm_spark.errors import SettingError
 from dclm_spark.library.frames import TEXT, Given, with_columns
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import Recipe, curation_settings
+from dclm_spark.recipes.several_languages import check_one_language
 from udfs.documents.schema import FATE_FIELDS
 from udfs.rules.family import Tools
 from udfs.units.curate import CurationSettings, judge, language_identifier, url_lists
@@ -38,7 +39,9 @@ def judge_texts(
     """
     if columns not in (ALL, FATE):
         raise SettingError(f"columns = {columns!r}: expected {ALL!r} or {FATE!r}")
-    settings = curation_settings(load_recipe(recipe) if isinstance(recipe, str) else recipe)
+    chosen = load_recipe(recipe) if isinstance(recipe, str) else recipe
+    check_one_language(chosen)
+    settings = curation_settings(chosen)
     given = {"text": Given("text", text, TEXT)}
     if url is not None:
         given["url"] = Given("url", url, TEXT)

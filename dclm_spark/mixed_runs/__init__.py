@@ -1,1 +1,1 @@
-"""Runs of several sources: what is checked before they start, and their story."""
+"""Runs of several sources or in several languages: what is checked first, and their story."""

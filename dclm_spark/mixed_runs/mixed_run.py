@@ -19,9 +19,11 @@ from dclm_spark.dedup.earlier import earlier_keys
 from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.monitoring.run_clock import RunClock, timed_stage
+from dclm_spark.engine.run_output import RunProgress
 from dclm_spark.engine.run_record import (
     write_run_record,
 )
+from dclm_spark.mixed_runs import language_run
 from dclm_spark.mixed_runs.mixed_beginning import (
     MixedRequest,
     check_sources_before_start,
@@ -35,6 +37,7 @@ from dclm_spark.mixture.mix import STAGE, mix
 from dclm_spark.mixture.shares import SourceShare, as_json, render, shares
 from dclm_spark.mixture.source_counts import SourceCounts, count_decided, count_tokenized
 from dclm_spark.pipeline import scored_run, shards_of, tokenize_source, write_reports
+from dclm_spark.recipes import is_several
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.recipes.source_recipes import source_recipes
 from dclm_spark.removal.tombstones import check_can_leave_out
@@ -50,7 +53,6 @@ from dclm_spark.signals.mixture_yield import render as render_yield
 from dclm_spark.signals.scored_documents import decisions
 from dclm_spark.signals.signal_tables import NUM_TOKENS
 from dclm_spark.stages.finished_work import check_finished_work, remove_other_formats
-from dclm_spark.stages.run_output import RunProgress
 from udfs import storage
 from udfs.documents.schema import KEPT
 from udfs.tokens.copies import REPEATS
@@ -220,7 +222,10 @@ def _begun(recipe: Recipe, request: MixedRequest, reports: bool = True) -> Itera
 
 
 def build_from_arguments(recipe: Recipe, given: Namespace) -> None:
-    """Run what the command line of jobs/build_baseline.py asks of a recipe of several sources."""
+    """Run what jobs/build_baseline.py is asked for of several sources, or in several languages."""
+    if is_several(recipe.language):
+        language_run.build_from_arguments(recipe, given)
+        return
     request = request_of(given)
     checked = check_sources_before_start(recipe, request)
     if given.check:

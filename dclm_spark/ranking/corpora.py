@@ -15,11 +15,13 @@ from pyspark.sql import functions as F
 
 from dclm_spark.beginning import Place, stages_below
 from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.run_output import RunOutput
 from dclm_spark.engine.tables import read_files
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.bits_per_byte import read_texts
 from dclm_spark.evaluate.runner import heldout_name
 from dclm_spark.pipeline import build_baseline, write_corpus
+from dclm_spark.ranking.prepared import SHUFFLED as SHUFFLED
 from dclm_spark.ranking.prepared import CleanTexts, Corpus, keep_tokenizer
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
 from dclm_spark.settings import settings_hash
@@ -28,7 +30,6 @@ from dclm_spark.signals.scored_documents import QUALITY, Candidates
 from dclm_spark.signals.signal_tables import SignalTable
 from dclm_spark.stages.decontaminate import DecontaminationSettings, write_index
 from dclm_spark.stages.documents import key_settings
-from dclm_spark.stages.run_output import RunOutput
 from dclm_spark.stages.score import FILTER, QualitySettings, random_scores
 from dclm_spark.stages.select import quality_rules, select
 from dclm_spark.stages.tokenize import check_trained_here
@@ -124,7 +125,6 @@ def _share_in(text: str, seen: set[int]) -> float:
 
 LOGGER = logging.getLogger("dclm_spark")
 
-SHUFFLED = "shuffled scores"
 DUPLICATED = "duplicated data"
 # The corpus of the duplicated-data control is this part of a recipe's sequences, read again.
 DUPLICATED_PART = 8

@@ -13,6 +13,7 @@ from dclm_spark.evaluate.datasets import load_task
 from dclm_spark.evaluate.tasks import select_tasks
 from dclm_spark.recipes.deciding import check_decisions, compared_schema
 from dclm_spark.recipes.recipe import Recipe, curation_settings
+from dclm_spark.recipes.several_languages import check_one_language
 from dclm_spark.settings import FileReference
 from dclm_spark.signals.signal_tables import is_number
 from dclm_spark.stages.decontaminate import measured_kinds
@@ -58,7 +59,8 @@ def check_recipe(recipe: Recipe) -> None:
 
 
 def check_one_input(recipe: Recipe) -> None:
-    """Raise SettingError for a recipe of several sources, where `--input` says what is read."""
+    """Raise SettingError for a recipe of several sources or languages, where a run is of one."""
+    check_one_language(recipe)
     if recipe.sources:
         raise SettingError(
             f"sources: the recipe {recipe.name} names its own inputs "

@@ -16,6 +16,10 @@ from udfs.rules.fineweb2 import FineWeb2Settings
 from udfs.rules.settings import RepetitionLimits
 from udfs.storage.stream import shown
 
+# Its limits are those of the rules as they stand, which were made for it.
+ENGLISH = "eng_Latn"
+# What stands in `language` for every language with limits.
+EVERY = "all"
 _FOLDER = files("dclm_spark") / "recipes" / "languages"
 _KEYS = {
     "dup_line_frac", "dup_n_grams", "language_score", "line_punct_thr", "max_avg_word_length",
@@ -53,7 +57,8 @@ def in_language(recipe: Recipe, language: str, limits_uri: str = "") -> Recipe:
     """Return a recipe whose rules are those of a language, by its code or a model's label.
 
     Limits and stop words come from `limits_uri`, a YAML file as FineWeb2 publishes them, or from
-    the package. Raises SettingError for a language without limits.
+    the package; English keeps those of the recipe. Raises SettingError for a language without
+    limits.
     """
     code = code_of(language)
     if not is_code(code):
@@ -61,8 +66,10 @@ def in_language(recipe: Recipe, language: str, limits_uri: str = "") -> Recipe:
             f"language = {language!r}: expected a code of language and script, such as deu_Latn, "
             f"or a label of lid.176, such as de; limits are known of {', '.join(known_languages())}"
         )
-    values = _limits(code, limits_uri)
     shared = recipe.heuristics
+    if code == ENGLISH and not limits_uri:
+        return replace(recipe, language=code, heuristics=replace(shared, language=code))
+    values = _limits(code, limits_uri)
     rules = shared.rules
     heuristics = replace(
         shared,
@@ -85,11 +92,37 @@ def in_language(recipe: Recipe, language: str, limits_uri: str = "") -> Recipe:
     return replace(recipe, language=code, heuristics=heuristics)
 
 
+def is_several(language: str) -> bool:
+    """Say whether a recipe's `language` (`joined`) names several, or all."""
+    return language == EVERY or "," in language
+
+
+def joined(value: Any) -> str:
+    """Return what a recipe holds of a `language` as YAML or a command line give it.
+
+    A list has commas, one of a single language too. Raises SettingError for an empty one.
+    """
+    parts = value
+    if isinstance(value, str):
+        text = value.strip()
+        if not ("," in text or text.startswith("[")):
+            return text
+        parts = text.strip("[]").split(",")
+    names = [name for part in parts if (name := str(part).strip().strip("'\""))]
+    if not names:
+        raise SettingError(
+            f"language = {value!r}: expected a code such as deu_Latn, a list of them, or {EVERY}"
+        )
+    return ",".join(names) + ("," if len(names) == 1 else "")
+
+
 def with_values(start: Recipe, values: dict[str, Any], where: str = "") -> Recipe:
     """Return a recipe with keys of a file: first what its language says, then the others."""
     if values.get("language"):
-        limits = str(values.get("language_limits") or "")
-        start = in_language(start, str(values.pop("language")), limits)
+        values["language"] = joined(values["language"])
+        if not is_several(values["language"]):
+            limits = str(values.get("language_limits") or "")
+            start = in_language(start, values.pop("language"), limits)
     return merge(start, values, where)
 
 

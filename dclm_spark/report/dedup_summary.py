@@ -5,6 +5,7 @@ from typing import Any
 
 from dclm_spark.dedup.method import DedupMethod
 from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
+from dclm_spark.engine.run_output import RunProgress
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.report.corpus_counts import TOP_DOMAINS
 from dclm_spark.report.summary import (
@@ -15,7 +16,6 @@ from dclm_spark.report.summary import (
     DuplicatePair,
     InformationLoss,
 )
-from dclm_spark.stages.run_output import RunProgress
 from udfs.dedup.minhash import candidate_probability
 from udfs.units.statistics import kept_text_bytes
 

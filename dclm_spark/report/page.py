@@ -53,6 +53,7 @@ def _sections(summary: RunSummary) -> list[tuple[str, str]]:
     every = (
         ("failure", "Why the run did not end", summary.failure),
         ("sources", "Sources", summary.sources),
+        ("corpora", "One corpus a language", summary.language_corpora),
         ("funnel", "What is left after each step", summary.funnel),
         ("rules", "Removed by rule", summary.rules),
         ("samples", "Sample pages by rule", summary.samples),

@@ -1,4 +1,4 @@
-"""The report of a corpus of several sources: what their reports say, added up."""
+"""The reports of runs of several sources or languages: what the reports of these say, added up."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from dclm_spark.report.summarize import shard_summary
-from dclm_spark.report.summary import FunnelStep, LanguageCount, RunSummary, SourceSummary
+from dclm_spark.report.summary import (
+    FunnelStep,
+    LanguageCount,
+    RunSummary,
+    SourceSummary,
+)
+from dclm_spark.stages.language_texts import LanguageCorpus
 
 
 def summarize_sources(
@@ -91,3 +97,62 @@ def _added(summaries: Mapping[str, RunSummary]) -> dict[str, int]:
         for name, count in one.record_types.items():
             totals[name] += count
     return dict(totals)
+
+
+def summarize_languages(
+    whole: RunSummary, summaries: Mapping[str, RunSummary], documents: Mapping[str, int]
+) -> RunSummary:
+    """Return the summary of the run: `whole`, that of reading and labelling, with its languages'.
+
+    `summaries` are those of the languages that have ended, by code; `documents` are the texts of
+    every language that was found, "" for those without one.
+    """
+    given = summaries.values()
+    corpora = tuple(_corpus(code, count, summaries) for code, count in documents.items())
+    return replace(
+        whole,
+        kept=sum(one.kept for one in given) if given else whole.kept,
+        dropped=whole.dropped + sum(one.dropped for one in given),
+        quarantined=whole.quarantined + sum(one.quarantined for one in given),
+        stages=(
+            *whole.stages,
+            *(
+                replace(stage, name=f"{name}: {stage.name}")
+                for name, one in summaries.items()
+                for stage in one.stages
+            ),
+        ),
+        funnel=(*whole.funnel, *_last_step(summaries)),
+        rules=(
+            *whole.rules,
+            *(
+                replace(rule, stage=f"{name}: {rule.stage}")
+                for name, one in summaries.items()
+                for rule in one.rules
+            ),
+        ),
+        language_corpora=corpora,
+    )
+
+
+def _last_step(summaries: Mapping[str, RunSummary]) -> list[FunnelStep]:
+    if not summaries:
+        return []
+    kept = sum(one.kept for one in summaries.values())
+    tokens = sum(one.shards.tokens for one in summaries.values() if one.shards)
+    return [FunnelStep(label="in the corpora of the languages", documents=kept, tokens=tokens)]
+
+
+def _corpus(code: str, documents: int, summaries: Mapping[str, RunSummary]) -> LanguageCorpus:
+    own = summaries.get(code)
+    if own is None:
+        return LanguageCorpus(language=code, documents=documents)
+    judged = next(stage.kept for stage in own.stages if stage.name == "documents")
+    return LanguageCorpus(
+        language=code,
+        documents=documents,
+        passed_rules=judged,
+        kept=own.kept,
+        tokens=own.shards.tokens if own.shards else 0,
+        has_corpus=True,
+    )

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.run_output import RunProgress
 from dclm_spark.report.summary import StageSummary
-from dclm_spark.stages.run_output import RunProgress
 from udfs.units.statistics import documents_by_fate, kept_text_bytes
 
 # What the pipeline times together with the stage of the same name.

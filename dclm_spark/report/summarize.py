@@ -8,6 +8,7 @@ from typing import Any
 
 from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.monitoring.run_clock import RunClock
+from dclm_spark.engine.run_output import RunProgress
 from dclm_spark.engine.run_record import RunIdentity
 from dclm_spark.html_pages.charts import Histogram, Limit
 from dclm_spark.recipes.deciding import has_expressions
@@ -29,7 +30,6 @@ from dclm_spark.settings import to_yaml
 from dclm_spark.shard_format import INDEX
 from dclm_spark.stages.decontaminate import documents_by_task
 from dclm_spark.stages.documents import failed_views, missed_domains, prescreened
-from dclm_spark.stages.run_output import RunProgress
 from udfs.rules.families import rules_of
 from udfs.units.statistics import HISTOGRAM_EDGES, documents_by_fate, kept_text_bytes
 
@@ -137,7 +137,7 @@ def _funnel(run: RunProgress, facts: Mapping[str, Any], recipe: Recipe) -> list[
         steps.append(FunnelStep(label=label, documents=left, text_bytes=size, description=told))
     for stage in run.judging[1:]:
         stage_facts = facts[stage.stage]
-        if stage is run.selected and has_expressions(recipe):
+        if stage.stage == "select" and has_expressions(recipe):
             steps += rule_steps(stage_facts["counts"], recipe)
             continue
         steps.append(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dclm_spark.html_pages.charts import Histogram, Limit
+from dclm_spark.stages.language_texts import LanguageCorpus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,8 +255,7 @@ class RunSummary:
 
     `record_types` counts WARC records by type (response, request, warcinfo...). `facts` are
     further lines of label and value for the headline table (cost, output folder, losses...).
-    `seconds` is wall time of all `drivers` that worked on the run, the first of which began at
-    `started`.
+    `seconds` is wall time of all `drivers` of the run, the first of which began at `started`.
     """
 
     title: str
@@ -282,8 +282,9 @@ class RunSummary:
     deduplication: DedupSummary | None = None
     record_types: Mapping[str, int] = field(default_factory=dict)
     shards: ShardSummary | None = None
-    # Of a recipe of several; each has a report of its own in sources/NAME.
+    # Of several sources or languages; each has a report of its own in sources/NAME, languages/CODE.
     sources: tuple[SourceSummary, ...] = ()
+    language_corpora: tuple[LanguageCorpus, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     # Why the run ended before its last stage; "" for one that is whole.
     failure: str = ""

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from dclm_spark.engine.run_output import RunOutput
 from dclm_spark.errors import SettingError
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.quality_classifier import QualityTrainingSettings, train_quality
 from dclm_spark.recipes.recipe import Recipe, UrlListReferences
 from dclm_spark.sample.generate import SampleCrawl, generate_crawl
 from dclm_spark.settings import FileReference
-from dclm_spark.stages.run_output import RunOutput
 from dclm_spark.stages.tokenize import check_trained_here
 from udfs import storage
 from udfs.tokens.tokenizer import TokenizerSettings, train_tokenizer

@@ -27,6 +27,7 @@ from botocore.client import BaseClient
 
 from dclm_spark.engine.manifests import Unit
 from dclm_spark.engine.monitoring.run_clock import RunClock
+from dclm_spark.engine.run_output import RunOutput
 from dclm_spark.engine.stage import UnitRules, run_units
 from dclm_spark.engine.stage_output import stage_output
 from dclm_spark.engine.tables import spark_schema
@@ -34,7 +35,6 @@ from dclm_spark.recipes import load_recipe
 from dclm_spark.report.page import write_report
 from dclm_spark.report.summarize import summarize
 from dclm_spark.session import spark_session
-from dclm_spark.stages.run_output import RunOutput
 from tests.s3_store import CREDENTIALS, s3_store
 from udfs import storage
 from udfs.documents.schema import FATES

@@ -11,7 +11,8 @@ from udfs.documents.rows import DocumentRows
 from udfs.documents.schema import DROPPED, QUARANTINED, STAGE
 from udfs.documents.views import failures, text_columns
 from udfs.html.charset import STRICT_UTF_8, Decoded, decode, strict
-from udfs.html.extractors import label_of
+from udfs.html.extractor import without_counts
+from udfs.html.extractors import EXTRACTORS, label_of
 from udfs.html.page_policy import RULES as POLICY_RULES
 from udfs.html.page_policy import read_policy
 from udfs.html.parser import NOT_UTF8, Parsed, SupervisedParser, kept_parser
@@ -222,6 +223,10 @@ class _Extractor:
     def _set_parsed(self, row: int, parsed: list[Parsed]) -> None:
         """Store the texts of a page; without any, its fate is that of the first view."""
         views = self._settings.views
+        parsed = [
+            self._counted(row, name, one)
+            for name, one in zip(self._settings.extractors, parsed, strict=True)
+        ]
         if views:
             self._rows.set("failed_views", failures(views, parsed), row)
         if all(one.rule is not None for one in parsed):
@@ -233,6 +238,16 @@ class _Extractor:
         else:
             self._rows.set("extractor", label_of(self._settings.extractor), row)
             self._rows.set("text", parsed[0].text, row)
+
+    def _counted(self, row: int, name: str, parsed: Parsed) -> Parsed:
+        """Store the numbers that an extractor gives with a text; return the text without them."""
+        columns = EXTRACTORS[name].counts
+        if not columns or parsed.text is None:
+            return parsed
+        text, counts = without_counts(parsed.text)
+        for column, count in zip(columns, counts, strict=True):
+            self._rows.set(column, count, row)
+        return Parsed(text)
 
 
 def _mime_type(record: WarcRecord) -> str:

@@ -9,7 +9,7 @@ from udfs.documents.prescreen import OTHER_LANGUAGE_SCORE, PrescreenSettings
 from udfs.documents.schema import FATE_FIELDS, SOURCE_FIELDS, TEXT
 from udfs.documents.views import VIEW_CHOICES, VIEW_FIELDS, text_columns
 from udfs.html.charset import DECLARED, POLICIES, STRICT_UTF_8
-from udfs.html.extractors import DEFAULT, EXTRACTORS
+from udfs.html.extractors import DEFAULT, EXTRACTORS, counts_of
 from udfs.html.page_policy import COLUMNS as POLICY_FIELDS
 from udfs.html.page_policy import PagePolicySettings
 from udfs.html.parser import DEFAULT_MAX_MEMORY_BYTES
@@ -95,7 +95,8 @@ class ExtractionSettings:
         policy = POLICY_FIELDS if self.page_policy.is_read else ()
         looks = (OTHER_LANGUAGE_SCORE,) if self.prescreen.enabled else ()
         views = VIEW_FIELDS if self.views else ()
-        return pa.schema([*SOURCE_FIELDS, *policy, *looks, *views, TEXT, *FATE_FIELDS])
+        counts = [pa.field(name, pa.int32()) for name in counts_of(self.extractors)]
+        return pa.schema([*SOURCE_FIELDS, *policy, *looks, *views, *counts, TEXT, *FATE_FIELDS])
 
     @property
     def rows_schema(self) -> pa.Schema:

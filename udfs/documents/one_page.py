@@ -2,7 +2,8 @@
 
 from udfs.documents.extraction_settings import ExtractionSettings
 from udfs.html.charset import decode
-from udfs.html.extractors import load_views
+from udfs.html.extractor import without_counts
+from udfs.html.extractors import EXTRACTORS, load_views
 from udfs.html.parser import SupervisedParser
 from udfs.storage.files import open_stream
 from udfs.warc.reader import WarcRecord, read_records
@@ -32,4 +33,8 @@ def extract_one(uri: str, offset: int, settings: ExtractionSettings) -> str:
     views = load_views(settings.extractors)
     with SupervisedParser(settings.timeout_seconds, *views, max_memory_bytes=limit) as parser:
         parsed = [] if page is None else parser.parse_all([page.utf8])
-    return next((one.text for one in parsed if one.text), b"").decode()
+    texts = (
+        without_counts(one.text)[0] if EXTRACTORS[name].counts and one.text else one.text
+        for name, one in zip(settings.extractors, parsed, strict=False)
+    )
+    return next((text for text in texts if text), b"").decode()

@@ -2,7 +2,7 @@
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -34,6 +34,8 @@ class Page(str):
         return str(extract_plain_text(self.tree, main_content=False))
 
 
+# Stands between a text and its counts; the last one in it does.
+_BEFORE_COUNTS = "\0"
 # From a page to its text; it may raise, hang or crash.
 View = Callable[[Page], str]
 
@@ -48,10 +50,16 @@ class Extractor(ABC):
     # The package that is imported for it, "" for none, and by what name it is installed.
     package: ClassVar[str] = ""
     installed_as: ClassVar[str] = ""
+    # Columns of numbers that it gives with each text (`counted`).
+    counts: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def text(self, page: Page) -> str:
         """Return the text of a page; paragraphs stand on lines of their own."""
+
+    def counted(self, page: Page) -> tuple[str, Sequence[int]]:
+        """Return the text of a page and the numbers that `counts` names."""
+        return self.text(page), ()
 
     @property
     def version(self) -> str:
@@ -67,7 +75,20 @@ class Extractor(ABC):
         return not self.package or find_spec(self.package) is not None
 
     def load(self) -> View:
-        """Return `text`, its libraries imported: a parser's child must not import them each."""
+        """Return `text`, its libraries imported: a parser's child must not import them each.
+
+        Where there are `counts`, these follow the text (`without_counts`).
+        """
         with contextlib.suppress(Exception):
             self.text(Page("<p>-</p>"))
-        return self.text
+        return self._with_counts if self.counts else self.text
+
+    def _with_counts(self, page: Page) -> str:
+        text, counts = self.counted(page)
+        return f"{text}{_BEFORE_COUNTS}{' '.join(map(str, counts))}"
+
+
+def without_counts(text: bytes) -> tuple[bytes, list[int]]:
+    """Return the text and the counts of what a view with counts gave (UTF-8)."""
+    text, _, counts = text.rpartition(_BEFORE_COUNTS.encode())
+    return text, [int(count) for count in counts.split()]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from udfs.html.extractor import Extractor, Page, View
+from udfs.html.structures import LOSSES, markdown_text
 
 # Of a paragraph, in words; and the lines between two paragraphs that belong to them.
 _PARAGRAPH_WORDS, _LINES_BETWEEN = 20, 2
@@ -66,6 +67,21 @@ class ResiliparseParagraphs(Extractor):
         return "\n".join(kept)
 
 
+class ResiliparseMarkdown(Extractor):
+    """The main content with its tables, code blocks, lists and formulas as Markdown."""
+
+    package = "resiliparse"
+    counts = LOSSES
+
+    def text(self, page: Page) -> str:
+        """Return the main content as Markdown; headings and emphasis stay plain."""
+        return self.counted(page)[0]
+
+    def counted(self, page: Page) -> tuple[str, Sequence[int]]:
+        """Return the same, and how many structures of each kind are not in it."""
+        return markdown_text(page)
+
+
 class Trafilatura(Extractor):
     """Trafilatura's `extract` with its defaults: comments and tables are text."""
 
@@ -108,6 +124,7 @@ EXTRACTORS: dict[str, Extractor] = {
     "resiliparse": Resiliparse(),
     "resiliparse_recall": ResiliparseRecall(),
     "resiliparse_paragraphs": ResiliparseParagraphs(),
+    "resiliparse_markdown": ResiliparseMarkdown(),
     "trafilatura": Trafilatura(),
     "justext": JusText(),
     "none": Given(),
@@ -119,6 +136,11 @@ DEFAULT = next(iter(EXTRACTORS))
 def label_of(name: str) -> str:
     """Return name and version of an extractor, as rows record it: "resiliparse 2.0.1"."""
     return f"{name} {EXTRACTORS[name].version}".rstrip()
+
+
+def counts_of(names: Sequence[str]) -> dict[str, str]:
+    """Return the columns of numbers that extractors give, each with the extractor's name."""
+    return {column: name for name in names for column in EXTRACTORS[name].counts}
 
 
 def missing_package(name: str) -> str | None:

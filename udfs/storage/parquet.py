@@ -24,6 +24,22 @@ def read_table(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
             yield from file.iter_batches(READ_ROWS, row_groups=[group], columns=list(columns))
 
 
+def read_groups_of(
+    uri: str, columns: Sequence[str], name: str, value: str
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of the row groups whose column `name` holds nothing but `value`.
+
+    No other row group is read: a file where each value has row groups of its own is divided so.
+    """
+    with open_seekable(uri) as source:
+        file = pq.ParquetFile(source)
+        place = file.schema_arrow.get_field_index(name)
+        for group in range(file.num_row_groups):
+            found = file.metadata.row_group(group).column(place).statistics
+            if found is not None and found.has_min_max and found.min == found.max == value:
+                yield from file.iter_batches(READ_ROWS, row_groups=[group], columns=list(columns))
+
+
 def python_value(scalar: pa.Scalar) -> Any:
     """Return a value for Python: as text where Python cannot hold it, such as a date before year 1.
 

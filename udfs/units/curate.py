@@ -28,10 +28,9 @@ from udfs.rules.urls import AddressCounts
 from udfs.storage.cache import fetch
 from udfs.storage.stream import StorageError, shown, without_secrets
 from udfs.units.commit import UnreadableInputError
-from udfs.units.documents import TEXT_HASH
+from udfs.units.documents import TEXT_HASH, UNCHANGED, text_hashes
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
-from udfs.units.text_keys import UNCHANGED, text_hashes
 from udfs.units.view_choice import judge_views
 
 # The fact of a unit that counts failures by "view: rule".
@@ -277,7 +276,10 @@ def _url_lists(references: tuple[tuple[str, str, str | None], ...]) -> UrlLists:
 
 
 def language_identifier(settings: CurationSettings) -> LanguageIdentifier:
-    """Return the language model, fetched and loaded once per process."""
+    """Return the language model, fetched and loaded once per process.
+
+    It names codes where the rules want a code.
+    """
     heuristics = settings.heuristics
     codes = is_code(heuristics.language)
     return _language_identifier(settings.language_model, heuristics.language_quirks, codes)

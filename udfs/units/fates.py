@@ -47,6 +47,11 @@ class FateOutputs:
                 rows = _without_text(rows)
             self._output(fate).write(rows)
 
+    def end_group(self) -> None:
+        """End the row group of each file: what follows stands in another one."""
+        for output in self._outputs.values():
+            output.end_group()
+
     def _output(self, fate: str) -> ParquetOutput:
         if fate not in self._outputs:
             path = f"{fate}/{self._unit}.parquet"

@@ -55,6 +55,11 @@ class UnitOutput:
         """Append rows of the unit's schema."""
         self._tables.write(batch)
 
+    def end_group(self) -> None:
+        """End the row groups of the tables by fate: what follows stands in others."""
+        assert isinstance(self._tables, FateOutputs)
+        self._tables.end_group()
+
     def commit(self, key: str) -> pa.RecordBatch:
         """Publish the tables and then the manifest; return the row that reports the unit."""
         files, facts = self._close()

@@ -84,6 +84,10 @@ class ParquetOutput:
         if start < batch.num_rows:
             self._pending.append(batch.slice(start))
 
+    def end_group(self) -> None:
+        """End the row group: what follows stands in another one."""
+        self._flush()
+
     def _flush(self) -> None:
         if not self._pending:
             return

@@ -29,9 +29,9 @@ from udfs.units.curate import (
     url_lists,
     without_signals,
 )
+from udfs.units.documents import UNCHANGED
 from udfs.units.fates import with_fate
 from udfs.units.output import UnitOutput
-from udfs.units.text_keys import UNCHANGED
 
 SIGNAL_TABLE = pa.schema([pa.field("doc_id", pa.binary()), *families.SIGNALS, *families.STATISTICS])
 

@@ -54,6 +54,11 @@ FATE_LINES: dict[tuple[str, str], dict[str, str]] = {
         "few_sentences": "method `lines`: fewer sentences than `min_sentences` are left",
         "repeated_passages": "method `passages`: no word is left",
     },
+    ("languages", DROPPED): {
+        "language_without_limits": "`language: all`: no limits are known of the page's language",
+        "language_not_listed": "the recipe's `language` does not list the page's",
+        "no_language": "the text has nothing but white space and ASCII marks",
+    },
     ("decontaminate", DROPPED): {
         "evaluation_ngrams": "`decontamination.rule: ngrams`: n-grams of an evaluation set",
         "evaluation_items": "`decontamination.rule: items`: a question with its answer",

@@ -5,7 +5,7 @@ import pytest
 
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import curation_settings
-from udfs.units.text_keys import text_hashes
+from udfs.units.documents import text_hashes
 
 TEXTS = ["Le café d’été à Zürich", "Việt Nam", "한국어", "plain"]
 
