@@ -161,7 +161,16 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tasks", default="", help="core, extended, mmlu or labels; needs --data")
     add("--data", default="", help="folder or URI with the tasks' files")
     add("--rows-per-task", type=int, help="score at most so many rows of a task")
+    add_precision_argument(parser)
     add("--only", metavar="CORPUS/SEED[@CELL]", help="do one row again")
+
+
+def add_precision_argument(parser: argparse.ArgumentParser) -> None:
+    """Add in what arithmetic models are evaluated; the same for rankings and single models."""
+    parser.add_argument(
+        "--precision", default="fp32", choices=("fp32", "tf32", "bf16", "auto"),
+        help="arithmetic of evaluation; auto: bf16 on a GPU that has it",
+    )  # fmt: skip
 
 
 def number(text: str) -> int:
@@ -179,7 +188,7 @@ def model_fields(given: argparse.Namespace) -> dict[str, Any]:
     """Return the fields of `ranking.options.ModelSettings` that `add_model_arguments` asked for."""
     names = (
         "output", "seeds", "tasks", "data", "rows_per_task", "only", "target_scale", "max_passes",
-        "early_stop", "workers",
+        "early_stop", "workers", "precision",
     )  # fmt: skip
     lists = ("scales", "tokens", "target_tokens", "corpus_tokens")
     found = {name: getattr(given, name) for name in names}

@@ -38,6 +38,7 @@ class StageYields:
     """The expected yield of each stage that decides on documents; None: any."""
 
     documents: YieldRange | None = None
+    quality: YieldRange | None = None
     deduplicate: YieldRange | None = None
     decontaminate: YieldRange | None = None
     select: YieldRange | None = None

@@ -1,4 +1,8 @@
-"""The story of a run: documents, deduplicate, decontaminate, score, select, tokenize, shards."""
+"""The story of a run: documents, deduplicate, decontaminate, score, select, tokenize, shards.
+
+A recipe may have its classifier judge before copies are looked for: documents, score, quality,
+deduplicate, decontaminate, select.
+"""
 
 import json
 import logging
@@ -7,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from dclm_spark.beginning import Begun, Place, RunRequest, Source, begin
@@ -16,7 +19,7 @@ from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.monitoring.run_clock import RunClock, timed_stage
 from dclm_spark.engine.run_output import RunOutput, RunProgress
 from dclm_spark.limits import check_documents, check_yield
-from dclm_spark.recipes.deciding import Scored, check_decisions, score_candidates
+from dclm_spark.recipes.deciding import Scored, check_decisions, compared_schema, score_candidates
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
 from dclm_spark.removal.tombstones import check_can_leave_out, write_tombstones
 from dclm_spark.report.closing import closing_lines, summary_metrics
@@ -30,6 +33,7 @@ from dclm_spark.stages.decontaminate import decontaminate
 from dclm_spark.stages.deduplicate import deduplicate, deduplicated_schema
 from dclm_spark.stages.documents import warn_of_missed_domains, write_documents
 from dclm_spark.stages.language_texts import judge_language
+from dclm_spark.stages.score import FILTER, keep_by_score, score
 from dclm_spark.stages.scored_table import decide
 from dclm_spark.stages.select import minimum_score, select
 from dclm_spark.stages.shard_manifest import write_manifest
@@ -149,9 +153,12 @@ def scored_run(
     """Begin a run and make all columns that its decision may ask for, tokens counted too."""
     with begin(recipe, request) as begun, begun.source.clock.running():
         check_decisions(recipe, spark)
-        candidates = _run_until_candidates(spark, RunProgress(), begun.source, begun.place)
-        with timed_stage(spark, begun.source.clock, "score"):
-            scored = score_candidates(spark, recipe, candidates, begun.place, with_tokens=True)
+        run = RunProgress()
+        candidates = _run_until_candidates(spark, run, begun.source, begun.place)
+        with timed_stage(spark, begun.source.clock, _columns_of(run)):
+            scored = score_candidates(
+                spark, recipe, candidates, begun.place, scored=run.scored, with_tokens=True
+            )
         yield begun, scored
 
 
@@ -169,8 +176,8 @@ def _run_until_selected(spark: SparkSession, work: Work) -> StageOutput:
     recipe = source.recipe
     check_decisions(recipe, spark)
     candidates = _run_until_candidates(spark, run, source, place)
-    with timed_stage(spark, source.clock, "score"):
-        scored = score_candidates(spark, recipe, candidates, place)
+    with timed_stage(spark, source.clock, _columns_of(run)):
+        scored = score_candidates(spark, recipe, candidates, place, scored=run.scored)
     run.scored, run.signals = scored.quality, scored.signals
     run.minimum_score = minimum_score(recipe.quality, run.scored)
     with timed_stage(spark, source.clock, "select"):
@@ -182,10 +189,13 @@ def _run_until_selected(spark: SparkSession, work: Work) -> StageOutput:
 def _run_until_candidates(
     spark: SparkSession, run: RunProgress, source: Source, place: Place
 ) -> StageOutput:
-    """Run the stages that read texts before any score; return what the others choose from."""
+    """Run the stages that remove copies and what comes before; return what others choose from."""
     recipe, clock = source.recipe, source.clock
     with timed_stage(spark, clock, "documents"):
-        documents, schema = _read_documents(spark, run, source, place("documents"))
+        documents = _read_documents(spark, run, source, place("documents"))
+    if recipe.quality.before_deduplication:
+        documents = _keep_good(spark, run, source, place)
+    schema = compared_schema(recipe)
     with timed_stage(spark, clock, "deduplicate"):
         run.deduplicated = deduplicate(
             spark, documents, schema, recipe.deduplication, place("deduplicate")
@@ -208,10 +218,32 @@ def _run_until_candidates(
     return run.decontaminated or run.deduplicated
 
 
+def _columns_of(run: RunProgress) -> str:
+    """Return under which name the columns beside the documents are timed."""
+    return "score" if run.filtered is None else "signals"
+
+
+def _keep_good(spark: SparkSession, run: RunProgress, source: Source, place: Place) -> StageOutput:
+    """Score the documents and keep the good ones, before copies are looked for."""
+    recipe, clock = source.recipe, source.clock
+    assert run.documents is not None
+    with timed_stage(spark, clock, "score"):
+        run.scored = score(spark, run.documents, recipe.quality, place("score"))
+    run.minimum_score = minimum_score(recipe.quality, run.scored)
+    assert run.minimum_score is not None
+    schema = curation_settings(recipe).schema
+    with timed_stage(spark, clock, FILTER):
+        run.filtered = keep_by_score(
+            spark, run.documents, run.scored, schema, run.minimum_score, place(FILTER)
+        )
+    check_yield(FILTER, run.filtered, recipe.limits)
+    return run.filtered
+
+
 def _read_documents(
     spark: SparkSession, run: RunProgress, source: Source, directory: str
-) -> tuple[StageOutput, pa.Schema]:
-    """Run the documents stage, from the files or from a scored table; return its schema, too."""
+) -> StageOutput:
+    """Run the documents stage, from the files or from a scored table."""
     recipe, settings = source.recipe, curation_settings(source.recipe)
     if source.texts is not None:
         run.documents = judge_language(spark, source.texts, settings, directory, source.overwrite)
@@ -223,7 +255,7 @@ def _read_documents(
     warn_of_missed_domains(run.documents)
     check_documents(run.documents, recipe.limits)
     check_yield("documents", run.documents, recipe.limits)
-    return run.documents, settings.schema
+    return run.documents
 
 
 def write_corpus(

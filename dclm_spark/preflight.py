@@ -82,15 +82,15 @@ def stages_of(recipe: Recipe) -> list[str]:
     copies = [*deduplication.exact]
     copies += [deduplication.method_name] if deduplication.method.compares else []
     rules = recipe.heuristics.rules if recipe.heuristics.enabled else "no rules"
-    stages = [f"documents ({rules})", f"deduplicate ({', '.join(copies) or 'nothing'})"]
+    quality, first = recipe.quality, recipe.quality.before_deduplication
+    best = f"score >= {quality.threshold}" if quality.top is None else f"best {quality.top:.1%}"
+    stages = [f"documents ({rules})", *(["score", f"quality ({best})"] if first else [])]
+    stages.append(f"deduplicate ({', '.join(copies) or 'nothing'})")
     if recipe.decontamination.data is not None:
         stages.append(f"decontaminate ({recipe.decontamination.tasks})")
-    quality = recipe.quality
-    if quality.enabled:
-        best = f"score >= {quality.threshold}" if quality.top is None else f"best {quality.top:.1%}"
-        stages.append("score")
+    stages += ["score"] if quality.enabled and not first else []
     stages += [stage_name(name) for name in recipe.signals]
-    choices = [best] if quality.enabled else []
+    choices = [best] if quality.enabled and not first else []
     choices += [*recipe.rules, *(["repeat"] if recipe.repeat is not None else [])]
     if choices:
         stages.append(f"select ({', '.join(choices)})")

@@ -5,7 +5,12 @@ python jobs/contamination_of.py --shards RUN/shards/manifest.json --tokenizer to
 """
 
 from dclm_spark.command import job_parser, run_command
-from dclm_spark.measure.corpus_contamination import CorpusQuestion, as_table, contamination_of
+from dclm_spark.measure.corpus_contamination import (
+    CorpusQuestion,
+    as_table,
+    contamination_of,
+    opened,
+)
 from dclm_spark.session import spark_session
 from udfs import storage
 
@@ -14,7 +19,7 @@ def main() -> None:
     """Parse the command line, look through the shards and print the tables."""
     parser = job_parser(__doc__)
     add = parser.add_argument
-    add("--shards", required=True, help="manifest.json of token shards")
+    add("--shards", required=True, help="manifest.json of token shards, or its folder")
     add("--tokenizer", required=True, help="the tokenizer.json that the shards were made with")
     add("--data", required=True, help="evaluation data, as for evaluate_model.py")
     add("--tasks", default="core", help="core, extended, mmlu, or labels: a,b")
@@ -30,7 +35,8 @@ def main() -> None:
         tasks=given.tasks,
         evaluation=given.evaluation and storage.absolute(given.evaluation),
     )
-    print(as_table(contamination_of(spark_session("contamination_of", given.master), asked)))
+    question = opened(asked)
+    print(as_table(contamination_of(spark_session("contamination_of", given.master), question)))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ python jobs/evaluate_model.py --model RUN --tokenizer tokenizer.json --data DIR 
 
 import argparse
 
-from dclm_spark.command import job_parser, run_command
-from dclm_spark.evaluate.models import load_model
+from dclm_spark.command import add_precision_argument, job_parser, run_command
+from dclm_spark.evaluate.models import in_precision, load_model
 from dclm_spark.evaluate.results import EvaluateSettings
 from dclm_spark.evaluate.runner import evaluate
 from dclm_spark.evaluate.tasks import select_tasks
@@ -15,8 +15,7 @@ from dclm_spark.html_pages.quantities import fixed_text
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = job_parser(__doc__)
-    add = parser.add_argument
+    add = (parser := job_parser(__doc__)).add_argument
     add("--model", required=True, help="run, checkpoint, export, OpenLM file or folder, hf:NAME")
     add("--data", default="", help="folder or URI with local_data/ and gpqa/")
     add("--tokenizer", help="tokenizer.json; needed unless the model's folder has one")
@@ -28,6 +27,7 @@ def arguments() -> argparse.Namespace:
     add("--batch-tokens", type=int, default=8192, help="padded tokens at a time")
     add("--max-tokens", type=int, default=2048, help="prompt and answer; longer ones are cut")
     add("--no-special-tokens", action="store_true", help="prompts without the tokenizer's BOS")
+    add_precision_argument(parser)
     add("--trust-remote-code", action="store_true", help="run code that an hf: model brings")
     add("--output", required=True, help="folder; finished tasks are resumed")
     given = parser.parse_args()
@@ -47,6 +47,7 @@ def main() -> None:
         given.model, given.tokenizer, weights=given.weights,
         trust_remote_code=given.trust_remote_code, special_tokens=not given.no_special_tokens,
     )  # fmt: skip
+    model = in_precision(model, given.precision)
     summary = evaluate(model, select_tasks(tasks) if tasks else (), given.output, settings)
     for name, one in summary["aggregates"].items():
         print(f"{name:45s} {fixed_text(one['value'])}")

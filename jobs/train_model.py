@@ -13,6 +13,7 @@ import logging
 import sys
 
 from dclm_spark.command import EXIT_FAILED, job_parser, run_command
+from dclm_spark.evaluate.speed.task_arguments import add_task_arguments, observers_of
 from dclm_spark.settings import override
 from dclm_spark.train.scales import SCALES, scale
 from dclm_spark.train.signals import REQUEUE_EXIT_CODE, Preempted
@@ -21,14 +22,14 @@ from dclm_spark.train.trainer import LossNotFinite, train
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = job_parser(__doc__)
-    add = parser.add_argument
+    add = (parser := job_parser(__doc__)).add_argument
     add("--scale", required=True, help=f"one of {', '.join(SCALES)}")
     add("--shards", nargs="+", default=[], help="manifests or their folders")
     add("--output", help="directory for checkpoints, log and loss curve")
     add("--resume", action="store_true", help="go on from the newest whole checkpoint")
     add("--reason", default="", help="why settings of a resumed run differ (kept with it)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting")
+    add_task_arguments(parser)
     add("--benchmark", action="store_true", help="only measure steps on made-up tokens")
     options = parser.parse_args()
     if not options.benchmark and not (options.shards and options.output):
@@ -38,17 +39,16 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Train, or measure steps, and print what came out."""
-    options = arguments()
-    settings = override(scale(options.scale), options.set)
+    settings = override(scale((options := arguments()).scale), options.set)
     if options.benchmark:
         from dclm_spark.train.benchmark import benchmark
 
         return print(benchmark(settings))
-    shards, output = options.shards, options.output
     try:
         result = train(
-            settings, shards=shards, output=output, resume=options.resume, reason=options.reason
-        )
+            settings, shards=options.shards, output=options.output, resume=options.resume,
+            reason=options.reason, observers=observers_of(options, settings),
+        )  # fmt: skip
     except (Preempted, LossNotFinite) as ended:
         print(ended, file=sys.stderr)
         sys.exit(REQUEUE_EXIT_CODE if isinstance(ended, Preempted) else EXIT_FAILED)

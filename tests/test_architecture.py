@@ -29,7 +29,8 @@ FLOORS = {
         {"pipeline", "explain"},
         {"mixed_runs"},
         {"sample", "library"},
-        {"ranking"},
+        {"ranking", "compile_kernels"},
+        {"causes"},
     ),
     "udfs": (
         {"quirks", "cpu_clock", "checks", "home_folder"},

@@ -12,7 +12,12 @@ ROOT = Path(__file__).parents[1]
 JOBS = sorted((ROOT / "jobs").glob("*.py"))
 SOURCES = sorted([*(ROOT / "udfs").rglob("*.py"), *(ROOT / "dclm_spark").rglob("*.py")])
 # What runs on machines without Spark: all of a package but the named modules.
-WITHOUT_SPARK = {"train": (), "evaluate": (), "ranking": ("rank", "corpora")}
+WITHOUT_SPARK = {
+    "train": (),
+    "evaluate": (),
+    "ranking": ("rank", "corpora"),
+    "causes": ("differing_documents", "differing_groups"),
+}
 
 
 def imported_packages(path):

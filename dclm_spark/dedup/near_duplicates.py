@@ -21,11 +21,14 @@ VERIFICATIONS = ("jaccard", "sketch", "none")
 _SIGNED_TYPES = "num_shingles int, bands array<bigint>, sketch binary"
 # Removing what a survivor has 0.8 of lost 1.3 % of the n-grams of planted chains.
 _USUAL_CONTAINMENT = 0.95
+# The classifier's, which documents have where it judges them before copies are looked for.
+SCORE = "quality_score"
 # Names that stand for columns in `survivor_order`.
 _ORDERS = {
     "crawl_order": ORDER,
     "longest": ("-text_size_bytes",),
     "newest": ("-fetch_microseconds",),
+    "best_score": (f"-{SCORE}",),
 }
 # Columns that are computed of one of the documents'.
 _COMPUTED: dict[str, tuple[str, Callable[[], Column]]] = {
@@ -57,8 +60,9 @@ class NearDuplicateSettings:
     min_coverage: float | None = None
     # Survivors of a cluster that a document is compared with.
     max_survivors: int = 1000
-    # Columns of the documents, the most important first; "-x" prefers large values of x, such as a
-    # score. "longest", "newest" and "crawl_order" stand for the columns that say so.
+    # Columns of the documents, the most important first; "-x" prefers large values of x. "longest",
+    # "newest", "best_score" (with `quality.before_deduplication`) and "crawl_order" stand for the
+    # columns that say so.
     survivor_order: tuple[str, ...] = ORDER
     buckets: BucketSettings = field(default_factory=BucketSettings)
     # Centres that a bucket tries for documents that do not resemble its first one.

@@ -12,6 +12,8 @@ class RunProgress:
     """What a run has committed so far; a stage that has not ended, or is not asked for, is None."""
 
     documents: StageOutput | None = None
+    # What the classifier keeps before copies are looked for.
+    filtered: StageOutput | None = None
     deduplicated: StageOutput | None = None
     decontaminated: StageOutput | None = None
     # Sampled pairs, precision and cluster sizes: see `dclm_spark.dedup.evidence`.
@@ -36,7 +38,17 @@ class RunProgress:
     @property
     def judging(self) -> list[StageOutput]:
         """The stages that give fates, in order."""
-        every = (self.documents, self.deduplicated, self.decontaminated, self.selected)
+        before = (self.documents, self.filtered, self.deduplicated, self.decontaminated)
+        return [stage for stage in (*before, self.selected) if stage is not None]
+
+    @property
+    def in_order(self) -> list[StageOutput]:
+        """The stages that ended, in order; those that score come before what decides by them."""
+        signals = list(self.signals.values())
+        first = [self.documents, *([self.scored, self.filtered] if self.filtered else [])]
+        middle = [self.deduplicated, self.decontaminated]
+        last = [*([] if self.filtered else [self.scored]), *signals, self.selected]
+        every = [*first, *middle, *last, self.tokenized, self.shards]
         return [stage for stage in every if stage is not None]
 
     def finished(self) -> "RunOutput":
@@ -51,6 +63,7 @@ class RunOutput:
     """The stages that a run committed, in order, the lowest score kept, the shard manifest."""
 
     documents: StageOutput
+    filtered: StageOutput | None
     deduplicated: StageOutput
     decontaminated: StageOutput | None
     dedup_evidence: dict[str, Any]
@@ -75,6 +88,4 @@ class RunOutput:
     @property
     def stages(self) -> list[StageOutput]:
         """The stages that ran, in order."""
-        *before, selected = self.judging
-        scored = [*([self.scored] if self.scored else []), *self.signals.values()]
-        return [*before, *scored, selected, self.tokenized, self.shards]
+        return RunProgress(**vars(self)).in_order

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +14,13 @@ import torch
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.scoring import Scorer
 from dclm_spark.evaluate.tokens import PromptEncoder, Tokenizer
+from dclm_spark.train.network import OpenLM
 from udfs.tokens.special_ids import named_end_of_text
 
 _END_OF_TEXT = "<|endoftext|>"
+# fp32; tf32: products of fp32 numbers with 10 bits of mantissa, where a GPU has them; bf16: fp32
+# weights, bf16 arithmetic; auto: bf16 on a GPU that has it, else fp32.
+PRECISIONS = ("fp32", "tf32", "bf16", "auto")
 # Folders that our own code reads, so that no code of theirs has to be trusted.
 _OWN_KINDS = ("dclm_spark_openlm", "openlm")
 
@@ -25,7 +30,8 @@ class LoadedModel:
     """A model ready to be scored; `fingerprint` changes when its weights or tokenizer do.
 
     `max_positions` is the longest sequence that it can read, None where nothing bounds it.
-    `special_tokens` says whether prompts get those that the tokenizer adds.
+    `special_tokens` says whether prompts get those that the tokenizer adds. `precision` is one of
+    PRECISIONS but auto; the fingerprint tells it, too.
     """
 
     name: str
@@ -35,6 +41,7 @@ class LoadedModel:
     end_of_text_id: int = 0
     max_positions: int | None = None
     special_tokens: bool = True
+    precision: str = "fp32"
 
     @property
     def encoder(self) -> PromptEncoder:
@@ -61,8 +68,42 @@ def load_model(
         loaded = _hugging_face(name, tokenizer, device, trust_remote_code)
     else:
         loaded = _own(source, tokenizer, device, weights)
-    fields = loaded | {"special_tokens": special_tokens, "name": name}
-    return LoadedModel(**fields)
+    return LoadedModel(name=name, special_tokens=special_tokens, **loaded)
+
+
+def in_precision(model: LoadedModel, precision: str) -> LoadedModel:
+    """Return the model with its arithmetic in one of PRECISIONS; InputError for another name.
+
+    Ours keeps fp32 weights under bf16, others are cast.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision = {precision}: expected one of {', '.join(PRECISIONS)}")
+    if precision == "auto":
+        precision = "bf16" if _has_bf16() else "fp32"
+    if precision == "fp32":
+        return model
+    network = getattr(model.scorer, "model", None)
+    if precision == "bf16" and isinstance(network, OpenLM):
+        network.activation_dtype = torch.bfloat16
+    elif precision == "bf16" and network is not None:
+        network.to(torch.bfloat16)
+    fingerprint = f"{model.fingerprint}-{precision}"
+    return replace(model, precision=precision, fingerprint=fingerprint)
+
+
+def _has_bf16() -> bool:
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+
+
+@contextmanager
+def products(model: LoadedModel) -> Iterator[None]:
+    """Compute the products of this block as the model's precision says, whatever ran before."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest" if model.precision == "fp32" else "high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _own(source: str, tokenizer: str | None, device: str, weights: str) -> dict[str, Any]:
@@ -75,11 +116,9 @@ def _own(source: str, tokenizer: str | None, device: str, weights: str) -> dict[
             f"model = {source}: give --tokenizer, the tokenizer.json that its tokens were made with"
         )
     file = tokenizer or str(inside)
-    ours = _read_tokenizer(file)
+    ours = read_tokenizer(file)
     model, _ = load(source, device=device, weights=weights)
-    end = ours.token_to_id(_END_OF_TEXT)
-    if end is None:
-        end = _first(_config(source).get("eos_token_id", _named_end(ours)))
+    end = end_of_text_of(ours, _config(source).get("eos_token_id"))
     return {
         "scorer": OpenLMScorer(model, ours, end),
         "tokenizer": ours,
@@ -110,7 +149,7 @@ def _hugging_face(
         advice = "" if trust_remote_code else " (its own code runs with --trust-remote-code)"
         raise InputError(f"model = {name}: {str(error).splitlines()[0]}{advice}") from error
     end = _first(model.config.eos_token_id if own is None else own.eos_token_id)
-    ours = _as_tokenizer(own) if tokenizer is None else _read_tokenizer(tokenizer)
+    ours = _as_tokenizer(own) if tokenizer is None else read_tokenizer(tokenizer)
     return {
         "scorer": HuggingFaceScorer(model.to(device), ours, end),
         "tokenizer": ours,
@@ -141,6 +180,14 @@ def _first(ids: int | Sequence[int] | None) -> int:
     return ids or 0
 
 
+def end_of_text_of(tokenizer: Any, told: int | Sequence[int] | None = None) -> int:
+    """Return the id that ends a text: by its usual name, as `told`, or by other names; else 0."""
+    end = tokenizer.token_to_id(_END_OF_TEXT)
+    if end is None:
+        end = _first(_named_end(tokenizer) if told is None else told)
+    return int(end)
+
+
 def _named_end(tokenizer: Any) -> int | None:
     special = tokenizer.get_added_tokens_decoder()
     return named_end_of_text({token.content: index for index, token in special.items()})
@@ -166,7 +213,8 @@ def _as_tokenizer(tokenizer: Any) -> Any:
     return getattr(tokenizer, "backend_tokenizer", None) or _PythonTokenizer(tokenizer)
 
 
-def _read_tokenizer(path: str) -> Any:
+def read_tokenizer(path: str) -> Any:
+    """Return a tokenizer.json; InputError where there is none."""
     from tokenizers import Tokenizer as FastTokenizer
 
     if not Path(path).is_file():

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.evaluate.bits_per_byte import read_texts, score_texts
 from dclm_spark.evaluate.datasets import MissingDataError, TaskData, load_task
-from dclm_spark.evaluate.models import LoadedModel
+from dclm_spark.evaluate.models import LoadedModel, products
 from dclm_spark.evaluate.prompts import TaskPrompts
 from dclm_spark.evaluate.results import EvaluateSettings, Results, summarize
 from dclm_spark.evaluate.results_page import results_page
@@ -45,6 +45,19 @@ def evaluate(
     """
     output = Path(output)
     _check_length(model, settings)
+    with products(model):
+        results = _results(model, tasks, output, settings)
+    if not results.tasks and not results.heldout:
+        _explain_nothing(results)
+    summary = summarize(results)
+    _write(output / "results.json", json.dumps(summary, indent=1))
+    _write(output / "results.html", results_page(summary))
+    return summary
+
+
+def _results(
+    model: LoadedModel, tasks: Sequence[Task], output: Path, settings: EvaluateSettings
+) -> Results:
     results = Results(model=model.name, fingerprint=model.fingerprint, settings=settings)
     for number, task in enumerate(tqdm(tasks, desc="tasks", disable=None), 1):
         place = f"{task.label} ({number} of {len(tasks)})"
@@ -64,12 +77,7 @@ def evaluate(
                 f"heldout = {shown(uri)}: another file is called {name!r} too; rename one"
             )
         results.heldout[name] = _heldout_records(model, uri, output / "heldout", settings)
-    if not results.tasks and not results.heldout:
-        _explain_nothing(results)
-    summary = summarize(results)
-    _write(output / "results.json", json.dumps(summary, indent=1))
-    _write(output / "results.html", results_page(summary))
-    return summary
+    return results
 
 
 def _check_length(model: LoadedModel, settings: EvaluateSettings) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dclm_spark.evaluate.prompts import Candidate
 from dclm_spark.evaluate.scoring import TokenScores
+from dclm_spark.evaluate.speed.token_counts import fewest_tokens, shares_contexts, whole_tokens
 from dclm_spark.evaluate.tokens import Tokenizer
 from dclm_spark.train.network import OpenLM
 
@@ -61,6 +62,16 @@ class OpenLMScorer:
     @torch.inference_mode()
     def score(self, candidates: Sequence[Candidate]) -> list[TokenScores]:
         """Return the scores of each candidate's continuation, in order."""
+        shared = shares_contexts(candidates)
+        rows = self._shared_states(candidates) if shared else self._whole_states(candidates)
+        return self._judge(rows, [one.tokens[one.start :] for one in candidates])
+
+    def padded_tokens(self, candidates: Sequence[Candidate]) -> int:
+        """Return how many tokens `score` computes for these candidates."""
+        return fewest_tokens(candidates)
+
+    def _shared_states(self, candidates: Sequence[Candidate]) -> list[list[Tensor]]:
+        """Return the states that predict each continuation; each context is fed once."""
         contexts = [candidate.tokens[: candidate.start] for candidate in candidates]
         distinct = {context: place for place, context in enumerate(dict.fromkeys(contexts))}
         hidden, cache = self._extend(list(distinct), None)
@@ -73,7 +84,17 @@ class OpenLMScorer:
             more, _ = self._extend(endings, cache.rows(owner[longer]))
             for n, states, ending in zip(longer, more, endings, strict=True):
                 rows[n].extend(states[: len(ending)])
-        return self._judge(rows, [one.tokens[one.start :] for one in candidates])
+        return rows
+
+    def _whole_states(self, candidates: Sequence[Candidate]) -> list[list[Tensor]]:
+        """Return the states that predict each continuation; each distinct sequence is fed once."""
+        fed = [candidate.tokens[:-1] for candidate in candidates]
+        distinct = {tokens: place for place, tokens in enumerate(dict.fromkeys(fed))}
+        hidden, _ = self._extend(list(distinct), None)
+        return [
+            list(hidden[distinct[tokens], candidate.start - 1 : len(tokens)])
+            for candidate, tokens in zip(candidates, fed, strict=True)
+        ]
 
     @torch.inference_mode()
     def generate(
@@ -182,6 +203,10 @@ class HuggingFaceScorer:
             greedy = rows.argmax(dim=-1) == targets
             scores.append(TokenScores(nats.cpu().numpy(), np.asarray(greedy.cpu().numpy())))
         return scores
+
+    def padded_tokens(self, candidates: Sequence[Candidate]) -> int:
+        """Return how many tokens `score` computes for these candidates."""
+        return whole_tokens(candidates)
 
     @torch.inference_mode()
     def generate(

@@ -2,7 +2,8 @@
 
 import re
 import string
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
@@ -81,6 +82,9 @@ class Scorer(Protocol):
     def score(self, candidates: Sequence[Candidate]) -> list[TokenScores]:
         """Return the scores of each candidate's continuation, in order."""
 
+    def padded_tokens(self, candidates: Sequence[Candidate]) -> int:
+        """Return how many tokens `score` computes for these candidates, padding and all."""
+
     def generate(
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop_strings: Sequence[str]
     ) -> list[list[int]]:
@@ -95,35 +99,44 @@ def score_rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield one plain record per (category, row), in no set order; see `choice_record` and others.
 
-    `batch_tokens` bounds the padded tokens of one call of the scorer.
+    `batch_tokens` bounds the padded tokens that one call of the scorer computes.
     """
     pending = iter(rows)
     while window := list(islice(pending, WINDOW_ITEMS)):
         items = [prompts.item(category, row) for category, row in window]
-        items.sort(key=_padded_tokens)
-        for batch in _batches(items, batch_tokens):
-            if prompts.task.kind == GENERATION:
+        items.sort(key=_longest)
+        is_generation = prompts.task.kind == GENERATION
+        tokens_of = _prompt_tokens if is_generation else scorer.padded_tokens
+        for batch in _batches(items, batch_tokens, tokens_of):
+            if is_generation:
                 yield from _generation_records(scorer, prompts, batch)
             else:
                 yield from _scored_records(scorer, prompts.task, batch)
 
 
-def _padded_tokens(item: Item) -> int:
+def _longest(item: Item) -> int:
     return max(len(candidate.tokens) for candidate in item.candidates)
 
 
-def _batches(items: list[Item], batch_tokens: int) -> Iterator[list[Item]]:
-    """Split items sorted by length; the last of a batch sets its width."""
-    batch: list[Item] = []
-    sequences = 0
-    for item in items:
-        sequences += len(item.candidates)
-        if batch and sequences * _padded_tokens(item) > batch_tokens:
-            yield batch
-            batch, sequences = [], len(item.candidates)
-        batch.append(item)
-    if batch:
-        yield batch
+def _batches(
+    items: list[Item], batch_tokens: int, tokens_of: Callable[[list[Candidate]], int]
+) -> Iterator[list[Item]]:
+    """Split items sorted by length, so that `tokens_of` a batch's candidates are within limits."""
+    first = 0
+    while first < len(items):
+        left = items[first:]
+
+        def tokens_of_first(size: int, left: list[Item] = left) -> int:
+            return tokens_of([one for item in left[:size] for one in item.candidates])
+
+        size = max(1, bisect_right(range(1, len(left) + 1), batch_tokens, key=tokens_of_first))
+        yield left[:size]
+        first += size
+
+
+def _prompt_tokens(candidates: Sequence[Candidate]) -> int:
+    """Return the padded tokens of prompts."""
+    return len(candidates) * max(len(candidate.tokens) for candidate in candidates)
 
 
 def _scored_records(scorer: Scorer, task: Task, batch: list[Item]) -> Iterator[dict[str, Any]]:

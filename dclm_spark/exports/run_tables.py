@@ -9,9 +9,10 @@ from dclm_spark.dedup.decisions import deduplicated_schema
 from dclm_spark.exports.table_columns import meaning
 from dclm_spark.mixture.mix import mixed_schema
 from dclm_spark.signals.decision import BUCKET
+from dclm_spark.signals.scored_documents import QUALITY
 from dclm_spark.stages.decontaminate import CONTAMINATION_FIELDS, decontaminated_schema
 from dclm_spark.stages.decontaminate_items import ITEM_FIELDS
-from dclm_spark.stages.score import SCORES
+from dclm_spark.stages.score import SCORES, scored_schema
 from dclm_spark.stages.select import SELECTED
 from dclm_spark.stages.tokenize import tokenized_schema
 from udfs.documents.prescreen import OTHER_LANGUAGE_SCORE
@@ -58,7 +59,7 @@ def run_tables() -> list[RunTable]:
     """Return all tables, in the order of the stages."""
     redaction = RedactionSettings(emails=True, public_ips=True, phones=True).columns
     counts = [pa.field(name, pa.int32()) for name in counts_of(tuple(EXTRACTORS))]
-    asked = (*POLICY_FIELDS, OTHER_LANGUAGE_SCORE, *counts, *redaction, OWN_COLUMNS)
+    asked = (*POLICY_FIELDS, OTHER_LANGUAGE_SCORE, *counts, *redaction, OWN_COLUMNS, QUALITY)
     documents = pa.schema(
         [
             *SOURCE_FIELDS, *POLICY_FIELDS, OTHER_LANGUAGE_SCORE, *counts,
@@ -68,7 +69,8 @@ def run_tables() -> list[RunTable]:
     )  # fmt: skip
     by_rule = {one.name for one in CONTAMINATION_FIELDS} ^ {one.name for one in ITEM_FIELDS}
     optional = frozenset(by_rule | {field.name for field in asked})
-    deduplicated = deduplicated_schema(documents)
+    scored = scored_schema(documents)
+    deduplicated = deduplicated_schema(scored)
     own = frozenset([OWN_COLUMNS.name, REPEAT.name, REPEATS.name, SOURCE.name])
     provenance = pa.schema([pa.field("row", pa.int32()), *provenance_fields(True, True, True)])
 
@@ -78,6 +80,7 @@ def run_tables() -> list[RunTable]:
 
     return [
         fates("documents", documents, "a record of an input file"),
+        fates("quality", scored, "one it kept, with `quality.before_deduplication`"),
         fates("deduplicate", deduplicated, "a document that the stage before kept"),
         fates("decontaminate", _decontaminated(deduplicated), "the same"),
         RunTable(path="stages/score/scores/*.parquet", row="a document", schema=SCORES),

@@ -19,6 +19,7 @@ from dclm_spark.engine.stage_output import StageOutput, stage_output
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.exports.dataset_card import write_card
 from dclm_spark.removal.tombstones import documents_met
+from dclm_spark.stages.score import FILTER
 from dclm_spark.stages.tokenize import selected_sources
 from dclm_spark.yaml_text import read_yaml
 from udfs import storage
@@ -122,8 +123,11 @@ def read_corpus(run: str) -> CorpusOfRun:
         raise InputError(
             f"--run {run}: there is no recipe.yaml; give the --output of jobs/build_baseline.py"
         ) from error
-    cleaned = read_yaml(recipe, "recipe.yaml")["decontamination"]["data"] is not None
-    names = ["documents", "deduplicate", *(["decontaminate"] if cleaned else []), "select"]
+    values = read_yaml(recipe, "recipe.yaml")
+    cleaned = values["decontamination"]["data"] is not None
+    first = [FILTER] if values["quality"].get("before_deduplication") else []
+    last = [*(["decontaminate"] if cleaned else []), "select"]
+    names = ["documents", *first, "deduplicate", *last]
     return CorpusOfRun(stages=tuple(map(partial(_committed, run), names)), recipe=recipe)
 
 

@@ -1,7 +1,8 @@
 """Near duplicates of any frame with an id and a text: pairs, clusters, or the frame without them.
 
 The search decides between its steps, so that these functions run jobs when they are called; what
-they return is then lazy. Tables between the steps are kept by Spark (`kept_tables`).
+they return is then lazy. Tables between the steps are kept by Spark (`kept_tables`); the frame is
+computed three times, so cache one that is costly, such as that of pages that are parsed.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,7 @@
 """Which rows of a token corpus hold which evaluation items, and what scores are without these."""
 
 import json
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,12 +33,13 @@ from dclm_spark.stages.decontaminate_items import (
 )
 from udfs import storage
 from udfs.dedup.evaluation_hits import MatchSettings
-from udfs.dedup.evaluation_index import load
+from udfs.dedup.evaluation_index import Item, load
 from udfs.dedup.evaluation_matches import matches
 from udfs.storage.cache import fetch
 from udfs.storage.parquet import read_table
 from udfs.tokens.tokenizer import TokenizerSettings, load_encoder, tokenizer_fingerprint
 
+LOGGER = logging.getLogger("dclm_spark")
 _ROWS = pa.schema([("shard", pa.string()), ("row", pa.int64()), ("text", pa.large_string())])
 _HITS = pa.schema([_ROWS.field("shard"), _ROWS.field("row"), *HIT])
 # Share of an item's words in one row from which DCLM calls it dirty.
@@ -61,20 +63,46 @@ class CorpusQuestion:
     match: MatchSettings = field(default_factory=MatchSettings)
 
 
-def contamination_of(spark: SparkSession, asked: CorpusQuestion) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class OpenedQuestion:
+    """A question of which shards, tokenizer, evaluation sets and results are there."""
+
+    asked: CorpusQuestion
+    manifest: ShardManifest
+    tokenizer: TokenizerSettings
+    items: tuple[Item, ...]
+
+
+def opened(asked: CorpusQuestion) -> OpenedQuestion:
+    """Return a question with all that it names opened, for which no Spark is needed.
+
+    Raises SettingError for another tokenizer than that of the shards, InputError for what is not
+    there.
+    """
+    manifest = read_manifest(asked.shards)
+    tokenizer = _tokenizer(asked, manifest)
+    if asked.evaluation is not None:
+        _result_files(asked.evaluation)
+    items = tuple(items_of(select_tasks(asked.tasks), asked.data))
+    LOGGER.info(
+        "%s items of %s are looked for in %s shards", f"{len(items):,}", asked.tasks,
+        f"{len(manifest.shards):,}",
+    )  # fmt: skip
+    return OpenedQuestion(asked=asked, manifest=manifest, tokenizer=tokenizer, items=items)
+
+
+def contamination_of(spark: SparkSession, question: OpenedQuestion) -> dict[str, Any]:
     """Find the items that rows of the corpus hold, write `contamination.json` and return it.
 
     The table `hits` in the output has shard, row, and what docs/decontamination.md says of a hit,
     its span in bytes of the row's text. An item across the end of a row is found where enough of it
-    stands on one side. Raises SettingError for another tokenizer than that of the shards.
+    stands on one side.
     """
-    manifest = read_manifest(asked.shards)
-    tokenizer = _tokenizer(asked, manifest)
-    items = list(items_of(select_tasks(asked.tasks), asked.data))
+    asked, manifest, items = question.asked, question.manifest, question.items
     index = write_item_index(items, asked.output)
     key = f"{manifest.fingerprint}/{index[1]}/{asked.match}/{code_version(__name__)}"
     working = Checkpoints(spark=spark, directory=asked.output, key=key)
-    texts = partial(_texts, spark, manifest, tokenizer)
+    texts = partial(_texts, spark, manifest, question.tokenizer)
     counted = texts(partial(_frequencies_of, index=index), FREQUENCIES)
     weighted = write_arrays(
         storage.join(asked.output, "items-weighted.npz"), weighted_by(counted, index, working)
@@ -87,7 +115,9 @@ def contamination_of(spark: SparkSession, asked: CorpusQuestion) -> dict[str, An
     num_items = Counter(item.task for item in items)
     found = _found(hits, num_items, asked.evaluation)
     content = json.dumps(found, indent=1).encode()
-    storage.write_bytes(storage.join(asked.output, "contamination.json"), content)
+    figures = storage.join(asked.output, "contamination.json")
+    storage.write_bytes(figures, content)
+    LOGGER.info("hits: %s, figures: %s", storage.join(asked.output, "hits"), figures)
     return found
 
 
@@ -194,19 +224,24 @@ def _found(hits: DataFrame, num_items: Mapping[str, int], evaluation: str | None
     return found
 
 
+def _result_files(evaluation: str) -> list[str]:
+    """Return the results by task of an evaluation; InputError where there are none."""
+    files = storage.list_files(storage.join(evaluation, "tasks"))
+    found = sorted(one for one in files if one.endswith(".json"))
+    if not found:
+        raise InputError(
+            f"--evaluation {evaluation}: no tasks/*.json; expected the output of "
+            "jobs/evaluate_model.py"
+        )
+    return found
+
+
 def scores_without(leaked: Mapping[str, set[int]], evaluation: str) -> dict[str, Any]:
     """Return accuracies and aggregates of an evaluation, with and without the leaked items.
 
     `evaluation` is an output of jobs/evaluate_model.py. Items are numbers of rows by task.
     """
-    files = [one for one in storage.list_files(storage.join(evaluation, "tasks"))
-             if one.endswith(".json")]  # fmt: skip
-    if not files:
-        raise InputError(
-            f"--evaluation {evaluation}: no tasks/*.json; expected the output of "
-            "jobs/evaluate_model.py"
-        )
-    results = [json.loads(storage.read_bytes(file)) for file in sorted(files)]
+    results = [json.loads(storage.read_bytes(file)) for file in _result_files(evaluation)]
     run = {result["task"]["label"]: result["records"] for result in results}
     chance = {result["task"]["label"]: result["baseline_data"] for result in results}
     clean = {

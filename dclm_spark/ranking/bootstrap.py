@@ -14,6 +14,7 @@ from dclm_spark.evaluate.suite import Run, suite_metrics, task_metrics
 from dclm_spark.evaluate.tasks import EXTENDED
 from dclm_spark.evaluate.uncertainty import Metric
 from dclm_spark.ranking.planted import ANSWERS
+from dclm_spark.ranking.reliability.weighted_answers import weighted_answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,8 @@ def metrics_of(
 ) -> list[Metric]:
     """Return every metric that all runs have: held-out bits per byte, aggregates, tasks.
 
+    Gold answers are also weighted by the signal that each task has in these runs.
+
     Several files of held-out texts, such as one for each domain, have a mean in which each counts
     the same, whatever its size: `bits_per_byte/macro`.
     """
@@ -54,6 +57,8 @@ def metrics_of(
     records = [run.tasks for run in runs]
     if any(records):
         found.extend(suite_metrics(records, data_baselines).values())
+        weighted = weighted_answers(records, [run.recipe for run in runs])
+        found += [weighted] if weighted else []
     for label in EXTENDED:
         if all(run.get(label) for run in records):
             found.extend(task_metrics(label, records).values())
@@ -138,18 +143,10 @@ def compare(
     Intervals hold for all pairs and for `looks` at growing data at once.
     """
     values = metric.values()
-    if len(recipes) != len(values):
-        raise InputError(f"{metric.name}: {len(recipes)} recipe names for {len(values)} runs")
     names = list(dict.fromkeys(recipes))
-    share, counts = _shares(recipes, names)
-    means = values @ share
-    deviation, freedom = _seed_deviation(values, recipes)
     pairs = list(combinations(range(len(names)), 2))
     confidence = 1 - (1 - CONFIDENCE) / max(1, len(pairs)) / looks
-    noise = metric.resampled(draws, seed) @ share - means
-    if deviation is not None:
-        noise = _repeated(noise, int(np.ceil(2 * _DRAWS_IN_A_TAIL / (1 - confidence))))
-        noise += _training_noise(deviation, freedom, counts, len(noise), seed)
+    means, noise, deviation = recipe_noise(metric, recipes, confidence, draws, seed)
     scores = [
         _score(name, recipes, values, means[place], noise[:, place], deviation)
         for place, name in enumerate(names)
@@ -173,6 +170,27 @@ def compare(
         scores=tuple(scores),
         verdicts=tuple(verdicts),
     )
+
+
+def recipe_noise(
+    metric: Metric, recipes: Sequence[str], confidence: float, draws: int = DRAWS, seed: int = 0
+) -> tuple[Floats, Floats, float | None]:
+    """Return the recipes' means, their noise [draws, recipes], and a run's deviation if known.
+
+    Recipes stand in the order of their first runs. Draws are enough for both ends of an interval
+    of `confidence`. Raises InputError unless `recipes` names each run's recipe.
+    """
+    values = metric.values()
+    if len(recipes) != len(values):
+        raise InputError(f"{metric.name}: {len(recipes)} recipe names for {len(values)} runs")
+    share, counts = _shares(recipes, list(dict.fromkeys(recipes)))
+    means = values @ share
+    deviation, freedom = _seed_deviation(values, recipes)
+    noise = metric.resampled(draws, seed) @ share - means
+    if deviation is not None:
+        noise = _repeated(noise, int(np.ceil(2 * _DRAWS_IN_A_TAIL / (1 - confidence))))
+        noise += _training_noise(deviation, freedom, counts, len(noise), seed)
+    return means, noise, deviation
 
 
 def _shares(recipes: Sequence[str], names: Sequence[str]) -> tuple[Floats, Floats]:

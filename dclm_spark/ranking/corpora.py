@@ -21,6 +21,7 @@ from dclm_spark.errors import InputError
 from dclm_spark.evaluate.bits_per_byte import read_texts
 from dclm_spark.evaluate.runner import heldout_name
 from dclm_spark.pipeline import build_baseline, write_corpus
+from dclm_spark.ranking.prepared import SHUFFLED as SHUFFLED
 from dclm_spark.ranking.prepared import CleanTexts, Corpus, keep_tokenizer
 from dclm_spark.recipes.recipe import Recipe, curation_settings, recipe_hash
 from dclm_spark.settings import settings_hash
@@ -29,7 +30,7 @@ from dclm_spark.signals.scored_documents import QUALITY, Candidates
 from dclm_spark.signals.signal_tables import SignalTable
 from dclm_spark.stages.decontaminate import DecontaminationSettings, write_index
 from dclm_spark.stages.documents import key_settings
-from dclm_spark.stages.score import QualitySettings, random_scores
+from dclm_spark.stages.score import FILTER, QualitySettings, random_scores
 from dclm_spark.stages.select import quality_rules, select
 from dclm_spark.stages.tokenize import check_trained_here
 from udfs import storage
@@ -124,7 +125,6 @@ def _share_in(text: str, seen: set[int]) -> float:
 
 LOGGER = logging.getLogger("dclm_spark")
 
-SHUFFLED = "shuffled scores"
 DUPLICATED = "duplicated data"
 # The corpus of the duplicated-data control is this part of a recipe's sequences, read again.
 DUPLICATED_PART = 8
@@ -137,15 +137,9 @@ def shared_places(recipe: Recipe, output: str) -> Place:
     depend on>, the rest below `output`/recipes/<name>.
     """
     own = stages_below(storage.join(output, "recipes", recipe.name))
-    model = replace(recipe.quality, threshold=0.0, top=None)
     chain: list[Any] = []
     shared = {}
-    for stage, settings in (
-        ("documents", key_settings(curation_settings(recipe))),
-        ("deduplicate", recipe.deduplication),
-        ("decontaminate", recipe.decontamination),
-        ("score", model),
-    ):
+    for stage, settings in _shareable(recipe):
         chain.append(settings)
         shared[stage] = storage.join(output, "shared", f"{stage}-{settings_hash(chain)[:12]}")
 
@@ -153,6 +147,17 @@ def shared_places(recipe: Recipe, output: str) -> Place:
         return shared.get(stage) or own(stage)
 
     return place
+
+
+def _shareable(recipe: Recipe) -> list[tuple[str, Any]]:
+    """Return stages in their order, each with what it depends on besides those before it."""
+    quality = recipe.quality
+    score = ("score", replace(quality, threshold=0.0, top=None))
+    first: list[tuple[str, Any]] = [("documents", key_settings(curation_settings(recipe)))]
+    copies = [("deduplicate", recipe.deduplication), ("decontaminate", recipe.decontamination)]
+    if quality.before_deduplication:
+        return [*first, score, (FILTER, (quality.threshold, quality.top)), *copies]
+    return [*first, *copies, score]
 
 
 @dataclass(frozen=True, kw_only=True)

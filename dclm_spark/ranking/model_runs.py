@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from dclm_spark.evaluate.models import load_model
+from dclm_spark.evaluate.models import in_precision, load_model, products
 from dclm_spark.evaluate.results import EvaluateSettings
 from dclm_spark.evaluate.runner import evaluate, heldout_name, read_heldout
 from dclm_spark.evaluate.tasks import Task
@@ -21,6 +21,7 @@ from dclm_spark.ranking.budgets.cells import Cell
 from dclm_spark.ranking.heldout_curves import curve_points, curve_shards, with_curve
 from dclm_spark.ranking.planted import ANSWERS, score_facts
 from dclm_spark.ranking.prepared import Corpus, part_of
+from dclm_spark.ranking.reliability.power_plan import Curves
 from dclm_spark.sample.facts import Fact
 from dclm_spark.settings import settings_hash, to_dict
 from dclm_spark.shard_format import ShardManifest, read_manifest
@@ -43,6 +44,17 @@ class Measurement:
     tasks: tuple[Task, ...] = ()
     data: str = ""
     rows_per_task: int | None = None
+    # Of evaluation, one of `dclm_spark.evaluate.models.PRECISIONS`.
+    precision: str = "fp32"
+
+    def key(self) -> dict[str, Any]:
+        """Return what numbers depend on; texts count by name and content, wherever they lie."""
+        texts = [(heldout_name(uri), _digest(uri)) for uri in self.heldout]
+        facts = asdict(self) | {"heldout": texts}
+        # Rankings from before there was a choice go on.
+        if self.precision == "fp32":
+            del facts["precision"]
+        return facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +92,7 @@ def ranked_run(
     facts = read_manifest(str(manifest))
     settings = replace(cell.settings, seed=seed)
     settings = replace(settings, data=replace(settings.data, passes=_passes(facts, settings)))
-    # Texts count by name and content, so that a ranking which was moved goes on.
-    texts = [(heldout_name(uri), _digest(uri)) for uri in measurement.heldout]
-    measured = asdict(measurement) | {"heldout": texts}
+    measured = measurement.key()
     key = settings_hash([facts.fingerprint, facts.tokenizer_sha256, to_dict(settings), measured])
     return RankedRun(
         corpus=replace(corpus, manifest=str(manifest)),
@@ -159,6 +169,7 @@ def device_name() -> str:
 def measure(run: RankedRun, measurement: Measurement) -> dict[str, Any]:
     """Score the trained model on everything that `measurement` names; return the summary."""
     model = load_model(str(run.folder / "model"), run.corpus.tokenizer_file)
+    model = in_precision(model, measurement.precision)
     length = run.settings.model.sequence_length
     settings = EvaluateSettings(
         data=measurement.data,
@@ -169,7 +180,8 @@ def measure(run: RankedRun, measurement: Measurement) -> dict[str, Any]:
     folder = run.folder / "evaluation"
     summary = evaluate(model, measurement.tasks, folder, settings)
     if measurement.facts:
-        records = score_facts(model, measurement.facts)
+        with products(model):
+            records = score_facts(model, measurement.facts)
         place = folder / "heldout" / f"{ANSWERS}.json"
         answers = {"key": "", "uri": "the sample's facts", "records": records}
         storage.write_bytes(str(place), json.dumps(answers).encode())
@@ -202,6 +214,15 @@ def fact_accuracies(runs: Sequence[RankedRun]) -> dict[str, list[float]]:
             share = sum(record["ok"] for record in records) / len(records)
             found.setdefault(run.corpus.name, []).append(round(share, 4))
     return found
+
+
+def curves_by_seed(runs: Sequence[RankedRun]) -> dict[str, Curves]:
+    """Return per cell and corpus the held-out losses of each seed at each declared step."""
+    found: dict[str, dict[str, list[list[tuple[int, float]]]]] = {}
+    for run in runs:
+        points = [(tokens, loss) for tokens, loss in run_facts(run).get("curve", [])]
+        found.setdefault(run.cell.label, {}).setdefault(run.corpus.name, []).append(points)
+    return dict(found)
 
 
 def curves_of(runs: Sequence[RankedRun]) -> list[dict[str, Any]]:

@@ -37,6 +37,7 @@ class ModelSettings:
     tasks: str = ""
     data: str = ""
     rows_per_task: int | None = None
+    precision: str = "fp32"
     only: str | None = None
     corpora: tuple[str, ...] = ()
     tokenizer: str | None = None
@@ -145,6 +146,7 @@ def model_options(settings: ModelSettings, row: str) -> list[str]:
         ("--tasks", settings.tasks or None),
         ("--data", settings.data or None),
         ("--rows-per-task", settings.rows_per_task),
+        ("--precision", None if settings.precision == "fp32" else settings.precision),
         *(("--train", one) for one in settings.training),
         # Of recipes, held-out texts are part of what was prepared.
         *(("--heldout", one) for one in settings.heldout if settings.corpora),

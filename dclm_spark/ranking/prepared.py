@@ -86,6 +86,8 @@ def without_removals(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 PREPARED = "prepared.json"
+# What the control of a quality filter controls for.
+SHUFFLED = "shuffled scores"
 
 
 @dataclass(frozen=True, kw_only=True)

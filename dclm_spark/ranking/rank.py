@@ -200,10 +200,13 @@ def _corpora(spark: SparkSession, settings: RankSettings, source: Source) -> lis
     for recipe in source.recipes:
         corpus, run = build_corpus(spark, recipe, pool, settings.output)
         corpora.append(corpus)
-        if recipe.quality.enabled:
+        # Scores that are shuffled behind deduplication say nothing of a filter before it.
+        if recipe.quality.enabled and not recipe.quality.before_deduplication:
             controlled = (corpus, recipe, run)
     if controlled is None:
-        LOGGER.warning("no recipe has a quality filter: there are no scores to shuffle")
+        LOGGER.warning(
+            "no recipe has a quality filter behind deduplication: there are no scores to shuffle"
+        )
         return [*corpora, duplicated_corpus(corpora[-1])]
     filtered, recipe, run = controlled
     shuffled = shuffled_corpus(spark, recipe, run, settings.output)

@@ -7,12 +7,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from dclm_spark.errors import SettingError
+from dclm_spark.ranking.bootstrap import RecipeRun
 from dclm_spark.ranking.budgets.cells import Cell, Reading, cells_of, reading, whole_sizes
 from dclm_spark.ranking.budgets.cost import expected_cost, spent, training_flops
 from dclm_spark.ranking.budgets.repetition import thinned
@@ -21,6 +23,7 @@ from dclm_spark.ranking.leaderboard import build_leaderboard, recorded_runs, wri
 from dclm_spark.ranking.model_runs import (
     Measurement,
     RankedRun,
+    curves_by_seed,
     curves_of,
     fact_accuracies,
     is_finished,
@@ -32,9 +35,16 @@ from dclm_spark.ranking.options import (
     check_models,
     command_of,
 )
-from dclm_spark.ranking.prepared import Corpus, PreparedRanking, read_prepared
+from dclm_spark.ranking.prepared import SHUFFLED, Corpus, PreparedRanking, read_prepared
 from dclm_spark.ranking.records import records_below, write_records
+from dclm_spark.ranking.reliability.power import Design
+from dclm_spark.ranking.reliability.power_plan import (
+    power_beforehand,
+    power_conclusions,
+    power_table,
+)
 from dclm_spark.ranking.reliability.target import Target, with_reliability
+from dclm_spark.ranking.reliability.weighted_answers import signal_weights, weights_told
 from dclm_spark.ranking.workers import Work, run_all
 from dclm_spark.shard_format import read_manifest
 from udfs import storage
@@ -67,6 +77,15 @@ class Ranking:
     runs: tuple[RankedRun, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class RankedModels:
+    """What a ranking ended with: its rows, what was measured of them, and the leaderboard."""
+
+    runs: tuple[RankedRun, ...]
+    recorded: tuple[RecipeRun, ...]
+    leaderboard: dict[str, Any]
+
+
 def rank_models(
     settings: ModelSettings, command: Callable[[str], str] | None = None
 ) -> dict[str, Any]:
@@ -75,13 +94,23 @@ def rank_models(
     Finished runs below `settings.output` are not done again. `command` says how a row is done
     again (default: with jobs/rank_models.py).
     """
+    return ranked_models(settings, command).leaderboard
+
+
+def ranked_models(
+    settings: ModelSettings, command: Callable[[str], str] | None = None
+) -> RankedModels:
+    """Do what `rank_models` does, and return what it found of every model, too."""
     settings = replace(settings, output=storage.absolute(settings.output))
     check_models(settings)
     ranking = plan_ranking(settings)
     if ranking.prepared.facts:
         # More threads than one slow down the sample's models, and would change their numbers.
         torch.set_num_threads(1)
-    for line in expected_cost([run for run in ranking.runs if not is_finished(run)]).lines():
+    waiting = [run for run in ranking.runs if not is_finished(run)]
+    design = Design(corpora=len(ranking.prepared.corpora), seeds=settings.seeds)
+    power = power_beforehand(design, settings.output) if waiting else []
+    for line in [*expected_cost(waiting).lines(), *power]:
         LOGGER.info("%s", line)
     runs = run_all(
         Work(
@@ -93,12 +122,14 @@ def rank_models(
         ),
         settings.workers,
     )
-    leaderboard = _leaderboard(settings, ranking, runs, command or partial(command_of, settings))
+    command = command or partial(command_of, settings)
+    recorded = _recorded(settings, ranking, runs, command)
+    leaderboard = _leaderboard(settings, ranking, runs, recorded)
     leaderboard["cost"] = {"expected": expected_cost(ranking.runs).facts(), "spent": spent(runs)}
     if settings.only is None:
         write_leaderboard(leaderboard, settings.output)
         LOGGER.info("leaderboard: %s", storage.join(settings.output, "leaderboard.html"))
-    return leaderboard
+    return RankedModels(runs=tuple(runs), recorded=tuple(recorded), leaderboard=leaderboard)
 
 
 def plan_ranking(settings: ModelSettings) -> Ranking:
@@ -128,6 +159,7 @@ def plan_ranking(settings: ModelSettings) -> Ranking:
         tasks=settings.chosen_tasks,
         data=settings.data,
         rows_per_task=settings.rows_per_task,
+        precision=settings.precision,
     )
     runs = tuple(
         ranked_run(corpus, seed, cell, measurement, settings.output) for cell, corpus, seed in rows
@@ -182,21 +214,34 @@ def _chosen(runs: tuple[RankedRun, ...], only: str | None) -> tuple[RankedRun, .
     return chosen
 
 
-def _leaderboard(
+def _recorded(
     settings: ModelSettings,
     ranking: Ranking,
     runs: list[RankedRun],
     command: Callable[[str], str],
-) -> dict[str, Any]:
+) -> list[RecipeRun]:
+    """Write the records of finished rows and return what was measured, in the order of cells."""
     evaluations = write_records(runs, settings.output, command)
-    looks = settings.seeds - 1 if settings.early_stop else 1
     order = [cell.label for cell in ranking.cells]
     recorded = recorded_runs([records_below(settings.output)], evaluations)
-    recorded.sort(key=lambda run: order.index(run.cell))
+    return sorted(recorded, key=lambda run: order.index(run.cell))
+
+
+def _leaderboard(
+    settings: ModelSettings, ranking: Ranking, runs: list[RankedRun], recorded: list[RecipeRun]
+) -> dict[str, Any]:
+    looks = settings.seeds - 1 if settings.early_stop else 1
     leaderboard = build_leaderboard(recorded, looks=max(1, looks))
     flops = {run.cell.label: training_flops(run) for run in runs}
     with_reliability(leaderboard, ranking.cells, ranking.readings, Target.of(settings), flops)
+    for cell, own in groupby(recorded, lambda run: run.cell):
+        cell_runs = list(own)
+        weights = signal_weights([run.tasks for run in cell_runs], [r.recipe for r in cell_runs])
+        leaderboard["conclusions"] += weights_told(cell, weights)
     leaderboard["curves"] = curves_of(runs)
+    leaderboard["power"] = power_table(leaderboard, curves_by_seed(runs))
+    controls = {row["recipe"]: row["control"] for row in leaderboard["rows"]}
+    leaderboard["conclusions"] += power_conclusions(leaderboard["power"], controls, SHUFFLED)
     leaderboard["conclusions"] += [one.conclusion for one in ranking.prepared.heldout]
     leaderboard["fact_accuracy"] = fact_accuracies(runs)
     return leaderboard

@@ -7,11 +7,11 @@ from typing import Any
 
 from dclm_spark.dedup.decisions import open_schema
 from dclm_spark.dedup.earlier import earlier_keys
-from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
+from dclm_spark.dedup.near_duplicates import SCORE, NearDuplicateSettings
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.evaluate.datasets import load_task
 from dclm_spark.evaluate.tasks import select_tasks
-from dclm_spark.recipes.deciding import check_decisions
+from dclm_spark.recipes.deciding import check_decisions, compared_schema
 from dclm_spark.recipes.recipe import Recipe, curation_settings
 from dclm_spark.recipes.several_languages import check_one_language
 from dclm_spark.settings import FileReference
@@ -40,6 +40,7 @@ def check_recipe(recipe: Recipe) -> None:
     check_one_input(recipe)
     _check_extractors(recipe)
     _check_prescreen(recipe)
+    _check_order_of_stages(recipe)
     check_model(recipe.quality)
     check_references(recipe)
     _warn_of_unread(url_lists(curation_settings(recipe)))
@@ -173,18 +174,32 @@ def _check_language(recipe: Recipe) -> None:
         )
 
 
+def _check_order_of_stages(recipe: Recipe) -> None:
+    if recipe.quality.before_deduplication and not recipe.quality.enabled:
+        raise SettingError(
+            "quality.before_deduplication = true: quality.enabled = false, and so no classifier "
+            "judges the documents; set quality.enabled=true, or leave before_deduplication out"
+        )
+
+
 def check_survivor_order(recipe: Recipe) -> None:
     """Raise SettingError for an order by columns that documents do not have or cannot have."""
     method = recipe.deduplication.method
     if not isinstance(method, NearDuplicateSettings):
         return
-    documents = open_schema(curation_settings(recipe).schema)
+    documents = open_schema(compared_schema(recipe))
     where = f"deduplication.minhash.survivor_order = {list(method.survivor_order)}"
     unknown = [name for name in method.read_columns if name not in documents.names]
+    if SCORE in unknown:
+        raise SettingError(
+            f"{where}: no document has a score before copies are removed; set "
+            "quality.before_deduplication=true, which needs a classifier, or order by any of "
+            f"{', '.join(documents.names)}, longest, newest, crawl_order"
+        )
     if unknown:
         raise SettingError(
             f"{where}: no column of the documents stage is called {unknown[0]!r}; expected any of "
-            f"{', '.join(documents.names)}, or longest, newest, crawl_order"
+            f"{', '.join(documents.names)}, or longest, newest, best_score, crawl_order"
         )
     for name in method.sort_columns:
         bare = name.removeprefix("-")

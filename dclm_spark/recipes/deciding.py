@@ -22,7 +22,7 @@ from dclm_spark.signals.signal_tables import (
 )
 from dclm_spark.stages.decontaminate import schema_after
 from dclm_spark.stages.deduplicate import deduplicated_schema
-from dclm_spark.stages.score import score
+from dclm_spark.stages.score import score, scored_schema
 from dclm_spark.stages.select import minimum_score, quality_rules
 
 _TOKENS = pa.field(NUM_TOKENS, pa.int64())
@@ -56,15 +56,24 @@ def known_columns(recipe: Recipe) -> dict[str, pa.DataType]:
     return known
 
 
+def compared_schema(recipe: Recipe) -> pa.Schema:
+    """Return the columns of the documents in which copies are looked for."""
+    documents = curation_settings(recipe).schema
+    return scored_schema(documents) if recipe.quality.before_deduplication else documents
+
+
 def _candidate_schema(recipe: Recipe) -> pa.Schema:
     """Return the columns of the documents that a recipe chooses from, without its signals."""
-    documents = deduplicated_schema(curation_settings(recipe).schema)
-    return schema_after(documents, recipe.decontamination)
+    return schema_after(deduplicated_schema(compared_schema(recipe)), recipe.decontamination)
 
 
 def decision_of(recipe: Recipe, minimum: float | None) -> Decision:
-    """Return what a recipe decides, where the classifier keeps scores from `minimum` on."""
-    rules = {**quality_rules(minimum), **recipe.rules}
+    """Return what a recipe decides, where the classifier keeps scores from `minimum` on.
+
+    A classifier that judges before copies are looked for has no part in it.
+    """
+    first = recipe.quality.before_deduplication
+    rules = {**quality_rules(None if first else minimum), **recipe.rules}
     return Decision(rules=rules, bucket=recipe.bucket, repeat=recipe.repeat)
 
 
@@ -105,17 +114,24 @@ def score_candidates(
     recipe: Recipe,
     documents: StageOutput,
     place: Callable[[str], str],
+    *,
+    scored: StageOutput | None = None,
     with_tokens: bool = False,
 ) -> Scored:
     """Make all columns that a recipe asks for, beside the kept documents of a stage.
 
+    `scored` has the scores of a classifier that judged before; the documents have them already.
     Tokens are counted where an expression asks for them, or `with_tokens` does.
     """
     tables: list[SignalTable] = []
-    quality = None
-    if recipe.quality.enabled:
+    quality = scored
+    if quality is None and recipe.quality.enabled:
         quality = score(spark, documents, recipe.quality, place("score"))
-        tables.append(SignalTable(output=quality, fields=(QUALITY,), folder="scores"))
+    scores = None
+    if quality is not None:
+        scores = SignalTable(output=quality, fields=(QUALITY,), folder="scores")
+    if scores is not None and scored is None:
+        tables.append(scores)
     curation = curation_settings(recipe)
     for named in recipe.signals.items():
         directory = place(stage_name(named[0]))
@@ -125,7 +141,10 @@ def score_candidates(
         directory = place(stage_name(NUM_TOKENS))
         tables.append(count_tokens(spark, documents, recipe.tokens.tokenizer, directory))
     candidates = Candidates(
-        documents=documents, tables=tuple(tables), empty_schema=_candidate_schema(recipe)
+        documents=documents,
+        tables=tuple(tables),
+        ranked=None if scored is None else scores,
+        empty_schema=_candidate_schema(recipe),
     )
     return Scored(quality, candidates, decision)
 

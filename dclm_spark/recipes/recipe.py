@@ -104,13 +104,22 @@ def recipe_hash(recipe: Recipe) -> str:
         decontamination=replace(recipe.decontamination, measured=None),
         limits=LimitSettings(),
     )
-    values = to_dict(made)
+    values = _without_later_keys(to_dict(made))
     if not recipe.sources:
         # Recipes of one input are called what they were called before there were others.
         values = {name: one for name, one in values.items() if name not in ("sources", "mixture")}
     # A hash does not see the order of names, and that of rules and sources counts.
     order = [list(named) for named in (recipe.rules, recipe.sources) if named]
     return settings_hash([values, *order] if order else values)
+
+
+def _without_later_keys(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what came later and is not asked for: recipes are called what they were before."""
+    quality, limits = dict(values["quality"]), dict(values["limits"])
+    if not quality["before_deduplication"]:
+        del quality["before_deduplication"]
+    limits["yields"] = {name: one for name, one in limits["yields"].items() if name != "quality"}
+    return {**values, "quality": quality, "limits": limits}
 
 
 def with_quirks(recipe: Recipe) -> Recipe:

@@ -1,7 +1,7 @@
 """Documents that have one fate in one run and another in another: counts, with some of them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ ABSENT = "absent"
 # What a stage says of the documents that go no further; the last one says what stays, too.
 _LEDGERS = {
     "documents": ("dropped/", "quarantined/"),
+    "quality": ("dropped/",),
     "deduplicate": ("dropped/",),
     "decontaminate": ("dropped/",),
     "select": ("kept/", "dropped/"),
@@ -91,9 +92,14 @@ def _samples(smallest: Iterable[tuple[bytes, str]]) -> tuple[SampledPage, ...]:
 
 
 def _files(output: str) -> list[dict[str, Any]]:
+    return ledger_files(lambda stage: storage.join(output, "stages", stage))
+
+
+def ledger_files(place: Callable[[str], str]) -> list[dict[str, Any]]:
+    """Return the files that say what became of the documents of a run; `place` finds its stages."""
     found = []
     for stage, prefixes in _LEDGERS.items():
-        committed = committed_output(stage, storage.join(output, "stages", stage))
+        committed = committed_output(stage, place(stage))
         found += [file for prefix in prefixes for file in committed.files(prefix)]
     return found
 
@@ -122,7 +128,7 @@ def _ledger(output: str) -> pa.Table:
 
 def _joined(spark: SparkSession, first: str, second: str) -> Iterable[_Changed]:
     """Yield one row for each change and leading byte of ids: no more than that reaches here."""
-    left, right = (_ledger_frame(spark, _files(output)) for output in (first, second))
+    left, right = (outcomes(spark, _files(output)) for output in (first, second))
     right = right.withColumnsRenamed({"url": "url_after", "outcome": "after"})
     both = left.withColumnRenamed("outcome", "before").join(right, "doc_id", "full_outer")
     absent = F.lit(ABSENT)
@@ -138,7 +144,8 @@ def _joined(spark: SparkSession, first: str, second: str) -> Iterable[_Changed]:
         yield bytes(page["doc_id"]), page["url"], row["before"], row["after"], row["documents"]
 
 
-def _ledger_frame(spark: SparkSession, files: Sequence[dict[str, Any]]) -> DataFrame:
+def outcomes(spark: SparkSession, files: Sequence[dict[str, Any]]) -> DataFrame:
+    """Return doc_id, url and outcome ("kept", or "STAGE: RULE") of the rows of a run's ledger."""
     rows = read_files(spark, [file["uri"] for file in files], _READ)
     took = F.concat_ws(": ", "stage", "rule")
     outcome = F.when(F.col("fate") == KEPT, F.lit(KEPT)).otherwise(took)

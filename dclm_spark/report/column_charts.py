@@ -62,7 +62,8 @@ def value_counts(signals: Mapping[str, StageOutput]) -> tuple[ValueCounts, ...]:
 
 def rule_steps(counts: Sequence[Mapping[str, Any]], recipe: Recipe) -> list[FunnelStep]:
     """Return what is left after each condition of a recipe, from the counts of select."""
-    classifier = [QUALITY.name] if recipe.quality.enabled else []
+    quality = recipe.quality
+    classifier = [QUALITY.name] if quality.enabled and not quality.before_deduplication else []
     copies = [REPEAT] if recipe.repeat is not None else []
     left = sum(entry["documents"] for entry in counts)
     size = sum(entry["text_bytes"] for entry in counts)

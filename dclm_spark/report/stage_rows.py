@@ -1,6 +1,6 @@
 """The row of each stage in the report: documents, wall time, and the time of its tasks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from dclm_spark.engine.manifests import StageOutput
@@ -17,7 +17,7 @@ def stage_rows(
 ) -> list[StageSummary]:
     """Return a row for each stage that ended, in order; `wall` has wall seconds by stage."""
     rows = []
-    for stage in _in_order(run):
+    for stage in run.in_order:
         judged = stage.stage in facts and stage in run.judging
         row = _judging_row(stage, run, facts) if judged else _other_row(stage, run)
         times: dict[str, Any] = {
@@ -30,14 +30,6 @@ def stage_rows(
         place = [row.name for row in rows].index(run.deduplicated.stage) + 1
         rows.insert(place, _evidence_row(run.deduplicated, wall))
     return rows
-
-
-def _in_order(run: RunProgress) -> Iterator[StageOutput]:
-    """Yield the stages that ended; those that score come before select, which decides by them."""
-    scoring = [*([run.scored] if run.scored else []), *run.signals.values()]
-    before = [stage for stage in run.judging if stage is not run.selected]
-    after = (run.selected, run.tokenized, run.shards)
-    yield from (*before, *scoring, *(stage for stage in after if stage is not None))
 
 
 def _judging_row(stage: StageOutput, run: RunProgress, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,11 +56,11 @@ def _bytes_in(stage: StageOutput, run: RunProgress) -> int | None:
 def _other_row(stage: StageOutput, run: RunProgress) -> dict[str, Any]:
     """Return the row of a stage that takes nothing out: what it read goes on."""
     selected = stage in (run.tokenized, run.shards)
-    source = run.selected if selected else run.candidates
+    scored = run.documents if run.filtered is not None and stage is run.scored else run.candidates
+    source = run.selected if selected else scored
     kept = source.documents()["kept"] if source is not None else 0
     text = _text_bytes_of_corpus(run) if selected else source.text_bytes() if source else 0
-    reads_texts = stage is not run.shards
-    read = run.candidates.text_bytes() if run.candidates is not None and reads_texts else None
+    read = scored.text_bytes() if scored is not None and stage is not run.shards else None
     return {
         "documents_in": kept, "kept": kept, "dropped": 0, "quarantined": 0,
         "text_bytes_kept": text, "bytes_in": read,

@@ -52,6 +52,8 @@ class Candidates:
 
     documents: StageOutput
     tables: tuple[SignalTable, ...] = ()
+    # The scores that documents have as a column of their own, of all documents that were scored.
+    ranked: SignalTable | None = None
     # The documents' own columns where nothing is kept, so that no file tells them.
     empty_schema: pa.Schema = field(default_factory=lambda: pa.schema(list(IDENTITY)))
 
@@ -69,7 +71,8 @@ class Candidates:
     @property
     def columns(self) -> dict[str, pa.DataType]:
         """The columns that expressions may name."""
-        return visible(self.schema) | with_ranks(self.fields)
+        ranked = () if self.ranked is None else self.ranked.fields
+        return visible(self.schema) | with_ranks((*ranked, *self.fields))
 
     def sources(self) -> list[UnitSource]:
         """Return each file of documents with the files of signals beside it."""
@@ -90,7 +93,7 @@ class Candidates:
         """Return the ranks that `columns` ask for, by the column that is ranked."""
         return {
             one.name: table.ranks(one.name)
-            for table in self.tables
+            for table in (*self.tables, *([self.ranked] if self.ranked else []))
             for one in table.fields
             if f"{one.name}{RANK}" in columns
         }
@@ -182,13 +185,16 @@ def _reader(candidates: Candidates, decision: Understood) -> _Reader:
     own = candidates.schema
     needed = decision.columns
     base = [one.name for one in IDENTITY]
+    own_score = [QUALITY.name] if QUALITY.name in own.names else []
+    needed = needed - {QUALITY.name}
     documents = [*base, *(name for name in own.names if name in needed and name not in base)]
+    documents += own_score
     ranks = candidates.ranks(needed)
     fields = [
         pa.field("unit", pa.string()),
         *IDENTITY,
         *(own.field(name) for name in documents[len(base) :]),
-        *([] if QUALITY in candidates.fields else [QUALITY]),
+        *([] if own_score or QUALITY in candidates.fields else [QUALITY]),
         *candidates.fields,
         *(pa.field(f"{name}{RANK}", pa.float64()) for name in ranks),
         pa.field(DRAW, pa.float64()),

@@ -1,4 +1,15 @@
 """The stages of a run, one file each, in the order of `dclm_spark.pipeline`."""
 
 # The name of a stage in functions, folders, fates, manifests and the report.
-STAGES = ("documents", "deduplicate", "decontaminate", "score", "select", "tokenize", "shards")
+# Where the classifier judges before copies are looked for, `score` comes before `quality`, which
+# no other run has.
+STAGES = (
+    "documents",
+    "quality",
+    "deduplicate",
+    "decontaminate",
+    "score",
+    "select",
+    "tokenize",
+    "shards",
+)

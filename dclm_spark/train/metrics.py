@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,6 +15,7 @@ from dclm_spark.train.data.batches import Batch
 from dclm_spark.train.distributed import on_device
 from dclm_spark.train.heldout import HeldoutLoss
 from dclm_spark.train.logs import peak_flops_per_second, utilization
+from dclm_spark.train.network import OpenLM
 from dclm_spark.train.state import Interval, TrainState
 
 
@@ -100,6 +102,17 @@ def _losses_by(state: TrainState, batch: Batch, losses: Tensor, by: str) -> held
         own, parts = parts[0], [{}] * state.ranks.num_ranks
         dist.all_gather_object(parts, own, group=state.ranks.group)
     return heldout.merge(parts)
+
+
+def observe(
+    state: TrainState, kind: str, measure: Callable[[OpenLM], Mapping[str, Any]]
+) -> None:
+    """Log what `measure` finds of the model as it is; the time that it takes is not training's."""
+    started = time.perf_counter()
+    found = dict(measure(state.model))
+    seconds = time.perf_counter() - started
+    state.log.write(kind, state.step, found | {"seconds": round(seconds, 3)})
+    state.interval.started += seconds
 
 
 def evaluate(state: TrainState) -> HeldoutLoss | None:

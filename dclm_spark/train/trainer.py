@@ -2,10 +2,10 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from dclm_spark.train.heldout import HeldoutLoss
 from dclm_spark.train.logs import read_log
 from dclm_spark.train.loss_page import write_loss_page
 from dclm_spark.train.model import with_vocabulary
+from dclm_spark.train.network import OpenLM
 from dclm_spark.train.optimizer import clip_gradients, learning_rate, step_unless
 from dclm_spark.train.prepare import prepare
 from dclm_spark.train.scales import TrainSettings
@@ -69,11 +70,21 @@ class TrainResult:
         return text
 
 
+class Observer(Protocol):
+    """What measures a model every so many steps; its numbers go into the log as lines of `kind`."""
+
+    kind: str
+    every_steps: int
+
+    def observe(self, model: OpenLM) -> Mapping[str, Any]:
+        """Return numbers by name; leaves the model as it was."""
+
+
 class Trainer:
     """Takes the steps of a prepared run."""
 
-    def __init__(self, state: TrainState) -> None:
-        self.state = state
+    def __init__(self, state: TrainState, observers: Sequence[Observer] = ()) -> None:
+        self.state, self.observers = state, observers
 
     def train(self) -> TrainResult:
         """Take all steps that are left, then measure, save and close.
@@ -183,6 +194,9 @@ class Trainer:
         heldout_every = settings.observe.heldout_interval_steps
         if heldout_every and state.step % heldout_every == 0 and not at_end:
             self.evaluate()
+        for observer in self.observers:
+            if at_end or state.step % observer.every_steps == 0:
+                metrics.observe(state, observer.kind, observer.observe)
         if at_end or state.step % settings.checkpoint.interval_steps == 0:
             self.save()
 
@@ -239,13 +253,14 @@ class Trainer:
 
 def train(
     settings: TrainSettings, *, shards: str | Path | Sequence[str | Path], output: str | Path,
-    resume: bool = False, reason: str = "",
+    resume: bool = False, reason: str = "", observers: Sequence[Observer] = (),
 ) -> TrainResult:  # fmt: skip
     """Train on the manifests `shards` and leave checkpoints, log and curve in `output`.
 
     With `resume`, continue from the newest checkpoint there, if any; `reason` says why settings
-    that change the run differ from before. Raises ValueError before the first step for data or
-    settings that do not fit, LossNotFinite and Preempted with the state saved.
+    that change the run differ from before. `observers` need a model that one rank has whole. Raises
+    ValueError before the first step for data or settings that do not fit, LossNotFinite and
+    Preempted with the state saved.
     """
     if "://" in str(output):
         raise ValueError(
@@ -258,7 +273,12 @@ def train(
     settings = with_vocabulary(settings, manifests[0].vocabulary_size)
     ranks = join(settings)
     try:
+        if observers and ranks.num_ranks > 1:
+            raise ValueError(
+                f"{ranks.num_ranks} ranks: tasks are scored during training by one rank alone; "
+                "leave --tasks out, and score checkpoints with jobs/evaluate_model.py"
+            )
         request = Request(output=Path(output), resume=resume, reason=reason)
-        return Trainer(prepare(settings, manifests, ranks, request)).train()
+        return Trainer(prepare(settings, manifests, ranks, request), observers).train()
     finally:
         leave(ranks)

@@ -136,7 +136,9 @@ def _deduplicate(documents: FileTable, settings: ScaleRun, folder: str) -> None:
 
 def _by_step(watch: Watch, folder: Path) -> dict[str, float]:
     """Split the CPU time at the moments at which the tables of the run were finished."""
-    markers = sorted(folder.rglob("*.json"), key=lambda path: path.stat().st_mtime)
+    # Not the listing inside of a table, which its marker follows.
+    written = [path for path in folder.rglob("*.json") if path.name != "parts.json"]
+    markers = sorted(written, key=lambda path: path.stat().st_mtime)
     found: dict[str, float] = {}
     before = 0.0
     for marker in markers:

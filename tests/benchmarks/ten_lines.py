@@ -34,7 +34,8 @@ def library_way(pages: DataFrame) -> DataFrame:
     english = texts.transform(identify_language).where(
         f"language = '{LANGUAGE}' and language_score > {SCORE}"
     )
-    return english.transform(without_near_duplicates, id="doc_id")
+    # The search reads its frame more than once.
+    return english.localCheckpoint().transform(without_near_duplicates, id="doc_id")
 
 
 @F.udf(StringType())

@@ -59,6 +59,7 @@ def test_the_reference_keeps_what_the_chain_keeps(warc, tmp_path):
     assert result.left_out == []
 
 
+@pytest.mark.long
 def test_the_report_calls_a_missed_target_missed(warc, monkeypatch):
     monkeypatch.setattr("tests.benchmarks.libraries.BUDGET_SECONDS", 0.01)
     monkeypatch.setattr("dclm_spark.measure.chain.FILTER_NGRAMS", 10_000)

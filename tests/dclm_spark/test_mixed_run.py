@@ -1,11 +1,8 @@
 """A run of several sources: planned, written, resumed, explained; two sources share their files."""
 
-import hashlib
 import json
-import random
 from argparse import Namespace
 from collections import Counter, defaultdict
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -20,49 +17,14 @@ from dclm_spark.mixed_runs.mixed_beginning import (
 )
 from dclm_spark.mixed_runs.mixed_run import build_mixture, plan_sources
 from dclm_spark.preflight import check_recipe
-from dclm_spark.recipes import load_recipe
-from udfs.tokens.tokenizer import train_tokenizer
+from tests.mixed_sources import checksums, provenance, recipe_of, write_sources
 
 pytestmark = [pytest.mark.spark, pytest.mark.long]
-
-YAML = """name: mixed
-base: raw
-tokens:
-  tokenizer: {{uri: {folder}/tokenizer.json}}
-  sequence_length: 32
-  sequences_per_shard: 8
-  cell_size_bytes: 8192
-sources:
-  web: {{input: {folder}/two files, weight: 2}}
-  again:
-    input: {folder}/two files
-    weight: 1.5
-    max_repeats: 3
-    recipe: {{rules: {{short: "num_tokens > 20"}}, repeat: "1.5"}}
-"""
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mixed")
-    chance = random.Random(5)
-    words = ["stone", "river", "light", "old", "green", "water", "field", "bright", "mountain"]
-    texts = [" ".join(chance.choices(words, k=chance.randint(3, 60))) for _ in range(80)]
-    (folder / "tokenizer.json").write_text(train_tokenizer(texts, 300))
-    for name, part in (("a", texts[:50]), ("b", texts[50:])):
-        path = folder / "two files" / f"{name}.jsonl"
-        path.parent.mkdir(exist_ok=True)
-        lines = [
-            {"url": f"https://{name}.example/{number}", "text": text}
-            for number, text in enumerate(part, 5)
-        ]
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (folder / "mine.yaml").write_text(YAML.format(folder=folder))
-    return folder
-
-
-def recipe_of(place, *assignments):
-    return load_recipe(str(place / "mine.yaml"), assignments)
+    return write_sources(tmp_path_factory.mktemp("mixed"))
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +35,6 @@ def planned(spark, place):
 @pytest.fixture(scope="module")
 def built(spark, place, planned):
     return build_mixture(spark, recipe_of(place), MixedRequest(output=str(place / "a run")))
-
-
-def provenance(directory):
-    for path in sorted(Path(directory).glob("*.provenance.parquet")):
-        yield from pq.read_table(path).to_pylist()
 
 
 def test_what_is_planned_of_each_source_is_what_the_shards_hold(planned, built):
@@ -147,23 +104,7 @@ def test_texts_of_a_source_have_its_name(spark, place, built):
     assert sum(table.num_rows for table in tables) == built.shares[1].available.documents
 
 
-def checksums(output):
-    return {
-        str(path.relative_to(output)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for folder in ("stages/mix", "shards")
-        for path in sorted((Path(output) / folder).rglob("*.parquet"))
-    }
-
-
-@pytest.mark.parametrize(
-    "partitions",
-    [
-        # Each writes the shards anew.
-        pytest.param("1", marks=pytest.mark.slow),
-        "7",
-        pytest.param("64", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("partitions", ["1", "7", "64"])
 def test_partitions_and_a_kill_change_no_byte(spark, place, built, partitions):
     output = place / "a run"
     before = checksums(output)

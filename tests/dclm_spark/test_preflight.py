@@ -8,9 +8,12 @@ import pytest
 
 from dclm_spark.command import run_command
 from dclm_spark.errors import SettingError
+from dclm_spark.preflight import stages_of
 from dclm_spark.quality_classifier import QualityTrainingSettings, train_quality
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.checks import check_recipe, check_survivor_order
+from dclm_spark.recipes.deciding import decision_of, known_columns
+from dclm_spark.recipes.recipe import recipe_hash
 from dclm_spark.settings import to_yaml
 from tests.hub_server import serve_hub
 from udfs.tokens.tokenizer import train_tokenizer
@@ -229,7 +232,9 @@ def test_an_extractor_whose_package_is_absent_stops_a_run_before_spark_starts(mo
 @pytest.mark.parametrize(
     ("order", "reason"),
     [
-        ("-quality_score", "no column of the documents stage is called 'quality_score'"),
+        ("-quality_score", "no document has a score before copies are removed; set quality.before"),
+        ("best_score", "no document has a score before copies are removed; set quality.before"),
+        ("-best_of_all", "no column of the documents stage is called 'best_of_all'"),
         ("-language", "only numbers can be preferred by size, and language is string"),
     ],
 )
@@ -239,3 +244,26 @@ def test_an_order_of_survivors_that_cannot_be_stops_a_run_before_spark_starts(or
     recipe = load_recipe("fineweb", [f"deduplication.minhash.survivor_order=[{order}]"])
     with pytest.raises(SettingError, match=reason):
         check_survivor_order(recipe)
+
+
+def test_the_best_score_may_decide_where_the_classifier_judges_first():
+    changes = [
+        "deduplication.minhash.survivor_order=[best_score, longest, -quality_score, crawl_order]",
+        "quality.enabled=true", "quality.before_deduplication=true",
+        "quality.model.uri=model.bin", "decontamination.data=evaluation",
+    ]  # fmt: skip
+    recipe = load_recipe("fineweb", changes)
+    check_survivor_order(recipe)
+    assert "quality_score_rank" in known_columns(recipe)
+    assert stages_of(recipe) == [
+        "documents (fineweb)", "score", "quality (score >= 0.018112)", "deduplicate (minhash)",
+        "decontaminate (core)", "tokenize", "shards",
+    ]  # fmt: skip
+    assert decision_of(recipe, 0.5).rules == {}
+    assert recipe_hash(recipe) != recipe_hash(load_recipe("fineweb", [*changes[:2], *changes[3:]]))
+
+
+def test_a_classifier_that_is_off_cannot_judge_first():
+    recipe = load_recipe("raw", ["quality.before_deduplication=true"])
+    with pytest.raises(SettingError, match=r"quality.enabled = false, and so no classifier"):
+        check_recipe(recipe)

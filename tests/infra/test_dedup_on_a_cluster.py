@@ -6,9 +6,8 @@ import signal
 
 import pytest
 
-from dclm_spark.dedup.methods import METHODS
 from tests.dclm_spark.dedup.committed import committed
-from tests.infra.dedup_driver import deduplicate_by
+from tests.infra.dedup_driver import RUNS, deduplicate_by
 from tests.infra.standalone_cluster import ROOT, StandaloneCluster, checksums, wait_until
 
 pytestmark = [pytest.mark.spark, pytest.mark.long]
@@ -66,7 +65,7 @@ def driver(documents, tmp_path_factory):
     # The other methods take a minute each on two cores.
     [
         name if name in ("lines", "none") else pytest.param(name, marks=pytest.mark.slow)
-        for name in METHODS
+        for name in RUNS
     ],
 )
 def test_a_method_of_dedup_outlives_an_executor(spark, driver, documents, tmp_path, name):

@@ -39,6 +39,9 @@ FATE_LINES: dict[tuple[str, str], dict[str, str]] = {
         "line_too_large": "a line of JSON Lines too large to be held in memory",
         "row_too_large": "a row of Parquet too large to be held in memory",
     },
+    ("quality", DROPPED): {
+        "quality_score": "the same as of select, with `quality.before_deduplication`",
+    },
     ("deduplicate", DROPPED): {
         "duplicate_text": "`deduplication.exact`: the text is that of an earlier document",
         "duplicate_url": "the address is; after a step of `text_key` or `url_key` the rule is "

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dclm_spark.html_pages.quantities import fixed_text
+from dclm_spark.ranking.reliability.power import MOST_SEEDS
 
 Rows = list[tuple[str, ...]]
 
@@ -13,6 +14,7 @@ def reliability_tables(leaderboard: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "curves": _curves(leaderboard.get("curves", ())),
         "readings": _readings(leaderboard.get("readings", ())),
+        "power": _power(leaderboard.get("power", ())),
         "predictions": _predictions(leaderboard.get("predictions", ())),
         "cost": _cost(leaderboard.get("cost")),
     }
@@ -40,6 +42,21 @@ def _readings(readings: Sequence[Mapping[str, Any]]) -> Rows:
             "" if one["target_passes"] is None else f"{one['target_passes']:.3g}",
         )
         for one in readings
+    ]
+
+
+def _power(power: Sequence[Mapping[str, Any]]) -> Rows:
+    return [
+        (
+            one["metric"],
+            f"{one['first']} - {one['second']}",
+            one["cell"],
+            f"{abs(one['difference']):.4f}",
+            f"{one['power']:.2f}",
+            f"more than {MOST_SEEDS}" if one["seeds_needed"] is None else str(one["seeds_needed"]),
+            "" if one["tokens_needed"] is None else f"{one['tokens_needed']:,}",
+        )
+        for one in power
     ]
 
 

@@ -43,6 +43,9 @@ class LengthScorer:
             found.append(TokenScores(tokens / 100, tokens > 50))
         return found
 
+    def padded_tokens(self, candidates: Sequence[Candidate]) -> int:
+        return len(candidates) * max(len(one.tokens) for one in candidates)
+
     def generate(
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop_strings: Sequence[str]
     ) -> list[list[int]]:

@@ -42,6 +42,10 @@ class LogitScorer:
             for rows, candidate in zip(logits, candidates, strict=True)
         ]
 
+    def padded_tokens(self, candidates: Sequence[Candidate]) -> int:
+        """Return how many tokens `score` computes for these candidates."""
+        return len(candidates) * max(len(candidate.tokens) for candidate in candidates)
+
     def generate(
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop_strings: Sequence[str]
     ) -> list[list[int]]:

@@ -14,6 +14,7 @@ from dclm_spark.measure.corpus_contamination import (
     CorpusQuestion,
     as_table,
     contamination_of,
+    opened,
     row_texts,
     scores_without,
 )
@@ -119,15 +120,23 @@ def test_a_score_without_leaked_items_is_that_of_the_others(tmp_path):
 def test_rows_that_hold_items_are_named_from_the_shards_alone(spark, corpus, tmp_path):
     evaluation = results(tmp_path / "results", [0, 1, 1, 1])
     question = asked(corpus, tmp_path / "out", evaluation=evaluation)
-    found = contamination_of(spark, question)
+    found = contamination_of(spark, opened(question))
     assert found["tasks"] == {"boolq": {"items": 4, "leaked": 2, "dirty": 2, "rows": 2}}
     assert found["scores"]["accuracy/boolq"]["without_leaked"]["value"] == 0.5
     assert "| boolq | 4 | 2 | 2 | 2 |" in as_table(found)
     hits = spark.read.parquet(str(tmp_path / "out" / "hits" / "*.parquet")).where("leaks").collect()
     places = {(one["shard"], one["row"], one["item"]) for one in hits}
     assert places == {("shard-00000.parquet", 0, 1), ("shard-00001.parquet", 0, 3)}
+
+
+def test_what_is_not_there_is_found_before_spark_starts(corpus, tmp_path):
     other = tmp_path / "other.json"
     other.write_text(train_tokenizer(iter(TEXTS[:2]), 300))
     wrong = asked(corpus, tmp_path / "no", tokenizer=str(other))
     with pytest.raises(SettingError, match=r"--tokenizer .*SHA-256 is .*give that tokenizer"):
-        contamination_of(spark, wrong)
+        opened(wrong)
+    with pytest.raises(InputError, match=r"--evaluation .*expected the output of jobs/evaluate"):
+        opened(asked(corpus, tmp_path / "no", evaluation=str(tmp_path)))
+    with pytest.raises(InputError, match=r"boolq"):
+        opened(asked(corpus, tmp_path / "no", data=str(tmp_path)))
+    assert not (tmp_path / "no").exists()

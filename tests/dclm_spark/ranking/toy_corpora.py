@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +39,28 @@ def write_corpus(
     folder: Path, texts: Sequence[str], tokenizer: Path, sequences_per_shard: int = 64
 ) -> Path:
     """Write the texts as shards and return their manifest."""
+    named = {
+        hashlib.sha256(f"{folder.name} {number}".encode()).digest()[:16]: text
+        for number, text in enumerate(texts)
+    }
+    return write_corpus_of_documents(
+        folder, named, tokenizer, sequences_per_shard=sequences_per_shard
+    )
+
+
+def write_corpus_of_documents(
+    folder: Path,
+    texts: Mapping[bytes, str],
+    tokenizer: Path,
+    *,
+    length: int = LENGTH,
+    sequences_per_shard: int = 64,
+) -> Path:
+    """Write texts by document id as shards and return their manifest."""
     encoder = Tokenizer.from_file(str(tokenizer))
-    packer = Packer(tokens_per_row=LENGTH + 1, end_of_text_id=0, padding_id=1)
+    packer = Packer(tokens_per_row=length + 1, end_of_text_id=0, padding_id=1)
     sequences = []
-    for number, text in enumerate(texts):
-        name = hashlib.sha256(f"{folder.name} {number}".encode()).digest()[:16]
+    for number, (name, text) in enumerate(texts.items()):
         ids = np.array(encoder.encode(text).ids, np.uint16)
         sequences += list(packer.add(name, f"site-{number % 3}.org", ids, None))
     # As the shards stage does, rows stand in another order than they were packed.
@@ -52,7 +69,8 @@ def write_corpus(
     sequences = sequences[: len(sequences) // sequences_per_shard * sequences_per_shard]
     manifest = write_shards(
         folder, np.stack([one.tokens for one in sequences]), padding_id=1,
-        sequences_per_shard=sequences_per_shard, vocabulary_size=VOCABULARY,
+        sequences_per_shard=sequences_per_shard,
+        vocabulary_size=encoder.get_vocab_size(),
     )  # fmt: skip
     facts = json.loads(manifest.read_text())
     facts["tokenizer_sha256"] = hashlib.sha256(tokenizer.read_bytes()).hexdigest()

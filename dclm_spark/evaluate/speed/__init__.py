@@ -1,0 +1,1 @@
+"""Evaluation at the speed of training: tokens computed once, and scores while a model learns."""

@@ -1,0 +1,140 @@
+"""Whether small models name the corpus that wins at a budget: worlds in which it is known.
+
+nice python -m tests.benchmarks.planted_worlds --worlds 20 --output worlds
+
+A strict filter keeps articles of the embedded sample's kinds alone; the loose one keeps pages of
+low quality, too, and so several times the articles. At a small budget the strict corpus wins, being
+purer; at a large one it is read so often that it loses. In each world both are trained to the
+target once, which is the truth; then proxies of a sixteenth of its tokens are ranked, with their
+repetition matched to the target's and, beside, each reading its corpus as it is. What is finished
+is not done again. No Spark; a world takes about a minute of one core.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from dclm_spark.ranking.options import ModelSettings
+from dclm_spark.ranking.train_models import rank_models
+from dclm_spark.sample.chatter import KINDS, chatter
+from dclm_spark.sample.facts import make_facts
+from dclm_spark.sample.prose import article
+from tests.dclm_spark.ranking.toy_corpora import write_corpus_of_documents, write_texts
+from udfs.tokens.tokenizer import train_tokenizer
+
+LENGTH, VOCABULARY = 128, 1024
+# Of the tokens of its target a proxy reads one in so many.
+PROXY_SHARE = 16
+SMALL_BUDGET, LARGE_BUDGET = 160_000, 800_000
+NUM_HELD_OUT = 16
+STRICT, LOOSE = "strict", "loose"
+TRAINING = (
+    "model.width=64", "batch_sequences=8", "micro_batch_sequences=8",
+    "checkpoint.interval_steps=100000", "schedule.warmup_steps=5", "optimizer.peak_rate=6e-3",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class World:
+    """Two corpora, texts to measure on, and the budget of the run that is to be decided."""
+
+    corpora: tuple[str, ...]
+    tokenizer: str
+    heldout: tuple[str, ...]
+    target_tokens: int
+
+
+def write_world(folder: Path, seed: int) -> World:
+    """Write a world; every other one is of the small budget."""
+    rng = Random(f"budget world {seed}")
+    facts = make_facts(rng)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def junk() -> str:
+        return chatter(rng, rng.choice(sorted(KINDS)), rng.sample(facts, 4)).text
+
+    num_strict = rng.randint(25, 35)
+    strict = [article(rng).text for _ in range(num_strict)]
+    more = [article(rng).text for _ in range(rng.randint(2, 3) * num_strict)]
+    low = [junk() for _ in range(rng.randint(8, 12) * num_strict)]
+    tokenizer = folder / "tokenizer.json"
+    learned = [*(article(rng).text for _ in range(40)), *(junk() for _ in range(40))]
+    tokenizer.write_text(train_tokenizer(iter(learned), VOCABULARY))
+    corpora = []
+    for name, texts in ((STRICT, strict), (LOOSE, [*strict, *more, *low])):
+        named = {rng.randbytes(16): text for text in texts}
+        manifest = write_corpus_of_documents(
+            folder / name, dict(sorted(named.items())), tokenizer, length=LENGTH
+        )
+        corpora.append(f"{name}={manifest}")
+    unseen = [article(rng).text for _ in range(NUM_HELD_OUT)]
+    return World(
+        corpora=tuple(corpora),
+        tokenizer=str(tokenizer),
+        heldout=(str(write_texts(folder / "articles.jsonl", unseen)),),
+        target_tokens=SMALL_BUDGET if seed % 2 else LARGE_BUDGET,
+    )
+
+
+def ranked(world: World, output: Path, **how: object) -> tuple[str, float, str]:
+    """Return who leads in bits per byte, by how much, and the verdict."""
+    settings = ModelSettings(
+        output=str(output),
+        scales=("test",),
+        corpora=world.corpora,
+        tokenizer=world.tokenizer,
+        heldout=world.heldout,
+        training=TRAINING,
+        **how,  # type: ignore[arg-type]
+    )
+    (found,) = rank_models(settings)["comparisons"]
+    best, other = found["scores"]
+    return best["recipe"], other["mean"] - best["mean"], found["verdicts"][0]["verdict"]
+
+
+def judged(folder: Path, seed: int, seeds: int) -> dict[str, object]:
+    """Return the truth of a world and what both kinds of ranking say."""
+    started = time.monotonic()
+    world = write_world(folder / "texts", seed)
+    proxy = (world.target_tokens // PROXY_SHARE,)
+    whole = (world.target_tokens,)
+    truth = ranked(world, folder / "truth", tokens=whole, seeds=1, max_passes=1e6)
+    matched = ranked(
+        world, folder / "matched", tokens=proxy, seeds=seeds, target_tokens=whole
+    )
+    unmatched = ranked(world, folder / "unmatched", tokens=proxy, seeds=seeds, max_passes=1e6)
+    told = {"truth": truth, "matched": matched, "unmatched": unmatched}
+    return {
+        "world": seed,
+        "target_tokens": world.target_tokens,
+        **{
+            name: {"best": best, "by": round(by, 4), "verdict": verdict}
+            for name, (best, by, verdict) in told.items()
+        },
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def main() -> None:
+    """Judge the worlds and print how often each ranking named the winner."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--worlds", type=int, default=20)
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--output", type=Path, required=True)
+    given = parser.parse_args()
+    right = {"matched": 0, "unmatched": 0}
+    for seed in range(given.first, given.first + given.worlds):
+        facts = judged(given.output / f"world-{seed}", seed, given.seeds)
+        print(json.dumps(facts), flush=True)
+        for name in right:
+            right[name] += facts[name]["best"] == facts["truth"]["best"]  # type: ignore[index]
+    for name, count in right.items():
+        print(f"{name}: the winner named in {count} of {given.worlds} worlds")
+
+
+if __name__ == "__main__":
+    main()
