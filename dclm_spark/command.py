@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +267,8 @@ def main() -> None:
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         return print(usage())
+    if arguments[0] == "--version":
+        return print(version("dclm-spark"))
     name = arguments[0].replace("-", "_").removesuffix(".py")
     if name not in job_names():
         near = difflib.get_close_matches(name, job_names(), 1)
@@ -293,3 +296,7 @@ def usage() -> str:
 def _first_line(name: str) -> str:
     text = (_JOBS / f"{name}.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+
+
+if __name__ == "__main__":
+    main()
