@@ -237,23 +237,14 @@ def _run_to_end(main: Callable[[], None]) -> None:
         main()
         sys.stdout.flush()
     except BrokenPipeError:
-        if not _is_unread():
+        stdout, poll = sys.stdout.fileno(), select.poll()
+        # Other pipes and connections break too. Of this one errors alone are told.
+        poll.register(stdout, 0)
+        if not poll.poll(0):
             raise
+        # What is left to write goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
         sys.exit(EXIT_UNREAD)
-
-
-def _is_unread() -> bool:
-    """Say whether nobody reads stdout any more; if so, what is left to write goes nowhere.
-
-    Other pipes and connections break too.
-    """
-    stdout, poll = sys.stdout.fileno(), select.poll()
-    # An error of the pipe is told whatever one asks for.
-    poll.register(stdout, 0)
-    if not poll.poll(0):
-        return False
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
-    return True
 
 
 def _raised_by_us(error: ValueError) -> bool:

@@ -35,30 +35,23 @@ def main() -> None:
     given = parser.parse_args()
     inputs = list_inputs(given.input, given.base) if given.input else []
     output = storage.absolute(given.output)
+    if told := explain.unfinished(output):
+        print(told)
     if given.domain:
-        rows = explain.list_site(output, given.domain, page=given.number)
-        _print_unfinished(output)
-        for row in rows:
+        for row in explain.list_site(output, given.domain, page=given.number):
             url = row["url"] or "(no address)"
             print(f"{row['doc_id'].hex()}  {row['fate']} {row['rule'] or ''}  {url}")
         return
     if (given.file is None) != (given.offset is None) or not (given.page or given.file):
         parser.error("name a page (its URL or id), --file with --offset, or --domain")
     page = given.page or explain.id_at(output, given.file, given.offset)
-    histories = explain.explain(output, page)
-    _print_unfinished(output)
-    for history in histories:
+    for history in explain.explain(output, page):
         run = history[0].run
         print(explain.describe(history, explain.run_recipe(run)))
         if items := explain.side_by_side(run, history):
             print(items)
         if given.text:
             print(f"\n{explain.final_text(run, history, inputs)}\n")
-
-
-def _print_unfinished(output: str) -> None:
-    if told := explain.unfinished(output):
-        print(told)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,13 @@ from udfs import storage
 
 
 def unfinished(output: str) -> str:
-    """Return a line about a run that did not end, "" for one that did.
+    """Return a line about a run that did not end, "" for one that did and where no run is.
 
     A run that was killed leaves no report, or that of the recipe before it.
     """
-    record = read_run_record(output) or {}
+    record = read_run_record(output)
+    if record is None:
+        return ""
     try:
         report = json.loads(storage.read_bytes(storage.join(output, "report.json")))
     except storage.MissingObjectError:

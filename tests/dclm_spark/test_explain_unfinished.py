@@ -28,6 +28,10 @@ def test_a_run_without_a_report_of_its_recipe_did_not_end(tmp_path, report, expe
     assert expected in told
 
 
+def test_nothing_is_said_of_a_folder_without_a_run(tmp_path):
+    assert unfinished(str(tmp_path)) == ""
+
+
 def test_a_compacted_run_without_a_report_may_have_ended(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({"recipe_hash": "a"}))
     (tmp_path / "shards/removed/0001").mkdir(parents=True)
