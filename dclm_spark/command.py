@@ -9,6 +9,8 @@ import ast
 import difflib
 import json
 import logging
+import os
+import select
 import sys
 import traceback
 from collections.abc import Callable
@@ -25,6 +27,8 @@ _PACKAGES = {"dclm_spark", "udfs"}
 EXIT_USER_ERROR = 2
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
+# As the shell tells of a program that SIGPIPE ended.
+EXIT_UNREAD = 141
 
 
 def positive(text: str) -> int:
@@ -206,7 +210,7 @@ def run_command(main: Callable[[], None]) -> None:
         # A call into the JVM that is interrupted, or ends with it, is told by its own error.
         handler.addFilter(lambda record: Path(record.pathname).parent.name != "py4j")
     try:
-        main()
+        _run_to_end(main)
     except ValueError as error:
         if not _raised_by_us(error):
             raise
@@ -225,6 +229,31 @@ def run_command(main: Callable[[], None]) -> None:
 
         print(f"error: {task_error(error)}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
+
+
+def _run_to_end(main: Callable[[], None]) -> None:
+    """Run a job; one whose reader has read enough, as `head` has, ends quietly."""
+    try:
+        main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _is_unread():
+            raise
+        sys.exit(EXIT_UNREAD)
+
+
+def _is_unread() -> bool:
+    """Say whether nobody reads stdout any more; if so, what is left to write goes nowhere.
+
+    Other pipes and connections break too.
+    """
+    stdout, poll = sys.stdout.fileno(), select.poll()
+    # An error of the pipe is told whatever one asks for.
+    poll.register(stdout, 0)
+    if not poll.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
+    return True
 
 
 def _raised_by_us(error: ValueError) -> bool:
