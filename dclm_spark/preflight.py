@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from dclm_spark.crawl.listing import InputFile, Inputs, describe_skipped, find_inputs
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.html_pages.quantities import bytes_text, count_text
-from dclm_spark.limits import MISSING_TEXT
+from dclm_spark.limits import MISSING_TEXT, WITHOUT_RECORD
 from dclm_spark.planning.output_sizes import ExpectedSizes, expected_sizes
 from dclm_spark.recipes.checks import check_recipe
 from dclm_spark.recipes.recipe import Recipe, left_out, recipe_hash
@@ -24,6 +25,9 @@ from udfs.tokens.tokenizer import load_encoder
 LOGGER = logging.getLogger("dclm_spark")
 _READERS = 16
 _FIRST_RECORDS = 100
+# Files and batches of so many records are gone through for one that is not empty.
+_FIRST_FILES = 4
+_FIRST_BATCHES = 10
 # An estimate of the output may be twice too large; beyond that a full disk is certain.
 _CERTAIN_SHARE = 0.5
 # Sizes are asked for of so many files, spread over the input; the others are taken for alike.
@@ -124,14 +128,19 @@ def _check_readable(file: InputFile) -> None:
 
 def _check_texts(recipe: Recipe, files: Sequence[InputFile]) -> None:
     """Raise InputError where the first records of pre-extracted input all lack a text."""
-    first = next((file for file in files if not FORMATS[file.kind].has_pages), None)
-    if first is None:
-        return
+    given = [file for file in files if not FORMATS[file.kind].has_pages]
     few = replace(recipe.extraction, batch_rows=_FIRST_RECORDS)
-    unit = InputUnit(crawl=first.crawl, path=first.path, uri=first.uri, kind=first.kind)
-    batch = next(read_unit(unit, Reading(extraction=few, columns=recipe.input)), None)
-    if batch is not None and set(batch.column("rule").to_pylist()) == {MISSING_TEXT}:
-        raise InputError(f"--input {shown(first.uri)}: {batch.column('error')[0]}")
+    for file in given[:_FIRST_FILES]:
+        unit = InputUnit(crawl=file.crawl, path=file.path, uri=file.uri, kind=file.kind)
+        batches = read_unit(unit, Reading(extraction=few, columns=recipe.input))
+        for batch in islice(batches, _FIRST_BATCHES):
+            rules = batch.column("rule").to_pylist()
+            if not (found := set(rules) - WITHOUT_RECORD):
+                continue
+            if found == {MISSING_TEXT}:
+                reason = batch.column("error")[rules.index(MISSING_TEXT)]
+                raise InputError(f"--input {shown(file.uri)}: {reason}")
+            return
 
 
 def check_writable(output: str) -> None:
