@@ -11,13 +11,13 @@ from dclm_spark.engine.manifests import StageOutput, file_of_unit
 from dclm_spark.engine.stage_output import unit_statistics
 from dclm_spark.errors import InputError, LimitError
 from udfs.checks import FRACTION, at_least, check, check_order, one_of
-from udfs.documents.schema import DROPPED, KEPT, QUARANTINED
+from udfs.documents.schema import DROPPED, EMPTY_FILE, KEPT, QUARANTINED
 
 LOGGER = logging.getLogger("dclm_spark")
 ACTIONS = ("fail", "warn")
 MISSING_TEXT = "missing_text"
 # What stands in a file where no record does.
-WITHOUT_RECORD = frozenset({"empty_line", "empty_file"})
+WITHOUT_RECORD = frozenset({"empty_line", EMPTY_FILE})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -203,6 +203,22 @@ def test_check_prints_the_plan_and_stops(typed):
     assert "left out decontamination.data" in printed
 
 
+def test_an_empty_first_file_is_named_once(typed, tmp_path, caplog):
+    (tmp_path / "a.jsonl").write_text("")
+    code, printed, logged = typed("--check", inputs=str(tmp_path / "a.jsonl"))
+    assert code == 0
+    assert (printed + logged + caplog.text).count("the first file is empty: ") == 1
+
+
+def test_check_writes_nothing(typed, tmp_path):
+    (tmp_path / "there").mkdir()
+    for output in ("new/folder/out", "there"):
+        before = sorted(tmp_path.rglob("*"))
+        code, _, _ = typed("--check", output=str(tmp_path / output))
+        assert code == 0
+        assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_a_printed_recipe_loads_again(typed, tmp_path):
     code, printed, _ = typed("--print-recipe", "--set", "quirks=none", recipe="c4")
     assert code == 0

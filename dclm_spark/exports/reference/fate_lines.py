@@ -18,7 +18,7 @@ FATE_LINES: dict[tuple[str, str], dict[str, str]] = {
     },
     ("documents", QUARANTINED): {
         "unreadable_input": "the input file could not be read; one document stands for it",
-        "empty_file": "the input file is empty",
+        "empty_file": "the input file holds no record, line or row",
         "not_a_record": "what stands where a WARC record should begin is none",
         "no_record_type": "a WARC record without a type",
         "bad_content_length": "a record whose length is no number, or not the length it has",
