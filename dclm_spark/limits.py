@@ -11,11 +11,13 @@ from dclm_spark.engine.manifests import StageOutput, file_of_unit
 from dclm_spark.engine.stage_output import unit_statistics
 from dclm_spark.errors import InputError, LimitError
 from udfs.checks import FRACTION, at_least, check, check_order, one_of
-from udfs.documents.schema import DROPPED, KEPT, QUARANTINED
+from udfs.documents.schema import DROPPED, EMPTY_FILE, KEPT, QUARANTINED
 
 LOGGER = logging.getLogger("dclm_spark")
 ACTIONS = ("fail", "warn")
 MISSING_TEXT = "missing_text"
+# What stands in a file where no record does.
+WITHOUT_RECORD = frozenset({"empty_line", EMPTY_FILE})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,7 @@ def check_documents(documents: StageOutput, limits: LimitSettings) -> None:
         _act(
             limits, "max_quarantined_fraction", quarantined / total,
             f"{quarantined} of {total} records were quarantined ({rules})",
+            _reason(documents, rules),
         )  # fmt: skip
     if num_files and len(lost) / num_files > limits.max_files_without_documents:
         _act(
@@ -87,6 +90,7 @@ def check_documents(documents: StageOutput, limits: LimitSettings) -> None:
             f"{len(lost)} of {num_files} files gave no document, such as "
             + _input_uri(documents, lost[0][0])
             + (f" ({rules})" if rules else ""),
+            _reason(documents, rules),
         )  # fmt: skip
 
 
@@ -101,18 +105,36 @@ def check_yield(stage: str, output: StageOutput, limits: LimitSettings) -> None:
     _act(limits, f"yields.{stage}.{side}", kept / total, f"{stage}: {kept} of {total} were kept")
 
 
-def _act(limits: LimitSettings, key: str, value: float, what: str) -> None:
+def _act(limits: LimitSettings, key: str, share: float, what: str, reason: str = "") -> None:
     limit: Any = limits
     for name in key.split("."):
         limit = getattr(limit, name)
-    message = f"{what}: {value:.3g}, and limits.{key} = {limit:g}"
+    message = f"{what}: a share of {share:.3}, and limits.{key} = {limit:g}"
     if limits.action == "warn":
         LOGGER.warning("%s", message)
         return
+    first = f"{reason}, or" if reason else "look at the report, then"
     raise LimitError(
-        f"{message}; look at the report, then set limits.{key}, or limits.action=warn: the same "
-        "command goes on from what is committed"
+        f"{message}; {first} set limits.{key}, "
+        "or limits.action=warn: with another limit the same command goes on from what is committed"
     )
+
+
+def _reason(documents: StageOutput, rules: str) -> str:
+    """Return what is wrong with the records where most of the lost had no text, "" otherwise."""
+    if not rules.startswith(f"{MISSING_TEXT} "):
+        return ""
+    names = documents.units["unit"].to_pylist()
+    return next(
+        filter(None, (_missing_text(unit_statistics(documents, name)) for name in names)), ""
+    )
+
+
+def _missing_text(statistics: Mapping[str, Any]) -> str:
+    """Return what a record without a text says of its keys, "" where there is none."""
+    samples = statistics.get("samples", ())
+    errors = (one["error"] for one in samples if one["rule"] == MISSING_TEXT)
+    return next(filter(None, errors), "")
 
 
 def _units_by_file(documents: StageOutput) -> dict[str, list[str]]:
@@ -140,10 +162,10 @@ def _check_texts(documents: StageOutput, lost: Sequence[Sequence[str]]) -> None:
         return
     for parts in lost:
         statistics = [unit_statistics(documents, name) for name in parts]
-        counts = [entry for one in statistics for entry in one.get("counts", ())]
+        entries = (entry for one in statistics for entry in one.get("counts", ()))
+        counts = [entry for entry in entries if entry["rule"] not in WITHOUT_RECORD]
         if counts and all(entry["rule"] == MISSING_TEXT for entry in counts):
-            samples = (one for found in statistics for one in found.get("samples", ()))
-            reason = next((one["error"] for one in samples if one["error"]), "")
+            reason = next(filter(None, map(_missing_text, statistics)), "")
             raise InputError(
                 f"{_input_uri(documents, parts[0])}: none of its "
                 f"{sum(e['documents'] for e in counts)} records has a text: {reason}"

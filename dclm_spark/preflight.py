@@ -6,12 +6,15 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice, takewhile
+from pathlib import Path
 
 from dclm_spark.crawl.listing import InputFile, Inputs, describe_skipped, find_inputs
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.html_pages.quantities import bytes_text, count_text
-from dclm_spark.limits import MISSING_TEXT
+from dclm_spark.limits import MISSING_TEXT, WITHOUT_RECORD
 from dclm_spark.planning.output_sizes import ExpectedSizes, expected_sizes
 from dclm_spark.recipes.checks import check_recipe
 from dclm_spark.recipes.recipe import Recipe, left_out, recipe_hash
@@ -24,6 +27,9 @@ from udfs.tokens.tokenizer import load_encoder
 LOGGER = logging.getLogger("dclm_spark")
 _READERS = 16
 _FIRST_RECORDS = 100
+# Files and batches of so many records are gone through for one that is not empty.
+_FIRST_FILES = 4
+_FIRST_BATCHES = 10
 # An estimate of the output may be twice too large; beyond that a full disk is certain.
 _CERTAIN_SHARE = 0.5
 # Sizes are asked for of so many files, spread over the input; the others are taken for alike.
@@ -37,6 +43,8 @@ class CheckedRun:
     inputs: Inputs
     input_size_bytes: int | None
     expected: ExpectedSizes | None
+    # The first file, where it is empty: maybe others are, too.
+    empty_file: str | None = None
 
 
 def check_run(
@@ -46,13 +54,13 @@ def check_run(
     check_recipe(recipe)
     found = find_inputs(inputs, base, limit)
     size = size_of(found.files)
-    _check_readable(found.files[0])
+    empty = _empty(found.files[0])
     _check_texts(recipe, found.files)
     id_size = load_encoder(recipe.tokens.tokenizer).id_type.itemsize
     expected = None if size is None else expected_sizes(found.files, size, id_size)
     check_writable(output)
     _check_space(output, expected)
-    return CheckedRun(inputs=found, input_size_bytes=size, expected=expected)
+    return CheckedRun(inputs=found, input_size_bytes=size, expected=expected, empty_file=empty)
 
 
 def describe(recipe: Recipe, run: CheckedRun) -> list[str]:
@@ -71,6 +79,8 @@ def describe(recipe: Recipe, run: CheckedRun) -> list[str]:
             f"{count_text(run.expected.tokens)} tokens, "
             f"{bytes_text(run.expected.output_size_bytes)} written (rough)"
         )
+    if run.empty_file is not None:
+        lines.append(f"warning  the first file is empty: {run.empty_file}")
     if run.inputs.skipped:
         lines.append(f"skipped  {describe_skipped(run.inputs.skipped)}")
     return lines + [f"left out {key}: {meaning}" for key, meaning in left_out(recipe).items()]
@@ -112,31 +122,41 @@ def size_of(files: Sequence[InputFile]) -> int | None:
     return round(sum(sizes) / len(sizes) * len(files))
 
 
-def _check_readable(file: InputFile) -> None:
+def _empty(file: InputFile) -> str | None:
+    """Return the name of a file that is empty; InputError for one that cannot be read."""
     try:
         with storage.open_stream(file.uri) as stream:
             first = stream.read(1)
     except (storage.StorageError, OSError) as error:
         raise InputError(f"--input {shown(file.uri)}: {error}") from error
-    if not first:
-        LOGGER.warning("--input %s: the first file is empty", shown(file.uri))
+    return None if first else shown(file.uri)
 
 
 def _check_texts(recipe: Recipe, files: Sequence[InputFile]) -> None:
     """Raise InputError where the first records of pre-extracted input all lack a text."""
-    first = next((file for file in files if not FORMATS[file.kind].has_pages), None)
-    if first is None:
-        return
+    given = [file for file in files if not FORMATS[file.kind].has_pages]
     few = replace(recipe.extraction, batch_rows=_FIRST_RECORDS)
-    unit = InputUnit(crawl=first.crawl, path=first.path, uri=first.uri, kind=first.kind)
-    batch = next(read_unit(unit, Reading(extraction=few, columns=recipe.input)), None)
-    if batch is not None and set(batch.column("rule").to_pylist()) == {MISSING_TEXT}:
-        raise InputError(f"--input {shown(first.uri)}: {batch.column('error')[0]}")
+    for file in given[:_FIRST_FILES]:
+        unit = InputUnit(crawl=file.crawl, path=file.path, uri=file.uri, kind=file.kind)
+        batches = read_unit(unit, Reading(extraction=few, columns=recipe.input))
+        for batch in islice(batches, _FIRST_BATCHES):
+            rules = batch.column("rule").to_pylist()
+            if not (found := set(rules) - WITHOUT_RECORD):
+                continue
+            if found == {MISSING_TEXT}:
+                reason = batch.column("error")[rules.index(MISSING_TEXT)]
+                raise InputError(f"--input {shown(file.uri)}: {reason}")
+            return
 
 
 def check_writable(output: str) -> None:
-    """Write a small file below `output` and delete it; SettingError where that is not possible."""
-    probe = storage.join(storage.absolute(output), f"writable-{secrets.token_hex(4)}.probe")
+    """Write a small file below `output` and delete it; SettingError where that is not possible.
+
+    Folders that were not there before are deleted, too.
+    """
+    location = storage.absolute(output)
+    probe = storage.join(location, f"writable-{secrets.token_hex(4)}.probe")
+    made = _absent_folders(location)
     try:
         storage.write_bytes(probe, b"")
         storage.delete(probe)
@@ -147,6 +167,19 @@ def check_writable(output: str) -> None:
         ) from error
     except storage.StorageError as error:
         raise SettingError(f"--output {shown(output)}: it cannot be written: {error}") from error
+    finally:
+        # Another run may have begun there meanwhile, or none of them is made.
+        with suppress(OSError):
+            for folder in made:
+                folder.rmdir()
+
+
+def _absent_folders(location: str) -> list[Path]:
+    """Return the folders that writing to a local location would make, the innermost first."""
+    if not storage.is_local(location):
+        return []
+    path = storage.local_path(location)
+    return list(takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
 
 
 def _check_space(output: str, expected: ExpectedSizes | None) -> None:
@@ -156,7 +189,8 @@ def _check_space(output: str, expected: ExpectedSizes | None) -> None:
     if storage.exists(storage.join(location, "run.json")):
         # Some of it is written already.
         return
-    free = shutil.disk_usage(storage.local_path(location)).free
+    path = storage.local_path(location)
+    free = shutil.disk_usage(next(one for one in (path, *path.parents) if one.exists())).free
     words = f"{bytes_text(free)} are free there, and about {bytes_text(expected.output_size_bytes)}"
     if free < expected.output_size_bytes * _CERTAIN_SHARE:
         raise SettingError(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dclm_spark.errors import SettingError
-from dclm_spark.settings_choices import choices_of
+from dclm_spark.settings_choices import choices_of, keys_named, keys_of
 from dclm_spark.yaml_text import read_yaml, scalar, write_yaml
 from udfs.storage.reference import FileReference
 from udfs.storage.stream import without_secrets
@@ -22,6 +22,7 @@ __all__ = [
 ]  # fmt: skip
 
 Settings = TypeVar("Settings")
+_SHOWN_KEYS = 4
 _NOTHING = ("", "~", "null", "none")
 
 
@@ -119,7 +120,12 @@ def override(settings: Settings, assignments: Iterable[str]) -> Settings:
         if not separator or not key.strip():
             raise SettingError(f"--set {assignment!r}: expected key.path=value")
         _put(values, key.strip().split("."), _Typed(text.strip()), key.strip())
-    return merge(settings, values)
+    try:
+        return merge(settings, values)
+    except _UnknownKeyError as error:
+        if not (same := keys_named(type(settings), error.name)):
+            raise
+        raise _UnknownKeyError(error.key, error.name, _did_you_mean(same)) from None
 
 
 def _put(values: dict[str, Any], path: list[str], value: Any, whole: str) -> None:
@@ -251,22 +257,27 @@ def _plain(value: Any) -> Any:
     return without_secrets(value) if isinstance(value, str) else value
 
 
+class _UnknownKeyError(SettingError):
+    """A key that is not there; `name` is its last part."""
+
+    def __init__(self, key: str, name: str, hint: str) -> None:
+        super().__init__(f"unknown key '{key}': {hint}")
+        self.key, self.name = key, name
+
+
 def _unknown_key(path: str, key: str, kind: Any) -> SettingError:
-    """Name the nearest key at this place, or else one of nearly that name below it."""
+    """Name the keys of that name below this place, or else one of nearly that name."""
+    if same := keys_named(kind, key):
+        return _UnknownKeyError(path + key, key, _did_you_mean([path + name for name in same]))
     known = [field.name for field in dataclasses.fields(kind)]
     known += [name for choice in choices_of(kind) for name in choice.kinds]
     nearest = difflib.get_close_matches(key, known, n=1)
     if not nearest:
-        deep = {name.rpartition(".")[2]: name for name in reversed(_keys_of(kind))}
+        deep = {name.rpartition(".")[2]: name for name in reversed(keys_of(kind))}
         nearest = [deep[name] for name in difflib.get_close_matches(key, deep, n=1)]
-    hint = f"did you mean {path}{nearest[0]}?" if nearest else f"known keys: {', '.join(known)}"
-    return SettingError(f"unknown key '{path}{key}': {hint}")
+    hint = _did_you_mean([path + nearest[0]]) if nearest else f"known keys: {', '.join(known)}"
+    return _UnknownKeyError(path + key, key, hint)
 
 
-def _keys_of(kind: Any, prefix: str = "") -> list[str]:
-    found: list[str] = []
-    for name, hint in typing.get_type_hints(kind).items():
-        choices = [hint, *typing.get_args(hint)]
-        nested = next((choice for choice in choices if dataclasses.is_dataclass(choice)), None)
-        found += _keys_of(nested, f"{prefix}{name}.") if nested else [prefix + name]
-    return found
+def _did_you_mean(names: list[str]) -> str:
+    return f"did you mean {' or '.join(names[:_SHOWN_KEYS])}?"

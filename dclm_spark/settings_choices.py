@@ -1,6 +1,7 @@
 """Fields of settings that hold one of several kinds, each with settings of its own."""
 
 import dataclasses
+import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -74,3 +75,24 @@ class Choice:
 def choices_of(kind: Any) -> list[Choice]:
     """Return the fields of a settings class that hold one of several kinds."""
     return [Choice(field) for field in dataclasses.fields(kind) if "kinds" in field.metadata]
+
+
+def keys_of(kind: Any, prefix: str = "") -> list[str]:
+    """Return every dotted key that a settings class can have, those of all kinds of a choice."""
+    found: list[str] = []
+    choices = {choice.field.name: choice for choice in choices_of(kind)}
+    for name, hint in typing.get_type_hints(kind).items():
+        if name in choices:
+            found.append(prefix + name)
+            for key, chosen in choices[name].kinds.items():
+                found += keys_of(chosen, f"{prefix}{key}.")
+            continue
+        hints = [hint, *typing.get_args(hint)]
+        nested = next((one for one in hints if dataclasses.is_dataclass(one)), None)
+        found += keys_of(nested, f"{prefix}{name}.") if nested else [prefix + name]
+    return found
+
+
+def keys_named(kind: Any, name: str) -> list[str]:
+    """Return the dotted keys of a settings class whose last part is `name`."""
+    return [key for key in keys_of(kind) if key.rpartition(".")[2] == name]

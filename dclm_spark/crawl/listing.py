@@ -7,39 +7,34 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress, pairwise
+from itertools import compress
 from pathlib import Path
 
+from dclm_spark.crawl.input_files import (
+    WEB,
+    InputFile,
+    check_once,
+    common_folder,
+    name_of,
+    told_apart,
+)
 from dclm_spark.crawl.patterns import GLOB, folder_of, matching
 from dclm_spark.errors import InputError
 from udfs import storage
 from udfs.documents.formats import format_of, known_suffixes
 from udfs.storage.stream import shown
 
+__all__ = ["InputFile", "Inputs", "describe_skipped", "find_inputs", "list_inputs"]
+
 LOGGER = logging.getLogger("dclm_spark")
 UNKNOWN_CRAWL = "unknown"
 _CRAWL = re.compile(r"(?:crawl-data|crawl)/([^/]+)/|\b(CC-MAIN-\d{4}-\d{2}(?:-\d{2})?)\b")
-_WEB = ("http://", "https://")
 _SHOWN_NAMES = 5
 # Names of files a line: Common Crawl's listings, and those of DCLM's pool (.txt).
 _LISTINGS = (".paths.gz", ".paths", ".txt", ".txt.gz")
 _GZIP_MAGIC = b"\x1f\x8b"
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LINE_ENDS = re.compile(r"[\r\n]+")
-
-
-@dataclass(frozen=True, kw_only=True, order=True)
-class InputFile:
-    """One file to read: `path` is its name within `crawl`, `uri` where it lies.
-
-    (crawl, path) is part of every document's identity, so it must not change between runs; the
-    URI may. `kind` is the name of its format (`udfs.documents.formats`).
-    """
-
-    crawl: str
-    path: str
-    uri: str
-    kind: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +54,10 @@ def find_inputs(inputs: str, base: str | None = None, limit: int | None = None) 
     `inputs` is one or more of, separated by commas: a listing (`.paths`, `.txt`, or either with
     `.gz`) whose lines lie below `base` or are addresses themselves, a directory, a glob, a file.
     A local name that exists is that file, whatever commas, brackets or stars are in it. A query,
-    such as a signature, is part of an address but not of a file's name. Raises InputError for what
-    does not exist, has an unknown suffix or is named twice, and for no file at all.
+    such as a signature, is part of an address but not of a file's name. A file that is named alone
+    is called by its last name; where that makes two files alike, all are called as below the folder
+    that they share. Raises InputError for what does not exist, has an unknown suffix or is named
+    twice, and for no file at all.
     """
     files: list[InputFile] = []
     skipped: list[str] = []
@@ -73,11 +70,8 @@ def find_inputs(inputs: str, base: str | None = None, limit: int | None = None) 
             skipped += found.skipped
     if not files:
         raise _nothing(inputs, skipped)
-    files.sort()
-    for first, second in pairwise(files):
-        if (first.crawl, first.path) == (second.crawl, second.path):
-            raise InputError(f"--input: {second.path} of crawl {second.crawl} is named twice")
-    return Inputs(files=tuple(files[:limit]), skipped=tuple(skipped))
+    check_once(files)
+    return Inputs(files=tuple(told_apart(files)[:limit]), skipped=tuple(skipped))
 
 
 def list_inputs(inputs: str, base: str | None = None, limit: int | None = None) -> list[InputFile]:
@@ -108,7 +102,9 @@ def _items(inputs: str) -> list[str]:
     parts = inputs.split(",")
     items: list[str] = []
     while parts:
-        ends = (end for end in range(len(parts), 1, -1) if _exists(",".join(parts[:end]).strip()))
+        # An address begins an item of its own.
+        most = next((at for at in range(1, len(parts)) if "://" in parts[at]), len(parts))
+        ends = (end for end in range(most, 1, -1) if _exists(",".join(parts[:end]).strip()))
         end = next(ends, 1)
         items.append(",".join(parts[:end]).strip())
         parts = parts[end:]
@@ -120,7 +116,7 @@ def _exists(item: str) -> bool:
 
 
 def _is_listing(item: str) -> bool:
-    return _name(item).lower().endswith(_LISTINGS)
+    return name_of(item).lower().endswith(_LISTINGS)
 
 
 def _listed(listing: str, base: str | None) -> list[InputFile]:
@@ -186,7 +182,7 @@ def _named(item: str, base: str | None) -> Inputs:
     if len(uris) == 1:
         # A file that is asked for by its own name is read or refused, never passed over.
         return Inputs(files=tuple(_named_uris(uris, base)))
-    kinds = [format_of(_name(uri)) for uri in uris]
+    kinds = [format_of(name_of(uri)) for uri in uris]
     only_documents = any(kind is not None and kind.has_documents for kind in kinds)
     wanted = [kind is not None and kind.has_documents >= only_documents for kind in kinds]
     return Inputs(
@@ -196,8 +192,8 @@ def _named(item: str, base: str | None) -> Inputs:
 
 
 def _named_uris(uris: Sequence[str], base: str | None) -> list[InputFile]:
-    names = [_name(uri) for uri in uris]
-    root = base or _common_root(names)
+    names = [name_of(uri) for uri in uris]
+    root = base or common_folder(names)
     return [
         InputFile(
             crawl=_crawl_of(name) or UNKNOWN_CRAWL,
@@ -210,7 +206,7 @@ def _named_uris(uris: Sequence[str], base: str | None) -> list[InputFile]:
 
 
 def _expanded(item: str) -> list[str]:
-    if item.startswith(_WEB):
+    if item.startswith(WEB):
         return [item]
     if _exists(item):
         path = storage.local_path(item).absolute()
@@ -247,27 +243,12 @@ def _hidden(name: str) -> bool:
     return name.startswith(".") or (name.startswith("_") and "=" not in name)
 
 
-def _common_root(uris: Sequence[str]) -> str:
-    folders = [uri.rpartition("/")[0].split("/") for uri in uris]
-    shared = []
-    for parts in zip(*folders, strict=False):
-        if len(set(parts)) > 1:
-            break
-        shared.append(parts[0])
-    return "/".join(shared)
-
-
 def _path_below(root: str, uri: str) -> str:
     root = root.rstrip("/") + "/"
     found = re.search(r"crawl-data/.*", uri)
     if found:
         return found.group()
     return uri[len(root) :] if uri.startswith(root) else uri.rpartition("/")[2]
-
-
-def _name(uri: str) -> str:
-    """Return an address without its query, which on the web is no part of a file's name."""
-    return shown(uri) if uri.startswith(_WEB) else uri
 
 
 def _crawl_of(text: str) -> str | None:

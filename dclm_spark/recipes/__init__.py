@@ -1,5 +1,6 @@
 """Recipes by name or file, with what is changed of them."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,11 +10,13 @@ from dclm_spark.recipes.fineweb2 import in_language, is_several, joined, with_va
 from dclm_spark.recipes.named import RECIPES, recipe_named
 from dclm_spark.recipes.recipe import Recipe, with_quirks
 from dclm_spark.recipes.several_languages import codes_of, without_language
+from dclm_spark.recipes.without_effect import without_effect
 from dclm_spark.settings import override
 from dclm_spark.yaml_text import read_yaml
 from udfs import storage
 from udfs.storage.stream import shown
 
+LOGGER = logging.getLogger("dclm_spark")
 # Settings that belong together, by the name of what they are for. A crawl of one's own (Heritrix,
 # Nutch, wget) holds redirects, errors, DNS records, which have no status, images and scripts;
 # Common Crawl keeps them out of its WARCs.
@@ -35,7 +38,10 @@ def load_recipe(name: str, assignments: Sequence[str] = (), options: Sequence[st
     it starts from (dclm_baseline unless given). Raises SettingError for unknown names, keys or
     values.
     """
-    return _loaded(name, assignments, options, {})
+    recipe = _loaded(name, assignments, options, {})
+    for line in without_effect(recipe, assignments):
+        LOGGER.warning("--set %s", line)
+    return recipe
 
 
 def language_recipes(
@@ -46,7 +52,7 @@ def language_recipes(
     Each is what `load_recipe` gives for that language alone, but for its name. Raises SettingError
     for a language that cannot be.
     """
-    whole = load_recipe(name, assignments, options)
+    whole = _loaded(name, assignments, options, {})
     others = without_language(assignments)
     found = {}
     for code, limits in codes_of(whole).items():

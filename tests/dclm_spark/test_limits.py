@@ -58,7 +58,7 @@ def test_a_run_within_its_limits_passes(output):
 
 def test_too_many_quarantined_records_end_the_run_with_their_kinds(output):
     lost = output(unit("a", "bad_json", kept=1, quarantined=9))
-    message = r"9 of 10 records were quarantined \(bad_json 9\): 0\.9, and limits\.max_quarantined"
+    message = r"9 of 10 records were quarantined \(bad_json 9\): a share of 0\.9, and limits\.max_q"
     with pytest.raises(LimitError, match=message):
         check_documents(lost, LimitSettings(max_quarantined_fraction=0.8))
 
@@ -95,12 +95,27 @@ def test_a_file_without_any_text_is_an_error_with_its_keys_whatever_the_limits(o
         check_documents(output(unit("a", kept=9), lost), loose)
 
 
+def test_a_run_that_lost_most_for_want_of_a_text_names_the_keys(output):
+    lost = unit("b", "missing_text", "no text in `text`; the keys are body", kept=1, quarantined=9)
+    message = r"share of 0\.9, .*the keys are body, or set limits\.max_quarantined_fraction"
+    with pytest.raises(LimitError, match=message):
+        check_documents(output(lost), LimitSettings())
+
+
+def test_empty_lines_beside_records_without_a_text_do_not_hide_them(output):
+    manifest, statistics = unit("a", "missing_text", "the keys are body", quarantined=3)
+    _, empty = unit("a", "empty_line", "the line is empty", quarantined=1)
+    both = {key: empty[key] + statistics[key] for key in statistics}
+    with pytest.raises(InputError, match="in/a: none of its 3 records has a text: the keys are"):
+        check_documents(output((manifest, both)), LimitSettings())
+
+
 def test_a_declared_yield_is_kept_to(output):
     yields = StageYields(select=YieldRange(min=0.2, max=0.5))
     limits = LimitSettings(yields=yields)
     check_yield("select", output(unit("a", "r", kept=3, dropped=7)), limits)
     with pytest.raises(
-        LimitError, match=r"select: 1 of 10 were kept: 0\.1, and .*select\.min = 0\.2"
+        LimitError, match=r"select: 1 of 10 were kept: a share of 0\.1, and .*select\.min = 0\.2"
     ):
         check_yield("select", output(unit("a", "r", kept=1, dropped=9)), limits)
     with pytest.raises(LimitError, match=r"limits\.yields\.select\.max = 0\.5"):
@@ -177,7 +192,9 @@ def test_pages_that_a_list_means_to_ban_and_the_reference_lets_through_are_count
 @pytest.mark.spark
 def test_a_run_that_ends_in_the_middle_has_a_report(small_run):
     records = [{"text": PROSE}, *({"txt": "x"} for _ in range(3))]
-    report, page = small_run(records, error=(LimitError, r"3 of 4 records .*missing_text 3"))
+    report, page = small_run(
+        records, error=(LimitError, r"3 of 4 records .*missing_text 3.*the keys are txt")
+    )
     assert report["stages"][0]["quarantined"] == 3
     assert report["shards"] is None
     assert report["balanced"]

@@ -133,6 +133,16 @@ def test_input_without_texts_names_its_keys(typed, tmp_path):
         typed("--set", "input.text_column=content", inputs=str(tmp_path / "in.jsonl"))
 
 
+@pytest.mark.parametrize("before", ["\n", "\n" * 250])
+def test_empty_lines_and_files_do_not_hide_that_no_record_has_a_text(typed, tmp_path, before):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jsonl").write_text("")
+    (tmp_path / "in" / "b.jsonl").write_text(before + '{"content": "x"}\n\n{"content": "y"}')
+    code, _, printed = typed("--check", inputs=str(tmp_path / "in"))
+    assert code == 2
+    assert "b.jsonl: no text in `text`; the keys are content" in errors(printed)[0]
+
+
 def test_lines_of_a_list_that_ban_nothing_are_named(typed, tmp_path, caplog):
     (tmp_path / "list.txt").write_text("a.example\nad*.example\n*.b.example\n@@||c.example^\n")
     line = ("--check", "--set", f"url_lists.domains.uri={tmp_path / 'list.txt'}")
@@ -191,6 +201,22 @@ def test_check_prints_the_plan_and_stops(typed):
     assert "stages   documents (no rules) > deduplicate (nothing) > tokenize > shards" in printed
     assert "expected about" in printed
     assert "left out decontamination.data" in printed
+
+
+def test_an_empty_first_file_is_named_once(typed, tmp_path, caplog):
+    (tmp_path / "a.jsonl").write_text("")
+    code, printed, logged = typed("--check", inputs=str(tmp_path / "a.jsonl"))
+    assert code == 0
+    assert (printed + logged + caplog.text).count("the first file is empty: ") == 1
+
+
+def test_check_writes_nothing(typed, tmp_path):
+    (tmp_path / "there").mkdir()
+    for output in ("new/folder/out", "there"):
+        before = sorted(tmp_path.rglob("*"))
+        code, _, _ = typed("--check", output=str(tmp_path / output))
+        assert code == 0
+        assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_printed_recipe_loads_again(typed, tmp_path):

@@ -96,6 +96,8 @@ def test_keys_are_dotted():
     [
         ("inner.cuont=7", r"unknown key 'inner\.cuont': did you mean inner\.count\?"),
         ("rte=7", r"unknown key 'rte': did you mean inner\.rate\?"),
+        ("count=7", r"unknown key 'count': did you mean inner\.count or extra\.count\?"),
+        ("inner.uri=7", r"unknown key 'inner\.uri': did you mean .*default\.uri"),
         ("zzz=7", r"unknown key 'zzz': known keys: inner, extra"),
         ("inner.count=many", r"inner\.count = 'many': expected a whole number"),
         ("inner.count=true", r"inner\.count = True: expected a whole number"),
@@ -211,3 +213,10 @@ def test_one_switch_reaches_every_part_that_has_quirks():
 def test_a_recipe_of_ones_own_is_checked_too():
     with pytest.raises(ValueError, match=r"quirks = 'other'"):
         Recipe(name="mine", quirks="other")
+
+
+def test_a_name_of_another_section_wins_over_a_similar_one_here():
+    with pytest.raises(SettingError, match=r"'min_words': did you mean heuristics\.min_words or "):
+        load_recipe("dclm_baseline", ["min_words=4"])
+    with pytest.raises(SettingError, match=r"'min_sentences': did you mean heuristics\.c4\.min_s"):
+        load_recipe("dclm_baseline", ["min_sentences=4"])

@@ -22,7 +22,7 @@ from udfs.documents.json_lines import json_rows
 from udfs.documents.parquet.parquet_rows import parquet_rows
 from udfs.documents.parts import FilePart
 from udfs.documents.prescreen import Glance
-from udfs.documents.schema import OWN_COLUMNS
+from udfs.documents.schema import EMPTY_FILE, OWN_COLUMNS
 from udfs.documents.wat import wat_rows
 from udfs.documents.wet import wet_rows
 from udfs.storage.stream import shown
@@ -180,7 +180,18 @@ def _documents(
         # Folders that all files share are no part of their paths.
         partitions=partition_values(shown(unit.uri)) | partition_values(unit.path),
     )
-    return batches_of(rows, unit.crawl, unit.path, making)
+    given = _or_empty(rows) if unit.part.is_whole else rows
+    return batches_of(given, unit.crawl, unit.path, making)
+
+
+def _or_empty(rows: Iterator[Given]) -> Iterator[Given]:
+    """Yield the rows of a whole file, or one that says that there are none."""
+    first = next(rows, None)
+    if first is None:
+        yield Given(0, rule=EMPTY_FILE, reason="no record, line or row is in the file")
+        return
+    yield first
+    yield from rows
 
 
 WARC = CrawlFormat(

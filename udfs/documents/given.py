@@ -29,6 +29,11 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _PARTITION = re.compile(r"[A-Za-z_][^=]*=.*")
 _NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 Values = dict[str, Any]
+# Kinds of values in JSON, the narrower first: true is a number in Python.
+_KINDS: tuple[tuple[type, str], ...] = (
+    (type(None), "null"), (bool, "true or false"), (int, "a number"), (float, "a number"),
+    (list, "a list"), (dict, "an object"), (object, "another value"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,13 @@ class InputSettings:
         names = [name for name in document if name not in taken] if every else self.columns
         kept = {name: document[name] for name in names if document.get(name) is not None}
         return json.dumps(kept, default=str, ensure_ascii=False, sort_keys=True)
+
+
+@dataclass(frozen=True, slots=True)
+class NoText:
+    """A value in the place of a text, of which nothing is known but its type."""
+
+    type_name: str
 
 
 @dataclass(slots=True)
@@ -154,7 +166,7 @@ class _DocumentMaker:
                 batch.add_damage("lone surrogates")
             return clean.encode()
         if not isinstance(value, bytes):
-            batch.fate(QUARANTINED, STAGE, "missing_text", error=self._missing(row))
+            batch.fate(QUARANTINED, STAGE, "missing_text", error=self._missing(row, value))
             return None
         page = mended_utf8(value)
         if page is None:
@@ -164,10 +176,19 @@ class _DocumentMaker:
             batch.add_damage(f"{page.num_wrong} times no utf-8")
         return page.utf8
 
-    def _missing(self, row: Given) -> str:
-        known = ", ".join(row.names[:_SHOWN_KEYS]) + (", ..." if row.names[_SHOWN_KEYS:] else "")
+    def _missing(self, row: Given, value: Any) -> str:
         name = self._columns.text_column
+        if name in row.names or value is not None:
+            return f"`{name}` is {_described(value)}, and a text is expected"
+        known = ", ".join(row.names[:_SHOWN_KEYS]) + (", ..." if row.names[_SHOWN_KEYS:] else "")
         return f"no text in `{name}`; the keys are {known}; set input.text_column"
+
+
+def _described(value: Any) -> str:
+    """Return what a value that is no text is, as its file calls it."""
+    if isinstance(value, NoText):
+        return f"of type {value.type_name}"
+    return next(words for kind, words in _KINDS if isinstance(value, kind))
 
 
 def clean_text(value: Any) -> str | None:

@@ -10,6 +10,8 @@ FATES = (KEPT, DROPPED, QUARANTINED)
 # The stage that gives documents their first fate. Which of its parts does, reading, extraction or a
 # family's rules, is told by the rule: their names differ.
 STAGE = "documents"
+# The rule of the one row of a file in which there is nothing to read.
+EMPTY_FILE = "empty_file"
 
 SOURCE_FIELDS = (
     # 16 bytes: hash of (crawl, WARC path, record offset), the identity of a document.

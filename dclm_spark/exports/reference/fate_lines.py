@@ -18,7 +18,7 @@ FATE_LINES: dict[tuple[str, str], dict[str, str]] = {
     },
     ("documents", QUARANTINED): {
         "unreadable_input": "the input file could not be read; one document stands for it",
-        "empty_file": "the input file is empty",
+        "empty_file": "the input file holds no record, line or row",
         "not_a_record": "what stands where a WARC record should begin is none",
         "no_record_type": "a WARC record without a type",
         "bad_content_length": "a record whose length is no number, or not the length it has",
@@ -33,7 +33,7 @@ FATE_LINES: dict[tuple[str, str], dict[str, str]] = {
         "parser_memory": "the parser needed more than `extraction.max_parser_memory_bytes`",
         "parser_crash": "the parser's process ended",
         "parser_error": "the parser raised an error",
-        "missing_text": "a row of extracted input without the column `input.text_column`",
+        "missing_text": "a row of extracted input whose `input.text_column` is absent or no text",
         "bad_json": "a line of JSON Lines that is no JSON object",
         "empty_line": "a line of JSON Lines without anything",
         "line_too_large": "a line of JSON Lines too large to be held in memory",
@@ -91,7 +91,8 @@ WHAT_TO_DO = {
     "parser_memory": _LONGER.format("`extraction.max_parser_memory_bytes`"),
     "parser_crash": "nothing, if they are few; else report the page: `jobs/explain_page.py` has it",
     "parser_error": "nothing, if they are few; else report the page: `jobs/explain_page.py` has it",
-    "missing_text": "set `input.text_column` to the column that has the text",
+    "missing_text": "where the column is absent, set `input.text_column` to the one that has the "
+    "text; where it holds no text, look at what wrote the file",
     "bad_json": _SOURCE,
     "empty_line": "nothing: the line holds no document",
     "line_too_large": _SOURCE,

@@ -76,9 +76,33 @@ def test_files_outside_of_a_crawl_have_names_below_their_common_folder(tmp_path)
     ]
 
 
-def test_a_file_that_is_named_twice_is_refused(crawl):
-    with pytest.raises(InputError, match="named twice"):
-        list_inputs(f"{crawl / PATHS[0]},{crawl / PATHS[0]}")
+@pytest.mark.parametrize("second", ["{}", "{}/d1", "{}/d2/../d1/x.jsonl", "file://{}/d1/x.jsonl"])
+def test_a_file_that_is_named_twice_is_refused_with_its_path(tmp_path, second):
+    put(tmp_path, "d1/x.jsonl", "d2/y.jsonl")
+    with pytest.raises(InputError, match=rf"the file {tmp_path}/d1/x\.jsonl is named twice"):
+        list_inputs(f"{tmp_path}/d1/x.jsonl,{second.format(tmp_path)}")
+
+
+def paths(inputs):
+    return [(file.crawl, file.path) for file in list_inputs(inputs)]
+
+
+def test_files_of_one_name_are_called_as_below_the_folder_that_they_share(tmp_path):
+    put(tmp_path, "d1/x.jsonl", "d2/x.jsonl", "d2/y.jsonl")
+    both = [("unknown", "d1/x.jsonl"), ("unknown", "d2/x.jsonl")]
+    assert paths(f"{tmp_path}/d2/x.jsonl,{tmp_path}/d1/x.jsonl") == both
+    assert paths(f"{tmp_path}/d?/x.jsonl") == both
+    assert paths(f"{tmp_path}/d1,{tmp_path}/d2") == paths(str(tmp_path))
+    differing = [("unknown", "x.jsonl"), ("unknown", "y.jsonl")]
+    assert paths(f"{tmp_path}/d1/x.jsonl,{tmp_path}/d2/y.jsonl") == differing
+    buckets = [("unknown", "gs/b/x.jsonl"), ("unknown", "s3/b/x.jsonl")]
+    assert paths("s3://b/x.jsonl,gs://b/x.jsonl") == buckets
+
+
+def test_two_copies_of_a_file_of_a_crawl_are_refused(tmp_path):
+    put(tmp_path, f"a/{PATHS[0]}", f"b/{PATHS[0]}")
+    with pytest.raises(InputError, match=rf"a/{PATHS[0]} and .*b/{PATHS[0]} are both crawl-data/"):
+        list_inputs(str(tmp_path))
 
 
 def test_a_missing_file_is_refused(tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dclm_spark.crawl.listing import list_inputs
@@ -63,6 +64,28 @@ def test_texts_of_wet_files_are_documents(tmp_path):
     assert json.loads(found[0]["own_columns"]) == {"warc-identified-content-language": "fra,eng"}
     everything = json.loads(own(path, name=name, columns=("*",))[0]["own_columns"])
     assert everything["content-type"] == "text/plain"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.jsonl",
+        "a.jsonl.gz",
+        "a.jsonl.zst",
+        "a.parquet",
+        "a.wet.gz",
+        "a.wet",
+        "a.warc.gz",
+        "a.wat",
+    ],
+)
+def test_a_file_without_anything_is_one_row_in_every_format(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(b"") if name == "a.jsonl.gz" else b"")
+    if name == "a.parquet":
+        pq.write_table(pa.table({"text": pa.array([], pa.string())}), path)
+    (row,) = pa.Table.from_batches(batches(path)).to_pylist()
+    assert (row["fate"], row["rule"], row["warc_offset"]) == ("quarantined", "empty_file", 0)
 
 
 def test_keys_of_partitioned_folders_are_columns(tmp_path):

@@ -104,6 +104,21 @@ def test_a_missing_text_names_the_keys_that_are_there(tmp_path):
     assert "the keys are body, id" in rows(tmp_path / "pool.PARQUET")[0]["error"]
 
 
+def test_a_value_that_is_no_text_is_named_by_its_kind(tmp_path):
+    values = [7, 0.5, None, True, ["a"], {"a": 1}]
+    path = tmp_path / "pool.jsonl"
+    path.write_text("\n".join(json.dumps({"text": value}) for value in values))
+    kinds = ["a number", "a number", "null", "true or false", "a list", "an object"]
+    assert [row["error"] for row in rows(path)] == [
+        f"`text` is {kind}, and a text is expected" for kind in kinds
+    ]
+    pq.write_table(pa.table({"text": pa.array([7, None], pa.int32())}), tmp_path / "pool.parquet")
+    assert [(row["rule"], row["error"]) for row in rows(tmp_path / "pool.parquet")] == [
+        ("missing_text", "`text` is of type int32, and a text is expected"),
+        ("missing_text", "`text` is null, and a text is expected"),
+    ]
+
+
 def own(path, name=None, **columns):
     found = batches(path, columns=InputSettings(**columns), name=name)
     return pa.Table.from_batches(found).to_pylist()

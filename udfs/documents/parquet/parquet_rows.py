@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from udfs import storage
 from udfs.documents.extract import ExtractionSettings
-from udfs.documents.given import ALL_COLUMNS, METADATA, Given, InputSettings, Values
+from udfs.documents.given import ALL_COLUMNS, METADATA, Given, InputSettings, NoText, Values
 from udfs.documents.parquet.large_pages import TooLarge, can_stream, values_of
 from udfs.documents.parts import FilePart
 from udfs.storage.parquet import python_values
@@ -202,12 +202,13 @@ def _lost(group: int, rows: tuple[int, int], error: Exception) -> Given:
 
 
 def _values(column: pa.Array, is_text: bool) -> list[Any]:
-    """Return a column's values; texts as bytes, which may be no UTF-8, and None for odd ones."""
+    """Return a column's values; texts as bytes, which may be no UTF-8, and others as NoText."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if is_text:
         if not _is_textual(column.type):
-            return [None] * len(column)
+            other = NoText(str(column.type))
+            return [other if valid else None for valid in column.is_valid().to_pylist()]
         column = pc.cast(column, pa.large_binary(), safe=False)
     return python_values(column)
 
