@@ -202,9 +202,7 @@ def _with_fates(
     return rows.drop("url_first", "url_second", "outcome_first", "outcome_second")
 
 
-def _with_either(
-    rows: DataFrame, frames: Sequence[DataFrame | None], field: pa.Field
-) -> DataFrame:
+def _with_either(rows: DataFrame, frames: Sequence[DataFrame | None], field: pa.Field) -> DataFrame:
     """Add a column that one of the runs knows, of the first that does; null where none does."""
     known = []
     for place, frame in enumerate(frames):

@@ -49,9 +49,7 @@ def compare_corpora(
     return found, write_difference(found, output)
 
 
-def corpus_difference(
-    spark: SparkSession, first: str, second: str, folder: str
-) -> Difference:
+def corpus_difference(spark: SparkSession, first: str, second: str, folder: str) -> Difference:
     """Compare the corpora of two finished runs; leaves a table of the documents in `folder`.
 
     Raises SettingError or InputError for what is no finished run.
@@ -113,12 +111,16 @@ def _groups(documents: DataFrame) -> dict[str, list[Counted]]:
     name = F.when(F.col("place").isNotNull(), F.col("name")).otherwise(F.lit(REST))
     key = F.xxhash64("doc_id")
     part = F.pmod(key, F.lit(_SAMPLES)).alias("part")
-    counted = rows.withColumn("name", name).groupBy("dimension", "name", "kind", part).agg(
-        F.count("*").alias("documents"),
-        F.sum("tokens_first").alias("tokens_first"),
-        F.sum("tokens_second").alias("tokens_second"),
-        # A page that a hash of its id chooses.
-        F.min_by(F.struct("doc_id", "url"), key).alias("page"),
+    counted = (
+        rows.withColumn("name", name)
+        .groupBy("dimension", "name", "kind", part)
+        .agg(
+            F.count("*").alias("documents"),
+            F.sum("tokens_first").alias("tokens_first"),
+            F.sum("tokens_second").alias("tokens_second"),
+            # A page that a hash of its id chooses.
+            F.min_by(F.struct("doc_id", "url"), key).alias("page"),
+        )
     )
     found: dict[tuple[str, str, str], Counted] = {}
     for row in counted.toLocalIterator():
@@ -152,9 +154,7 @@ def _excerpts(
     return texts
 
 
-def _group(
-    facts: Mapping[str, Any], pages: list[Sampled], texts: Mapping[bytes, str]
-) -> Group:
+def _group(facts: Mapping[str, Any], pages: list[Sampled], texts: Mapping[bytes, str]) -> Group:
     return Group(
         name=facts["name"],
         kind=facts["kind"],

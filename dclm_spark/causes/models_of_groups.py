@@ -99,9 +99,7 @@ def chosen_groups(
     ]
 
 
-def _ids(
-    documents: str, column: str, keys: Sequence[tuple[str, str]]
-) -> list[tuple[bytes, ...]]:
+def _ids(documents: str, column: str, keys: Sequence[tuple[str, str]]) -> list[tuple[bytes, ...]]:
     found: list[list[bytes]] = [[] for _ in keys]
     for uri in sorted(storage.list_files(documents)):
         if not uri.endswith(".parquet"):

@@ -104,9 +104,7 @@ def _losses_by(state: TrainState, batch: Batch, losses: Tensor, by: str) -> held
     return heldout.merge(parts)
 
 
-def observe(
-    state: TrainState, kind: str, measure: Callable[[OpenLM], Mapping[str, Any]]
-) -> None:
+def observe(state: TrainState, kind: str, measure: Callable[[OpenLM], Mapping[str, Any]]) -> None:
     """Log what `measure` finds of the model as it is; the time that it takes is not training's."""
     started = time.perf_counter()
     found = dict(measure(state.model))

@@ -103,9 +103,7 @@ def judged(folder: Path, seed: int, seeds: int) -> dict[str, object]:
     proxy = (world.target_tokens // PROXY_SHARE,)
     whole = (world.target_tokens,)
     truth = ranked(world, folder / "truth", tokens=whole, seeds=1, max_passes=1e6)
-    matched = ranked(
-        world, folder / "matched", tokens=proxy, seeds=seeds, target_tokens=whole
-    )
+    matched = ranked(world, folder / "matched", tokens=proxy, seeds=seeds, target_tokens=whole)
     unmatched = ranked(world, folder / "unmatched", tokens=proxy, seeds=seeds, max_passes=1e6)
     told = {"truth": truth, "matched": matched, "unmatched": unmatched}
     return {

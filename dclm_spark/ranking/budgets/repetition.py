@@ -30,9 +30,7 @@ def thinned(manifest: str, num_tokens: int, seed: int, folder: Path) -> Path:
     target = folder / key / "manifest.json"
     if not target.exists():
         pieces = Pieces.of(source, seed)
-        pieces = pieces.chosen(
-            pieces.keys <= _largest_key(pieces.keys, pieces.lengths, num_tokens)
-        )
+        pieces = pieces.chosen(pieces.keys <= _largest_key(pieces.keys, pieces.lengths, num_tokens))
         if min(num_tokens, pieces.num_tokens) < source.tokens_per_row:
             raise InputError(
                 f"{manifest}: {num_tokens:,} tokens of it are not one sequence of "

@@ -149,9 +149,7 @@ def test_and_by_domain_language_source_and_score(compared) -> None:
 
 def test_sample_pages_have_their_addresses_and_beginnings(compared) -> None:
     found, _ = compared
-    pages = {
-        (one.kind, page.url): page for one in found.groups["rule"] for page in one.samples
-    }
+    pages = {(one.kind, page.url): page for one in found.groups["rule"] for page in one.samples}
     entered = pages["entered", "https://a.example/3"]
     assert entered.doc_id == doc_id(3).hex()
     assert entered.text.startswith("page 3 of b page 3")

@@ -99,6 +99,7 @@ def test_tokens_of_removed_documents_are_nobodys(corpus: Path) -> None:
     shard = read_manifest(str(corpus)).shards[0].path
     remove(corpus, shard, [(row, 0, 33) for row in range(8)])
     after = rows_of_groups(read_manifest(str(corpus)), {"some": GROUP}, 1000)
-    assert sum(int(one.mask.sum()) for one in after) == sum(
-        int(one.mask.sum()) for one in before
-    ) - 8 * 33
+    assert (
+        sum(int(one.mask.sum()) for one in after)
+        == sum(int(one.mask.sum()) for one in before) - 8 * 33
+    )

@@ -52,9 +52,7 @@ def test_a_fence_is_longer_than_those_in_the_code_and_line_numbers_are_none_of_i
 def test_lists_have_marks_numbers_and_depth():
     body = "<ol><li>first<li>second<ul><li>deep</ul></ol>"
     listed = "<div><section><ul><li>one<li><b>two</b></ul></section></div><p>After</p>"
-    assert text_of(f"{body}{listed}") == (
-        "1. first\n2. second\n    - deep\n- one\n- two\n\nAfter"
-    )
+    assert text_of(f"{body}{listed}") == ("1. first\n2. second\n    - deep\n- one\n- two\n\nAfter")
 
 
 def test_a_list_that_is_taken_for_a_menu_is_counted():

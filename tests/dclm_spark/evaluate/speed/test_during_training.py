@@ -52,9 +52,7 @@ def observer(toy: Path, **changes) -> TaskScores:
 
 def trained(toy: Path, output: Path, observers=(), **more) -> Path:
     settings = override(scale("test"), [f"tokens={10 * STEP}", "checkpoint.interval_steps=4"])
-    train(
-        settings, shards=toy / "shards/manifest.json", output=output, observers=observers, **more
-    )
+    train(settings, shards=toy / "shards/manifest.json", output=output, observers=observers, **more)
     return output
 
 
