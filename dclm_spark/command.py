@@ -9,11 +9,14 @@ import ast
 import difflib
 import json
 import logging
+import os
+import select
 import sys
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,8 @@ _PACKAGES = {"dclm_spark", "udfs"}
 EXIT_USER_ERROR = 2
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
+# As the shell tells of a program that SIGPIPE ended.
+EXIT_UNREAD = 141
 
 
 def positive(text: str) -> int:
@@ -205,7 +210,7 @@ def run_command(main: Callable[[], None]) -> None:
         # A call into the JVM that is interrupted, or ends with it, is told by its own error.
         handler.addFilter(lambda record: Path(record.pathname).parent.name != "py4j")
     try:
-        main()
+        _run_to_end(main)
     except ValueError as error:
         if not _raised_by_us(error):
             raise
@@ -226,6 +231,31 @@ def run_command(main: Callable[[], None]) -> None:
         sys.exit(EXIT_FAILED)
 
 
+def _run_to_end(main: Callable[[], None]) -> None:
+    """Run a job; one whose reader has read enough, as `head` has, ends quietly."""
+    try:
+        main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _is_unread():
+            raise
+        sys.exit(EXIT_UNREAD)
+
+
+def _is_unread() -> bool:
+    """Say whether nobody reads stdout any more; if so, what is left to write goes nowhere.
+
+    Other pipes and connections break too.
+    """
+    stdout, poll = sys.stdout.fileno(), select.poll()
+    # An error of the pipe is told whatever one asks for.
+    poll.register(stdout, 0)
+    if not poll.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
+    return True
+
+
 def _raised_by_us(error: ValueError) -> bool:
     """Say whether our own code raised `error`: then its message is written for the user."""
     last = traceback.extract_tb(error.__traceback__)[-1].filename
@@ -237,6 +267,8 @@ def main() -> None:
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         return print(usage())
+    if arguments[0] == "--version":
+        return print(version("dclm-spark"))
     name = arguments[0].replace("-", "_").removesuffix(".py")
     if name not in job_names():
         near = difflib.get_close_matches(name, job_names(), 1)
@@ -264,3 +296,7 @@ def usage() -> str:
 def _first_line(name: str) -> str:
     text = (_JOBS / f"{name}.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -6,9 +6,10 @@ Executors of a cluster keep Spark's own, for theirs may start before they have o
 """
 
 import gc
+from collections.abc import Callable
 
+import pyspark.daemon
 import pyspark.worker
-from pyspark.daemon import manager
 
 import udfs.dedup.minhash
 import udfs.dedup.passages
@@ -24,8 +25,25 @@ LOADED = (
     udfs.units.curate,
 )
 
+# What a worker returns that is not to be used again.
+ENDED = 1
+
+
+def ending_quietly(work: Callable[..., int]) -> Callable[..., int]:
+    """Return what a worker does, without a traceback where the session ended before its answer."""
+
+    def run(*given: object) -> int:
+        try:
+            return work(*given)
+        except BrokenPipeError:
+            return ENDED
+
+    return run
+
+
 if __name__ == "__main__":
     character_properties()
+    pyspark.daemon.worker = ending_quietly(pyspark.daemon.worker)
     # What is loaded by now is never collected, so that its pages stay shared.
     gc.freeze()
-    manager()
+    pyspark.daemon.manager()

@@ -12,6 +12,11 @@ from dclm_spark.command import job_parser, positive, run_command
 from dclm_spark.crawl.listing import list_inputs
 from udfs import storage
 
+_OFFSET = (
+    "where the record begins, in bytes; of JSON Lines and tables the number of the line or row, "
+    "from 0 on (of a plain file that is read in parts, the byte where the line begins)"
+)
+
 
 def main() -> None:
     """Parse the command line and print one block per record of the page."""
@@ -19,7 +24,7 @@ def main() -> None:
     add = parser.add_argument
     add("page", nargs="?", help="URL as in the WARC, or a doc_id in hex")
     add("--file", help="the input file of a record, with --offset: its path or the end of it")
-    add("--offset", type=int, help="where the record begins; a line or row of other inputs")
+    add("--offset", type=int, help=_OFFSET)
     add("--domain", help="list the pages of a registered domain instead")
     told = f"of --domain: which {explain.LISTED} of its pages"
     add("--page", type=positive, default=1, dest="number", metavar="N", help=told)
@@ -31,19 +36,29 @@ def main() -> None:
     inputs = list_inputs(given.input, given.base) if given.input else []
     output = storage.absolute(given.output)
     if given.domain:
-        for row in explain.list_site(output, given.domain, page=given.number):
-            print(f"{row['doc_id'].hex()}  {row['fate']} {row['rule'] or ''}  {row['url']}")
+        rows = explain.list_site(output, given.domain, page=given.number)
+        _print_unfinished(output)
+        for row in rows:
+            url = row["url"] or "(no address)"
+            print(f"{row['doc_id'].hex()}  {row['fate']} {row['rule'] or ''}  {url}")
         return
     if (given.file is None) != (given.offset is None) or not (given.page or given.file):
         parser.error("name a page (its URL or id), --file with --offset, or --domain")
     page = given.page or explain.id_at(output, given.file, given.offset)
-    for history in explain.explain(output, page):
+    histories = explain.explain(output, page)
+    _print_unfinished(output)
+    for history in histories:
         run = history[0].run
         print(explain.describe(history, explain.run_recipe(run)))
         if items := explain.side_by_side(run, history):
             print(items)
         if given.text:
             print(f"\n{explain.final_text(run, history, inputs)}\n")
+
+
+def _print_unfinished(output: str) -> None:
+    if told := explain.unfinished(output):
+        print(told)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,12 @@ def main() -> None:
         print(described(refused_documents(spark, request.output, request.robots)))
         return
     record = remove_documents(spark, request)
+    if given.compact:
+        print(
+            "compacted; reports, description and deduplication's tables went, since they told of "
+            "what was removed: give the run's own command again, which makes them anew and does "
+            "no stage again"
+        )
     if record is not None:
         print(
             f"removal {record['number']}: {record['documents']:,} documents, "

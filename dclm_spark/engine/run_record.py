@@ -25,6 +25,8 @@ RUN_RECORD = "run.json"
 SOURCES = "sources"
 # Where a run in several languages has the run of each.
 LANGUAGES = "languages"
+# What a run ends with, and what it plans.
+_RESULTS = ("report.html", "report.json", "mixture.json", "shards/manifest.json")
 
 # Packages whose version can change the text or the ids of a corpus.
 IDENTITY_PACKAGES = (
@@ -79,8 +81,13 @@ def write_run_record(
 ) -> None:
     """Write recipe.yaml, inputs.json and run.json below `output`; secrets in URIs stay out.
 
-    `languages` are those that have a run of their own.
+    `languages` are those that have a run of their own. What another run there ended with, its
+    reports and the manifest of its shards, goes first: from now on the stages are of both.
     """
+    before = read_run_record(output)
+    if before is not None and any(before.get(key) != value for key, value in _named(identity)):
+        for name in _RESULTS:
+            storage.delete(storage.join(output, name))
     listing = [
         {"crawl": file.crawl, "path": file.path, "uri": without_secrets(file.uri)}
         | ({"signed": True} if without_secrets(file.uri) != file.uri else {})
@@ -98,6 +105,10 @@ def write_run_record(
     }
     for name, text in contents.items():
         storage.write_bytes(storage.join(output, name), text.encode())
+
+
+def _named(identity: RunIdentity) -> tuple[tuple[str, str], ...]:
+    return ("recipe_hash", identity.recipe_hash), ("input_hash", identity.input_hash)
 
 
 def read_run_record(output: str) -> dict[str, Any] | None:
@@ -143,6 +154,20 @@ def check_readable(output: str) -> None:
     record = read_run_record(output)
     if record is not None:
         check_format(record, output)
+
+
+def check_ended(output: str) -> None:
+    """Raise InputError for a run that did not end: its stages may be those of two recipes."""
+    try:
+        ended = json.loads(storage.read_bytes(storage.join(output, "report.json")))["complete"]
+    except storage.MissingObjectError:
+        # A compaction takes the reports away until the run's command makes them again.
+        ended = storage.exists(storage.join(output, "shards", "manifest.json"))
+    if not ended:
+        raise InputError(
+            f"the run in {shown(output)} did not end: give its own command again, which goes on "
+            "from what is committed"
+        )
 
 
 def _stage_modules() -> list[str]:

@@ -250,11 +250,14 @@ def _log_end(output: StageOutput, seconds: float) -> None:
         return
     fates = documents_by_fate(output.totals)
     rules = sorted((entry for entry in counts if entry["rule"]), key=lambda one: -one["documents"])
+    told = [f", {entry['rule']} {entry['documents']}" for entry in rules[:TOP_RULES]]
+    if others := sum(entry["documents"] for entry in rules[TOP_RULES:]):
+        told.append(f", other rules {others}")
     LOGGER.info(
         "%s: %d in, %d kept%s, %.1f s",
         output.stage,
         sum(fates.values()),
         fates.get("kept", 0),
-        "".join(f", {entry['rule']} {entry['documents']}" for entry in rules[:TOP_RULES]),
+        "".join(told),
         seconds,
     )

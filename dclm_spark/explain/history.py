@@ -10,29 +10,27 @@ import pyarrow.parquet as pq
 
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.engine.run_record import (
-    check_one_source,
     check_readable,
     language_runs,
     read_run_record,
+    run_of_source,
     source_runs,
 )
 from dclm_spark.errors import InputError
 from dclm_spark.mixture.mix import STAGE as MIX
 from dclm_spark.page_index.lookup import INDEXED, PageIndex, read_row, usable_index
+from dclm_spark.removal.removed_by import removed_by
 from udfs import storage
 from udfs.documents.formats import InputFormat, InputUnit, Reading, format_of, read_unit
 from udfs.documents.one_page import extract_one
 from udfs.documents.parts import WHOLE, parts_of
 from udfs.documents.schema import document_id
-from udfs.documents.sites import site_of
 from udfs.storage.parquet import python_values
 from udfs.units.language_texts import ROUTE_STAGE
 
 if TYPE_CHECKING:
     from dclm_spark.recipes.recipe import Recipe
 
-# Rows of a registered domain in a page of `list_site`.
-LISTED = 50
 _HIDDEN = {"text", "tokens", "text_hash", "order_key", "cell"}
 _ID_HEX_DIGITS = 32
 # Files that a message names.
@@ -56,7 +54,7 @@ def explain(output: str, page: str) -> list[list[StageRow]]:
     One list per document (of a run of several sources, of each source), in the order of the stages.
     Raises InputError when no stage has it, and SettingError for a run of another version's format.
     """
-    _check_run(output)
+    check_run(output)
     sources, languages = source_runs(output), language_runs(output)
     found = [
         history
@@ -68,12 +66,41 @@ def explain(output: str, page: str) -> list[list[StageRow]]:
     for history in found:
         if sources and history[-1].stage == "tokenize":
             history += _mixed(output, history[0])
+        history += _removal(history)
     if not found:
-        raise InputError(
-            f"{page}: no record of {output} has this URL or id; URLs are compared as they stand "
-            "in the WARC, scheme included; a record without one is found by --file and --offset"
-        )
+        raise InputError(_not_there(output, page))
     return found
+
+
+def _not_there(output: str, page: str) -> str:
+    """Return why no record has what was asked for: it was compacted, or never there."""
+    column, value = _key(page)
+    if column == "url":
+        for run in (output, *language_runs(output).values()):
+            (removal,) = removed_by(corpus_of(run), [(b"", str(value))])
+            if removal:
+                return (
+                    f"{page}: removed by {removal}. No record of {output} has this URL: the run "
+                    "read none, or --compact blanked it, and only its id finds it"
+                )
+    return (
+        f"{page}: no record of {output} has this URL or id; URLs are compared as they stand "
+        "in the WARC, scheme included; a record without one is found by --file and --offset"
+    )
+
+
+def corpus_of(run: str) -> str:
+    """Return the folder of the shards that documents of a run are in."""
+    whole = run_of_source(run)
+    return storage.join(whole[0] if whole else run, "shards")
+
+
+def _removal(history: list[StageRow]) -> list[StageRow]:
+    """Return what took a document out of the corpus; nothing for one that stays."""
+    first, run = history[0].row, history[-1].run
+    (removal,) = removed_by(corpus_of(run), [(first["doc_id"], first["url"])])
+    row = {"removed": f"removed by {removal}"}
+    return [StageRow(run=run, stage="removal", row=row, text=None)] if removal else []
 
 
 def _in_its_language(output: str, history: list[StageRow]) -> list[StageRow]:
@@ -90,7 +117,9 @@ def _histories(output: str, page: str) -> dict[bytes, list[StageRow]]:
     rows = _scanned(output, page) if index is None else _looked_up(index, page)
     found: dict[bytes, list[StageRow]] = {}
     for stage, row in rows:
-        found.setdefault(row["doc_id"], []).append(_stage_row(output, stage, row))
+        url = index.address(row["partner"]) if index and row.get("partner") else None
+        told = row | {"partner_url": url} if url else row
+        found.setdefault(row["doc_id"], []).append(_stage_row(output, stage, told))
     return found
 
 
@@ -106,7 +135,7 @@ def _mixed(output: str, first: StageRow) -> list[StageRow]:
     return [_stage_row(first.run, MIX, row) for row in rows if row["source"] == source]
 
 
-def _check_run(output: str) -> None:
+def check_run(output: str) -> None:
     """Raise InputError where there is no run at all, SettingError for another version's."""
     check_readable(output)
     if read_run_record(output) is None:
@@ -122,7 +151,7 @@ def id_at(output: str, file: str, offset: int) -> str:
     `file` is the path of the file in its listing, or the end of it. Raises InputError where the
     run has read no such file, or several.
     """
-    _check_run(output)
+    check_run(output)
     listed = json.loads(storage.read_bytes(storage.join(output, "inputs.json")))
     found = [one for one in listed if one["path"] == file]
     found = found or [one for one in listed if one["path"].endswith(f"/{file.lstrip('/')}")]
@@ -133,20 +162,6 @@ def id_at(output: str, file: str, offset: int) -> str:
             f"so; some of {'these' if found else 'all'}: {told}"
         )
     return document_id(found[0]["crawl"], found[0]["path"], offset).hex()
-
-
-def list_site(output: str, site: str, *, page: int) -> list[dict[str, Any]]:
-    """Return the first stage's rows of a registered domain, LISTED a page, from page 1 on.
-
-    Raises InputError where the run has no index of its present data.
-    """
-    _check_run(output)
-    check_one_source(output)
-    index = usable_index(output)
-    if index is None:
-        raise InputError(f"{output} has no index: python jobs/index_pages.py --output {output}")
-    places = index.by_site(site_of(site.lower()), (page - 1) * LISTED, LISTED)
-    return [read_row(place) for place in places]
 
 
 def _looked_up(index: PageIndex, page: str) -> Iterator[tuple[str, dict[str, Any]]]:

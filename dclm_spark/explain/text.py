@@ -41,7 +41,7 @@ def describe(history: list[StageRow], recipe: "Recipe | None" = None) -> str:
 
 _ALREADY_SHOWN = {
     "doc_id", "url", "crawl", "warc_path", "warc_offset", "fate", "stage", "rule", "value",
-    "threshold", "error", "evaluation_hits",
+    "threshold", "error", "evaluation_hits", "removed",
 }  # fmt: skip
 
 
@@ -98,6 +98,8 @@ def _limits(recipe: "Recipe | None", signal: str) -> str:
 
 
 def _verdict(row: dict[str, Any]) -> str:
+    if "removed" in row:
+        return str(row["removed"])
     if "source" in row:
         return f"{row['repeats']} copies in the corpus"
     if "fate" not in row:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,6 +77,29 @@ class PageIndex:
             if stage in self.stages
             for place in self._places(stage, "by_id", doc_id)
         ]
+
+    def last(self, doc_id: bytes, columns: Sequence[str]) -> dict[str, Any] | None:
+        """Return the row of a document in the last stage that has it; None for one of no stage.
+
+        Of `columns` those that the stage has, and the id.
+        """
+        for stage in reversed(INDEXED):
+            if stage in self.stages:
+                for place in self._places(stage, "by_id", doc_id):
+                    row = read_row(place, ("doc_id", *columns))
+                    # Two ids may have one hash.
+                    if row["doc_id"] == doc_id:
+                        return row
+        return None
+
+    def address(self, doc_id: bytes) -> str | None:
+        """Return the address of a document of this run, None for one without, or of no run."""
+        if FIRST in self.stages:
+            for place in self._places(FIRST, "by_id", doc_id):
+                row = read_row(place, ("doc_id", "url"))
+                if row["doc_id"] == doc_id:
+                    return str(row["url"]) if row.get("url") else None
+        return None
 
     def by_site(self, site: str, first: int, count: int) -> list[Place]:
         """Return records of a registered domain, `count` from number `first` on."""
@@ -174,15 +197,19 @@ def _paths(files: str, numbers: list[int]) -> dict[int, str]:
     return found
 
 
-def read_row(place: Place) -> dict[str, Any]:
-    """Return one row of a ledger; its row group alone is read."""
+def read_row(place: Place, columns: Sequence[str] = ()) -> dict[str, Any]:
+    """Return one row of a ledger; its row group alone is read.
+
+    Of `columns`, where they are given, those that the file has.
+    """
     with storage.open_seekable(place.uri) as source:
         file = pq.ParquetFile(source)
+        names = [name for name in file.schema_arrow.names if not columns or name in columns]
         first = 0
         for group in range(file.num_row_groups):
             count = file.metadata.row_group(group).num_rows
             if place.row < first + count:
-                table = file.read_row_group(group).slice(place.row - first, 1)
+                table = file.read_row_group(group, columns=names).slice(place.row - first, 1)
                 return {name: python_values(table[name])[0] for name in table.column_names}
             first += count
     raise IndexError(f"{place.uri} has no row {place.row}: the index is of other data")

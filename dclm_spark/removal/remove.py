@@ -26,6 +26,7 @@ from dclm_spark.removal.tombstones import (
     tokens_by_shard,
     write_tombstones,
 )
+from dclm_spark.removal.unmatched import unmatched_entries
 from dclm_spark.shard_format import ShardManifest, changed, read_manifest
 from udfs import storage
 from udfs.storage.stream import shown
@@ -110,6 +111,7 @@ def _remove(
         "reason": request.reason,
         "list_sha256": hashlib.sha256(content).hexdigest(),
         "entries": {kind: sum(one == kind for one, _ in set(request.entries)) for kind in GIVEN},
+        "unmatched_entries": unmatched_entries(spark, shards, number, request.entries),
         "documents": sum(file["rows"] for file in documents_met(shards, number)),
         "tokens": sum(now.values()) - sum(before.values()),
         "shards": sorted(path for path in now if now[path] != before.get(path)),

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from dclm_spark.engine.file_stage import FileStage, UnitSource, sources_of
 from dclm_spark.engine.manifests import (
@@ -22,6 +23,7 @@ from dclm_spark.engine.manifests import (
     read_manifests,
 )
 from dclm_spark.engine.stage_output import stage_output
+from dclm_spark.engine.tables import read_files
 from dclm_spark.errors import SettingError
 from dclm_spark.shard_format import REMOVED_SPANS, RemovedSpans
 from dclm_spark.stages.tokenize import FOLDER as TOKENS
@@ -30,11 +32,11 @@ from udfs.shards.format import ShardFormat
 from udfs.shards.shard_output import PROVENANCE_SUFFIX
 from udfs.storage.parquet import read_table
 from udfs.units.output import UnitOutput
-from udfs.units.removals import read_wanted
+from udfs.units.removals import ENTRIES, LIST, read_wanted
 
 REMOVED, LIST_FILE, RECORD_FILE = "removed", "list.parquet", "record.json"
 SPANS = "spans"
-_DOCUMENTS, _TEXTS = "documents", "texts"
+_DOCUMENTS, _TEXTS, _ENTRIES = "documents", "texts", "entries"
 _MET = pa.schema(
     [
         pa.field("doc_id", pa.binary()),
@@ -43,6 +45,7 @@ _MET = pa.schema(
         pa.field("warc_offset", pa.int64()),
         pa.field("domain", pa.string()),
         pa.field("num_tokens", pa.int64()),
+        pa.field(_ENTRIES, ENTRIES),
     ]
 )
 _DIGITS = 4
@@ -119,6 +122,19 @@ def documents_met(shards: str, number: int | None = None) -> list[dict[str, Any]
     return found
 
 
+def entries_met(spark: SparkSession, shards: str, number: int) -> set[tuple[str, str]]:
+    """Return the entries (kind, value) of the list of a removal that name a document it met.
+
+    Tasks say so of each document; no more comes here than the list has.
+    """
+    uris = [file["uri"] for file in documents_met(shards, number)]
+    if not uris:
+        return set()
+    rows = read_files(spark, uris, pa.schema([_MET.field(_ENTRIES)]))
+    named = rows.select(F.explode(_ENTRIES).alias("entry")).select("entry.*").distinct().toArrow()
+    return set(zip(*(named[name].to_pylist() for name in LIST.names), strict=True))
+
+
 def texts_met(
     spark: SparkSession, documents: StageOutput, shards: str, lists: Sequence[str]
 ) -> list[str]:
@@ -158,10 +174,14 @@ def _find_documents(spark: SparkSession, tokenized: StageOutput, folder: str) ->
 
 
 def _meet(source: dict[str, Any], output: UnitOutput, lists: Sequence[str]) -> None:
-    wanted, names = read_wanted(lists), output.schema.names
+    wanted = read_wanted(lists)
+    names = [name for name in output.schema.names if name != _ENTRIES]
     for batch in read_table(source["uri"], [*names, "url"]):
-        mask = wanted.mask(batch.column("doc_id"), batch.column("url"))
-        output.write(batch.select(names).filter(mask).cast(output.schema))
+        found = batch.filter(wanted.mask(batch.column("doc_id"), batch.column("url")))
+        columns = {name: found.column(name) for name in names}
+        if _ENTRIES in output.schema.names:
+            columns[_ENTRIES] = wanted.entries_of(found.column("doc_id"), found.column("url"))
+        output.write(pa.RecordBatch.from_pydict(columns).cast(output.schema))
 
 
 def _find_spans(

@@ -45,6 +45,8 @@ def headline(summary: RunSummary) -> str:
     tokens = f", {count_text(summary.shards.tokens)} tokens" if summary.shards else ""
     books = "books balanced" if summary.balanced else "the books do not balance"
     ended = "the run did not end: " if summary.failure else ""
+    if summary.failure and not summary.documents_in:
+        return f"{ended}no stage was finished"
     return f"{ended}{kept} of {whole} records kept ({share}){tokens}, {books}"
 
 

@@ -1,5 +1,6 @@
 """The dedup stage: exact keys first, then one method; documents move to the shard of their hash."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
@@ -30,6 +31,9 @@ __all__ = ["STAGE", "deduplicate", "deduplicated_schema"]
 _PLACED = (pa.field("unit", pa.string()), TASK)
 # Committed text against its UTF-8 bytes, for units that do not say how many these are.
 _COMPRESSION = 3
+# Text of a shard below which its number is an oversight: DCLM's hold 700 GB each.
+_SMALL_SHARD = 2**20
+LOGGER = logging.getLogger("dclm_spark")
 
 
 def deduplicate(
@@ -52,6 +56,7 @@ def deduplicate(
     files = kept_documents(spark, documents, open_schema(schema))
     settings = settings.sized(files.extent.text_size_bytes)
     assert settings.shards is not None
+    _warn_of_small_shards(settings, files.extent)
     decided = replace(settings, guard=GuardSettings())
     key = unit_key(STAGE, documents.fingerprint, decided, known, code=code_version(__name__))
     given = DedupInput(
@@ -68,6 +73,20 @@ def deduplicate(
     guard_output(given, output, settings)
     save_table(spark, output, kept_documents(spark, output, open_schema(schema)), settings)
     return output
+
+
+def _warn_of_small_shards(settings: DeduplicationSettings, extent: Extent) -> None:
+    """Warn where so little text is in a shard that most copies must lie in different ones."""
+    shards, size_bytes = settings.shards or 1, extent.text_size_bytes
+    if settings.method.memory_follows_shard and shards > 1 and size_bytes < shards * _SMALL_SHARD:
+        LOGGER.warning(
+            "deduplication.shards = %d: %d documents with %d bytes of text are compared within "
+            "their shard only, and copies in different shards stay; for so much text set "
+            "deduplication.shards=null",
+            shards,
+            extent.num_rows,
+            size_bytes,
+        )
 
 
 def _by_shard(

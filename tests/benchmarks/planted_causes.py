@@ -3,7 +3,7 @@
 nice python -m tests.benchmarks.planted_causes --worlds 10 --output worlds
 
 Two corpora of the embedded sample's texts differ by two groups that matter and two that do not. A
-world is right when exactly the two are named. No Spark; a world takes about a minute of one core.
+world is right when exactly the two are named. No Spark; a world takes five minutes of a core.
 """
 
 import argparse

@@ -47,6 +47,34 @@ def test_an_unknown_job_is_an_error_that_names_the_nearest(monkeypatch, capsys):
     assert "did you mean build_baseline?" in capsys.readouterr().err
 
 
+LISTING = """
+from dclm_spark.command import run_command
+run_command(lambda: print(*range({count}), sep="\\n"))
+"""
+LOST = """
+from dclm_spark.command import run_command
+def main():
+    raise BrokenPipeError("a store hung up")
+run_command(main)
+"""
+
+
+@pytest.mark.parametrize("count", [3, 300_000])
+def test_a_job_whose_lines_nobody_reads_any_more_ends_quietly(count):
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, "-c", LISTING.format(count=count)]
+    ended = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (command.EXIT_UNREAD, "")
+
+
+def test_a_pipe_that_breaks_elsewhere_is_an_error():
+    ended = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "BrokenPipeError: a store hung up" in ended.stderr
+
+
 @pytest.mark.slow  # installs Spark and all that the package needs into an empty environment
 def test_the_wheel_works_in_an_empty_environment(tmp_path):
     # A copy, since a build leaves files beside its sources.

@@ -178,6 +178,18 @@ def test_partitions_change_no_byte_and_a_rerun_does_nothing_again(spark, place, 
         assert again.shards.fingerprint == found.shards.fingerprint
 
 
+def test_what_a_kill_leaves_is_gone_on_with_to_the_same_bytes(spark, place, first):
+    output, found = first
+    expected = bytes_of(output)
+    lost = sorted(output.glob("stages/*/manifests/*.json"))[::2]
+    assert any("/quality/" in str(path) for path in lost)
+    for path in lost:
+        path.unlink()
+    _, again = run(spark, place, "first", *FIRST, partitions=64)
+    assert bytes_of(output) == expected
+    assert again.shards.fingerprint == found.shards.fingerprint
+
+
 def test_after_deduplication_the_first_copy_stays_as_before(spark, place):
     output, found = run(spark, place, "after")
     assert found.filtered is None

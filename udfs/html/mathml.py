@@ -63,7 +63,7 @@ def latex_of_math(math: "ElementNode") -> str:
 def _children(node: "ElementNode", depth: int) -> list[str]:
     if depth > _MOST_DEPTH:
         return [" ".join((node.text or "").split())]
-    return [_latex(one, depth + 1) for one in node.children]
+    return [_latex(one, depth + 1) for one in node.children.values()]
 
 
 def _latex(node: "ElementNode", depth: int) -> str:

@@ -27,6 +27,8 @@ _FORMULAS = (
     'math, script[type^="math/tex"], img.tex, img.latex, img.math, '
     "img.mwe-math-fallback-image-inline, img.mwe-math-fallback-image-display"
 )
+# What a page has somewhere that has formulas.
+_FORMULA_WORDS = ("math", "katex", "latex", 'tex"', "tex'", "=tex")
 # What a renderer leaves beside its source.
 _RENDERED = ".MathJax, .MathJax_Preview, .MathJax_SVG, .katex-html"
 _DISPLAYED = ".katex-display, .mwe-math-fallback-image-display, .mwe-math-element-block"
@@ -47,7 +49,7 @@ def markdown_text(html: str) -> tuple[str, list[int]]:
 
     # A tree of its own: other extractors read the page's.
     tree = HTMLTree.parse(str(html))
-    structures = Structures(tree)
+    structures = Structures(tree, html.lower())
     text = str(extract_plain_text(tree, main_content=True))
     text, lost = structures.put_back(_LIST_ITEM.sub(_list_item, text))
     return text, [lost[name] for name in LOSSES]
@@ -62,17 +64,22 @@ def _list_item(item: "re.Match[str]") -> str:
 class Structures:
     """The structures of a page, out of its tree and back in its text."""
 
-    def __init__(self, tree: "HTMLTree") -> None:
+    def __init__(self, tree: "HTMLTree", lowered_html: str) -> None:
         # From the number in a mark to Markdown, and to what is lost without it.
         self._markdown: list[str] = []
         self._kinds: list[str] = []
         self._is_block: list[bool] = []
         self._tree = tree
         body = tree.body
-        if body is not None:
-            self._mark_lists(body)
+        if body is None:
+            return
+        # A search through the tree takes as long as a tenth of parsing it.
+        self._mark_lists(body)
+        if any(word in lowered_html for word in _FORMULA_WORDS):
             self._take_formulas(body)
+        if "<pre" in lowered_html:
             self._take_code(body)
+        if "<table" in lowered_html:
             self._take_tables(body)
 
     def put_back(self, text: str) -> tuple[str, Counter[str]]:
@@ -106,7 +113,7 @@ class Structures:
 
     def _mark_lists(self, body: "ElementNode") -> None:
         """Put a mark into the first item of each list, which stands for nothing but the list."""
-        for node in body.query_selector_all("ul, ol"):
+        for node in body.query_selector_all("ul, ol").values():
             item, parent = node.query_selector("li"), node.parent_element
             if item is None or (parent is not None and parent.closest("ul, ol") is not None):
                 continue
@@ -115,7 +122,7 @@ class Structures:
             item.prepend(mark)
 
     def _take_formulas(self, body: "ElementNode") -> None:
-        for node in list(body.query_selector_all(_FORMULAS)):
+        for node in body.query_selector_all(_FORMULAS).values():
             if node.parent is None or not body.contains(node):
                 # It went with the formula before, of which it is another form.
                 continue
@@ -128,22 +135,22 @@ class Structures:
             quoted = f"$${latex}$$" if is_display else f"${latex}$"
             mark = self._mark(FORMULAS, quoted, is_block=is_display)
             _replace(self._tree, box, "p" if is_display else "span", mark)
-        for node in list(body.query_selector_all(_RENDERED)):
+        for node in body.query_selector_all(_RENDERED).values():
             if body.contains(node) and not _MARK.search(node.text or ""):
                 node.remove()
 
     def _take_code(self, body: "ElementNode") -> None:
-        for node in list(body.query_selector_all("pre")):
+        for node in body.query_selector_all("pre").values():
             if not body.contains(node):
                 continue
-            for number in list(node.query_selector_all(_LINE_NUMBERS)):
+            for number in node.query_selector_all(_LINE_NUMBERS).values():
                 number.remove()
             code = _code(node)
             if code.strip():
                 node.text = self._mark(CODE_BLOCKS, _fenced(code, _language_of(node)), True)
 
     def _take_tables(self, body: "ElementNode") -> None:
-        for node in list(body.query_selector_all("table")):
+        for node in body.query_selector_all("table").values():
             rows = _rows(node)
             if rows is None:
                 continue
@@ -190,7 +197,7 @@ def _is_display(node: "ElementNode", box: "ElementNode") -> bool:
 
 def _code(node: "ElementNode") -> str:
     """Return the text of a <pre> as it stands, a line end for each <br>."""
-    for line_break in list(node.query_selector_all("br")):
+    for line_break in node.query_selector_all("br").values():
         line_break.text = "\n"
     return (node.text or "").replace("\r\n", "\n").replace("\t", "    ")
 
@@ -224,7 +231,7 @@ def _rows(table: "ElementNode") -> list[list[str]] | None:
     """Return the cells of a table of data, row by row; None for a table that lays out a page."""
     if table.getattr("role", "") == "presentation" or table.query_selector(_NO_DATA) is not None:
         return None
-    rows = [_cells(row) for row in table.query_selector_all("tr")]
+    rows = [_cells(row) for row in table.query_selector_all("tr").values()]
     rows = [row for row in rows if any(row)]
     several = [row for row in rows if len(row) > 1]
     if len(rows) < 2 or len(several) < 2:
@@ -237,7 +244,7 @@ def _rows(table: "ElementNode") -> list[list[str]] | None:
 def _cells(row: "ElementNode") -> list[str]:
     """Return the texts of a row's cells; one that spans columns is followed by empty ones."""
     cells: list[str] = []
-    for cell in row.children:
+    for cell in row.children.values():
         if cell.tag in ("td", "th"):
             span = cell.getattr("colspan", "1") or "1"
             cells += [_inline(cell), *([""] * (min(int(span), 50) - 1 if span.isdigit() else 0))]

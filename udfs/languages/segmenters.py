@@ -115,13 +115,14 @@ def words_of(data: Bytes, offsets: Offsets, language: str) -> tuple[Offsets, Off
         return spaced_words(data, offsets, language)
     words = _load(language)
     content = data.tobytes()
+    known: dict[str, list[tuple[int, int]]] = {}
     starts: list[Any] = [np.empty(0, np.int64)]
     ends: list[Any] = [np.empty(0, np.int64)]
     word_offsets = np.zeros(len(offsets), np.int64)
     for number in range(len(offsets) - 1):
         first, last = int(offsets[number]), int(offsets[number + 1])
         text = content[first:last].decode()
-        spans = np.array(list(_spans(text, words)), np.int64).reshape(-1, 2)
+        spans = np.array(list(_spans(text, words, known)), np.int64).reshape(-1, 2)
         # Where each character begins, and the text ends.
         places = np.flatnonzero((data[first:last] & 0xC0) != 0x80)
         places = np.append(places, last - first) + first
@@ -136,13 +137,26 @@ def _load(language: str) -> Words:
     return SEGMENTERS[language].load()
 
 
-def _spans(text: str, words: Words) -> Iterator[tuple[int, int]]:
-    """Yield the first character of each word and the one behind it."""
+def _spans(
+    text: str, words: Words, known: dict[str, list[tuple[int, int]]]
+) -> Iterator[tuple[int, int]]:
+    """Yield the first character of each word and the one behind it.
+
+    `known` has the places in lines that occurred before, of which sites repeat many.
+    """
     for piece in _PIECES.finditer(text):
-        position = piece.start()
-        for word in words(piece[0]):
-            solid = word.strip()
-            start = text.find(solid, position) if solid else -1
-            if start >= 0:
-                position = start + len(solid)
-                yield start, position
+        line, first = piece[0], piece.start()
+        if line not in known:
+            known[line] = list(_line_spans(line, words))
+        for start, end in known[line]:
+            yield first + start, first + end
+
+
+def _line_spans(line: str, words: Words) -> Iterator[tuple[int, int]]:
+    position = 0
+    for word in words(line):
+        solid = word.strip()
+        start = line.find(solid, position) if solid else -1
+        if start >= 0:
+            position = start + len(solid)
+            yield start, position

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,6 +18,7 @@ from udfs.documents.extract import RecordCounts
 from udfs.documents.formats import InputUnit
 from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS, SOURCE_FIELDS, STAGE, TEXT
 from udfs.fasttext.language import LanguageIdentifier
+from udfs.rules.batch import IdentifyLanguage
 from udfs.rules.family import LANGUAGE_SIGNALS, Tools
 from udfs.rules.urls import AddressCounts
 from udfs.storage.parquet import read_groups_of, read_table
@@ -124,15 +127,30 @@ def judge_language_file(
 ) -> None:
     """Write the documents of one language of a unit (a LanguageFile's fields) with their fates."""
     file, addresses = LanguageFile(**source), AddressCounts()
-    tools = Tools(url_lists(settings), language_identifier(settings))
-    own = [OWN_COLUMNS.name] if settings.input.columns else []
-    names = [*settings.extraction.schema.names, *own]
+    lists, identify = url_lists(settings), language_identifier(settings)
+    names = labelled_schema(settings).names
     for batch in read_groups_of(file.uri, names, "language", file.language):
+        tools = Tools(lists, _as_labelled(batch, identify))
+        batch = batch.drop_columns([field.name for field in LANGUAGE_SIGNALS])
         place = batch.schema.get_field_index("fate")
         unjudged = batch.set_column(place, "fate", pa.nulls(batch.num_rows, pa.string()))
         output.write(judge(unjudged, batch.column("url"), settings, tools, addresses))
     records = RecordCounts(response=file.documents)
     output.facts |= {"records": asdict(records), "input": file.input} | asdict(addresses)
+
+
+def _as_labelled(batch: pa.RecordBatch, identify: LanguageIdentifier) -> IdentifyLanguage:
+    """Return what tells languages: those on record of the batch's texts, the model's of others."""
+    texts, labels = batch.column("text"), batch.column("language")
+    scores = batch.column("language_score").to_numpy()
+
+    def tell(
+        asked: pa.Array | pa.ChunkedArray,
+    ) -> tuple[pa.StringArray, npt.NDArray[np.float64]]:
+        same = asked.cast(texts.type).equals(texts)
+        return (labels, scores) if same else identify(asked)
+
+    return tell
 
 
 def route_file(

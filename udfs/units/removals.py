@@ -19,6 +19,8 @@ TABLE = "table"
 GIVEN = ("id", "url", "domain")
 KINDS = (*GIVEN, TABLE)
 LIST = pa.schema([pa.field("kind", pa.string()), pa.field("value", pa.string())])
+# Entries of a list that name a document.
+ENTRIES = pa.list_(pa.struct(list(LIST)))
 # What stays of a removed document's row: where it was, and what became of it.
 _STAYS = {"doc_id", "crawl", "warc_path", "warc_offset", "fate", "stage", "rule"}
 _TOKENS = "tokens"
@@ -31,6 +33,8 @@ class Wanted:
     ids: pa.Array
     urls: pa.Array
     domains: frozenset[str]
+    # Those of `ids` that lists give, and no table.
+    given_ids: pa.Array
 
     def mask(self, doc_ids: pa.Array, urls: pa.Array) -> pa.BooleanArray:
         """Say of each document whether it is named: by its id, its address or its domain."""
@@ -44,12 +48,33 @@ class Wanted:
 
     def _below_domains(self, names: pa.Array) -> pa.BooleanArray:
         distinct = pc.dictionary_encode(pc.fill_null(names, ""))
-        below = [self._is_below(name) for name in distinct.dictionary.to_pylist()]
+        below = [bool(self._domains_above(name)) for name in distinct.dictionary.to_pylist()]
         return pa.array(below, pa.bool_()).take(distinct.indices)
 
-    def _is_below(self, host: str) -> bool:
+    def _domains_above(self, host: str) -> list[str]:
         labels = to_punycode(host).rstrip(".").split(".")
-        return any(".".join(labels[place:]) in self.domains for place in range(len(labels)))
+        names = (".".join(labels[place:]) for place in range(len(labels)))
+        return [name for name in names if name in self.domains]
+
+    def entries_of(self, doc_ids: pa.Array, urls: pa.Array) -> pa.Array:
+        """Return for each document the entries (ENTRIES) that name it: tables are none.
+
+        An address is told as it is compared, without scheme and `www.`.
+        """
+        if not (len(self.given_ids) or len(self.urls) or self.domains):
+            return pa.nulls(len(doc_ids), ENTRIES)
+        bare = normalized_urls(urls).cast(self.urls.type)
+        by_id = pc.is_in(doc_ids.cast(self.given_ids.type), self.given_ids).to_pylist()
+        by_url = pc.is_in(bare, self.urls, skip_nulls=True).to_pylist()
+        found = []
+        columns = (doc_ids, bare, pc.fill_null(hosts(urls), ""))
+        documents = zip(*(column.to_pylist() for column in columns), by_id, by_url, strict=True)
+        for doc_id, url, host, is_id, is_url in documents:
+            entries = [("domain", one) for one in self._domains_above(host)]
+            entries += [("id", doc_id.hex())] if is_id else []
+            entries += [("url", url)] if is_url else []
+            found.append([{"kind": kind, "value": value} for kind, value in entries])
+        return pa.array(found, ENTRIES)
 
 
 def read_wanted(lists: Sequence[str], found: Sequence[str] = ()) -> Wanted:
@@ -64,7 +89,10 @@ def read_wanted(lists: Sequence[str], found: Sequence[str] = ()) -> Wanted:
         ids += [batch.column("doc_id").cast(pa.binary()) for batch in read_table(uri, ["doc_id"])]
     urls = pa.array(named["url"], pa.string())
     return Wanted(
-        ids=pa.concat_arrays(ids), urls=normalized_urls(urls), domains=frozenset(named["domain"])
+        ids=pa.concat_arrays(ids),
+        urls=normalized_urls(urls),
+        domains=frozenset(named["domain"]),
+        given_ids=ids[0],
     )
 
 

@@ -1,6 +1,7 @@
 """What dedup removed, and whether it was right: sampled pairs, precision, clusters, losses."""
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -26,6 +27,7 @@ from dclm_spark.engine.manifests import StageOutput, unit_key
 from dclm_spark.engine.tables import read_files, rows_with_ids, spark_schema, work_frame
 from udfs import storage
 
+LOGGER = logging.getLogger("dclm_spark")
 PAIRS_PER_RULE = 50
 SHOWN_PAIRS_PER_RULE = 5
 SHOWN_CHARACTERS = 2000
@@ -66,6 +68,7 @@ def dedup_evidence(
         stored: dict[str, Any] = json.loads(storage.read_bytes(uri))
         if stored["key"] == key:
             return stored
+    LOGGER.info("evidence of deduplicate: sampling what was removed, counting what is lost")
     rows = cached(_rows(spark, deduplicated, settings))
     # A page of too few sentences lost lines to many pages and is a copy of none.
     verdicts = rows.where(F.col("rule") != FEW_SENTENCES)

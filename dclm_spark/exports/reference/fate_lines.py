@@ -40,7 +40,8 @@ FATE_LINES: dict[tuple[str, str], dict[str, str]] = {
         "row_too_large": "a row of Parquet too large to be held in memory",
     },
     ("quality", DROPPED): {
-        "quality_score": "the same as of select, with `quality.before_deduplication`",
+        "quality_score": "`quality.before_deduplication`: the classifier's score is below "
+        "`quality.threshold`, or not in `top`; copies are not looked for in it",
     },
     ("deduplicate", DROPPED): {
         "duplicate_text": "`deduplication.exact`: the text is that of an earlier document",

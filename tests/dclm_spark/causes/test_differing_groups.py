@@ -17,7 +17,8 @@ from tests.dclm_spark.report.toy_runs import PATH, toy_run
 from udfs.documents.schema import EXTRACTED, document_id
 from udfs.units.output import UnitOutput
 
-pytestmark = pytest.mark.spark
+# Six joins of two runs take Spark twenty seconds.
+pytestmark = [pytest.mark.spark, pytest.mark.long]
 
 KEPT, SHORT, POOR = "kept", "documents: page_length", "select: quality_score"
 # What became of the pages 0 to 6, and the tokens of those that were kept.

@@ -19,21 +19,27 @@ def committed(folder, texts, num_files=2):
     return committed_files(folder, [places[number::num_files] for number in range(num_files)])
 
 
-def committed_files(folder, files):
-    """Return a stage with a file of each of `files`: (place, text) of its documents."""
+def committed_files(folder, files, **columns):
+    """Return a stage with a file of each of `files`: (place, text) of its documents.
+
+    `columns` are values that all documents have, such as another fate.
+    """
     manifests = []
+    schema = DOCUMENTS
+    for name in columns.keys() - set(DOCUMENTS.names):
+        schema = schema.append(pa.field(name, pa.scalar(columns[name]).type))
     for number, rows in enumerate(files):
         unit = f"unit-{number:04d}"
-        outputs = FateOutputs(str(folder), unit, DOCUMENTS)
+        outputs = FateOutputs(str(folder), unit, schema)
         if rows:
-            outputs.write(_batch(f"warc-{number}", rows))
+            outputs.write(_batch(schema, f"warc-{number}", rows, **columns))
         files, facts = outputs.close()
         commit(str(folder), unit, "k", files, facts, UnitClock())
         manifests.append(json.loads(storage.read_bytes(manifest_uri(str(folder), unit))))
     return stage_output("documents", str(folder), manifests)
 
 
-def _batch(path, rows):
+def _batch(schema, path, rows, **given):
     columns = {
         "doc_id": [document_id("crawl", path, place) for place, _ in rows],
         "crawl": ["crawl"] * len(rows),
@@ -44,5 +50,6 @@ def _batch(path, rows):
         "text_hash": [sha256(text.encode()).digest()[:16] for _, text in rows],
         "fate": ["kept"] * len(rows),
     }
-    absent = {name: [None] * len(rows) for name in DOCUMENTS.names if name not in columns}
-    return pa.RecordBatch.from_pydict(columns | absent, schema=DOCUMENTS)
+    columns |= {name: [value] * len(rows) for name, value in given.items()}
+    absent = {name: [None] * len(rows) for name in schema.names if name not in columns}
+    return pa.RecordBatch.from_pydict(columns | absent, schema=schema)

@@ -1,6 +1,6 @@
 """Methods by name: settings as a union, and a method that someone adds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
@@ -10,11 +10,12 @@ from pyspark.sql import functions as F
 from dclm_spark.dedup import methods
 from dclm_spark.dedup.method import ORDER, DedupMethod
 from dclm_spark.dedup.minhash import MinHash
+from dclm_spark.engine.tables import Extent
 from dclm_spark.errors import SettingError
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.settings import from_dict, to_dict
-from dclm_spark.stages.deduplicate import deduplicate
+from dclm_spark.stages.deduplicate import _warn_of_small_shards, deduplicate
 from tests.dclm_spark.dedup.committed import committed
 from udfs.dedup.minhash import candidate_probability
 from udfs.units.documents import DOCUMENTS
@@ -158,3 +159,15 @@ def test_the_guard_only_warns_where_nothing_is_removed():
 def test_shards_follow_the_text_unless_they_are_given(given, text_size_bytes, shards):
     settings = methods.DeduplicationSettings(shards=given)
     assert settings.sized(text_size_bytes).shards == shards
+
+
+def test_shards_that_are_far_too_small_are_named(caplog):
+    chosen = settings_of("shards=100", "method=sharded")
+    few = Extent(key="", num_rows=24, text_size_bytes=19_000)
+    _warn_of_small_shards(chosen, few)
+    assert "deduplication.shards = 100: 24 documents" in caplog.text
+    caplog.clear()
+    _warn_of_small_shards(replace(chosen, shards=1), few)
+    _warn_of_small_shards(settings_of("shards=100", "method=minhash"), few)
+    _warn_of_small_shards(replace(chosen, shards=2), few._replace(text_size_bytes=2**22))
+    assert not caplog.text

@@ -7,10 +7,12 @@ import pytest
 from pyspark.sql import functions as F
 
 from dclm_spark.errors import InputError
-from dclm_spark.explain import explain, history, id_at, list_site
+from dclm_spark.explain import describe, explain, history, id_at, list_site
 from dclm_spark.page_index.build import write_index, write_keyed
 from dclm_spark.page_index.lookup import keyed_rows, usable_index
-from tests.dclm_spark.dedup.committed import committed
+from dclm_spark.removal.lists import list_bytes
+from dclm_spark.removal.removed_by import described_removal
+from tests.dclm_spark.dedup.committed import committed, committed_files
 from udfs.documents.schema import document_id
 from udfs.units.commit import FORMAT_VERSION
 
@@ -81,6 +83,54 @@ def test_a_domain_is_listed_page_by_page(run):
     wanted = {row["doc_id"] for row in rows(run) if row["url"] == f"http://{site}/"}
     assert {row["doc_id"] for row in list_site(str(run), site, page=1)} == wanted
     assert list_site(str(run), site, page=2) == []
+
+
+@pytest.fixture(scope="module")
+def whole(spark, tmp_path_factory):
+    """Return a run of three pages: of host0 in the end kept, of host1 a copy, of host2 removed."""
+    output = tmp_path_factory.mktemp("whole")
+    documents(output, ["one", "two", "three"], num_files=1)
+    later = output / "stages/deduplicate"
+    committed_files(
+        later, [[(1, "two")]], fate="dropped", rule="duplicate_text",
+        partner=document_id("crawl", "warc-0", 0),
+    )  # fmt: skip
+    write_index(spark, str(output))
+    removal = output / "shards/removed/0001"
+    removal.mkdir(parents=True)
+    (removal / "list.parquet").write_bytes(list_bytes([("url", "host2.example")]))
+    (removal / "record.json").write_text('{"reason": "asked", "time": "2026-05-03T10:00:00Z"}')
+    return output
+
+
+def test_a_listed_page_has_its_final_fate(whole):
+    found = [list_site(str(whole), f"host{n}.example", page=1) for n in range(3)]
+    assert [(row["fate"], row["rule"]) for (row,) in found] == [
+        ("kept", None), ("dropped", "duplicate_text"),
+        ("removed", "by removal 1 (asked, 2026-05-03)"),
+    ]  # fmt: skip
+
+
+def test_a_copy_names_the_address_of_the_document_that_stays(whole):
+    (copy,) = explain(str(whole), "http://host1.example/")
+    assert "    partner_url = http://host0.example/" in describe(copy).split("\n")
+
+
+def test_a_removed_page_says_so_behind_its_stages(whole):
+    (stays,) = explain(str(whole), "http://host0.example/")
+    assert [entry.stage for entry in stays] == ["documents"]
+    (gone,) = explain(str(whole), "http://host2.example/")
+    told = "  removal: removed by removal 1 (asked, 2026-05-03)"
+    assert describe(gone).split("\n")[-1] == told
+
+
+def test_an_address_that_only_a_removal_has_is_told_with_it(whole):
+    with pytest.raises(InputError, match=r"removed by removal 1 \(asked, 2026-05-03\)"):
+        explain(str(whole), "https://www.host2.example")
+
+
+def test_a_removal_without_a_record_did_not_end(whole):
+    assert described_removal(str(whole / "shards"), 2).startswith("removal 2, which did not end")
 
 
 def test_an_index_of_other_data_is_not_used(spark, tmp_path):

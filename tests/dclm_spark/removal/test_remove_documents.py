@@ -149,13 +149,14 @@ def test_the_record_is_signed_and_says_what_went_and_why(removal):
     _, _, _, _, record = removal
     assert record["reason"] == "asked to"
     assert record["entries"] == {"id": 0, "url": 0, "domain": 1}
+    assert record["unmatched_entries"] == {"id": 0, "url": 0, "domain": 0}
     assert record["fingerprint"] != record["fingerprint_before"]
     assert verify_record(record, KEY)
     assert not verify_record(record | {"documents": 29}, KEY)
     assert not verify_record(record, b"another key of chance")
 
 
-def test_a_second_removal_by_address_and_id_adds_to_the_first(spark, removal):
+def test_a_second_removal_by_address_and_id_adds_to_the_first(spark, removal, caplog):
     folder, _, _, expected, record = removal
     third = [url for url, _ in pages() if "third.example" in url]
     provenance = [
@@ -168,9 +169,17 @@ def test_a_second_removal_by_address_and_id_adds_to_the_first(spark, removal):
         spark,
         Request(
             output=str(folder / "out"), reason="more",
-            entries=(("url", third[0].replace("https", "http")), ("id", other.hex())),
+            entries=(
+                ("url", third[0].replace("https", "http")), ("id", other.hex()),
+                *(("domain", f"gnoe{n}.example") for n in range(25)),
+            ),
         ),
     )  # fmt: skip
+    assert second["entries"] == {"id": 1, "url": 1, "domain": 25}
+    assert second["unmatched_entries"] == {"id": 0, "url": 0, "domain": 25}
+    (told,) = [one.message for one in caplog.records if "match no document" in one.message]
+    assert told.startswith("25 of 25 entries of --domains match no document: gnoe0.example, gnoe1.")
+    assert told.endswith("gnoe19.example and 5 more")
     assert second["documents"] == 2
     assert second["number"] == 2
     assert 0 < second["tokens"] < record["tokens"]

@@ -1,5 +1,7 @@
 """Which documents a list of removals names, and what stays of their rows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,6 +36,22 @@ def test_addresses_are_compared_without_scheme_and_ids_as_they_are(tmp_path):
     lists = wanted(tmp_path, ("url", "https://www.a.example/page/"), ("id", "02" * 16))
     urls = ["http://a.example/page", "http://a.example/page2", "http://b.example/"]
     assert named(lists, urls) == [True, False, True]
+
+
+def test_entries_that_name_a_document_are_told_each_and_tables_are_not(tmp_path):
+    given = (("domain", "a.example"), ("domain", "b.a.example"), ("domain", "gnoe.example"),
+             ("id", "02" * 16), ("url", "https://www.a.example/page/"))  # fmt: skip
+    lists = replace(
+        wanted(tmp_path, *given),
+        ids=pa.array([b"\2" * 16, b"\1" * 16], pa.binary()),
+    )
+    ids = pa.array([bytes([place]) * 16 for place in range(4)], pa.binary())
+    urls = pa.array(["http://a.example/page", "http://c.example/", "http://b.a.example/", None])
+    found = lists.entries_of(ids, urls).to_pylist()
+    assert [[(one["kind"], one["value"]) for one in entries] for entries in found] == [
+        [("domain", "a.example"), ("url", "a.example/page")], [],
+        [("domain", "b.a.example"), ("domain", "a.example"), ("id", "02" * 16)], [],
+    ]  # fmt: skip
 
 
 def test_documents_met_before_are_named_without_any_list(tmp_path):
