@@ -16,6 +16,7 @@ from dclm_spark.errors import InputError, SettingError
 from dclm_spark.html_pages.quantities import bytes_text, count_text
 from dclm_spark.limits import MISSING_TEXT, WITHOUT_RECORD
 from dclm_spark.planning.output_sizes import ExpectedSizes, expected_sizes
+from dclm_spark.planning.text_shares import text_share
 from dclm_spark.recipes.checks import check_recipe
 from dclm_spark.recipes.recipe import Recipe, left_out, recipe_hash
 from dclm_spark.signals.signal_tables import stage_name
@@ -56,8 +57,7 @@ def check_run(
     size = size_of(found.files)
     empty = _empty(found.files[0])
     _check_texts(recipe, found.files)
-    id_size = load_encoder(recipe.tokens.tokenizer).id_type.itemsize
-    expected = None if size is None else expected_sizes(found.files, size, id_size)
+    expected = None if size is None else _expected(recipe, found.files, size)
     check_writable(output)
     _check_space(output, expected)
     return CheckedRun(inputs=found, input_size_bytes=size, expected=expected, empty_file=empty)
@@ -105,6 +105,13 @@ def stages_of(recipe: Recipe) -> list[str]:
     if choices:
         stages.append(f"select ({', '.join(choices)})")
     return [*stages, "tokenize", "shards"]
+
+
+def _expected(recipe: Recipe, files: Sequence[InputFile], size_bytes: int) -> ExpectedSizes | None:
+    given = [file for file in files if not FORMATS[file.kind].has_pages]
+    share = text_share(given, recipe.extraction, recipe.input) if given else None
+    id_size = load_encoder(recipe.tokens.tokenizer).id_type.itemsize
+    return expected_sizes(files, size_bytes, id_size, share)
 
 
 def size_of(files: Sequence[InputFile]) -> int | None:

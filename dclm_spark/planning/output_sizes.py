@@ -7,8 +7,9 @@ from dclm_spark.crawl.listing import InputFile
 from dclm_spark.planning.rates import ThroughputSettings
 from udfs.documents.formats import FORMATS
 
-# Text in JSON Lines or Parquet against the file's bytes, where they are compressed (assumed).
-_TEXT_PER_COMPRESSED_BYTE = 3.0
+# Files of pages of less than this part of Common Crawl's are made otherwise: its constants say
+# nothing of them.
+_ALIKE_SHARE = 0.1
 # Bytes that the stages keep for each byte of text: two copies, compressed by zstd (assumed).
 _STAGE_BYTES_PER_TEXT_BYTE = 0.8
 
@@ -26,18 +27,22 @@ def expected_sizes(
     files: Sequence[InputFile],
     size_bytes: int,
     id_size_bytes: int,
-) -> ExpectedSizes:
+    text_share: float | None = None,
+) -> ExpectedSizes | None:
     """Return what `files` of together `size_bytes` may give, WARCs by the plan's constants.
 
-    A stored token id has `id_size_bytes`.
+    A stored token id has `id_size_bytes`; `text_share` is the text for each byte of files that hold
+    texts (`dclm_spark.planning.text_shares`). None: the input tells nothing of what comes out.
     """
     settings = ThroughputSettings()
     share = sum(FORMATS[file.kind].has_pages for file in files) / len(files)
+    is_crawl = size_bytes / len(files) >= _ALIKE_SHARE * settings.warc_size_bytes
+    if (share > 0 and not is_crawl) or (share < 1 and text_share is None):
+        return None
     pages = size_bytes * share / settings.warc_size_bytes * settings.pages_per_warc
     text_per_page = settings.tokens_per_page * settings.size_bytes_per_token
-    plain = sum(file.uri.lower().endswith((".jsonl", ".ndjson", ".json")) for file in files)
-    text_per_byte = 1.0 if plain == len(files) else _TEXT_PER_COMPRESSED_BYTE
-    text = pages * settings.kept_share * text_per_page + size_bytes * (1 - share) * text_per_byte
+    given = size_bytes * (1 - share) * (text_share or 0.0)
+    text = pages * settings.kept_share * text_per_page + given
     tokens = text / settings.size_bytes_per_token
     return ExpectedSizes(
         text_size_bytes=round(text),
