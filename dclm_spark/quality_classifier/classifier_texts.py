@@ -16,7 +16,7 @@ from udfs.documents.formats import (
     read_unit,
 )
 from udfs.documents.given import InputSettings
-from udfs.documents.schema import OWN_COLUMNS
+from udfs.documents.schema import EMPTY_FILE, OWN_COLUMNS
 from udfs.storage.cache import fetch
 from udfs.storage.stream import shown
 
@@ -90,6 +90,9 @@ def _rows(uri: str, lost: _Lost) -> Iterator[_Row]:
     reading = Reading(extraction=ExtractionSettings(), columns=InputSettings(columns=(_LABEL,)))
     for batch in read_unit(unit, reading):
         for row in batch.select(_COLUMNS).to_pylist():
+            if row["rule"] == EMPTY_FILE:
+                LOGGER.warning("%s: %s", shown(uri), row["error"])
+                continue
             lost.num_records += 1
             if row["rule"] is not None:
                 lost.add(row["warc_offset"], row["error"] or row["rule"])

@@ -78,7 +78,12 @@ def test_the_hash_sees_sources_and_is_what_it_was_without_them(write):
     assert recipe_hash(recipe) != recipe_hash(write(YAML.replace("2.5M", "2.6M")))
     one = load_recipe("raw")
     before = {name: value for name, value in to_dict(one).items() if name not in NEW}
+    # So it is without the order of stages that came later.
+    del before["quality"]["before_deduplication"]
+    del before["limits"]["yields"]["quality"]
     assert recipe_hash(one) == settings_hash(before)
+    other = load_recipe("dclm_baseline", ["quality.before_deduplication=true"])
+    assert recipe_hash(other) != recipe_hash(load_recipe("dclm_baseline"))
 
 
 @pytest.mark.parametrize(
