@@ -34,6 +34,7 @@ from udfs.documents.formats import InputUnit
 from udfs.documents.schema import KEPT
 from udfs.fasttext.quality import QualityModel
 from udfs.storage.cache import fetch
+from udfs.tokens.order import permuted_positions
 from udfs.tokens.tokenizer import encode, load_encoder
 from udfs.units.curate import curated
 from udfs.warc.reader import RecordCounts
@@ -64,6 +65,7 @@ def _compile_run(sample: SampleCrawl, recipe: Recipe) -> None:
         if recipe.quality.model is not None:
             QualityModel(fetch(recipe.quality.model.uri)).score(left)
         encode(left, encoder)
+    permuted_positions(0, 1, 1, recipe.tokens.seed)
 
 
 def _compile_dedup(texts: pa.Array) -> None:
