@@ -92,6 +92,8 @@ class _Extractor:
     ):
         self._crawl, self._path, self._settings = crawl, path, settings
         self._skip_url, self._parser, self._glance = skip_url, parser, glance
+        self._label = label_of(settings.extractor)
+        self._gives_counts = any(EXTRACTORS[name].counts for name in settings.extractors)
         self._rows = DocumentRows(crawl, path, settings.rows_schema)
         self._policy = settings.effective_charset_policy
         self._selected = None
@@ -223,10 +225,11 @@ class _Extractor:
     def _set_parsed(self, row: int, parsed: list[Parsed]) -> None:
         """Store the texts of a page; without any, its fate is that of the first view."""
         views = self._settings.views
-        parsed = [
-            self._counted(row, name, one)
-            for name, one in zip(self._settings.extractors, parsed, strict=True)
-        ]
+        if self._gives_counts:
+            parsed = [
+                self._counted(row, name, one)
+                for name, one in zip(self._settings.extractors, parsed, strict=True)
+            ]
         if views:
             self._rows.set("failed_views", failures(views, parsed), row)
         if all(one.rule is not None for one in parsed):
@@ -236,7 +239,7 @@ class _Extractor:
             for column, one in zip(text_columns(views), parsed, strict=True):
                 self._rows.set(column, one.text, row)
         else:
-            self._rows.set("extractor", label_of(self._settings.extractor), row)
+            self._rows.set("extractor", self._label, row)
             self._rows.set("text", parsed[0].text, row)
 
     def _counted(self, row: int, name: str, parsed: Parsed) -> Parsed:

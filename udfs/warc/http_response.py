@@ -45,11 +45,12 @@ def parse_response(block: bytes, max_body_size_bytes: int) -> HttpMessage:
     Raises BrokenMessageError where headers or the decoded body exceed their limits.
     """
     head, body = _split(block)
+    status = _STATUS_LINE.match(head)
     for _ in range(_MAX_INTERIM_RESPONSES):
-        if not (_is_interim(head) and is_response(body)):
+        if not (_is_interim(head, status) and is_response(body)):
             break
         head, body = _split(body)
-    status = _STATUS_LINE.match(head)
+        status = _STATUS_LINE.match(head)
     fields = header_fields(head.partition(b"\n")[2], _REPEATED)
     transfer, content = fields.get("transfer-encoding", ""), fields.get("content-encoding", "")
     decoded = Body(body)
@@ -71,7 +72,7 @@ def _split(block: bytes) -> tuple[bytes, bytes]:
     block = block.lstrip(b"\r\n") if block[:1] in b"\r\n" else block
     end = _HEADER_END.search(block, 0, MAX_HEADER_SIZE_BYTES)
     old_end = None
-    if end is None or b"\r" in block[: end.start()].partition(b"\n")[0][:-1]:
+    if end is None or _has_old_line_end(block, end.start()):
         old_end = _OLD_HEADER_END.search(block, 0, MAX_HEADER_SIZE_BYTES)
     if old_end is not None and b"\n" not in block[: old_end.start()]:
         return block[: old_end.start()].replace(b"\r", b"\n"), block[old_end.end() :]
@@ -80,6 +81,12 @@ def _split(block: bytes) -> tuple[bytes, bytes]:
     if len(block) > MAX_HEADER_SIZE_BYTES:
         raise BrokenMessageError(f"HTTP headers of more than {MAX_HEADER_SIZE_BYTES} bytes")
     return _split_without_blank_line(block)
+
+
+def _has_old_line_end(block: bytes, head_end: int) -> bool:
+    """Say whether a carriage return stands in the first line, but at its end."""
+    line_end = block.find(b"\n", 0, head_end)
+    return b"\r" in block[: max((head_end if line_end < 0 else line_end) - 1, 0)]
 
 
 def _split_without_blank_line(block: bytes) -> tuple[bytes, bytes]:
@@ -93,9 +100,8 @@ def _split_without_blank_line(block: bytes) -> tuple[bytes, bytes]:
     return (block[:at], block[at:]) if at else (block, b"")
 
 
-def _is_interim(head: bytes) -> bool:
+def _is_interim(head: bytes, status: re.Match[bytes] | None) -> bool:
     """Say whether another response follows: of status 1xx, or of a proxy that has connected."""
-    status = _STATUS_LINE.match(head)
     return status is not None and (status[1].startswith(b"1") or b"\n" not in head.strip())
 
 
