@@ -95,9 +95,9 @@ def _compile(part: str, folder: str) -> None:
         pass
 
 
-def compile_kernels(processes: int | None = None) -> None:
+def compile_kernels() -> None:
     """Compile what the runs of all recipes call most, in as many processes as there are cores."""
-    processes = processes or min(len(PARTS), os.cpu_count() or 1)
+    processes = min(len(PARTS), os.cpu_count() or 1)
     with tempfile.TemporaryDirectory() as folder:
         generate_crawl(Path(folder), num_pages=NUM_PAGES)
         context = multiprocessing.get_context("spawn")

@@ -1,8 +1,9 @@
 """Declared limits of what may get lost in a run: crossing one warns, or ends the run."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pyarrow.compute as pc
@@ -82,7 +83,7 @@ def check_documents(documents: StageOutput, limits: LimitSettings) -> None:
         _act(
             limits, "max_quarantined_fraction", quarantined / total,
             f"{quarantined} of {total} records were quarantined ({rules})",
-            _reason(documents, rules),
+            partial(_reason, documents),
         )  # fmt: skip
     if num_files and len(lost) / num_files > limits.max_files_without_documents:
         _act(
@@ -90,7 +91,7 @@ def check_documents(documents: StageOutput, limits: LimitSettings) -> None:
             f"{len(lost)} of {num_files} files gave no document, such as "
             + _input_uri(documents, lost[0][0])
             + (f" ({rules})" if rules else ""),
-            _reason(documents, rules),
+            partial(_reason, documents),
         )  # fmt: skip
 
 
@@ -105,7 +106,10 @@ def check_yield(stage: str, output: StageOutput, limits: LimitSettings) -> None:
     _act(limits, f"yields.{stage}.{side}", kept / total, f"{stage}: {kept} of {total} were kept")
 
 
-def _act(limits: LimitSettings, key: str, share: float, what: str, reason: str = "") -> None:
+def _act(
+    limits: LimitSettings, key: str, share: float, what: str, reason: Callable[[], str] = str
+) -> None:
+    """Warn or raise LimitError; `reason` says what is to be mended first, if that is known."""
     limit: Any = limits
     for name in key.split("."):
         limit = getattr(limit, name)
@@ -113,16 +117,18 @@ def _act(limits: LimitSettings, key: str, share: float, what: str, reason: str =
     if limits.action == "warn":
         LOGGER.warning("%s", message)
         return
-    first = f"{reason}, or" if reason else "look at the report, then"
+    mend = reason()
+    first = f"{mend}, or" if mend else "look at the report, then"
     raise LimitError(
         f"{message}; {first} set limits.{key}, "
         "or limits.action=warn: with another limit the same command goes on from what is committed"
     )
 
 
-def _reason(documents: StageOutput, rules: str) -> str:
+def _reason(documents: StageOutput) -> str:
     """Return what is wrong with the records where most of the lost had no text, "" otherwise."""
-    if not rules.startswith(f"{MISSING_TEXT} "):
+    largest = _entries(documents.totals, QUARANTINED)[:1]
+    if not largest or largest[0]["rule"] != MISSING_TEXT:
         return ""
     names = documents.units["unit"].to_pylist()
     return next(
@@ -177,6 +183,11 @@ def _input_uri(documents: StageOutput, unit: str) -> str:
 
 
 def _largest(totals: Mapping[str, Any], fate: str) -> str:
+    entries = _entries(totals, fate)[:3]
+    return ", ".join(f"{entry['rule']} {entry['documents']}" for entry in entries)
+
+
+def _entries(totals: Mapping[str, Any], fate: str) -> list[dict[str, Any]]:
+    """Return the counts of a fate, the largest first."""
     entries = [entry for entry in totals.get("counts", ()) if entry["fate"] == fate]
-    entries.sort(key=lambda entry: (-entry["documents"], entry["rule"]))
-    return ", ".join(f"{entry['rule']} {entry['documents']}" for entry in entries[:3])
+    return sorted(entries, key=lambda entry: (-entry["documents"], entry["rule"]))

@@ -18,7 +18,12 @@ from pyspark.sql import functions as F
 
 from dclm_spark.beginning import Place, stages_below
 from dclm_spark.engine.manifests import StageOutput, committed_names
-from dclm_spark.engine.run_record import check_one_source, check_readable, read_run_record
+from dclm_spark.engine.run_record import (
+    check_ended,
+    check_one_source,
+    check_readable,
+    read_run_record,
+)
 from dclm_spark.engine.tables import read_files
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.ranking.corpora import shared_places
@@ -105,6 +110,7 @@ def corpus_run(output: str) -> CorpusRun:
         )
     check_readable(output)
     check_one_source(output)
+    check_ended(output)
     place = stages_below(output)
     if not committed_names(place("documents")):
         recipe = load_recipe(storage.join(output, "recipe.yaml"))

@@ -2,7 +2,7 @@
 
 import re
 import string
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -124,14 +124,19 @@ def _batches(
     """Split items sorted by length, so that `tokens_of` a batch's candidates are within limits."""
     first = 0
     while first < len(items):
-        left = items[first:]
 
-        def tokens_of_first(size: int, left: list[Item] = left) -> int:
-            return tokens_of([one for item in left[:size] for one in item.candidates])
+        def is_too_much(last: int, first: int = first) -> bool:
+            batch = items[first:last]
+            return tokens_of([one for item in batch for one in item.candidates]) > batch_tokens
 
-        size = max(1, bisect_right(range(1, len(left) + 1), batch_tokens, key=tokens_of_first))
-        yield left[:size]
-        first += size
+        # Doubled until it is too much, so that few candidates are counted that the batch lacks.
+        least, most = first + 1, first + 2
+        while most <= len(items) and not is_too_much(most):
+            least, most = most, 2 * most - first
+        sizes = range(least + 1, min(most, len(items) + 1))
+        last = least + bisect_left(sizes, True, key=is_too_much)
+        yield items[first:last]
+        first = last
 
 
 def _prompt_tokens(candidates: Sequence[Candidate]) -> int:

@@ -24,7 +24,7 @@ from udfs import storage
 from udfs.documents.formats import InputFormat, InputUnit, Reading, format_of, read_unit
 from udfs.documents.one_page import extract_one
 from udfs.documents.parts import WHOLE, parts_of
-from udfs.documents.schema import document_id
+from udfs.documents.schema import KEPT, document_id
 from udfs.storage.parquet import python_values
 from udfs.units.language_texts import ROUTE_STAGE
 
@@ -96,8 +96,10 @@ def corpus_of(run: str) -> str:
 
 
 def _removal(history: list[StageRow]) -> list[StageRow]:
-    """Return what took a document out of the corpus; nothing for one that stays."""
+    """Return what took a document out of the corpus; nothing for one that stays or never was in."""
     first, run = history[0].row, history[-1].run
+    if history[-1].row.get("fate", KEPT) != KEPT:
+        return []
     (removal,) = removed_by(corpus_of(run), [(first["doc_id"], first["url"])])
     row = {"removed": f"removed by {removal}"}
     return [StageRow(run=run, stage="removal", row=row, text=None)] if removal else []

@@ -11,6 +11,7 @@ from dclm_spark.removal.tombstones import committed_output
 from dclm_spark.stages import STAGES
 from udfs import storage
 from udfs.storage.parquet import table_schema
+from udfs.units.language_texts import ROUTE_STAGE
 
 _PLAIN = {
     pa.string(): "string", pa.large_string(): "string", pa.binary(): "binary",
@@ -32,7 +33,7 @@ def table_ddl(output: str, dialect: str, database: str) -> Iterator[str]:
     check_readable(output)
     if read_run_record(output) is None:
         raise InputError(f"{output}: no run is here (run.json is missing)")
-    for stage in (*STAGES, MIX):
+    for stage in (*STAGES, MIX, ROUTE_STAGE):
         folder = storage.join(output, *(["shards"] if stage == "shards" else ["stages", stage]))
         paths = committed_output(stage, folder).unit_files["path"].to_pylist()
         first = {path.rpartition("/")[0]: path for path in reversed(paths) if _is_table(path)}

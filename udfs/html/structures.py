@@ -39,6 +39,7 @@ _MOST_CELL_CHARACTERS = 500
 # An item of a list as resiliparse writes it: two blanks a level, then a bullet or a number.
 _BULLET = "\u2022"
 _LIST_ITEM = re.compile(rf"^((?:  )+)({_BULLET}|[0-9]+\.) ", re.MULTILINE)
+_LINES_OF_A_CELL = "br, p, div, li, dt, dd"
 _LINE_NUMBERS = ".linenos, .lineno, .gutter, .line-numbers-rows"
 
 
@@ -136,7 +137,10 @@ class Structures:
             mark = self._mark(FORMULAS, quoted, is_block=is_display)
             _replace(self._tree, box, "p" if is_display else "span", mark)
         for node in body.query_selector_all(_RENDERED).values():
-            if body.contains(node) and not _MARK.search(node.text or ""):
+            # What is drawn of a formula goes where its source was found beside it.
+            if not body.contains(node) or _is_marked(node):
+                continue
+            if any(map(_is_marked, _parents(node, 2))):
                 node.remove()
 
     def _take_code(self, body: "ElementNode") -> None:
@@ -154,12 +158,28 @@ class Structures:
             rows = _rows(node)
             if rows is None:
                 continue
+            self._separate_lines(node)
+            rows = _rows(node) or rows
             caption = node.query_selector("caption")
             title = _inline(caption) if caption is not None else ""
             mark = self._mark(TABLES, _pipes(rows), is_block=True)
             # The table stays, empty but for the mark: its place and class decide whether it is part
             # of the main content.
             node.html = f"<tr><td><p>{_escaped(title)}</p><p>{mark}</p></td></tr>"
+
+
+    def _separate_lines(self, table: "ElementNode") -> None:
+        """Put a blank where a cell of a table begins a line."""
+        for node in table.query_selector_all("script, style").values():
+            node.remove()
+        for node in table.query_selector_all(_LINES_OF_A_CELL).values():
+            blank = self._tree.create_text_node(" ")
+            assert blank is not None
+            node.prepend(blank)
+
+
+def _is_marked(node: "ElementNode") -> bool:
+    return _MARK.search(node.text or "") is not None
 
 
 def _own_lines(structures: Structures, text: str) -> str:

@@ -147,8 +147,14 @@ def _as_labelled(batch: pa.RecordBatch, identify: LanguageIdentifier) -> Identif
     def tell(
         asked: pa.Array | pa.ChunkedArray,
     ) -> tuple[pa.StringArray, npt.NDArray[np.float64]]:
-        same = asked.cast(texts.type).equals(texts)
-        return (labels, scores) if same else identify(asked)
+        if asked.cast(texts.type).equals(texts):
+            return labels, scores
+        # Rows went before: each text has the label that is on record of an equal one.
+        whole = asked.combine_chunks() if isinstance(asked, pa.ChunkedArray) else asked
+        at = pc.index_in(whole.cast(texts.type), value_set=texts)
+        if at.null_count:
+            return identify(asked)
+        return labels.take(at), scores[at.to_numpy()]
 
     return tell
 

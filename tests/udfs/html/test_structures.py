@@ -117,3 +117,16 @@ def test_the_counts_follow_the_text_on_its_way():
     view = EXTRACTORS["resiliparse_markdown"].load()
     html = f"<main><p>{PROSE}</p></main><nav><pre>code</pre></nav>"
     assert without_counts(view(Page(html)).encode()) == (PROSE.encode(), [0, 1, 0, 0])
+
+
+def test_lines_of_a_cell_are_words_apart_and_its_styles_are_no_text():
+    table = (
+        "<table><tr><th>City<th>Where</tr>"
+        "<tr><td>Paris<br>France<td><style>.a{color:red}</style><p>north</p><p>west</p></tr></table>"
+    )
+    assert text_of(table).splitlines()[-1] == "| Paris France | north west |"
+
+
+def test_a_drawn_formula_without_a_source_stays():
+    drawn = '<p>Let <span class="MathJax">x + y</span> be even, as is said above.</p>'
+    assert "x + y" in text_of(drawn)

@@ -2,6 +2,7 @@
 
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -10,6 +11,7 @@ from dclm_spark.recipes.recipe import curation_settings
 from udfs.units.curate import curate_file
 from udfs.units.language_texts import (
     ROUTED,
+    _as_labelled,
     judge_language_file,
     label_file,
     labelled_schema,
@@ -138,3 +140,21 @@ def test_a_text_whose_language_has_no_corpus_has_a_fate_that_says_so(place, labe
         ("2", "language_not_listed", "languages"),
     ]
     assert len(rows(place / "routed", "kept")) == 3
+
+
+def test_texts_of_rows_that_are_left_have_the_labels_on_record():
+    texts = pa.array(["eins", "zwei", "eins", "drei"], pa.string())
+    batch = pa.RecordBatch.from_pydict(
+        {
+            "text": texts,
+            "language": pa.array(["deu_Latn", "nld_Latn", "deu_Latn", "deu_Latn"]),
+            "language_score": pa.array([0.9, 0.6, 0.9, 0.8]),
+        }
+    )
+
+    def model(_):
+        raise AssertionError("the model was asked again")
+
+    labels, scores = _as_labelled(batch, model)(texts.take(pa.array([3, 1])))
+    assert labels.to_pylist() == ["deu_Latn", "nld_Latn"]
+    assert scores.tolist() == [0.8, 0.6]
