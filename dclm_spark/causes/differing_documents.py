@@ -7,7 +7,7 @@ in each corpus, and what it may be grouped by.
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,8 @@ _TOKENIZED = pa.schema(
         pa.field("tokens", pa.binary()),
     ]
 )
+_SIZED = pa.schema([_TOKENIZED.field("doc_id"), _TOKENIZED.field("num_tokens")])
+_SIZES = ("doc_id", "tokens")
 _CORPUS = pa.schema(
     [
         pa.field("doc_id", pa.binary()),
@@ -155,10 +157,25 @@ def differing_documents(spark: SparkSession, first: CorpusRun, second: CorpusRun
 
 def corpus_documents(spark: SparkSession, run: CorpusRun) -> DataFrame:
     """Return doc_id, source, domain, tokens and text_key of the documents of a corpus."""
+    return _documents(spark, run, _TOKENIZED, _measured, _CORPUS)
+
+
+def document_sizes(spark: SparkSession, run: CorpusRun) -> DataFrame:
+    """Return doc_id and tokens of the documents of a corpus, without a look at their text."""
+    return _documents(spark, run, _SIZED, _sized, pa.schema([_CORPUS.field(one) for one in _SIZES]))
+
+
+def _documents(
+    spark: SparkSession,
+    run: CorpusRun,
+    columns: pa.Schema,
+    measure: Callable[[pa.RecordBatch], pa.RecordBatch],
+    schema: pa.Schema,
+) -> DataFrame:
     files = run.stage("tokenize").files(f"{TOKENS}/")
-    read = _TOKENIZED.append(REPEATS) if has_column(files, REPEATS) else _TOKENIZED
+    read = columns.append(REPEATS) if has_column(files, REPEATS) else columns
     uris = [file["uri"] for file in files]
-    rows = read_files(spark, uris, read, transform=_measured, output_schema=_CORPUS)
+    rows = read_files(spark, uris, read, transform=measure, output_schema=schema)
     removed = [file["uri"] for file in documents_met(run.place("shards"))]
     if not removed:
         return rows
@@ -166,16 +183,25 @@ def corpus_documents(spark: SparkSession, run: CorpusRun) -> DataFrame:
     return rows.join(gone.hint("merge"), "doc_id", "left_anti")
 
 
-def _measured(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _tokens(batch: pa.RecordBatch) -> pa.Array:
     tokens = batch.column("num_tokens")
     if REPEATS.name in batch.schema.names:
         tokens = pc.multiply(tokens, batch.column(REPEATS.name).cast(pa.int64()))
+    return tokens
+
+
+def _sized(batch: pa.RecordBatch) -> pa.RecordBatch:
+    tokens = _tokens(batch).cast(_CORPUS.field("tokens").type)
+    return pa.RecordBatch.from_arrays([batch.column("doc_id"), tokens], names=list(_SIZES))
+
+
+def _measured(batch: pa.RecordBatch) -> pa.RecordBatch:
     keys = [_text_key(ids) for ids in batch.column("tokens").to_pylist()]
     columns = {
         "doc_id": batch.column("doc_id"),
         "source": batch.column("crawl"),
         "domain": sites(batch.column("domain")),
-        "tokens": tokens,
+        "tokens": _tokens(batch),
         "text_key": pa.array(keys, pa.int64()),
     }
     return pa.RecordBatch.from_pydict(columns, schema=_CORPUS)

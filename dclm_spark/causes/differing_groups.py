@@ -21,9 +21,9 @@ from dclm_spark.causes.difference import (
 from dclm_spark.causes.differing_documents import (
     UNKNOWN,
     CorpusRun,
-    corpus_documents,
     corpus_run,
     differing_documents,
+    document_sizes,
 )
 from dclm_spark.engine.checkpoints import TableLayout, open_table, write_table
 from dclm_spark.engine.shuffles import sized_shuffles
@@ -78,7 +78,7 @@ def corpus_difference(spark: SparkSession, first: str, second: str, folder: str)
 
 
 def _total(spark: SparkSession, run: CorpusRun) -> Amount:
-    counted = corpus_documents(spark, run).agg(
+    counted = document_sizes(spark, run).agg(
         F.count("*").alias("documents"), F.sum("tokens").alias("tokens")
     )
     row = counted.collect()[0]

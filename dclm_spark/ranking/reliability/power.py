@@ -8,14 +8,15 @@ and cancels.
 """
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-CONFIDENCE = 0.95
-POWER = 0.8
+from dclm_spark.ranking.bootstrap import CONFIDENCE, POWER
+
 MOST_SEEDS = 64
 # Of the normal and the chi-square variable; the powers are right to 0.003.
 _DRAWS = 200_000
@@ -27,6 +28,13 @@ def _draws(freedom: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     generator = np.random.default_rng((freedom, 0))
     normal = generator.standard_normal(_DRAWS)
     return normal, np.sqrt(generator.chisquare(freedom, _DRAWS) / freedom)
+
+
+@lru_cache(256)
+def _limit(freedom: int, pairs: int) -> float:
+    """Return how many standard errors a difference must have, for so many pairs at once."""
+    normal, spread = _draws(freedom)
+    return float(np.quantile(np.abs(normal / spread), 1 - (1 - CONFIDENCE) / pairs))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +53,7 @@ class Design:
     def limit(self) -> float:
         """Return how many standard errors a difference must have, for all pairs at once."""
         pairs = max(1, self.corpora * (self.corpora - 1) // 2)
-        normal, spread = _draws(self.freedom)
-        return float(np.quantile(np.abs(normal / spread), 1 - (1 - CONFIDENCE) / pairs))
+        return _limit(self.freedom, pairs)
 
     def power(self, difference: float) -> float:
         """Return how likely a true difference, in deviations of a run, is found; 0 with one seed.
@@ -78,7 +85,10 @@ def seeds_needed(corpora: int, difference: float) -> int | None:
 
     None where MOST_SEEDS are not enough.
     """
-    for seeds in range(2, MOST_SEEDS + 1):
-        if Design(corpora=corpora, seeds=seeds).power(difference) >= POWER:
-            return seeds
-    return None
+
+    def power(seeds: int) -> float:
+        return Design(corpora=corpora, seeds=seeds).power(difference)
+
+    numbers = range(2, MOST_SEEDS + 1)
+    at = bisect_left(numbers, POWER, key=power)
+    return numbers[at] if at < len(numbers) else None

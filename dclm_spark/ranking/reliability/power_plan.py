@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from dclm_spark.ranking.bootstrap import POWER
 from dclm_spark.ranking.reliability.policy import primary_metric
-from dclm_spark.ranking.reliability.power import MOST_SEEDS, POWER, Design, seeds_needed
+from dclm_spark.ranking.reliability.power import MOST_SEEDS, Design, seeds_needed
 
 # Corpus -> for each seed (tokens, loss) at the declared steps of its training.
 Curves = Mapping[str, Sequence[Sequence[tuple[int, float]]]]

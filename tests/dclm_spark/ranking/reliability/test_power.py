@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dclm_spark.evaluate.uncertainty import Metric, Stratum
-from dclm_spark.ranking.bootstrap import compare
-from dclm_spark.ranking.reliability.power import POWER, Design, seeds_needed
+from dclm_spark.ranking.bootstrap import POWER, compare
+from dclm_spark.ranking.reliability.power import Design, seeds_needed
 
 
 def test_the_limit_is_that_of_students_t() -> None:
