@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from dclm_spark.crawl.listing import InputFile
 from udfs import storage
 from udfs.documents.extract import ExtractionSettings
-from udfs.documents.formats import InputUnit, Reading, read_unit
+from udfs.documents.formats import InputUnit, ParquetFormat, Reading, read_unit
 from udfs.documents.given import InputSettings
 
 _FILES = 4
@@ -28,12 +28,8 @@ def text_share(
     """
     sample = files[:: max(1, len(files) // _FILES)][:_FILES]
     try:
-        sizes = [
-            _parquet_sizes(file, columns)
-            if file.kind == "parquet"
-            else _stream_sizes(file, Reading(extraction=extraction, columns=columns))
-            for file in sample
-        ]
+        reading = Reading(extraction=extraction, columns=columns)
+        sizes = [_BY_FOOTER.get(file.kind, _stream_sizes)(file, reading) for file in sample]
     except (storage.StorageError, OSError, pa.ArrowException):
         # The run says what is wrong with a file, and may go on without it.
         return None
@@ -41,7 +37,7 @@ def text_share(
     return sum(text for text, _ in sizes) / read if read else None
 
 
-def _parquet_sizes(file: InputFile, columns: InputSettings) -> tuple[int, int]:
+def _parquet_sizes(file: InputFile, reading: Reading) -> tuple[int, int]:
     """Return the decoded bytes of the text column, by the file's own footer, and of the file."""
     with storage.open_seekable(file.uri) as source:
         metadata = pq.ParquetFile(source).metadata
@@ -53,9 +49,13 @@ def _parquet_sizes(file: InputFile, columns: InputSettings) -> tuple[int, int]:
     text = sum(
         chunk.total_uncompressed_size
         for chunk in chunks
-        if chunk.path_in_schema == columns.text_column
+        if chunk.path_in_schema == reading.columns.text_column
     )
     return text, storage.size_bytes(file.uri)
+
+
+# Formats whose files say themselves how large their columns are.
+_BY_FOOTER = {ParquetFormat.name: _parquet_sizes}
 
 
 def _stream_sizes(file: InputFile, reading: Reading) -> tuple[int, int]:
