@@ -20,6 +20,8 @@ from udfs.storage.stream import shown
 
 Row = dict[str, Any]
 
+# Keys of which a row has one: what is asked, or the text that is to be gone on with.
+ASKING = ("query", "context", "context_options")
 # GPQA's authors publish it in their README; the lock only keeps the questions off the plain web.
 GPQA_PASSWORD = "deserted-untie-orchid"
 # The order of DCLM's four choices comes from this seed, one generator per file (spec 8.5).
@@ -80,7 +82,8 @@ class DataRoot:
 def load_task(task: Task, root: str | Path, gpqa_password: str = GPQA_PASSWORD) -> TaskData:
     """Read the rows of `task`; every top-level string is stripped, as the reference does.
 
-    Raises MissingDataError when the file is absent and InputError when its digest is wrong.
+    Raises MissingDataError when the file is absent and InputError when its digest is wrong, or a
+    line is no row of a task.
     """
     source = DataRoot(str(root))
     facts = source.facts().get(task.label, {})
@@ -90,7 +93,7 @@ def load_task(task: Task, root: str | Path, gpqa_password: str = GPQA_PASSWORD) 
         rows = _gpqa_rows(content, task.label, gpqa_password)
     else:
         content = _content(source, task, (task.file, f"{task.file}.zst"))
-        rows = (json.loads(line) for line in content.split(b"\n") if line.strip())
+        rows = _json_rows(content, f"{task.label}: {task.file} at {shown(str(root))}")
     digest = hashlib.sha256(content).hexdigest()
     expected = facts.get("sha256_uncompressed", "")
     if expected and expected != digest:
@@ -122,6 +125,26 @@ def _decompressed(content: bytes) -> bytes:
 
 def _stripped(row: Row) -> Row:
     return {key: value.strip() if isinstance(value, str) else value for key, value in row.items()}
+
+
+def _json_rows(content: bytes, where: str) -> Iterator[Row]:
+    """Yield the rows of JSON lines, of which each asks something; `where` begins an error."""
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{where}, line {number}: not JSON ({error})") from error
+        if not isinstance(row, dict) or not any(key in row for key in ASKING):
+            keys = ", ".join(row) if isinstance(row, dict) else type(row).__name__
+            raise InputError(
+                f"{where}, line {number}: no row of a task, which has one of {', '.join(ASKING)} "
+                f"(docs/evaluation.md); found: {keys}"
+            )
+        yield row
+    if not content.strip():
+        raise InputError(f"{where}: the file is empty; fetch it again")
 
 
 def _gpqa_rows(archive: bytes, label: str, password: str) -> Iterator[Row]:

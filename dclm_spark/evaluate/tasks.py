@@ -1,5 +1,6 @@
 """The 53 labels of DCLM's EXTENDED suite, and which of them make CORE (spec 8.1 and 8.2)."""
 
+import difflib
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -177,9 +178,11 @@ def select_tasks(names: str) -> tuple[Task, ...]:
     wanted: set[str] = set()
     for name in (part.strip() for part in names.split(",")):
         if name not in groups and name not in TASK_BY_LABEL:
+            near = difflib.get_close_matches(name, [*groups, *TASK_BY_LABEL], n=1)
+            hint = f"did you mean {near[0]}? Expected" if near else "give"
             raise SettingError(
-                f"tasks = {name!r}: not a task; give core, extended, mmlu or labels such as "
-                f"{', '.join(EXTENDED[:3])}"
+                f"tasks = {name!r}: not a task of DCLM's; {hint} core, extended, mmlu or labels "
+                f"such as {', '.join(EXTENDED[:3])} (docs/evaluation.md lists them)"
             )
         wanted.update(groups.get(name, (name,)))
     return tuple(task for task in TASKS if task.label in wanted)

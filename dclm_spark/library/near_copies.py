@@ -104,6 +104,7 @@ def _prepared(
     df: DataFrame, id: str, text: str, prefer: Sequence[str], settings: MinHash
 ) -> tuple[FrameDocuments, MinHash]:
     """Return the columns that the search reads, by names of its own, and settings that say so."""
+    prefer = (prefer,) if isinstance(prefer, str) else prefer
     named = [name for name in prefer if name not in _BY_NAME]
     given = {"id": Given("id", id, ()), "text": Given("text", text, TEXT)}
     given |= {name: Given("prefer", name.removeprefix("-"), ()) for name in named}

@@ -20,6 +20,6 @@ def raw() -> Recipe:
         baseline,
         name="raw",
         heuristics=replace(baseline.heuristics, enabled=False),
-        deduplication=replace(baseline.deduplication, method=ExactOnly()),
+        deduplication=replace(baseline.deduplication, method=ExactOnly(), shards=None),
         quality=QualitySettings(enabled=False),
     )

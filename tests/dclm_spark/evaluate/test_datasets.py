@@ -73,3 +73,24 @@ def test_gpqa_is_decrypted_in_memory_with_four_choices_each() -> None:
     data = load_task(TASK_BY_LABEL["gpqa_diamond"], SHARED / "eval")
     assert len(data.rows) == 198
     assert all(len(row["choices"]) == 4 and 0 <= row["gold"] < 4 for row in data.rows)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"copa: local_data/.*copa\.jsonl at .*: the file is empty; fetch it again"),
+        (ROWS + b"\nthis is no json\n", r"copa\.jsonl at .*, line 3: not JSON"),
+        (
+            ROWS + b'{"question": "What?", "choices": ["a", "b"], "gold": 0}\n',
+            r"line 2: no row of a task, .* query, context, context_options .*"
+            r"found: question, choices, gold",
+        ),
+        (b'["query"]\n', r"line 1: no row of a task.*found: list"),
+    ],
+)
+def test_a_file_that_asks_nothing_is_named_with_its_line(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    write_copa(tmp_path, content)
+    with pytest.raises(InputError, match=message):
+        load_task(COPA, tmp_path)

@@ -1,5 +1,6 @@
 import csv
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -41,3 +42,14 @@ def test_the_table_agrees_with_the_table_beside_the_data() -> None:
         assert (row["continuation_delimiter"].replace("\\n", "\n") or " ").strip(
             " "
         ) == task.delimiter.strip(" ")
+
+
+def test_the_page_of_evaluation_has_every_label_with_its_kind_and_file():
+    page = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text()
+    for task in TASKS:
+        assert f"| `{task.label}` | {task.kind} | `{task.file}` |" in page
+
+
+def test_a_misspelt_label_is_answered_with_the_nearest():
+    with pytest.raises(SettingError, match=r"'arc_eazy': .*did you mean arc_easy\?"):
+        select_tasks("core,arc_eazy")

@@ -82,7 +82,7 @@ def test_what_a_search_cannot_do_is_said_before_it_begins(spark):
     with pytest.raises(SettingError, match="id = 'partner': the result has a column of this name"):
         frame.transform(near_duplicate_pairs, id="partner")
     with pytest.raises(SettingError, match="prefer = 'scor': the frame has no such column"):
-        frame.transform(without_near_duplicates, prefer=("-scor",))
+        frame.transform(without_near_duplicates, prefer="-scor")
 
 
 def test_repeated_lines_go_from_the_later_text(spark):
