@@ -31,6 +31,7 @@ from dclm_spark.ranking.records import (
     write_record,
 )
 from dclm_spark.ranking.reliability.page_tables import reliability_tables
+from dclm_spark.ranking.reliability.part_sizes import TOO_SMALL, PartSize, judged
 from udfs import storage
 
 
@@ -97,10 +98,12 @@ def build_leaderboard(
     runs: Sequence[RecipeRun],
     data_baselines: Mapping[str, float] | None = None,
     looks: int = 1,
+    parts: Sequence[PartSize] = (),
 ) -> dict[str, Any]:
     """Return rows (what was run, and how to run it again) and a comparison for each metric.
 
-    Runs of different cells are compared apart; each comparison names its `cell`.
+    Runs of different cells are compared apart; each comparison names its `cell`. Pairs whose
+    corpora have too small a part among `parts` are not judged.
     """
     order = {cell: place for place, cell in enumerate(dict.fromkeys(run.cell for run in runs))}
     runs = sorted(runs, key=lambda run: (order[run.cell], run.recipe, run.seed))
@@ -109,7 +112,7 @@ def build_leaderboard(
         own = [run for run in runs if run.cell == cell]
         names = [run.recipe for run in own]
         comparisons += [
-            {"cell": cell} | asdict(compare(metric, names, looks=looks))
+            judged({"cell": cell} | asdict(compare(metric, names, looks=looks)), parts)
             for metric in metrics_of(own, data_baselines)
         ]
     return {
@@ -168,6 +171,8 @@ def _conclusion(comparison: Mapping[str, Any]) -> str:
         return f"{metric}: only one recipe, nothing to compare."
     if all(verdict == ONE_SEED for verdict in verdicts):
         return f"{metric}: one seed each, so no difference can be told from training noise."
+    if all(verdict == TOO_SMALL for verdict in verdicts):
+        return f"{metric}: {TOO_SMALL}, no pair is judged."
     best = comparison["scores"][0]["recipe"]
     beaten = verdicts.count(f"{best} is better")
     open_pairs = verdicts.count(NOT_DISTINGUISHABLE)

@@ -5,7 +5,7 @@ Nothing here needs Spark, so a machine with a GPU can do it on a folder that a c
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -37,6 +37,7 @@ from dclm_spark.ranking.options import (
 )
 from dclm_spark.ranking.prepared import SHUFFLED, Corpus, PreparedRanking, read_prepared
 from dclm_spark.ranking.records import records_below, write_records
+from dclm_spark.ranking.reliability.part_sizes import PartSize, part_sizes, size_conclusions
 from dclm_spark.ranking.reliability.power import Design
 from dclm_spark.ranking.reliability.power_plan import (
     power_beforehand,
@@ -75,6 +76,11 @@ class Ranking:
     readings: tuple[tuple[Cell, Reading], ...]
     measurement: Measurement
     runs: tuple[RankedRun, ...]
+    parts: tuple[PartSize, ...]
+
+    def too_small(self) -> list[str]:
+        """Say which parts of corpora are too small to stand for them."""
+        return size_conclusions(self.parts, {cell.label: cell.tokens for cell in self.cells})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +118,8 @@ def ranked_models(
     power = power_beforehand(design, settings.output) if waiting else []
     for line in [*expected_cost(waiting).lines(), *power]:
         LOGGER.info("%s", line)
+    for line in ranking.too_small():
+        LOGGER.warning("%s", line)
     runs = run_all(
         Work(
             runs=ranking.runs,
@@ -170,6 +178,7 @@ def plan_ranking(settings: ModelSettings) -> Ranking:
         readings=readings,
         measurement=measurement,
         runs=_chosen(runs, settings.only),
+        parts=part_sizes(runs, {corpus.manifest for corpus in prepared.corpora}),
     )
 
 
@@ -231,7 +240,9 @@ def _leaderboard(
     settings: ModelSettings, ranking: Ranking, runs: list[RankedRun], recorded: list[RecipeRun]
 ) -> dict[str, Any]:
     looks = settings.seeds - 1 if settings.early_stop else 1
-    leaderboard = build_leaderboard(recorded, looks=max(1, looks))
+    leaderboard = build_leaderboard(recorded, looks=max(1, looks), parts=ranking.parts)
+    leaderboard["parts"] = [asdict(one) for one in ranking.parts]
+    leaderboard["conclusions"] = ranking.too_small() + leaderboard["conclusions"]
     flops = {run.cell.label: training_flops(run) for run in runs}
     with_reliability(leaderboard, ranking.cells, ranking.readings, Target.of(settings), flops)
     for cell, own in groupby(recorded, lambda run: run.cell):

@@ -13,7 +13,7 @@ def reliability_tables(leaderboard: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the page's template draws; a table without rows is None."""
     return {
         "curves": _curves(leaderboard.get("curves", ())),
-        "readings": _readings(leaderboard.get("readings", ())),
+        "readings": _readings(leaderboard.get("readings", ()), leaderboard.get("parts", ())),
         "power": _power(leaderboard.get("power", ())),
         "predictions": _predictions(leaderboard.get("predictions", ())),
         "cost": _cost(leaderboard.get("cost")),
@@ -33,16 +33,22 @@ def _curves(curves: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     return {"head": head, "rows": [(*row, *[""] * (width - len(row))) for row in rows]}
 
 
-def _readings(readings: Sequence[Mapping[str, Any]]) -> Rows:
+def _readings(readings: Sequence[Mapping[str, Any]], parts: Sequence[Mapping[str, Any]]) -> Rows:
+    sizes = {(one["cell"], one["corpus"]): one for one in parts}
     return [
         (
             one["cell"],
             one["corpus"],
             f"{one['proxy_passes']:.3g}",
             "" if one["target_passes"] is None else f"{one['target_passes']:.3g}",
+            *_part(sizes.get((one["cell"], one["corpus"]))),
         )
         for one in readings
     ]
+
+
+def _part(size: Mapping[str, Any] | None) -> tuple[str, str]:
+    return (f"{size['documents']:,}", f"{size['tokens']:,}") if size else ("", "")
 
 
 def _power(power: Sequence[Mapping[str, Any]]) -> Rows:

@@ -7,6 +7,7 @@ from typing import Any
 
 from dclm_spark.ranking.budgets.cells import Cell, Reading
 from dclm_spark.ranking.options import ModelSettings
+from dclm_spark.ranking.reliability.part_sizes import TOO_SMALL
 from dclm_spark.ranking.reliability.policy import primary_metric
 from dclm_spark.ranking.reliability.published import IN_DEVIATIONS, order_models
 from dclm_spark.ranking.reliability.scale_fit import Point, predict
@@ -64,6 +65,8 @@ def with_reliability(
 
 def _holds(comparison: Mapping[str, Any], pair: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return P(order is the same at a larger scale) and its basis; None: unknown."""
+    if pair["verdict"] == TOO_SMALL:
+        return None
     models = order_models()
     metric, distance = comparison["metric"], abs(pair["difference"])
     if metric in models:
@@ -102,6 +105,8 @@ def _predictions(
     for one in comparisons:
         tokens = targets[one["cell"]]
         for pair in one["verdicts"] if tokens else ():
+            if pair["verdict"] == TOO_SMALL:
+                continue
             key = (tokens or 0, one["metric"], pair["first"], pair["second"])
             place = Point(
                 flops=flops[one["cell"]],
@@ -197,6 +202,8 @@ def _budget_conclusions(leaderboard: Mapping[str, Any], cells: Sequence[Cell]) -
         chosen = primary_metric([one["metric"] for one in comparisons])
         (one,) = (each for each in comparisons if each["metric"] == chosen)
         best = one["scores"][0]["recipe"]
+        if any(pair["verdict"] == TOO_SMALL for pair in one["verdicts"]):
+            best = f"not all judged, {best}"
         leaders.setdefault((cell.scale, chosen), []).append(f"{best} at {cell.target_tokens:,}")
     return [
         f"by budget ({name}, {metric}): {', '.join(parts)} tokens."

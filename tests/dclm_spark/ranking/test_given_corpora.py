@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from dclm_spark.errors import InputError, SettingError
 from dclm_spark.ranking import workers
 from dclm_spark.ranking.given_corpora import given_corpora
 from dclm_spark.ranking.options import ModelSettings, model_options
+from dclm_spark.ranking.reliability import part_sizes
 from dclm_spark.ranking.train_models import plan_ranking, rank_models
 from dclm_spark.shard_format import ShardError
 from dclm_spark.train.signals import Preempted
@@ -51,6 +53,14 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> ModelSettings:
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _any_part_is_enough() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(part_sizes, "LEAST_DOCUMENTS", 1)
+        patch.setattr(part_sizes, "LEAST_TOKENS", 1)
+        yield
+
+
 @pytest.fixture(scope="module")
 def leaderboard(given: ModelSettings) -> dict:
     return rank_models(given)
@@ -82,6 +92,20 @@ def test_curves_cost_and_probabilities_are_told(given, leaderboard) -> None:
     assert {one["part"] for one in leaderboard["cost"]["spent"]} == {"training", "evaluation"}
     page = (Path(given.output) / "leaderboard.html").read_text()
     assert "order holds" in page
+
+
+def test_a_part_of_a_few_documents_decides_nothing(given, leaderboard, monkeypatch) -> None:
+    parts = {one["corpus"]: one for one in leaderboard["parts"]}
+    assert set(parts) == {"known", "noise"}
+    enough = parts["noise"]["documents"] + 1
+    monkeypatch.setattr(part_sizes, "LEAST_DOCUMENTS", enough)
+    found = rank_models(given)
+    (pair,) = found["comparisons"][0]["verdicts"]
+    assert (pair["verdict"], pair["holds"]) == ("too small to be matched", None)
+    assert "noise, test-for-200000: too small to be matched" in " ".join(found["conclusions"])
+    assert not any("order holds" in line for line in found["conclusions"])
+    page = (Path(given.output) / "leaderboard.html").read_text()
+    assert "too small to be matched" in page
 
 
 def test_a_row_that_is_told_to_leave_is_gone_on_with_by_only(
