@@ -16,20 +16,22 @@ import resource
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import boto3
 from botocore.client import BaseClient
 
-from dclm_spark.engine.manifests import Unit
+from dclm_spark.engine.manifests import STORAGE_THREADS, Unit, delete_many
 from dclm_spark.engine.monitoring.run_clock import RunClock
-from dclm_spark.engine.run_output import RunOutput
+from dclm_spark.engine.run_output import RunProgress
 from dclm_spark.engine.stage import UnitRules, run_units
-from dclm_spark.engine.stage_output import stage_output
 from dclm_spark.engine.tables import spark_schema
 from dclm_spark.recipes import load_recipe
 from dclm_spark.report.page import write_report
@@ -115,13 +117,28 @@ def prepare(folder: str, units: int, domains: int) -> None:
         json.dumps(statistics(place, domains), separators=(",", ":")).encode()
         for place in range(min(units, DISTINCT))
     ]
-    for place in range(units):
+
+    def write(place: int) -> None:
         uri = f"{folder}/statistics/{name_of(place)}.json"
         if place < DISTINCT or not storage.is_local(uri):
             storage.write_bytes(uri, texts[place % DISTINCT])
         else:
             same = Path(folder, "statistics", f"{name_of(place % DISTINCT)}.json")
             Path(uri).hardlink_to(same)
+
+    for_each(write, range(min(units, DISTINCT)))
+    for_each(write, range(DISTINCT, units))
+
+
+def for_each(do: Callable[[Any], object], items: Iterable[Any]) -> None:
+    with ThreadPoolExecutor(STORAGE_THREADS) as pool:
+        for _ in pool.map(do, items):
+            pass
+
+
+def write_manifest(folder: str, key: str, place: int) -> None:
+    text = json.dumps(manifest(place, key), indent=1)
+    storage.write_bytes(manifest_uri(folder, name_of(place)), text.encode())
 
 
 class Requests:
@@ -159,9 +176,7 @@ def measure(spark, folder: str, units: int, key: str) -> dict:
     def execute(pending):
         places = {unit.name: place for place, unit in enumerate(work)}
         with requests.uncounted():
-            for unit in pending:
-                text = json.dumps(manifest(places[unit.name], key), indent=1)
-                storage.write_bytes(manifest_uri(folder, unit.name), text.encode())
+            for_each(partial(write_manifest, folder, key), (places[one.name] for one in pending))
         return spark.createDataFrame([], spark_schema(COMMITTED))
 
     def run(step):
@@ -176,8 +191,8 @@ def measure(spark, folder: str, units: int, key: str) -> dict:
     run("fresh")
     run("resume_all_done")
     with requests.uncounted():
-        for place in range(0, units, round(1 / MISSING_SHARE)):
-            storage.delete(manifest_uri(folder, name_of(place)))
+        gone = range(0, units, round(1 / MISSING_SHARE))
+        delete_many([manifest_uri(folder, name_of(place)) for place in gone])
     output = run("resume_some_missing")
     before, started = cpu_seconds(), time.perf_counter()
     report(output, folder)
@@ -192,21 +207,8 @@ def measure(spark, folder: str, units: int, key: str) -> dict:
 
 
 def report(output, folder: str) -> None:
-    """Write the report of a run whose first stage is `output`."""
-    empty = {"counts": [], "thresholds": {}, "languages": [], "domains": [], "histograms": {},
-             "samples": []}  # fmt: skip
-    names = ("deduplicate", "select", "tokenize", "shards")
-    later = [replace(stage_output(name, folder, []), totals=empty) for name in names]
-    shards = {"num_tokens": 0, "num_padding_tokens": 0, "shards": [], "num_sequences": 0,
-              "sequence_length": 2048, "tokenizer_sha256": "", "fingerprint": ""}  # fmt: skip
-    evidence = {"pairs": [], "precision": [], "clusters": [],
-                "paragraphs": {"documents": 0, "paragraphs": 0, "text_bytes": 0},
-                "lost": {"one_in": 1, "groups": []}}  # fmt: skip
-    run = RunOutput(
-        documents=output, deduplicated=later[0], decontaminated=None, dedup_evidence=evidence,
-        scored=None, signals={}, minimum_score=None, selected=later[1], tokenized=later[2],
-        shards=later[3], shard_manifest=shards,
-    )  # fmt: skip
+    """Write the report of a run that has got as far as `output`."""
+    run = RunProgress(documents=output)
     identity = SimpleNamespace(recipe_hash="0" * 16, versions={}, commit="")
     summary = summarize(run, load_recipe("dclm_baseline", []), identity, RunClock(folder, ""))
     write_report(summary, f"{folder}/report.html")
@@ -247,7 +249,8 @@ def main() -> None:
     given.folder.mkdir(parents=True)
     try:
         if given.s3:
-            with s3_store(given.folder) as url:
+            # Statistics of a unit are 0.1 MB.
+            with s3_store(given.folder, 1 + given.units // 5_000) as url:
                 os.environ |= {**CREDENTIALS, "AWS_ENDPOINT_URL": url}
                 boto3.client("s3", endpoint_url=url).create_bucket(Bucket="units")
                 run_in("s3://units", given)
