@@ -1,25 +1,28 @@
 """What a driver takes for very many units of real shape: memory, CPU and files, without the work.
 
     python -m tests.benchmarks.driver_scale --units 100000 --folder /tmp/units
-    python -m tests.benchmarks.driver_scale --units 2000 --folder /tmp/units --s3
+    python -m tests.benchmarks.driver_scale --units 90000 --folder /tmp/units --s3
+    python -m tests.benchmarks.driver_scale --units 90000 --folder /tmp/units --kills 2
 
 The units are committed by writing prepared manifests, so that what is measured is the driver: it
 reads manifests, adds statistics up by tasks, writes the stage's summary and the report. `--s3` puts
-all on a local S3 server and counts the driver's requests, by operation.
+all on a local S3 server and counts the driver's requests, by operation. `--kills` has a driver
+killed (SIGKILL) while it commits units, and the stage made again without.
 """
 
 import argparse
 import json
 import os
-import random
 import resource
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +31,7 @@ from typing import Any
 import boto3
 from botocore.client import BaseClient
 
+from dclm_spark.engine.books import STAGE_MANIFEST
 from dclm_spark.engine.manifests import STORAGE_THREADS, Unit, delete_many
 from dclm_spark.engine.monitoring.run_clock import RunClock
 from dclm_spark.engine.run_output import RunProgress
@@ -37,78 +41,14 @@ from dclm_spark.recipes import load_recipe
 from dclm_spark.report.page import write_report
 from dclm_spark.report.summarize import summarize
 from dclm_spark.session import spark_session
+from tests.benchmarks.crawl_units import DISTINCT, PAGES, manifest, name_of, statistics
 from tests.s3_store import CREDENTIALS, s3_store
 from udfs import storage
 from udfs.documents.schema import FATES
-from udfs.units.commit import COMMITTED, FORMAT_VERSION, manifest_uri
-from udfs.units.curate import InputUnit
-from udfs.units.statistics import DOMAINS_PER_UNIT, HISTOGRAM_EDGES, SAMPLE_CHARACTERS
-from udfs.warc.reader import RecordCounts
+from udfs.units.commit import COMMITTED, MANIFESTS, manifest_uri
+from udfs.units.statistics import DOMAINS_PER_UNIT
 
-# A usual WARC: its pages, hosts and rules (CC-MAIN-2024-10; spec of issue 26).
-PAGES, HOSTS, RULES = 39_000, 10_000, 24
-# Statistics files of different content; the others are links to them.
-DISTINCT = 200
 MISSING_SHARE = 0.01
-
-
-def name_of(place: int) -> str:
-    return f"CC-MAIN-20240220211055-20240221001055-{place:05d}-{place:010x}"
-
-
-def statistics(seed: int, domains: int = DOMAINS_PER_UNIT) -> dict:
-    """What `udfs.units.statistics.Tally` says of such a WARC."""
-    draw = random.Random(seed)
-    hosts = draw.sample(range(50 * HOSTS), domains)
-    documents = sorted((int(draw.paretovariate(1.1)) + 1 for _ in hosts), reverse=True)
-    rules = [("kept", "", "")] + [("dropped", "heuristics", f"rule_{n}") for n in range(RULES)]
-    return {
-        "counts": [
-            {"fate": fate, "stage": stage, "rule": rule, "documents": PAGES // len(rules),
-             "text_bytes": 3_000_000}
-            for fate, stage, rule in rules
-        ],
-        "thresholds": {rule: 0.5 for _, _, rule in rules if rule},
-        "languages": [[f"l{n}", kept, 10] for n in range(150) for kept in (False, True)],
-        "domains": [[f"www.host-{host}.example.org", count, count // 2, 900 * count]
-                    for host, count in zip(hosts, documents, strict=True)],
-        "domains_cut": documents[-1],
-        "histograms": {name: [7] * (len(edges) - 1) for name, edges in HISTOGRAM_EDGES.items()},
-        "kept_histograms": {
-            name: [3] * (len(edges) - 1) for name, edges in HISTOGRAM_EDGES.items()
-        },
-        "samples": [
-            {"doc_id": f"{draw.getrandbits(128):032x}", "fate": fate, "stage": stage,
-             "rule": rule or "kept", "url": "https://www.host.example.org/a/page", "value": 0.1,
-             "threshold": 0.5, "error": None, "text": "a b c d " * (SAMPLE_CHARACTERS // 8)}
-            for fate, stage, rule in rules for _ in range(3)
-        ],
-    }  # fmt: skip
-
-
-def manifest(place: int, key: str) -> dict:
-    """The manifest that `udfs.units.commit.commit` writes of it."""
-    name = name_of(place)
-    path = f"crawl-data/CC-MAIN-2024-10/segments/1707947473360.9/warc/{name}.warc.gz"
-    source = InputUnit(
-        crawl="CC-MAIN-2024-10", path=path, uri=f"s3://commoncrawl/{path}", kind="warc"
-    )
-    records = RecordCounts(response=PAGES, request=PAGES, metadata=PAGES, warcinfo=1)
-    return {
-        "format_version": FORMAT_VERSION,
-        "unit": name,
-        "key": key,
-        "files": [
-            {"path": f"{fate}/{name}.parquet", "rows": PAGES // 3, "size_bytes": 34_567_890,
-             "sha256": f"{place:064x}"}
-            for fate in FATES
-        ],
-        "documents": {fate: [PAGES // 3, 45_678_901] for fate in FATES},
-        "statistics": {"path": f"statistics/{name}.json", "size_bytes": 100_000,
-                       "sha256": f"{place % DISTINCT:064x}"},
-        "facts": {"records": asdict(records), "input": asdict(source)},
-        "timing": {"seconds": 1234.5, "cpu_seconds": 1100.25},
-    }  # fmt: skip
 
 
 def prepare(folder: str, units: int, domains: int) -> None:
@@ -170,13 +110,20 @@ class Requests:
 def measure(spark, folder: str, units: int, key: str) -> dict:
     """Run the stage three times and report; return seconds and CPU of each, and memory."""
     found, requests = {"units": units}, Requests()
+    commits: list[dict[str, float]] = []
     work = [Unit(name=name_of(place), key=key) for place in range(units)]
-    rules = UnitRules(documents_in=None, others="refuse")
+    pages = len(FATES) * (PAGES // len(FATES))
+    rules = UnitRules(
+        documents_in=dict.fromkeys((one.name for one in work), pages), others="refuse"
+    )
 
     def execute(pending):
         places = {unit.name: place for place, unit in enumerate(work)}
+        before, started = cpu_seconds(), time.perf_counter()
         with requests.uncounted():
             for_each(partial(write_manifest, folder, key), (places[one.name] for one in pending))
+        # The tasks' work, and no part of the driver's.
+        commits.append(taken(before, started))
         return spark.createDataFrame([], spark_schema(COMMITTED))
 
     def run(step):
@@ -186,6 +133,10 @@ def measure(spark, folder: str, units: int, key: str) -> dict:
             rules=rules,
         )  # fmt: skip
         found[step] = taken(before, started) | {"requests": requests.taken()}
+        if commits:
+            work_done = commits.pop()
+            for name, value in work_done.items():
+                found[step][name] = round(found[step][name] - value, 1)
         return output
 
     run("fresh")
@@ -239,32 +190,84 @@ def jvm_peak_bytes() -> int:
     return 0
 
 
+def killed_and_resumed(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """Kill a driver while it commits units, so many times; return what the last one measured.
+
+    What the stage says of itself in the end must be what an undisturbed driver's stage says.
+    """
+    prepare(str(folder / "killed"), given.units, given.domains)
+    prepare(str(folder / "straight"), given.units, given.domains)
+    killed_at = []
+    for number in range(given.kills):
+        child = start_driver(folder / "killed", given)
+        until = given.units * (number + 1) // (given.kills + 1)
+        while num_committed(folder / "killed") < until:
+            assert child.poll() is None, "it ended before it was killed"
+            time.sleep(0.02)
+        os.killpg(child.pid, signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+        assert not (folder / "killed" / STAGE_MANIFEST).exists()
+        killed_at.append(num_committed(folder / "killed"))
+    found = {name: measured_by(folder / name, given) for name in ("killed", "straight")}
+    stages = [(folder / name / STAGE_MANIFEST).read_text() for name in found]
+    assert stages[0] == stages[1], "the stage differs"
+    assert json.loads(stages[0])["num_units"] == given.units
+    return {"killed_at": killed_at, **found}
+
+
+def start_driver(folder: Path, given: argparse.Namespace) -> subprocess.Popen[str]:
+    command = [
+        sys.executable, "-m", "tests.benchmarks.driver_scale", "--units", str(given.units),
+        "--folder", str(folder), "--prepared",
+    ]  # fmt: skip
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def measured_by(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    child = start_driver(folder, given)
+    output, _ = child.communicate()
+    assert child.returncode == 0
+    return dict(json.loads(output.splitlines()[-1]))
+
+
+def num_committed(folder: Path) -> int:
+    manifests = folder / MANIFESTS
+    return sum(1 for _ in os.scandir(manifests)) if manifests.is_dir() else 0
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--units", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True, help="a folder that is not there yet")
     parser.add_argument("--domains", type=int, default=DOMAINS_PER_UNIT, help="of each unit")
     parser.add_argument("--s3", action="store_true", help="on a local S3 server")
+    parser.add_argument("--kills", type=int, default=0, help="kill the driver so many times first")
+    parser.add_argument("--prepared", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.prepared:
+        return measure_in(str(given.folder), given.units)
     given.folder.mkdir(parents=True)
     try:
-        if given.s3:
+        if given.kills:
+            print(json.dumps(killed_and_resumed(given.folder, given)))
+        elif given.s3:
             # Statistics of a unit are 0.1 MB.
             with s3_store(given.folder, 1 + given.units // 5_000) as url:
                 os.environ |= {**CREDENTIALS, "AWS_ENDPOINT_URL": url}
                 boto3.client("s3", endpoint_url=url).create_bucket(Bucket="units")
-                run_in("s3://units", given)
+                prepare("s3://units", given.units, given.domains)
+                measure_in("s3://units", given.units)
         else:
-            run_in(str(given.folder), given)
+            prepare(str(given.folder), given.units, given.domains)
+            measure_in(str(given.folder), given.units)
     finally:
         shutil.rmtree(given.folder)
 
 
-def run_in(folder: str, given: argparse.Namespace) -> None:
-    prepare(folder, given.units, given.domains)
+def measure_in(folder: str, units: int) -> None:
     spark = spark_session("driver_scale", "local[2]")
     try:
-        print(json.dumps(measure(spark, folder, given.units, "key")))
+        print(json.dumps(measure(spark, folder, units, "key")))
     finally:
         spark.stop()
 
