@@ -32,6 +32,8 @@ from udfs.tokens.tokenizer import train_tokenizer
 LENGTH, VOCABULARY = 128, 512
 # Of the tokens of its target a proxy reads one in so many.
 PROXY_SHARE = 16
+# A leader that was found, by how much it leads, and the verdict.
+Told = tuple[str, float, str]
 # How often the target reads the strict corpus.
 SMALL_BUDGET, LARGE_BUDGET = 4, 24
 # Articles of some 450 tokens, so that a sixteenth of the strict corpus is some sixteen of them.
@@ -96,7 +98,7 @@ def _written(folder: Path, texts: Sequence[str], tokenizer: Path) -> str:
     return str(manifest)
 
 
-def ranked(world: World, output: Path, **how: object) -> tuple[str, float, str]:
+def ranked(world: World, output: Path, **how: object) -> Told:
     """Return who leads in bits per byte, by how much, and the verdict."""
     settings = ModelSettings(
         output=str(output),
@@ -112,16 +114,30 @@ def ranked(world: World, output: Path, **how: object) -> tuple[str, float, str]:
     return best["recipe"], other["mean"] - best["mean"], found["verdicts"][0]["verdict"]
 
 
-def judged(folder: Path, seed: int, seeds: int) -> dict[str, object]:
-    """Return the truth of a world and what both kinds of ranking say."""
+def judged(folder: Path, seed: int, seeds: int, smaller: Sequence[int] = ()) -> dict[str, object]:
+    """Return the truth of a world and what both kinds of ranking say.
+
+    `smaller` are further shares of the target's tokens that matched proxies read, one in so many.
+    """
     started = time.monotonic()
     world = write_world(folder / "texts", seed)
     proxy = (world.target_tokens // PROXY_SHARE,)
     whole = (world.target_tokens,)
-    truth = ranked(world, folder / "truth", tokens=whole, seeds=1, max_passes=1e6)
-    matched = ranked(world, folder / "matched", tokens=proxy, seeds=seeds, target_tokens=whole)
-    unmatched = ranked(world, folder / "unmatched", tokens=proxy, seeds=seeds, max_passes=1e6)
-    told = {"truth": truth, "matched": matched, "unmatched": unmatched}
+    told = {
+        "truth": ranked(world, folder / "truth", tokens=whole, seeds=1, max_passes=1e6),
+        "matched": ranked(
+            world, folder / "matched", tokens=proxy, seeds=seeds, target_tokens=whole
+        ),
+        "unmatched": ranked(world, folder / "unmatched", tokens=proxy, seeds=seeds, max_passes=1e6),
+    }
+    for share in smaller:
+        told[f"matched at 1/{share}"] = ranked(
+            world,
+            folder / f"matched-{share}",
+            tokens=(world.target_tokens // share,),
+            seeds=seeds,
+            target_tokens=whole,
+        )
     return {
         "world": seed,
         "target_tokens": world.target_tokens,
@@ -140,12 +156,13 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--step", type=int, default=1, help="2: worlds of one budget")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--smaller", type=int, nargs="*", default=[], help="further shares: 32 64")
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
     right = {"matched": 0, "unmatched": 0}
     for number in range(given.worlds):
         seed = given.first + number * given.step
-        facts = judged(given.output / f"world-{seed}", seed, given.seeds)
+        facts = judged(given.output / f"world-{seed}", seed, given.seeds, given.smaller)
         print(json.dumps(facts), flush=True)
         for name in right:
             right[name] += facts[name]["best"] == facts["truth"]["best"]  # type: ignore[index]
