@@ -18,6 +18,7 @@ from udfs.rules.c4 import C4, C4Settings
 from udfs.rules.family import RuleFamily, Tools
 from udfs.rules.fineweb import FineWeb, FineWebSettings
 from udfs.rules.fineweb2 import FineWeb2, FineWeb2Settings
+from udfs.rules.language_only import LanguageOnly
 from udfs.rules.refinedweb import RefinedWeb
 from udfs.rules.settings import SharedSettings, default_of, without_limits
 from udfs.rules.url_lists import UrlLists
@@ -32,6 +33,7 @@ FAMILIES: dict[str, type[RuleFamily[Any]]] = {
     "c4": C4,
     "fineweb": FineWeb,
     "fineweb2": FineWeb2,
+    "language_only": LanguageOnly,
 }
 
 
