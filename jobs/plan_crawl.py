@@ -11,7 +11,8 @@ from dclm_spark.command import job_parser, run_command
 from dclm_spark.crawl.index import IndexFilter, count_matches, offsets_by_warc
 from dclm_spark.crawl.listing import list_inputs
 from dclm_spark.planning import actual, crawl, rendering
-from dclm_spark.planning.rates import PlanSettings
+from dclm_spark.planning.rates import settings_of
+from dclm_spark.recipes import load_recipe
 from dclm_spark.settings import override
 
 _FIELDS = {"languages": "language", "mime_types": "mime", "statuses": "status", "domains": "domain"}
@@ -30,10 +31,12 @@ def main() -> None:
     parser.add_argument("--offsets", help="write the matching records' offsets here (Parquet)")
     parser.add_argument("--actual", metavar="OUTPUT", help="compare with the run in OUTPUT")
     parser.add_argument("--spark-conf", metavar="FILE", help="write the Spark settings here")
+    parser.add_argument("--recipe", default="dclm_baseline", help="name of a recipe, or a file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a rate")
     parser.add_argument("--documents", type=int, help="plan only the dedup of so many")
     options = parser.parse_args()
-    settings = override(PlanSettings(), options.set)
+    recipe = load_recipe(options.recipe)
+    settings = override(settings_of(recipe.quality, recipe.deduplication.method), options.set)
     if options.documents is not None:
         return print(rendering.render_dedup(options.documents, settings))
     if not (options.input or options.index) or (options.offsets and not options.index):

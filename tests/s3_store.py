@@ -29,10 +29,10 @@ _START_SECONDS = 60
 
 
 @contextmanager
-def s3_store(folder: Path) -> Iterator[str]:
-    """Run a store whose data lie in `folder`, and give its URL."""
+def s3_store(folder: Path, size_gib: int = 1) -> Iterator[str]:
+    """Run a store whose data lie in `folder`, and give its URL; it holds about `size_gib`."""
     if _WEED.exists():
-        yield from _seaweedfs(folder)
+        yield from _seaweedfs(folder, size_gib)
     elif importlib.util.find_spec("moto"):
         yield from _moto()
     else:
@@ -51,7 +51,7 @@ def _moto() -> Iterator[str]:
     server.stop()
 
 
-def _seaweedfs(folder: Path) -> Iterator[str]:
+def _seaweedfs(folder: Path, size_gib: int) -> Iterator[str]:
     identity = {
         "name": "dev",
         "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
@@ -63,7 +63,7 @@ def _seaweedfs(folder: Path) -> Iterator[str]:
     command = [
         str(_WEED), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         "-master.telemetry=false", "-s3", f"-s3.port={port}", f"-s3.config={folder / 's3.json'}",
-        "-master.volumeSizeLimitMB=64", "-volume.max=20",
+        "-master.volumeSizeLimitMB=64", f"-volume.max={20 * size_gib}",
         *(f"-{name}={number}" for name, number in zip(_PORTS, others, strict=True)),
     ]  # fmt: skip
     with (folder / "weed.log").open("wb") as log:

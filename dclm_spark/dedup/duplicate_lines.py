@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from dclm_spark.dedup.decisions import seen_share
 from dclm_spark.dedup.method import DedupInput, DedupMethod, Removal, Remover
+from dclm_spark.dedup.owners import HotKeys, Occurrences, copies
 from dclm_spark.engine.checkpoints import Checkpoints, TableLayout
-from dclm_spark.engine.tables import Documents, extent_of
+from dclm_spark.engine.tables import Documents, FileTable, extent_of
 from udfs.dedup.duplicate_lines import LineDedupSettings, line_keys, remove_lines
 from udfs.dedup.ngrams import DedupResult
 from udfs.text.columns import utf8_buffers
@@ -26,6 +27,9 @@ _MD5_SIZE_BYTES = 16
 # Text per line of an English page, and a line's key, place and number as a row of Spark.
 _TEXT_BYTES_PER_LINE = 60
 _ROW_SIZE_BYTES = 80
+_OCCURRENCES = Occurrences(
+    key="line", place="place", number="number", row_size_bytes=_ROW_SIZE_BYTES
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,8 @@ class Lines(LineDedupSettings, DedupMethod):
 
     def seen(self, given: DedupInput) -> DataFrame:
         """Return the lines that stay elsewhere."""
-        return seen_lines(given.documents, given.working)
+        hot = HotKeys(files=given.files, occurrences=_occurrences_in)
+        return seen_lines(given.documents, given.working, hot)
 
     def remover(self, shard_fact: int, seed: int) -> Remover:
         """Return what takes the seen lines out and counts the sentences that are left."""
@@ -51,19 +56,24 @@ class Lines(LineDedupSettings, DedupMethod):
         return remove
 
 
-def seen_lines(documents: Documents, working: Checkpoints) -> DataFrame:
+def seen_lines(documents: Documents, working: Checkpoints, hot: HotKeys | None = None) -> DataFrame:
     """Return (doc_id, lines, partner) of the documents with lines that stay elsewhere.
 
     `documents` has doc_id, url and text. `lines` are the numbers of those lines, `partner` is the
-    first document where one stays: itself where it repeats itself.
+    first document where one stays: itself where it repeats itself. `hot` says where lines of very
+    many documents are looked for, which are then no task of their own.
     """
     chosen = documents.select("doc_id", "url", "text")
     extent = extent_of(documents, ("doc_id", "url", "text"))
     shuffled = extent.text_size_bytes // _TEXT_BYTES_PER_LINE * _ROW_SIZE_BYTES
     layout = TableLayout(by=("place",), size_bytes=shuffled // 2)
-    seen, _ = working.keyed(extent.key).table(
-        "seen_lines", lambda: _seen(_occurrences(chosen)), layout, shuffled
-    )
+    tables, occurrences = working.keyed(extent.key), _occurrences(chosen)
+
+    def build() -> DataFrame:
+        owners = hot.owners(tables, _OCCURRENCES, occurrences, shuffled) if hot else None
+        return _seen(occurrences, owners)
+
+    seen, _ = tables.table("seen_lines", build, layout, shuffled)
     return seen.select(_doc_id("place").alias("doc_id"), "lines", _doc_id("owner").alias("partner"))
 
 
@@ -94,17 +104,16 @@ def _occurrences(documents: DataFrame) -> DataFrame:
     return documents.mapInArrow(emit, "line bigint, place binary, number int")
 
 
-def _seen(occurrences: DataFrame) -> DataFrame:
+def _occurrences_in(files: FileTable) -> DataFrame:
+    return _occurrences(files.select("doc_id", "url", "text"))
+
+
+def _seen(occurrences: DataFrame, hot: DataFrame | None = None) -> DataFrame:
     """Return (place, lines, owner) of the documents with lines that are not the first."""
-    first = Window.partitionBy("line").orderBy("place", "number")
-    owned = occurrences.withColumn("owner", F.first("place").over(first)).withColumn(
-        "owner_number", F.first("number").over(first)
-    )
-    copies = owned.where(
-        (F.col("place") != F.col("owner")) | (F.col("number") != F.col("owner_number"))
-    )
-    return copies.groupBy("place").agg(
-        F.sort_array(F.collect_list("number")).alias("lines"), F.min("owner").alias("owner")
+    return (
+        copies(occurrences, _OCCURRENCES, hot)
+        .groupBy("place")
+        .agg(F.sort_array(F.collect_list("number")).alias("lines"), F.min("owner").alias("owner"))
     )
 
 

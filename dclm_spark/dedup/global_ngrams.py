@@ -16,8 +16,9 @@ from pyspark.sql import functions as F
 
 from dclm_spark.dedup.decisions import removal_by_share
 from dclm_spark.dedup.method import DedupInput, DedupMethod, Removal, Remover
+from dclm_spark.dedup.owners import HotKeys, Occurrences, copies
 from dclm_spark.engine.checkpoints import Checkpoints, TableLayout
-from dclm_spark.engine.tables import Documents, extent_of
+from dclm_spark.engine.tables import Documents, FileTable, extent_of
 from dclm_spark.settings import settings_hash
 from udfs.dedup.global_ngrams import (
     NGRAM_VERSION,
@@ -32,6 +33,9 @@ _OFFSET_BITS = 40
 # Text per n-gram of an English page, and (n-gram, position, window) as a row of Spark.
 TEXT_BYTES_PER_NGRAM = 5.5
 _ROW_SIZE_BYTES = 40
+_OCCURRENCES = Occurrences(
+    key="ngram", place="position", number="window", row_size_bytes=_ROW_SIZE_BYTES
+)
 _PLACE = ("doc_id", "crawl", "warc_path", "warc_offset")
 
 
@@ -44,7 +48,9 @@ class GlobalNgrams(GlobalNgramSettings, DedupMethod):
 
     def seen(self, given: DedupInput) -> DataFrame:
         """Return the windows with n-grams that others own."""
-        return seen_windows(given.documents, self, given.working, given.earlier)
+        return seen_windows(
+            given.documents, self, given.working, given.earlier, hot=_hot_keys(given.files, self)
+        )
 
     def remover(self, shard_fact: int, seed: int) -> Remover:
         """Return what judges documents by their seen windows."""
@@ -72,6 +78,7 @@ def seen_windows(
     settings: GlobalNgramSettings,
     working: Checkpoints,
     earlier: Documents | None = None,
+    hot: HotKeys | None = None,
 ) -> DataFrame:
     """Return (doc_id, windows, contained, partner) of documents with n-grams that others own.
 
@@ -80,7 +87,8 @@ def seen_windows(
     windows with such n-grams, `contained` how many each has (`remove_seen_windows` reads both);
     `partner` is the first document that owns one of them: the document itself where it only
     repeats itself, null where an earlier crawl owns one. `earlier` holds the column `ngram`
-    (`ngram_table`) of earlier crawls, which own before all.
+    (`ngram_table`) of earlier crawls, which own before all. `hot` says where n-grams of very many
+    documents are looked for, which are then no task of their own.
     """
     extent = extent_of(documents, (*_PLACE, "text"))
     occurrences = _occurrences(placed_documents(documents, "text"), settings)
@@ -96,9 +104,13 @@ def seen_windows(
     ngrams = extent.text_size_bytes / TEXT_BYTES_PER_NGRAM / settings.sample_one_in
     shuffled = int(ngrams * _ROW_SIZE_BYTES)
     layout = TableLayout(by=("position",), size_bytes=shuffled // 8)
-    seen, _ = working.keyed(*keys).table(
-        "seen_windows", lambda: _seen(occurrences).where("position >= 0"), layout, shuffled
-    )
+    tables = working.keyed(*keys)
+
+    def build() -> DataFrame:
+        owners = hot.owners(tables, _OCCURRENCES, occurrences, shuffled) if hot else None
+        return _seen(occurrences, owners).where("position >= 0")
+
+    seen, _ = tables.table("seen_windows", build, layout, shuffled)
     return _by_document(placed_documents(documents, "doc_id"), seen)
 
 
@@ -153,15 +165,17 @@ def _occurrences(documents: DataFrame, settings: GlobalNgramSettings) -> DataFra
     return documents.mapInArrow(emit, f"ngram bigint, position {kind}, window int")
 
 
-def _seen(occurrences: DataFrame) -> DataFrame:
+def _hot_keys(files: FileTable, settings: GlobalNgramSettings) -> HotKeys:
+    def occurrences(sample: FileTable) -> DataFrame:
+        texts = sample.select("text").select(F.lit(0).cast("bigint").alias("position"), "text")
+        return _occurrences(texts, settings)
+
+    return HotKeys(files=files, occurrences=occurrences)
+
+
+def _seen(occurrences: DataFrame, hot: DataFrame | None = None) -> DataFrame:
     """Return (position, window, contained, owner): windows with n-grams that others own."""
-    first = Window.partitionBy("ngram").orderBy("position", "window")
-    owned = occurrences.withColumn("owner", F.first("position").over(first)).withColumn(
-        "owner_window", F.first("window").over(first)
-    )
-    seen = owned.where(
-        (F.col("position") != F.col("owner")) | (F.col("window") != F.col("owner_window"))
-    )
+    seen = copies(occurrences, _OCCURRENCES, hot)
     return seen.groupBy("position", "window").agg(
         F.count("*").alias("contained"), F.min("owner").alias("owner")
     )

@@ -11,16 +11,16 @@ from typing import Any, ClassVar
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from dclm_spark.dedup.candidates import asked_pairs, bucket_members, open_members, star_edges
-from dclm_spark.dedup.components import connected_components
 from dclm_spark.dedup.method import DedupInput, DedupMethod
 from dclm_spark.dedup.near_duplicates import (
     NearDuplicateSettings,
     search_extent,
     signature_table,
 )
+from dclm_spark.dedup.pairs.candidates import asked_pairs, bucket_members, open_members, star_edges
+from dclm_spark.dedup.pairs.components import connected_components
+from dclm_spark.dedup.pairs.verification import estimated_similarities, exact_similarities
 from dclm_spark.dedup.survivors import RULE, Clusters
-from dclm_spark.dedup.verification import estimated_similarities, exact_similarities
 from dclm_spark.engine.checkpoints import Checkpoints, TableLayout
 from dclm_spark.engine.tables import Documents, Extent, extent_of
 from dclm_spark.settings import settings_hash

@@ -9,8 +9,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType
 
-from dclm_spark.dedup.candidates import BucketSettings
 from dclm_spark.dedup.method import ORDER
+from dclm_spark.dedup.pairs.candidates import BucketSettings
 from dclm_spark.engine.tables import Documents, Extent, extent_of
 from dclm_spark.errors import SettingError
 from udfs.checks import at_least, check, one_of, share_above_zero

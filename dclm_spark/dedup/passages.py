@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from dclm_spark.dedup.decisions import seen_share
 from dclm_spark.dedup.global_ngrams import placed_documents
 from dclm_spark.dedup.method import ORDER, DedupInput, DedupMethod, Removal, Remover
+from dclm_spark.dedup.owners import HotKeys, Occurrences, copies
 from dclm_spark.engine.checkpoints import Checkpoints, TableLayout
-from dclm_spark.engine.tables import Documents, extent_of
+from dclm_spark.engine.tables import Documents, FileTable, extent_of
 from dclm_spark.settings import settings_hash
 from udfs.dedup.passages import PassageSettings, passage_keys, remove_passages
 
@@ -20,6 +21,9 @@ RULE = "repeated_passages"
 # Text for each key of an English page, and (key, position, pieces) as a row of Spark.
 _TEXT_BYTES_PER_KEY = 25
 _ROW_SIZE_BYTES = 48
+_OCCURRENCES = Occurrences(
+    key="passage", place="position", number="first", row_size_bytes=_ROW_SIZE_BYTES
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +32,7 @@ class Passages(PassageSettings, DedupMethod):
 
     def seen(self, given: DedupInput) -> DataFrame:
         """Return the passages that stand earlier in the corpus."""
-        return seen_passages(given.documents, self, given.working)
+        return seen_passages(given.documents, self, given.working, _hot_keys(given.files, self))
 
     def remover(self, shard_fact: int, seed: int) -> Remover:
         """Return what takes the seen passages out of texts."""
@@ -47,23 +51,29 @@ class Passages(PassageSettings, DedupMethod):
 
 
 def seen_passages(
-    documents: Documents, settings: PassageSettings, working: Checkpoints
+    documents: Documents,
+    settings: PassageSettings,
+    working: Checkpoints,
+    hot: HotKeys | None = None,
 ) -> DataFrame:
     """Return (doc_id, passages, partner) of documents with passages that stand earlier.
 
     `documents` has doc_id, crawl, warc_path, warc_offset and text. `passages` are (first, last)
     pieces of the text (`remove_passages` reads them), `partner` is the first document that has one
-    of them: the document itself where it only repeats itself.
+    of them: the document itself where it only repeats itself. `hot` says where passages of very
+    many documents are looked for, which are then no task of their own.
     """
     extent = extent_of(documents, ("doc_id", *ORDER, "text"))
     shuffled = extent.text_size_bytes // _TEXT_BYTES_PER_KEY * _ROW_SIZE_BYTES
     layout = TableLayout(by=("position",), size_bytes=shuffled // 4)
-    seen, _ = working.keyed(settings_hash(settings), extent.key).table(
-        "seen_passages",
-        lambda: _seen(_occurrences(placed_documents(documents, "text"), settings)),
-        layout,
-        shuffled,
-    )
+    tables = working.keyed(settings_hash(settings), extent.key)
+    occurrences = _occurrences(placed_documents(documents, "text"), settings)
+
+    def build() -> DataFrame:
+        owners = hot.owners(tables, _OCCURRENCES, occurrences, shuffled) if hot else None
+        return _seen(occurrences, owners)
+
+    seen, _ = tables.table("seen_passages", build, layout, shuffled)
     places = placed_documents(documents, "doc_id")
     owners = places.select(F.col("position").alias("owner"), F.col("doc_id").alias("partner"))
     return (
@@ -84,14 +94,19 @@ def _occurrences(documents: DataFrame, settings: PassageSettings) -> DataFrame:
     return documents.mapInArrow(emit, "passage bigint, position bigint, first int, last int")
 
 
-def _seen(occurrences: DataFrame) -> DataFrame:
+def _hot_keys(files: FileTable, settings: PassageSettings) -> HotKeys:
+    def occurrences(sample: FileTable) -> DataFrame:
+        texts = sample.select("text").select(F.lit(0).cast("bigint").alias("position"), "text")
+        return _occurrences(texts, settings)
+
+    return HotKeys(files=files, occurrences=occurrences)
+
+
+def _seen(occurrences: DataFrame, hot: DataFrame | None = None) -> DataFrame:
     """Return (position, passages, owner) of the documents with passages that are not the first."""
-    ordered = Window.partitionBy("passage").orderBy("position", "first")
-    owned = occurrences.withColumn("owner", F.first("position").over(ordered)).withColumn(
-        "owner_first", F.first("first").over(ordered)
-    )
-    copies = owned.where(
-        (F.col("position") != F.col("owner")) | (F.col("first") != F.col("owner_first"))
-    )
     passages = F.sort_array(F.collect_list(F.struct("first", "last"))).alias("passages")
-    return copies.groupBy("position").agg(passages, F.min("owner").alias("owner"))
+    return (
+        copies(occurrences, _OCCURRENCES, hot)
+        .groupBy("position")
+        .agg(passages, F.min("owner").alias("owner"))
+    )

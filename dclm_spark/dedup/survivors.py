@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
-from dclm_spark.dedup.verification import estimated_similarities
+from dclm_spark.dedup.pairs.verification import estimated_similarities
 from dclm_spark.engine.checkpoints import Checkpoints, TableLayout
 from dclm_spark.engine.tables import Documents, Extent
 from udfs.dedup.coverage import CoverageSettings, Survivors, sketched_similarity

@@ -12,7 +12,7 @@ _GIB = 1024**3
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """Cluster settings; `filter_gib` is the Bloom filter of one dedup task.
+    """Cluster settings; `filter_gib` is the Bloom filter of one dedup task, 0 without one.
 
     `disk_gib` is what a machine's disk must hold: its share of the shuffle, twice.
     """
@@ -44,7 +44,11 @@ class Proposal:
 def propose(
     num_files: int, core_hours: float, text_size_bytes: int, settings: PlanSettings
 ) -> Proposal:
-    """Choose cores to end within `cluster.hours`, and the fewest dedup shards that fit memory."""
+    """Choose cores to end within `cluster.hours`, and the number of dedup shards.
+
+    Where copies are looked for within a shard, these are the fewest that fit memory; for any other
+    method a shard is a task of the stages behind it, and each core gets one.
+    """
     cluster, rates = settings.cluster, settings.throughput
     # A WARC is one task, so more cores than WARCs would idle.
     cores = max(1, min(num_files, math.ceil(core_hours / cluster.hours)))
@@ -56,13 +60,13 @@ def propose(
             f"cluster.memory_gib_per_core = {cluster.memory_gib_per_core}: {usable:.2f} GiB are "
             f"usable, heap and worker take {usable - free:.2f}; use machines with more memory"
         )
-    limit = min(free, cluster.max_filter_gib) * _GIB
-    ngrams = max(1, math.ceil(text_size_bytes / rates.size_bytes_per_ngram))
-    shards = math.ceil(_filter_size(ngrams, cluster) / limit)
-    while _filter_size(math.ceil(ngrams / shards), cluster) > limit:
-        shards += 1
-    overhead = usable - cluster.heap_gib_per_core
     executors = math.ceil(cores / per_executor)
+    ngrams = max(1, math.ceil(text_size_bytes / rates.size_bytes_per_ngram))
+    shards, filter_gib = executors * per_executor, 0.0
+    if settings.recipe.copies_within_shards:
+        shards = _fewest_shards(ngrams, min(free, cluster.max_filter_gib), cluster)
+        filter_gib = _filter_size(math.ceil(ngrams / shards), cluster) / _GIB
+    overhead = usable - cluster.heap_gib_per_core
     return Proposal(
         executors=executors,
         cores=executors * per_executor,
@@ -73,9 +77,18 @@ def propose(
         driver_overhead_gib=cluster.driver_worker_gib
         + num_files * cluster.driver_mib_per_file / 1024,
         deduplication_shards=shards,
-        filter_gib=_filter_size(math.ceil(ngrams / shards), cluster) / _GIB,
+        filter_gib=filter_gib,
         disk_gib=_disk_gib(text_size_bytes, executors * per_executor, settings),
     )
+
+
+def _fewest_shards(num_ngrams: int, limit_gib: float, cluster: ClusterSettings) -> int:
+    """Return the fewest shards whose Bloom filters stay below the limit."""
+    limit = limit_gib * _GIB
+    shards = math.ceil(_filter_size(num_ngrams, cluster) / limit)
+    while _filter_size(math.ceil(num_ngrams / shards), cluster) > limit:
+        shards += 1
+    return shards
 
 
 def _disk_gib(text_size_bytes: int, cores: int, settings: PlanSettings) -> int:

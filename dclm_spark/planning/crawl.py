@@ -11,8 +11,8 @@ from dclm_spark.planning.rates import PlanSettings, ThroughputSettings, check_se
 from udfs import storage
 from udfs.documents.formats import FORMATS
 
-# Kept, dropped and quarantined rows, statistics and the manifest.
-_WRITES_PER_INPUT = 5
+# Kept, dropped and quarantined rows, statistics and the manifest; of scores one table.
+_WRITES_PER_INPUT, _WRITES_PER_SCORED = 5, 3
 _GIB = 1024**3
 
 
@@ -36,6 +36,8 @@ class Workload:
 class CrawlPlan:
     """The prediction; dollars by platform include compute and, on AWS, requests.
 
+    Copies are looked for among the compared pages: those kept by the rules or, where the recipe has
+    the classifier judge first, those that it keeps.
     `stored_size_bytes` are what each stage leaves in the output; `output_tokens` those of the
     shards.
     """
@@ -44,7 +46,9 @@ class CrawlPlan:
     requests_read: int
     requests_written: int
     kept_text_size_bytes: int
-    kept_tokens: int
+    compared_pages: int
+    compared_text_size_bytes: int
+    compared_tokens: int
     output_tokens: int
     stored_size_bytes: dict[str, int]
     storage_dollars_a_month: float
@@ -102,23 +106,26 @@ def workload_of_index(
 def plan_crawl(workload: Workload, settings: PlanSettings) -> CrawlPlan:
     """Predict requests, core-hours, dollars and cluster settings. Raises SettingError."""
     check_settings(settings)
-    rates = settings.throughput
-    passed = workload.streamed_pages - workload.parsed_pages
-    parsed = workload.parsed_pages * rates.floor_milliseconds_per_page * rates.chain_factor
-    cpu_hours = (parsed + passed * rates.read_milliseconds_per_page) / 3_600_000
+    rates, first = settings.throughput, settings.recipe.quality_before_deduplication
+    compared = workload.kept_pages * (rates.quality_share if first else 1.0)
+    size_of_page = rates.tokens_per_page * rates.size_bytes_per_token
+    cpu_hours = _cpu_seconds(workload, settings) / 3600
     core_hours = cpu_hours / rates.utilization
-    tokens = workload.kept_pages * rates.tokens_per_page
-    text = round(tokens * rates.size_bytes_per_token)
-    stored = _stored_size_bytes(workload, rates)
+    stored = _stored_size_bytes(workload, settings)
+    text = round(compared * size_of_page)
     proposal = propose(workload.num_files, core_hours, text, settings)
     # Three stages and the shards follow dedup's partitioning: few files beside those of the inputs.
     writes = _WRITES_PER_INPUT * (workload.num_files + 3 * proposal.deduplication_shards)
+    if first:
+        writes += (_WRITES_PER_INPUT + _WRITES_PER_SCORED) * workload.num_files
     return CrawlPlan(
         workload=workload,
         requests_read=workload.num_files,
         requests_written=writes,
-        kept_text_size_bytes=text,
-        kept_tokens=round(tokens),
+        kept_text_size_bytes=round(workload.kept_pages * size_of_page),
+        compared_pages=round(compared),
+        compared_text_size_bytes=text,
+        compared_tokens=round(compared * rates.tokens_per_page),
         output_tokens=round(_output_tokens(workload, rates)),
         stored_size_bytes=stored,
         storage_dollars_a_month=sum(stored.values()) / _GIB * settings.prices.storage_gib_month,
@@ -134,17 +141,39 @@ def _output_tokens(workload: Workload, rates: ThroughputSettings) -> float:
     return documents * rates.tokens_per_page
 
 
-def _stored_size_bytes(workload: Workload, rates: ThroughputSettings) -> dict[str, int]:
-    text = workload.kept_pages * rates.tokens_per_page * rates.size_bytes_per_token
-    stored_text = text * rates.stored_text_share
-    dropped = workload.parsed_pages - workload.kept_pages
+def _cpu_seconds(workload: Workload, settings: PlanSettings) -> float:
+    """Return the CPU seconds of all stages; the chain's factor has the classifier judge last."""
+    rates = settings.throughput
+    passed = workload.streamed_pages - workload.parsed_pages
+    parsed = workload.parsed_pages * rates.floor_milliseconds_per_page * rates.chain_factor
+    seconds = (parsed + passed * rates.read_milliseconds_per_page) / 1000
+    if settings.recipe.quality_before_deduplication:
+        text = workload.kept_pages * rates.tokens_per_page * rates.size_bytes_per_token
+        scored_more = text * (1 - rates.deduplicated_share)
+        compared_less = text * (1 - rates.quality_share)
+        seconds += scored_more / rates.score_size_bytes_per_second
+        seconds -= compared_less / rates.deduplication_size_bytes_per_second
+    return max(seconds, 0.0)
+
+
+def _stored_size_bytes(workload: Workload, settings: PlanSettings) -> dict[str, int]:
+    rates, first = settings.throughput, settings.recipe.quality_before_deduplication
+    pages = workload.kept_pages
+    text = pages * rates.tokens_per_page * rates.size_bytes_per_token * rates.stored_text_share
+    dropped = (workload.parsed_pages - pages) * rates.stored_size_bytes_per_dropped_page
+    judged_bad = pages * (1 - rates.quality_share) * rates.stored_size_bytes_per_dropped_page
+    compared = text * (rates.quality_share if first else 1.0)
+    scored = pages * (1.0 if first else rates.deduplicated_share)
     ids = _output_tokens(workload, rates) * rates.stored_size_bytes_per_token
-    return {
-        "documents": round(stored_text + dropped * rates.stored_size_bytes_per_dropped_page),
-        "deduplicated": round(stored_text * rates.deduplicated_share),
-        "encoded": round(ids),
-        "shards": round(ids),
+    sizes = {
+        "documents": text + dropped,
+        "scores": scored * rates.stored_size_bytes_per_score,
+        "quality": compared + judged_bad if first else 0.0,
+        "deduplicated": compared * rates.deduplicated_share,
+        "encoded": ids,
+        "shards": ids,
     }
+    return {name: round(size) for name, size in sizes.items() if size}
 
 
 def plan_range(

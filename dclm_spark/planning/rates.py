@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from dclm_spark.dedup.method import DedupMethod
 from dclm_spark.errors import SettingError
+from dclm_spark.stages.score import QualitySettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,12 @@ class ThroughputSettings:
     # Shuffled bytes per byte of text in sharded dedup, which shuffles texts once where no exact key
     # is asked for (measured 2026-11 from the event log: 5.07 MB of 7.13 MB of text).
     shuffled_text_share: float = 0.71
+    # Bytes of text a second on one core: the classifier, and the n-gram filter (2026-11, measured:
+    # docs/throughput.md). They matter where --recipe has the classifier judge first.
+    score_size_bytes_per_second: float = 71.8e6
+    deduplication_size_bytes_per_second: float = 96.1e6
+    # Stored bytes of a score: an id and a number, neither of which compresses.
+    stored_size_bytes_per_score: float = 24.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,13 +127,37 @@ class ClusterSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecipeTraits:
+    """What a plan must know of the recipe; `--recipe` says it, and without it DCLM's are meant."""
+
+    # Whether the classifier judges before copies are looked for.
+    quality_before_deduplication: bool = False
+    # Whether copies are looked for within a dedup shard only (the method `sharded`): more shards
+    # than memory asks for would then find fewer.
+    copies_within_shards: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlanSettings:
     """The constants of a plan."""
 
+    recipe: RecipeTraits = field(default_factory=RecipeTraits)
     throughput: ThroughputSettings = field(default_factory=ThroughputSettings)
     prices: PriceSettings = field(default_factory=PriceSettings)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     ranges: RangeSettings = field(default_factory=RangeSettings)
+
+
+def settings_of(quality: QualitySettings, method: DedupMethod) -> PlanSettings:
+    """Return the constants for a recipe with this classifier and method of dedup."""
+    share = ThroughputSettings.quality_share if quality.top is None else quality.top
+    return PlanSettings(
+        recipe=RecipeTraits(
+            quality_before_deduplication=quality.enabled and quality.before_deduplication,
+            copies_within_shards=method.memory_follows_shard,
+        ),
+        throughput=ThroughputSettings(quality_share=share if quality.enabled else 1.0),
+    )
 
 
 def check_settings(settings: PlanSettings) -> None:
@@ -134,10 +166,13 @@ def check_settings(settings: PlanSettings) -> None:
         "throughput.utilization": settings.throughput.utilization,
         "throughput.warc_size_bytes": settings.throughput.warc_size_bytes,
         "throughput.size_bytes_per_ngram": settings.throughput.size_bytes_per_ngram,
+        "throughput.score_size_bytes_per_second": settings.throughput.score_size_bytes_per_second,
+        "throughput.deduplication_size_bytes_per_second":
+            settings.throughput.deduplication_size_bytes_per_second,
         "cluster.hours": settings.cluster.hours,
         "cluster.cores_per_executor": settings.cluster.cores_per_executor,
         "cluster.cores_per_machine": settings.cluster.cores_per_machine,
-    }
+    }  # fmt: skip
     for name, value in positive.items():
         if value <= 0:
             raise SettingError(f"{name} = {value}: must be above 0")

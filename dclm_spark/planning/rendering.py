@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
 from dclm_spark.planning import dedup
-from dclm_spark.planning.cluster import driver_fits
+from dclm_spark.planning.cluster import Proposal, driver_fits
 from dclm_spark.planning.crawl import CrawlPlan, PlanRange
 from dclm_spark.planning.rates import PlanSettings
 from udfs import storage
@@ -30,9 +30,10 @@ def render(plans: PlanRange, settings: PlanSettings) -> str:
         f"bytes to read    {work.size_bytes / 1e9:,.1f} GB",
         f"pages streamed   {work.streamed_pages:,}",
         _line("pages parsed", plans, lambda plan: plan.workload.parsed_pages),
-        _line("kept for dedup", plans, lambda plan: plan.workload.kept_pages, unit="pages"),
+        _line("kept by rules", plans, lambda plan: plan.workload.kept_pages, unit="pages"),
+        _line("kept for dedup", plans, lambda plan: plan.compared_pages, unit="pages"),
         _line("  their text", plans, _gigabytes, unit="GB"),
-        _line("  their tokens", plans, lambda plan: plan.kept_tokens),
+        _line("  their tokens", plans, lambda plan: plan.compared_tokens),
         _line("tokens at last", plans, lambda plan: plan.output_tokens),
         _line("stored", plans, lambda plan: sum(plan.stored_size_bytes.values()) / 1e9, unit="GB"),
         *stored,
@@ -45,8 +46,10 @@ def render(plans: PlanRange, settings: PlanSettings) -> str:
         f"{proposal.hours:,.1f} hours, {proposal.disk_gib} GiB of disk a machine",
         *(f"  {key}={value}" for key, value in proposal.spark_settings.items()),
         f"  --set deduplication.shards={proposal.deduplication_shards}"
-        f"  (a filter of {proposal.filter_gib:.2f} GiB in each task)",
+        + f"  (a filter of {proposal.filter_gib:.2f} GiB in each task)" * bool(proposal.filter_gib),
     ]
+    if proposal.deduplication_shards < proposal.cores:
+        lines.append(_idle_cores(proposal))
     if not driver_fits(proposal, settings.cluster):
         needed = proposal.driver_memory_gib + proposal.driver_overhead_gib
         lines.append(
@@ -57,8 +60,18 @@ def render(plans: PlanRange, settings: PlanSettings) -> str:
     return "\n".join(lines)
 
 
+def _idle_cores(proposal: Proposal) -> str:
+    shards, cores = proposal.deduplication_shards, proposal.cores
+    return (
+        f"warning: behind dedup a shard is a task, so {cores - shards:,} of {cores:,} cores idle "
+        f"there. With deduplication.shards={cores} they would not, but more copies stay, since "
+        "this method looks within a shard only; `global` and `minhash` do not. Or give the "
+        "cluster fewer cores once the stage documents has ended"
+    )
+
+
 def _gigabytes(plan: CrawlPlan) -> float:
-    return plan.kept_text_size_bytes / 1e9
+    return plan.compared_text_size_bytes / 1e9
 
 
 def _dollars_line(name: str, plans: PlanRange) -> str:

@@ -189,10 +189,22 @@ def _rewritten(directory: str, path: str, blank: Blank, group_rows: int) -> File
         file = pq.ParquetFile(source)
         if all(blank(batch, first) is None for batch, first in _batches(file)):
             return None
-        with ParquetOutput(directory, path, file.schema_arrow, row_group_rows=group_rows) as output:
+        with ParquetOutput(
+            directory, path, file.schema_arrow, row_group_rows=group_rows,
+            use_dictionary=_has_dictionaries(file),
+        ) as output:  # fmt: skip
             for batch, first in _batches(file):
                 output.write(blank(batch, first) or batch)
             return output.close()
+
+
+def _has_dictionaries(file: pq.ParquetFile) -> bool:
+    groups = (file.metadata.row_group(number) for number in range(file.num_row_groups))
+    return any(
+        group.column(column).has_dictionary_page
+        for group in groups
+        for column in range(group.num_columns)
+    )
 
 
 def _batches(file: pq.ParquetFile) -> Iterator[tuple[pa.RecordBatch, int]]:

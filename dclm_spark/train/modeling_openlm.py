@@ -48,10 +48,10 @@ class OpenLMBackbone(OpenLM):
         for layer in self.layers:
             recompute = self.gradient_checkpointing and self.training
             layer.recompute = "full" if recompute else "none"  # type: ignore[assignment]
-        seen = 0 if past_key_values is None else int(past_key_values.get_seq_length())
+        seen, length = _filled(past_key_values, input_ids.shape[1])
         if position_ids is None:
             position_ids = _positions(input_ids, attention_mask, seen)
-        mask = _allowed(attention_mask, input_ids.shape[1], seen)
+        mask = _allowed(attention_mask, input_ids.shape[1], seen, length)
         states = self.norm(self.states(input_ids, mask, position_ids, past_key_values))
         return BaseModelOutputWithPast(last_hidden_state=states, past_key_values=past_key_values)
 
@@ -125,25 +125,41 @@ class OpenLMForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
 
 def _positions(input_ids: Tensor, attention_mask: Tensor | None, seen: int) -> Tensor:
     """Return each new token's position [B, S], counted from its text's first real token."""
-    if attention_mask is None:
+    if attention_mask is None or attention_mask.ndim == 4:
         return seen + torch.arange(input_ids.shape[1], device=input_ids.device)
     places = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
     return places[:, -input_ids.shape[1] :]
 
 
-def _allowed(attention_mask: Tensor | None, num_new: int, seen: int) -> Tensor | None:
+def _filled(cache: Any, num_new: int) -> tuple[int, int]:
+    """Return how many tokens the cache holds, and how many places it has with the new ones.
+
+    A static cache has all its places from the start, those to come filled with zeros.
+    """
+    if cache is None:
+        return 0, num_new
+    seen = int(cache.get_seq_length())
+    places = (getattr(layer, "max_cache_len", 0) for layer in cache.layers)
+    return seen, max([seen + num_new, *places])
+
+
+def _allowed(attention_mask: Tensor | None, num_new: int, seen: int, length: int) -> Tensor | None:
     """Return [B, 1, S, T], True where attention may go; None for plain causal attention.
 
-    Padding is allowed to see itself, so that no row of the softmax is empty.
+    T is `length`. Padding is allowed to see itself, so that no row of the softmax is empty.
+    A mask of that shape, which generation with a static cache makes, is taken as it is.
     """
+    if attention_mask is not None and attention_mask.ndim == 4:
+        return attention_mask
     whole = attention_mask is None or bool(attention_mask.all())
-    if whole and (seen == 0 or num_new == 1):
+    if whole and length == seen + num_new and (seen == 0 or num_new == 1):
         return None
     device = None if attention_mask is None else attention_mask.device
-    length = seen + num_new
-    rows, columns = torch.arange(seen, length, device=device), torch.arange(length, device=device)
+    rows = torch.arange(seen, seen + num_new, device=device)
+    columns = torch.arange(length, device=device)
     causal = columns <= rows[:, None]
     if attention_mask is None:
         return causal[None, None]
     own = columns == rows[:, None]
+    attention_mask = torch.nn.functional.pad(attention_mask, (0, length - attention_mask.shape[1]))
     return ((attention_mask[:, None, None, :].bool() | own) & causal).contiguous()

@@ -17,9 +17,9 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from dclm_spark.dedup.components import connected_components
 from dclm_spark.dedup.minhash import near_duplicate_verdicts
 from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
+from dclm_spark.dedup.pairs.components import connected_components
 from dclm_spark.engine.checkpoints import Checkpoints
 from dclm_spark.engine.shuffles import sized_shuffles
 from dclm_spark.engine.tables import Extent, FileTable

@@ -1,112 +1,54 @@
 """What a driver takes for very many units of real shape: memory, CPU and files, without the work.
 
     python -m tests.benchmarks.driver_scale --units 100000 --folder /tmp/units
-    python -m tests.benchmarks.driver_scale --units 2000 --folder /tmp/units --s3
+    python -m tests.benchmarks.driver_scale --units 90000 --folder /tmp/units --s3
+    python -m tests.benchmarks.driver_scale --units 90000 --folder /tmp/units --kills 2
 
 The units are committed by writing prepared manifests, so that what is measured is the driver: it
 reads manifests, adds statistics up by tasks, writes the stage's summary and the report. `--s3` puts
-all on a local S3 server and counts the driver's requests, by operation.
+all on a local S3 server and counts the driver's requests, by operation. `--kills` has a driver
+killed (SIGKILL) while it commits units, and the stage made again without.
 """
 
 import argparse
 import json
 import os
-import random
 import resource
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import boto3
 from botocore.client import BaseClient
 
-from dclm_spark.engine.manifests import Unit
+from dclm_spark.engine.books import STAGE_MANIFEST
+from dclm_spark.engine.manifests import STORAGE_THREADS, Unit, delete_many
 from dclm_spark.engine.monitoring.run_clock import RunClock
-from dclm_spark.engine.run_output import RunOutput
+from dclm_spark.engine.run_output import RunProgress
 from dclm_spark.engine.stage import UnitRules, run_units
-from dclm_spark.engine.stage_output import stage_output
 from dclm_spark.engine.tables import spark_schema
 from dclm_spark.recipes import load_recipe
 from dclm_spark.report.page import write_report
 from dclm_spark.report.summarize import summarize
 from dclm_spark.session import spark_session
+from tests.benchmarks.crawl_units import DISTINCT, PAGES, manifest, name_of, statistics
 from tests.s3_store import CREDENTIALS, s3_store
 from udfs import storage
 from udfs.documents.schema import FATES
-from udfs.units.commit import COMMITTED, FORMAT_VERSION, manifest_uri
-from udfs.units.curate import InputUnit
-from udfs.units.statistics import DOMAINS_PER_UNIT, HISTOGRAM_EDGES, SAMPLE_CHARACTERS
-from udfs.warc.reader import RecordCounts
+from udfs.units.commit import COMMITTED, MANIFESTS, manifest_uri
+from udfs.units.statistics import DOMAINS_PER_UNIT
 
-# A usual WARC: its pages, hosts and rules (CC-MAIN-2024-10; spec of issue 26).
-PAGES, HOSTS, RULES = 39_000, 10_000, 24
-# Statistics files of different content; the others are links to them.
-DISTINCT = 200
 MISSING_SHARE = 0.01
-
-
-def name_of(place: int) -> str:
-    return f"CC-MAIN-20240220211055-20240221001055-{place:05d}-{place:010x}"
-
-
-def statistics(seed: int, domains: int = DOMAINS_PER_UNIT) -> dict:
-    """What `udfs.units.statistics.Tally` says of such a WARC."""
-    draw = random.Random(seed)
-    hosts = draw.sample(range(50 * HOSTS), domains)
-    documents = sorted((int(draw.paretovariate(1.1)) + 1 for _ in hosts), reverse=True)
-    rules = [("kept", "", "")] + [("dropped", "heuristics", f"rule_{n}") for n in range(RULES)]
-    return {
-        "counts": [
-            {"fate": fate, "stage": stage, "rule": rule, "documents": PAGES // len(rules),
-             "text_bytes": 3_000_000}
-            for fate, stage, rule in rules
-        ],
-        "thresholds": {rule: 0.5 for _, _, rule in rules if rule},
-        "languages": [[f"l{n}", kept, 10] for n in range(150) for kept in (False, True)],
-        "domains": [[f"www.host-{host}.example.org", count, count // 2, 900 * count]
-                    for host, count in zip(hosts, documents, strict=True)],
-        "domains_cut": documents[-1],
-        "histograms": {name: [7] * (len(edges) - 1) for name, edges in HISTOGRAM_EDGES.items()},
-        "kept_histograms": {
-            name: [3] * (len(edges) - 1) for name, edges in HISTOGRAM_EDGES.items()
-        },
-        "samples": [
-            {"doc_id": f"{draw.getrandbits(128):032x}", "fate": fate, "stage": stage,
-             "rule": rule or "kept", "url": "https://www.host.example.org/a/page", "value": 0.1,
-             "threshold": 0.5, "error": None, "text": "a b c d " * (SAMPLE_CHARACTERS // 8)}
-            for fate, stage, rule in rules for _ in range(3)
-        ],
-    }  # fmt: skip
-
-
-def manifest(place: int, key: str) -> dict:
-    """The manifest that `udfs.units.commit.commit` writes of it."""
-    name = name_of(place)
-    path = f"crawl-data/CC-MAIN-2024-10/segments/1707947473360.9/warc/{name}.warc.gz"
-    source = InputUnit(
-        crawl="CC-MAIN-2024-10", path=path, uri=f"s3://commoncrawl/{path}", kind="warc"
-    )
-    records = RecordCounts(response=PAGES, request=PAGES, metadata=PAGES, warcinfo=1)
-    return {
-        "format_version": FORMAT_VERSION,
-        "unit": name,
-        "key": key,
-        "files": [
-            {"path": f"{fate}/{name}.parquet", "rows": PAGES // 3, "size_bytes": 34_567_890,
-             "sha256": f"{place:064x}"}
-            for fate in FATES
-        ],
-        "documents": {fate: [PAGES // 3, 45_678_901] for fate in FATES},
-        "statistics": {"path": f"statistics/{name}.json", "size_bytes": 100_000,
-                       "sha256": f"{place % DISTINCT:064x}"},
-        "facts": {"records": asdict(records), "input": asdict(source)},
-        "timing": {"seconds": 1234.5, "cpu_seconds": 1100.25},
-    }  # fmt: skip
 
 
 def prepare(folder: str, units: int, domains: int) -> None:
@@ -115,13 +57,28 @@ def prepare(folder: str, units: int, domains: int) -> None:
         json.dumps(statistics(place, domains), separators=(",", ":")).encode()
         for place in range(min(units, DISTINCT))
     ]
-    for place in range(units):
+
+    def write(place: int) -> None:
         uri = f"{folder}/statistics/{name_of(place)}.json"
         if place < DISTINCT or not storage.is_local(uri):
             storage.write_bytes(uri, texts[place % DISTINCT])
         else:
             same = Path(folder, "statistics", f"{name_of(place % DISTINCT)}.json")
             Path(uri).hardlink_to(same)
+
+    for_each(write, range(min(units, DISTINCT)))
+    for_each(write, range(DISTINCT, units))
+
+
+def for_each(do: Callable[[Any], object], items: Iterable[Any]) -> None:
+    with ThreadPoolExecutor(STORAGE_THREADS) as pool:
+        for _ in pool.map(do, items):
+            pass
+
+
+def write_manifest(folder: str, key: str, place: int) -> None:
+    text = json.dumps(manifest(place, key), indent=1)
+    storage.write_bytes(manifest_uri(folder, name_of(place)), text.encode())
 
 
 class Requests:
@@ -153,15 +110,20 @@ class Requests:
 def measure(spark, folder: str, units: int, key: str) -> dict:
     """Run the stage three times and report; return seconds and CPU of each, and memory."""
     found, requests = {"units": units}, Requests()
+    commits: list[dict[str, float]] = []
     work = [Unit(name=name_of(place), key=key) for place in range(units)]
-    rules = UnitRules(documents_in=None, others="refuse")
+    pages = len(FATES) * (PAGES // len(FATES))
+    rules = UnitRules(
+        documents_in=dict.fromkeys((one.name for one in work), pages), others="refuse"
+    )
 
     def execute(pending):
         places = {unit.name: place for place, unit in enumerate(work)}
+        before, started = cpu_seconds(), time.perf_counter()
         with requests.uncounted():
-            for unit in pending:
-                text = json.dumps(manifest(places[unit.name], key), indent=1)
-                storage.write_bytes(manifest_uri(folder, unit.name), text.encode())
+            for_each(partial(write_manifest, folder, key), (places[one.name] for one in pending))
+        # The tasks' work, and no part of the driver's.
+        commits.append(taken(before, started))
         return spark.createDataFrame([], spark_schema(COMMITTED))
 
     def run(step):
@@ -171,13 +133,17 @@ def measure(spark, folder: str, units: int, key: str) -> dict:
             rules=rules,
         )  # fmt: skip
         found[step] = taken(before, started) | {"requests": requests.taken()}
+        if commits:
+            work_done = commits.pop()
+            for name, value in work_done.items():
+                found[step][name] = round(found[step][name] - value, 1)
         return output
 
     run("fresh")
     run("resume_all_done")
     with requests.uncounted():
-        for place in range(0, units, round(1 / MISSING_SHARE)):
-            storage.delete(manifest_uri(folder, name_of(place)))
+        gone = range(0, units, round(1 / MISSING_SHARE))
+        delete_many([manifest_uri(folder, name_of(place)) for place in gone])
     output = run("resume_some_missing")
     before, started = cpu_seconds(), time.perf_counter()
     report(output, folder)
@@ -192,21 +158,8 @@ def measure(spark, folder: str, units: int, key: str) -> dict:
 
 
 def report(output, folder: str) -> None:
-    """Write the report of a run whose first stage is `output`."""
-    empty = {"counts": [], "thresholds": {}, "languages": [], "domains": [], "histograms": {},
-             "samples": []}  # fmt: skip
-    names = ("deduplicate", "select", "tokenize", "shards")
-    later = [replace(stage_output(name, folder, []), totals=empty) for name in names]
-    shards = {"num_tokens": 0, "num_padding_tokens": 0, "shards": [], "num_sequences": 0,
-              "sequence_length": 2048, "tokenizer_sha256": "", "fingerprint": ""}  # fmt: skip
-    evidence = {"pairs": [], "precision": [], "clusters": [],
-                "paragraphs": {"documents": 0, "paragraphs": 0, "text_bytes": 0},
-                "lost": {"one_in": 1, "groups": []}}  # fmt: skip
-    run = RunOutput(
-        documents=output, deduplicated=later[0], decontaminated=None, dedup_evidence=evidence,
-        scored=None, signals={}, minimum_score=None, selected=later[1], tokenized=later[2],
-        shards=later[3], shard_manifest=shards,
-    )  # fmt: skip
+    """Write the report of a run that has got as far as `output`."""
+    run = RunProgress(documents=output)
     identity = SimpleNamespace(recipe_hash="0" * 16, versions={}, commit="")
     summary = summarize(run, load_recipe("dclm_baseline", []), identity, RunClock(folder, ""))
     write_report(summary, f"{folder}/report.html")
@@ -237,31 +190,84 @@ def jvm_peak_bytes() -> int:
     return 0
 
 
+def killed_and_resumed(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """Kill a driver while it commits units, so many times; return what the last one measured.
+
+    What the stage says of itself in the end must be what an undisturbed driver's stage says.
+    """
+    prepare(str(folder / "killed"), given.units, given.domains)
+    prepare(str(folder / "straight"), given.units, given.domains)
+    killed_at = []
+    for number in range(given.kills):
+        child = start_driver(folder / "killed", given)
+        until = given.units * (number + 1) // (given.kills + 1)
+        while num_committed(folder / "killed") < until:
+            assert child.poll() is None, "it ended before it was killed"
+            time.sleep(0.02)
+        os.killpg(child.pid, signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+        assert not (folder / "killed" / STAGE_MANIFEST).exists()
+        killed_at.append(num_committed(folder / "killed"))
+    found = {name: measured_by(folder / name, given) for name in ("killed", "straight")}
+    stages = [(folder / name / STAGE_MANIFEST).read_text() for name in found]
+    assert stages[0] == stages[1], "the stage differs"
+    assert json.loads(stages[0])["num_units"] == given.units
+    return {"killed_at": killed_at, **found}
+
+
+def start_driver(folder: Path, given: argparse.Namespace) -> subprocess.Popen[str]:
+    command = [
+        sys.executable, "-m", "tests.benchmarks.driver_scale", "--units", str(given.units),
+        "--folder", str(folder), "--prepared",
+    ]  # fmt: skip
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def measured_by(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    child = start_driver(folder, given)
+    output, _ = child.communicate()
+    assert child.returncode == 0
+    return dict(json.loads(output.splitlines()[-1]))
+
+
+def num_committed(folder: Path) -> int:
+    manifests = folder / MANIFESTS
+    return sum(1 for _ in os.scandir(manifests)) if manifests.is_dir() else 0
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--units", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True, help="a folder that is not there yet")
     parser.add_argument("--domains", type=int, default=DOMAINS_PER_UNIT, help="of each unit")
     parser.add_argument("--s3", action="store_true", help="on a local S3 server")
+    parser.add_argument("--kills", type=int, default=0, help="kill the driver so many times first")
+    parser.add_argument("--prepared", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.prepared:
+        return measure_in(str(given.folder), given.units)
     given.folder.mkdir(parents=True)
     try:
-        if given.s3:
-            with s3_store(given.folder) as url:
+        if given.kills:
+            print(json.dumps(killed_and_resumed(given.folder, given)))
+        elif given.s3:
+            # Statistics of a unit are 0.1 MB.
+            with s3_store(given.folder, 1 + given.units // 5_000) as url:
                 os.environ |= {**CREDENTIALS, "AWS_ENDPOINT_URL": url}
                 boto3.client("s3", endpoint_url=url).create_bucket(Bucket="units")
-                run_in("s3://units", given)
+                prepare("s3://units", given.units, given.domains)
+                measure_in("s3://units", given.units)
         else:
-            run_in(str(given.folder), given)
+            prepare(str(given.folder), given.units, given.domains)
+            measure_in(str(given.folder), given.units)
     finally:
         shutil.rmtree(given.folder)
 
 
-def run_in(folder: str, given: argparse.Namespace) -> None:
-    prepare(folder, given.units, given.domains)
+def measure_in(folder: str, units: int) -> None:
     spark = spark_session("driver_scale", "local[2]")
     try:
-        print(json.dumps(measure(spark, folder, given.units, "key")))
+        print(json.dumps(measure(spark, folder, units, "key")))
     finally:
         spark.stop()
 

@@ -3,7 +3,8 @@
     python -m tests.benchmarks.months --folder /tmp/months
 
 The files of the sample are spread over three crawls. Each month is a run whose recipe names the
-runs before it (`deduplication.earlier`). Documents are compared by their ids.
+runs before it (`deduplication.earlier`), where its method of dedup can compare with these: months
+are not compared by `sharded`. Documents are compared by their ids.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from dclm_spark.dedup.methods import METHODS
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
 from dclm_spark.sample.generate import CRAWL, generate_crawl
@@ -23,7 +25,7 @@ from dclm_spark.sample.sample_run import sample_recipe
 from dclm_spark.session import spark_session
 
 MONTHS = ("SAMPLE-2026-01", "SAMPLE-2026-02", "SAMPLE-2026-03")
-METHODS = ("global", "minhash")
+NAMES = ("global", "minhash", "sharded")
 OTHER = "not selected"
 
 
@@ -74,7 +76,8 @@ def compare(spark, folder: Path, pages: int, method: str) -> dict[str, Any]:
 
     outputs: list[Path] = []
     for month, files in months.items():
-        outputs.append(run(month, files, tuple(map(str, outputs))))
+        earlier = tuple(map(str, outputs)) if METHODS[method].keeps_table else ()
+        outputs.append(run(month, files, earlier))
     whole = run("whole", [file for files in months.values() for file in files])
     added: dict[bytes, int] = {}
     dropped: dict[bytes, str] = {}
@@ -100,10 +103,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="a folder that is not there yet")
     parser.add_argument("--pages", type=int, default=2000)
+    parser.add_argument("--methods", nargs="*", default=NAMES)
     given = parser.parse_args()
     spark = spark_session("months", "local[2]")
     try:
-        for method in METHODS:
+        for method in given.methods:
             found = compare(spark, given.folder / method, given.pages, method)
             print(json.dumps(found), flush=True)
     finally:

@@ -35,7 +35,10 @@ class OwnShards(ShardFormat):
 class _OwnWriter:
     def __init__(self, target: ShardTarget) -> None:
         path = f"{target.unit}.parquet"
-        self._output = ParquetOutput(target.directory, path, TOKENS, row_group_rows=ROWS_PER_GROUP)
+        # No row comes twice: a dictionary of rows would only be copied from by each reader.
+        self._output = ParquetOutput(
+            target.directory, path, TOKENS, row_group_rows=ROWS_PER_GROUP, use_dictionary=False
+        )
 
     def write(self, tokens: pa.Array) -> None:
         self._output.write(pa.RecordBatch.from_arrays([tokens], schema=TOKENS))

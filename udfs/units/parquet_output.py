@@ -36,8 +36,9 @@ class ParquetOutput:
     suffix = ".parquet"
 
     def __init__(
-        self, directory: str, path: str, schema: pa.Schema, *, row_group_rows: int = ROW_GROUP_ROWS
-    ) -> None:
+        self, directory: str, path: str, schema: pa.Schema, *,
+        row_group_rows: int = ROW_GROUP_ROWS, use_dictionary: bool = True,
+    ) -> None:  # fmt: skip
         self._directory = directory
         self._path = path
         self._schema = schema
@@ -47,11 +48,11 @@ class ParquetOutput:
         self._pending_bytes = 0
         self._rows = 0
         self._temporary = ScratchFile()
-        # Dictionaries are sized by what the writer saw so far; without them bytes are stable.
         self._writer = pq.ParquetWriter(
             str(self._temporary.path),
             schema,
             compression="zstd",
+            use_dictionary=use_dictionary,
             store_schema=False,
             write_page_index=True,
         )

@@ -148,7 +148,8 @@ class Loader:
         sources, positions = self._mixture.assign(start, start + self.share)
         width = self.manifests[0].tokens_per_row
         tokens = np.empty((self.share, width), dtype=np.int32)
-        removed = np.zeros(tokens.shape, np.bool_)
+        # Few corpora have removals, and a mask of each batch's size costs as much as copying it.
+        removed: NDArray[np.bool_] | None = None
         shards, rows = np.empty_like(sources), np.empty_like(sources)
         for source in np.unique(sources):
             places = np.flatnonzero(sources == source)
@@ -161,15 +162,18 @@ class Loader:
                 tokens[here] = reader.rows(shard, piece.group)[piece.rows]
                 mask = reader.removed(shard, piece.group)
                 if mask is not None:
+                    removed = np.zeros(tokens.shape, np.bool_) if removed is None else removed
                     removed[here] = mask[piece.rows]
                 shards[here] = piece.shard
                 rows[here] = piece.group * ROWS_PER_GROUP + piece.rows
                 done += len(here)
-        blanked(tokens, removed, self.manifests[0])
         length = self.shape.sequence_length
-        index = np.repeat(np.arange(self.share), self.sequences_per_row)
-        masked = cut_rows(removed, length) if removed.any() else None
+        masked = None
+        if removed is not None and removed.any():
+            blanked(tokens, removed, self.manifests[0])
+            masked = cut_rows(removed, length)
         cut = cut_rows(tokens, length)
+        index = np.repeat(np.arange(self.share), self.sequences_per_row)
         return Batch(step, cut, sources[index], shards[index], rows[index], masked)
 
     def batches(self, first_step: int, last_step: int) -> Iterator[Batch]:

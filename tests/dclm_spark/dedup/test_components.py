@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dclm_spark.dedup.components import connected_components
+from dclm_spark.dedup.pairs.components import connected_components
 from dclm_spark.engine.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.spark

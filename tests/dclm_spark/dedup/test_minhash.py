@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from dclm_spark.dedup.candidates import (
+from dclm_spark.dedup.minhash import near_duplicate_verdicts
+from dclm_spark.dedup.near_duplicates import NearDuplicateSettings, signature_table
+from dclm_spark.dedup.pairs.candidates import (
     BucketSettings,
     asked_pairs,
     bucket_members,
@@ -11,8 +13,6 @@ from dclm_spark.dedup.candidates import (
     open_members,
     star_edges,
 )
-from dclm_spark.dedup.minhash import near_duplicate_verdicts
-from dclm_spark.dedup.near_duplicates import NearDuplicateSettings, signature_table
 from dclm_spark.engine.checkpoints import Checkpoints
 from dclm_spark.errors import SettingError
 from tests.dclm_spark.dedup.short_queries import short_queries  # noqa: F401

@@ -98,7 +98,7 @@ def test_what_writes_no_stage_changes_nothing(plain, copy):
         ("udfs/html/parser.py", {"documents"}),
         ("udfs/warc/compression.py", {"documents"}),
         ("udfs/dedup/minhash.py", {"deduplicate"}),
-        ("dclm_spark/dedup/components.py", {"deduplicate"}),
+        ("dclm_spark/dedup/pairs/components.py", {"deduplicate"}),
         ("udfs/fasttext/quality.py", {"score"}),
         ("udfs/tokens/packing.py", {"shards"}),
         ("udfs/units/parquet_output.py", {"documents", "deduplicate", "score", "shards"}),

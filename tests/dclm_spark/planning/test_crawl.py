@@ -21,8 +21,9 @@ from dclm_spark.planning.crawl import (
     workload_of_files,
     workload_of_index,
 )
-from dclm_spark.planning.rates import ClusterSettings, PlanSettings
+from dclm_spark.planning.rates import ClusterSettings, PlanSettings, settings_of
 from dclm_spark.planning.rendering import render, spark_conf
+from dclm_spark.recipes import load_recipe
 from dclm_spark.settings import override
 from udfs.dedup.ngrams import NgramDedupSettings, shard_memory_bytes
 from udfs.units.commit import FORMAT_VERSION
@@ -135,7 +136,7 @@ def test_heap_and_overhead_fit_the_machine():
 
 def test_tokens_and_storage_follow_the_shares_that_dclm_published():
     plan = plan_crawl(WORK, DEFAULTS)
-    assert plan.kept_tokens == 7_000_000 * 1200
+    assert plan.compared_tokens == 7_000_000 * 1200
     assert plan.output_tokens == pytest.approx(7e6 * 0.69 * 0.10 * 1200)
     assert plan.stored_size_bytes["shards"] == pytest.approx(plan.output_tokens * 2.07)
     text = plan.kept_text_size_bytes * DEFAULTS.throughput.stored_text_share
@@ -143,6 +144,57 @@ def test_tokens_and_storage_follow_the_shares_that_dclm_published():
     assert plan.stored_size_bytes["documents"] > text
     stored = sum(plan.stored_size_bytes.values())
     assert plan.storage_dollars_a_month == pytest.approx(stored / 2**30 * 0.023)
+
+
+def recipe_of(*assignments):
+    """Return the constants of a plan for the recipe of DCLM with these changes."""
+    recipe = load_recipe("dclm_baseline", assignments)
+    return settings_of(recipe.quality, recipe.deduplication.method)
+
+
+def test_the_default_recipe_is_what_a_plan_without_one_means():
+    assert recipe_of() == DEFAULTS
+
+
+def test_a_classifier_that_judges_first_leaves_dedup_its_share():
+    after = plan_crawl(WORK, recipe_of())
+    before = plan_crawl(WORK, recipe_of("quality.before_deduplication=true"))
+    assert (after.compared_pages, before.compared_pages) == (7_000_000, 700_000)
+    assert before.output_tokens == after.output_tokens
+    assert before.proposal.disk_gib < after.proposal.disk_gib
+    assert before.proposal.deduplication_shards < after.proposal.deduplication_shards
+    # All kept pages are scored, not 69 % of them, and written once more: a tenth with its text.
+    text = 7e6 * 1200 * 4.2
+    stored, first = after.stored_size_bytes, before.stored_size_bytes
+    assert (stored["scores"], first["scores"]) == (round(7e6 * 0.69 * 24), 7_000_000 * 24)
+    assert "quality" not in stored
+    assert first["quality"] == pytest.approx(text * 0.46 * 0.1 + 6.3e6 * 150)
+    assert first["deduplicated"] == pytest.approx(stored["deduplicated"] / 10)
+    changed = 0.31 * text / 71.8e6 - 0.9 * text / 96.1e6
+    assert before.cpu_hours - after.cpu_hours == pytest.approx(changed / 3600)
+    shards = [plan.proposal.deduplication_shards for plan in (after, before)]
+    assert after.requests_written == 5 * (1000 + 3 * shards[0])
+    assert before.requests_written == 5 * (1000 + 3 * shards[1]) + 8 * 1000
+
+
+@pytest.mark.parametrize(("setting", "share"), [("top=0.2", 0.2), ("enabled=false", 1.0)])
+def test_the_share_that_a_recipe_keeps_is_the_plan_s(setting, share):
+    plan = plan_crawl(WORK, recipe_of(f"quality.{setting}"))
+    assert plan.output_tokens == pytest.approx(7e6 * 0.69 * share * 1200)
+
+
+def test_a_method_that_sees_all_shards_gets_one_for_each_core_and_others_a_warning():
+    slow = ["cluster.hours=0.2", "cluster.max_filter_gib=1"]
+    sharded, by_hash = (
+        plan_range(lambda rates: WORK, override(recipe_of(*changes), slow))
+        for changes in ((), ("deduplication.method=minhash",))
+    )
+    few, many = sharded.likely.proposal, by_hash.likely.proposal
+    assert many.deduplication_shards == many.cores > few.deduplication_shards
+    assert many.filter_gib == 0
+    idle = few.cores - few.deduplication_shards
+    assert f"{idle:,} of {few.cores:,} cores idle" in render(sharded, DEFAULTS)
+    assert "idle" not in render(by_hash, DEFAULTS)
 
 
 def test_a_range_encloses_the_likely_plan_and_counted_pages_have_none():
@@ -270,6 +322,13 @@ def test_the_job_plans_a_listing_and_compares(tmp_path, output):
     assert done.returncode == 0, done.stderr
     assert "pages parsed     39,082" in done.stdout
     assert "| pages parsed |" in done.stdout
+    assert "quality " not in done.stdout
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("quality: {before_deduplication: true}\n")
+    done = job("--input", str(listing), "--base", "s3://commoncrawl", "--recipe", str(recipe))
+    assert done.returncode == 0, done.stderr
+    assert "kept for dedup   782 pages" in done.stdout
+    assert "  quality " in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,9 @@ def write_shards(
         table = pa.table(
             {"tokens": pa.array([r.astype(kind).tobytes() for r in part], pa.binary())}
         )
-        pq.write_table(table, directory / name, compression="zstd", row_group_size=256)
+        pq.write_table(
+            table, directory / name, compression="zstd", row_group_size=256, use_dictionary=False
+        )
         content = (directory / name).read_bytes()
         if domains is not None:
             _write_provenance(directory, name, len(part), rows.shape[1], domains)

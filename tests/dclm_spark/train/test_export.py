@@ -155,6 +155,29 @@ def test_texts_of_unequal_length_generate_together_what_they_do_alone(
         assert row[-5:].tolist() == without_cache(model, alone, 5)[-5:]
 
 
+def test_a_static_cache_gives_the_tokens_of_the_usual_one(exported: tuple[Any, Any]) -> None:
+    model, tokenizer = exported
+    together = tokenizer(["abc", "a longer one"], return_tensors="pt", padding=True)
+    options = {"max_new_tokens": 6, "do_sample": False, "eos_token_id": None}
+    usual = model.generate(**together, **options)
+    found = model.generate(**together, **options, cache_implementation="static")
+    assert found.tolist() == usual.tolist()
+
+
+def test_a_step_with_a_static_cache_sees_no_empty_place(
+    exported: tuple[Any, Any], transformers: Any
+) -> None:
+    model, _ = exported
+    mask = torch.tensor([[0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1]])
+    tokens = torch.tensor([[7, 7, 1, 2, 3, 4], [1, 2, 3, 4, 5, 6]])
+    expected = model(tokens, attention_mask=mask, use_cache=False).logits[:, -1]
+    cache = transformers.StaticCache(config=model.config, max_cache_len=16)
+    with torch.no_grad():
+        model(tokens[:, :5], attention_mask=mask[:, :5], past_key_values=cache)
+        found = model(tokens[:, 5:], attention_mask=mask, past_key_values=cache).logits[:, -1]
+    torch.testing.assert_close(found, expected)
+
+
 def test_the_pipeline_generates_text(exported: tuple[Any, Any], transformers: Any) -> None:
     model, tokenizer = exported
     pipeline = transformers.pipeline("text-generation", model=model, tokenizer=tokenizer)
