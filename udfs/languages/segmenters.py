@@ -4,6 +4,7 @@ Where no segmenter is named for a language, its words are those of `udfs.languag
 """
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
@@ -18,7 +19,7 @@ from udfs.text.columns import Bytes, Offsets
 
 # The words of a line, in order; what is left out between them is no word.
 Words = Callable[[str], Iterable[str]]
-# Sudachi takes 49,149 bytes at most.
+# What is asked about at once; libraries' time or memory grows with it.
 _MOST_CHARACTERS = 10_000
 _PIECES = re.compile(rf"[^\n]{{1,{_MOST_CHARACTERS}}}")
 _ASCII_PARTS = re.compile(r"[a-zA-Z0-9]+(?:\.\d+)?%?|[^a-zA-Z0-9]")
@@ -50,10 +51,13 @@ def _chinese() -> Words:
 
 
 def _japanese() -> Words:
-    from sudachipy import Dictionary, SplitMode
+    import unidic_lite
+    from fugashi import GenericTagger
 
-    tokenizer = Dictionary(dict="core").create(mode=SplitMode.A)
-    return lambda line: [word.surface() for word in tokenizer.tokenize(line)]
+    folder = shlex.quote(unidic_lite.DICDIR)
+    tagger = GenericTagger(f"-Owakati -d {folder} -r {folder}/mecabrc")
+    # The library's text ends where a NUL stands.
+    return lambda line: tagger.parse(line.replace("\0", " ")).split(" ")
 
 
 def _thai() -> Words:
@@ -87,7 +91,7 @@ SEGMENTERS: dict[str, Segmenter] = {
     "cmn_Hani": _CHINESE,
     "wuu_Hani": _CHINESE,
     "yue_Hani": _CHINESE,
-    "jpn_Jpan": Segmenter("sudachipy", "sudachipy sudachidict_core", _japanese),
+    "jpn_Jpan": Segmenter("fugashi", "fugashi unidic-lite", _japanese),
     "tha_Thai": Segmenter("pythainlp", "pythainlp", _thai),
     "lao_Laoo": Segmenter("laonlp", "laonlp", _lao),
     "khm_Khmr": Segmenter("khmernltk", "khmer-nltk", _khmer),
