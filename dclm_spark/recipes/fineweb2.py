@@ -11,7 +11,7 @@ from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.settings import merge
 from dclm_spark.yaml_text import read_yaml
 from udfs import storage
-from udfs.languages.codes import code_of, is_code
+from udfs.languages.codes import is_code, typed_code
 from udfs.rules.families import HeuristicSettings
 from udfs.rules.fineweb2 import FineWeb2Settings
 from udfs.rules.settings import RepetitionLimits
@@ -63,7 +63,7 @@ def in_language(recipe: Recipe, language: str, limits_uri: str = "") -> Recipe:
     the package; English keeps those of the recipe. Raises SettingError for a language without
     limits.
     """
-    code = code_of(language)
+    code = typed_code(language)
     if not is_code(code):
         raise SettingError(
             f"language = {language!r}: expected a code of language and script, such as deu_Latn, "
