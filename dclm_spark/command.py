@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dclm_spark.errors import BalanceError, LimitError, StageError
+from dclm_spark.errors import BalanceError, LimitError, StageError, missing_package
 
 _JOBS = Path(__file__).with_name("jobs")
 _PACKAGES = {"dclm_spark", "udfs"}
@@ -222,6 +222,12 @@ def run_command(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted; the same command resumes after what is committed", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+    except ModuleNotFoundError as error:
+        told = missing_package(error)
+        if not told:
+            raise
+        print(f"error: {told}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in ("pyspark", "py4j"):
             raise
@@ -267,7 +273,7 @@ def main() -> None:
         print(f"error: dclm-spark {arguments[0]}: there is no such job; {hint}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     sys.argv = [f"dclm-spark {name}", *arguments[1:]]
-    run_command(import_module(f"dclm_spark.jobs.{name}").main)
+    run_command(lambda: import_module(f"dclm_spark.jobs.{name}").main())
 
 
 def job_names() -> list[str]:
