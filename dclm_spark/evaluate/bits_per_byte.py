@@ -1,13 +1,13 @@
 """Bits per byte on texts that no recipe sees: the signal that small models do give."""
 
-import gzip
+import codecs
 import json
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import zstandard
 
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.prompts import Candidate
@@ -16,30 +16,56 @@ from dclm_spark.evaluate.tokens import PromptEncoder
 from dclm_spark.evaluate.uncertainty import Metric, Stratum
 from udfs import storage
 from udfs.storage.stream import shown
+from udfs.warc.compression import LINES_FRAMING, MAX_WINDOW_SIZE_BYTES, pieces
+
+LOGGER = logging.getLogger("dclm_spark")
 
 
 def read_texts(uri: str) -> list[str]:
-    """Return the `text` fields of a JSON-lines file (.jsonl, .jsonl.gz or .jsonl.zst) by URI."""
+    """Return the `text` fields of a file of JSON lines in any compression, by URI.
+
+    Lines without a text and what is damaged are passed over and told in the log. Raises InputError,
+    which names the first of them, for a file where they are half of all, and for an empty file.
+    """
     try:
-        content = storage.read_bytes(uri)
+        content, lost = _content(uri)
     except storage.MissingObjectError as error:
         raise InputError(
             f"heldout = {shown(uri)}: no such file; give JSON lines with a text field"
         ) from error
-    if uri.endswith(".zst"):
-        content = zstandard.ZstdDecompressor().decompressobj().decompress(content)
-    elif uri.endswith(".gz"):
-        content = gzip.decompress(content)
-    lines = (line for line in content.split(b"\n") if line.strip())
-    try:
-        texts = [json.loads(line)["text"] for line in lines]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"heldout = {shown(uri)}: a line is no JSON object with a text field ({error})"
-        ) from error
+    texts = []
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        try:
+            if line.strip():
+                texts.append(_text(line))
+        except (ValueError, KeyError, TypeError) as error:
+            lost.append(f"line {number} is no JSON object with a text field ({error!r})")
+    if lost and len(lost) >= len(texts):
+        raise InputError(f"heldout = {shown(uri)}: {lost[0]}")
+    if lost:
+        LOGGER.warning("heldout = %s: passed over %d: %s", shown(uri), len(lost), lost[0])
     if not texts:
         raise InputError(f"heldout = {shown(uri)}: holds no text")
     return texts
+
+
+def _content(uri: str) -> tuple[bytes, list[str]]:
+    """Return the bytes of a file as they were before compression, and what of it is damaged."""
+    parts, lost = [], []
+    with storage.open_stream(uri) as stream:
+        for piece in pieces(stream, LINES_FRAMING, MAX_WINDOW_SIZE_BYTES)[0]:
+            parts.append(piece.data)
+            if piece.error is not None:
+                parts.append(b"\n")
+                lost.append(f"{piece.error} (near byte {piece.offset})")
+    return b"".join(parts).removeprefix(codecs.BOM_UTF8), lost
+
+
+def _text(line: bytes) -> str:
+    text = json.loads(line)["text"]
+    if not isinstance(text, str):
+        raise TypeError(f"text is {text!r:.40}")
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def score_texts(

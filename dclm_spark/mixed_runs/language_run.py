@@ -122,7 +122,8 @@ def check_languages(recipes: LanguageRecipes, request: RunRequest) -> None:
             extraction.prescreen.enabled, "it looks for one language; leave one of them out",
         ),
         "heuristics.enabled": (
-            not whole.heuristics.enabled, "no rule would ask for the language; leave it true",
+            not recipes.first.heuristics.enabled,
+            "no rule would ask for the language; leave it true",
         ),
     }  # fmt: skip
     for key, (is_wrong, told) in wrong.items():

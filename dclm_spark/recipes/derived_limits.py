@@ -29,7 +29,7 @@ from udfs.documents.extract import ExtractionSettings
 from udfs.documents.formats import InputUnit, Reading, read_unit
 from udfs.documents.given import InputSettings
 from udfs.fasttext.language import LanguageIdentifier
-from udfs.languages.codes import code_of, is_code
+from udfs.languages.codes import is_code, typed_code
 from udfs.languages.segmenters import missing_segmenter, words_of
 from udfs.rules.families import HeuristicSettings, signals_of
 from udfs.rules.url_lists import load_url_lists
@@ -53,7 +53,7 @@ def derive_limits(
     The limits have FineWeb2's keys, as `language_limits` reads them. Raises SettingError for what
     is no code, or needs a package that is not there; InputError for too few texts.
     """
-    code = code_of(language)
+    code = typed_code(language)
     if not is_code(code):
         raise SettingError(f"--language {language!r}: expected a code, such as ita_Latn")
     if package := missing_segmenter(code):

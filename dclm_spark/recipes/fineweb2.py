@@ -11,13 +11,16 @@ from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.settings import merge
 from dclm_spark.yaml_text import read_yaml
 from udfs import storage
-from udfs.languages.codes import code_of, is_code
+from udfs.languages.codes import is_code, typed_code
+from udfs.rules.families import HeuristicSettings
 from udfs.rules.fineweb2 import FineWeb2Settings
 from udfs.rules.settings import RepetitionLimits
 from udfs.storage.stream import shown
 
 # Its limits are those of the rules as they stand, which were made for it.
 ENGLISH = "eng_Latn"
+# The rules of a recipe without rules, once it has a language.
+LANGUAGE_ONLY = "language_only"
 # What stands in `language` for every language with limits.
 EVERY = "all"
 _FOLDER = files("dclm_spark") / "recipes" / "languages"
@@ -60,36 +63,41 @@ def in_language(recipe: Recipe, language: str, limits_uri: str = "") -> Recipe:
     the package; English keeps those of the recipe. Raises SettingError for a language without
     limits.
     """
-    code = code_of(language)
+    code = typed_code(language)
     if not is_code(code):
         raise SettingError(
             f"language = {language!r}: expected a code of language and script, such as deu_Latn, "
             f"or a label of lid.176, such as de; limits are known of {', '.join(known_languages())}"
         )
     shared = recipe.heuristics
+    if not shared.enabled:
+        # Nothing is filtered: all pages in the language.
+        shared = replace(shared, enabled=True, rules=LANGUAGE_ONLY)
     if code == ENGLISH and not limits_uri:
         return replace(recipe, language=code, heuristics=replace(shared, language=code))
     values = _limits(code, limits_uri)
-    rules = shared.rules
-    heuristics = replace(
-        shared,
-        language=code,
-        min_language_score=values["language_score"],
-        stop_words=tuple(values["stopwords"]),
-    )
-    if shared.family.segments_words:
-        own = {rules: _own_limits(values, getattr(shared, rules))}
-        heuristics = replace(heuristics, **(_shared_limits(values) | own))
-    elif not all(word.isascii() for word in heuristics.stop_words):
-        # These families look for ASCII words alone.
-        words = tuple(word for word in heuristics.stop_words if word.isascii())
-        if len(words) < shared.min_stop_words:
-            raise SettingError(
-                f"language = {language!r}: heuristics.rules = {rules!r} cannot look for its stop "
-                "words; take --recipe fineweb2"
-            )
-        heuristics = replace(heuristics, stop_words=words)
+    heuristics = replace(shared, language=code, min_language_score=values["language_score"])
+    if heuristics.rules != LANGUAGE_ONLY:
+        heuristics = _with_words(heuristics, values, language)
     return replace(recipe, language=code, heuristics=heuristics)
+
+
+def _with_words(
+    heuristics: HeuristicSettings, values: dict[str, Any], language: str
+) -> HeuristicSettings:
+    """Return the settings with the language's stop words, and its limits where they are for it."""
+    words, rules = tuple(values["stopwords"]), heuristics.rules
+    if heuristics.family.segments_words:
+        own = {rules: _own_limits(values, getattr(heuristics, rules))}
+        return replace(heuristics, stop_words=words, **(_shared_limits(values) | own))
+    # The other families look for ASCII words alone.
+    words = tuple(word for word in words if word.isascii())
+    if len(words) < heuristics.min_stop_words:
+        raise SettingError(
+            f"language = {language!r}: heuristics.rules = {rules!r} cannot look for its stop "
+            "words; take --recipe fineweb2"
+        )
+    return replace(heuristics, stop_words=words)
 
 
 def is_several(language: str) -> bool:

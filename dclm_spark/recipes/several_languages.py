@@ -11,7 +11,7 @@ from dclm_spark.recipes.fineweb2 import ENGLISH, EVERY, is_several, known_langua
 from dclm_spark.recipes.recipe import Recipe
 from udfs import storage
 from udfs.fasttext.model import labels_of
-from udfs.languages.codes import code_of, is_code
+from udfs.languages.codes import code_of, is_code, typed_code
 from udfs.storage.cache import fetch
 from udfs.storage.stream import shown
 
@@ -60,7 +60,7 @@ def codes_of(recipe: Recipe) -> dict[str, str]:
     if recipe.language == EVERY:
         codes = allowed
     else:
-        codes = tuple(code_of(name) for name in recipe.language.split(",") if name)
+        codes = tuple(typed_code(name) for name in recipe.language.split(",") if name)
     for code in codes:
         if code not in allowed:
             reason = (

@@ -70,7 +70,7 @@ def _line_keys(data, offsets, lower, properties):
         position, text_end, number = offsets[text], offsets[text + 1], -1
         while position < text_end:
             line = position
-            end, position = line_end_after(data, line, text_end, False)
+            end, position = line_end_after(data, line, text_end)
             number += 1
             first, last = strip(data, line, end, properties)
             if first == last:
@@ -101,7 +101,7 @@ def _remove_lines(data, offsets, line_offsets, line_numbers, properties):
         removed, base, lines = line_offsets[text], filled, 0
         while position < text_end:
             line = position
-            end, position = line_end_after(data, line, text_end, False)
+            end, position = line_end_after(data, line, text_end)
             first, last = strip(data, line, end, properties)
             lines += first < last
             if removed < line_offsets[text + 1] and line_numbers[removed] == number:

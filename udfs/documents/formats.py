@@ -194,20 +194,26 @@ def _or_empty(rows: Iterator[Given]) -> Iterator[Given]:
     yield from rows
 
 
-WARC = CrawlFormat(
-    name="warc", suffixes=(".warc.gz", ".warc", ".warc.zst", ".warc.lz4", ".warc.bz2", ".warc.xz")
-)
-ARC = CrawlFormat(name="arc", suffixes=(".arc.gz", ".arc", ".arc.zst"))
+# What files of records may be compressed by; the reader goes by their first bytes.
+_COMPRESSIONS = (".gz", "", ".zst", ".lz4", ".bz2", ".xz")
+
+
+def _compressed(*names: str) -> tuple[str, ...]:
+    return tuple(name + compression for name in names for compression in _COMPRESSIONS)
+
+
+WARC = CrawlFormat(name="warc", suffixes=_compressed(".warc"))
+ARC = CrawlFormat(name="arc", suffixes=_compressed(".arc"))
 # The text that Common Crawl extracted of each page.
 WET = RecordsFormat(
     name="wet",
-    suffixes=(".warc.wet.gz", ".warc.wet", ".wet.gz", ".wet", ".warc.wet.zst"),
+    suffixes=_compressed(".warc.wet", ".wet"),
     rows=lambda uri, reading: wet_rows(uri, reading.extraction, reading.columns),
 )
 # What it notes of each page: a run says that there are no texts.
 WAT = RecordsFormat(
     name="wat",
-    suffixes=(".warc.wat.gz", ".warc.wat", ".wat.gz", ".wat", ".warc.wat.zst"),
+    suffixes=_compressed(".warc.wat", ".wat"),
     rows=lambda uri, reading: wat_rows(uri, reading.extraction),
     has_documents=False,
 )

@@ -9,11 +9,9 @@ from udfs.documents.extract import ExtractionSettings
 from udfs.documents.given import Given
 from udfs.documents.parts import WHOLE, FilePart
 from udfs.html.charset import mended_utf8
-from udfs.warc.body_kinds import looks_like_text
-from udfs.warc.compression import Framing, pieces
+from udfs.warc.compression import LINES_FRAMING, pieces
 from udfs.warc.stream_codecs import is_compressed
 
-_LINES = Framing(begins=lambda head: not head or looks_like_text(head), salvages=True)
 _READ_SIZE_BYTES = 1024 * 1024
 _WIDE_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
@@ -33,7 +31,7 @@ def json_rows(uri: str, part: FilePart, settings: ExtractionSettings) -> Iterato
     if part.is_whole:
         with storage.open_stream(uri, settings=settings.reading) as stream:
             window = settings.warc.max_window_size_bytes
-            for piece in pieces(stream, _LINES, window)[0]:
+            for piece in pieces(stream, LINES_FRAMING, window)[0]:
                 yield from lines.add(piece.data)
                 if piece.error is not None:
                     yield from lines.damage(f"{piece.error} (near byte {piece.offset})")

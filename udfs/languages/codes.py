@@ -23,6 +23,16 @@ def code_of(label: str) -> str:
     return _codes().get(name, name)
 
 
+def typed_code(name: str) -> str:
+    """Return the code of a language as a person writes it: in any case, with "-" for "_" too.
+
+    What is neither a code nor known stays as it is.
+    """
+    first, *others = name.strip().replace("-", "_").split("_")
+    code = code_of("_".join([first.lower(), *map(str.capitalize, others)]))
+    return code if is_code(code) else name
+
+
 def is_code(label: str) -> bool:
     """Say whether a label has the form of a code."""
     return _CODE.fullmatch(label) is not None

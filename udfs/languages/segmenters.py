@@ -4,20 +4,22 @@ Where no segmenter is named for a language, its words are those of `udfs.languag
 """
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from udfs.languages.spaced_words import spaced_words
+from udfs.languages.word_spans import places_of
 from udfs.text.columns import Bytes, Offsets
 
 # The words of a line, in order; what is left out between them is no word.
 Words = Callable[[str], Iterable[str]]
-# Sudachi takes 49,149 bytes at most.
+# What is asked about at once; libraries' time or memory grows with it.
 _MOST_CHARACTERS = 10_000
 _PIECES = re.compile(rf"[^\n]{{1,{_MOST_CHARACTERS}}}")
 _ASCII_PARTS = re.compile(r"[a-zA-Z0-9]+(?:\.\d+)?%?|[^a-zA-Z0-9]")
@@ -40,17 +42,22 @@ def _chinese() -> Words:
     def words(line: str) -> Iterator[str]:
         for word in rjieba.cut(line, True):
             # As jieba itself does it.
-            whole = word.isalnum() or not word.isascii()
-            yield from (word,) if whole else _ASCII_PARTS.findall(word)
+            if not word.isascii() or word.isalnum():
+                yield word
+            else:
+                yield from _ASCII_PARTS.findall(word)
 
     return words
 
 
 def _japanese() -> Words:
-    from sudachipy import Dictionary, SplitMode
+    import unidic_lite
+    from fugashi import GenericTagger
 
-    tokenizer = Dictionary(dict="core").create(mode=SplitMode.A)
-    return lambda line: [word.surface() for word in tokenizer.tokenize(line)]
+    folder = shlex.quote(unidic_lite.DICDIR)
+    tagger = GenericTagger(f"-Owakati -d {folder} -r {folder}/mecabrc")
+    # The library's text ends where a NUL stands.
+    return lambda line: tagger.parse(line.replace("\0", " ")).split(" ")
 
 
 def _thai() -> Words:
@@ -84,7 +91,7 @@ SEGMENTERS: dict[str, Segmenter] = {
     "cmn_Hani": _CHINESE,
     "wuu_Hani": _CHINESE,
     "yue_Hani": _CHINESE,
-    "jpn_Jpan": Segmenter("sudachipy", "sudachipy sudachidict_core", _japanese),
+    "jpn_Jpan": Segmenter("fugashi", "fugashi unidic-lite", _japanese),
     "tha_Thai": Segmenter("pythainlp", "pythainlp", _thai),
     "lao_Laoo": Segmenter("laonlp", "laonlp", _lao),
     "khm_Khmr": Segmenter("khmernltk", "khmer-nltk", _khmer),
@@ -113,23 +120,26 @@ def words_of(data: Bytes, offsets: Offsets, language: str) -> tuple[Offsets, Off
     """Return (starts, ends, word_offsets) of the words of a language, as `word_spans` does."""
     if language not in SEGMENTERS:
         return spaced_words(data, offsets, language)
-    words = _load(language)
-    content = data.tobytes()
-    known: dict[str, list[tuple[int, int]]] = {}
-    starts: list[Any] = [np.empty(0, np.int64)]
-    ends: list[Any] = [np.empty(0, np.int64)]
-    word_offsets = np.zeros(len(offsets), np.int64)
-    for number in range(len(offsets) - 1):
-        first, last = int(offsets[number]), int(offsets[number + 1])
-        text = content[first:last].decode()
-        spans = np.array(list(_spans(text, words, known)), np.int64).reshape(-1, 2)
-        # Where each character begins, and the text ends.
-        places = np.flatnonzero((data[first:last] & 0xC0) != 0x80)
-        places = np.append(places, last - first) + first
-        starts.append(places[spans[:, 0]])
-        ends.append(places[spans[:, 1]])
-        word_offsets[number + 1] = word_offsets[number] + len(spans)
-    return np.concatenate(starts), np.concatenate(ends), word_offsets
+    words, content = _load(language), data.tobytes()
+    # Sites repeat many lines.
+    known: dict[str, bytes] = {}
+    found: list[bytes] = []
+    lines: list[tuple[int, int, int]] = []
+    for text in range(len(offsets) - 1):
+        end = int(offsets[text])
+        for newlines, line in _lines(content[end : int(offsets[text + 1])].decode()):
+            start = end + newlines
+            end = start + len(line.encode())
+            if line not in known:
+                known[line] = "".join([f"{word}\n" for word in words(line)]).encode()
+            lines.append((start, end, text))
+            found.append(known[line])
+    places = np.array(lines, np.int64).reshape(-1, 3)
+    ends_of_words = np.cumsum([0, *map(len, found)], dtype=np.int64)
+    told = np.frombuffer(b"".join(found), np.uint8)
+    starts, ends, of_lines = places_of(data, places, told, ends_of_words)
+    word_offsets = np.searchsorted(places[of_lines, 2], np.arange(len(offsets)))
+    return starts, ends, word_offsets
 
 
 @cache
@@ -137,26 +147,9 @@ def _load(language: str) -> Words:
     return SEGMENTERS[language].load()
 
 
-def _spans(
-    text: str, words: Words, known: dict[str, list[tuple[int, int]]]
-) -> Iterator[tuple[int, int]]:
-    """Yield the first character of each word and the one behind it.
-
-    `known` has the places in lines that occurred before, of which sites repeat many.
-    """
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each line that is not empty, long ones in pieces, and how many newlines precede it."""
+    end = 0
     for piece in _PIECES.finditer(text):
-        line, first = piece[0], piece.start()
-        if line not in known:
-            known[line] = list(_line_spans(line, words))
-        for start, end in known[line]:
-            yield first + start, first + end
-
-
-def _line_spans(line: str, words: Words) -> Iterator[tuple[int, int]]:
-    position = 0
-    for word in words(line):
-        solid = word.strip()
-        start = line.find(solid, position) if solid else -1
-        if start >= 0:
-            position = start + len(solid)
-            yield start, position
+        yield piece.start() - end, piece[0]
+        end = piece.end()

@@ -72,23 +72,27 @@ def _is_address(data, start, end):
 def _put(data, start, end, out, count, rules):
     """Store a word, or several where an apostrophe or dots part it; return how many there are."""
     hyphens, apostrophes = rules
-    for place in range(start + 1, end - 1):
+    # French elides all but one or two letters: l', qu'.
+    for place in range(start + 1, min(end - 1, start + 3) if apostrophes else 0):
         width = 1 if data[place] == _APOSTROPHE else 0
         if data[place] == 0xE2 and data[place + 1] == 0x80 and data[place + 2] == 0x99:
             width = 3
-        if apostrophes and width and place + width < end and place - start <= 2:
+        if width and place + width < end:
             out[0, count], out[1, count] = start, place + width
             count, start = count + 1, place + width
             break
-    return _put_between_dots(data, start, end, out, count, hyphens == _PART_ALL)
+    if hyphens == _PART_ALL:
+        return _put_between_dots(data, start, end, out, count)
+    out[0, count], out[1, count] = start, end
+    return count + 1
 
 
 @njit(cache=True, nogil=True)
-def _put_between_dots(data, start, end, out, count, dots):
-    """Store a word, or with `dots` its parts at dots before digits and capitals and the dots."""
+def _put_between_dots(data, start, end, out, count):
+    """Store the parts of a word at dots before digits and capitals, and these dots."""
     for place in range(start + 1, end - 1):
         after = data[place + 1]
-        if dots and data[place] == _DOT and (_is_digit(after) or 65 <= after <= 90):
+        if data[place] == _DOT and (_is_digit(after) or 65 <= after <= 90):
             out[0, count], out[1, count] = start, place
             out[0, count + 1], out[1, count + 1] = place, place + 1
             count, start = count + 2, place + 1
@@ -123,6 +127,10 @@ def _put_run(data, spans, table, rules, out, count):
     if head == tail:
         return count
     word = starts[head]
+    if tail - head == 1 and not rules[1] and rules[0] != _PART_ALL:
+        # Nothing within a segment parts words.
+        out[0, count], out[1, count] = word, ends[head]
+        return _put_marks(data, (starts, ends, tail, last), out, count + 1)
     whole = _is_address(data, word, ends[tail - 1])
     if whole:
         rules = (_JOIN, False)

@@ -130,8 +130,10 @@ class JudgedBatch:
         texts = pa.concat_arrays([part for _, part in self._closed])
         signals = {signal.name: self._signal(signal) for signal in self._fields}
         rule, value, threshold = self.outcomes()
+        if len(self._closed) > 1:
+            texts = texts.take(pa.array(np.argsort(rows)))
         return JudgedTexts(
-            text=texts.take(pa.array(np.argsort(rows))),
+            text=texts,
             rule=rule,
             value=value,
             threshold=threshold,

@@ -6,7 +6,7 @@ lines and another order.
 
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,9 @@ from numba import njit
 
 from udfs.rules.cleaning.line_kernels import move_to_front
 from udfs.rules.cleaning.line_patterns import spellings_before_lower
+from udfs.text.byte_masks import readable_blocks
 from udfs.text.columns import Bytes, Offsets, read_only
-from udfs.text.lines import line_end_after, strip
+from udfs.text.lines import line_end_after, python_line_end_after, strip
 from udfs.text.sentences import abbreviations, count_sentences
 from udfs.text.tries import Trie, build_trie
 from udfs.text.unicode import (
@@ -87,9 +88,7 @@ def clean_c4_lines(data: Bytes, offsets: Offsets, settings: LineSettings) -> Cle
 
     Lines must end with . ! ? or ", but not with an ellipsis.
     """
-    cleaned = _place_for(offsets)
-    size = _clean_c4_lines(read_only(data), read_only(offsets), cleaned, _line_rules(settings))
-    return cleaned.data[:size], cleaned.offsets, cleaned.facts
+    return _cleaned(_clean_c4_lines, data, offsets, settings)
 
 
 def clean_fineweb_lines(data: Bytes, offsets: Offsets, settings: LineSettings) -> Cleaned:
@@ -99,17 +98,17 @@ def clean_fineweb_lines(data: Bytes, offsets: Offsets, settings: LineSettings) -
     before citation marks go, sentences end with their line, and lines with "javascript" may hold
     a bracket.
     """
-    cleaned = _place_for(offsets)
-    size = _clean_fineweb_lines(read_only(data), read_only(offsets), cleaned, _line_rules(settings))
-    return cleaned.data[:size], cleaned.offsets, cleaned.facts
+    return _cleaned(_clean_fineweb_lines, data, offsets, settings)
 
 
-def _place_for(offsets: Offsets) -> _Cleaned:
-    return _Cleaned(
+def _cleaned(kernel: Any, data: Bytes, offsets: Offsets, settings: LineSettings) -> Cleaned:
+    cleaned = _Cleaned(
         data=np.empty(int(offsets[-1] - offsets[0]) + 1, np.uint8),
         offsets=np.zeros(len(offsets), np.int64),
         facts=np.zeros((len(offsets) - 1, NUM_FACTS), np.int64),
     )
+    size = kernel(readable_blocks(data), read_only(offsets), cleaned, _line_rules(settings))
+    return cleaned.data[:size], cleaned.offsets, cleaned.facts
 
 
 def _line_rules(settings: LineSettings) -> _LineRules:
@@ -229,7 +228,7 @@ def _clean_c4_lines(data, offsets, cleaned, rules):
         row, base = cleaned.facts[text], filled
         while position < text_end:
             start = position
-            end, position = line_end_after(data, start, text_end, False)
+            end, position = line_end_after(data, start, text_end)
             first, last = strip(data, start, end, properties)
             if first == last:
                 continue
@@ -269,7 +268,7 @@ def _clean_fineweb_lines(data, offsets, cleaned, rules):
         position, text_end = offsets[text], offsets[text + 1]
         row, base = cleaned.facts[text], filled
         while position < text_end:
-            end, after = line_end_after(data, position, text_end, True)
+            end, after = python_line_end_after(data, position, text_end)
             start, end = strip(data, position, end, properties)
             position = after
             if start == end:

@@ -13,11 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from udfs.checks import check, one_of
+from udfs.languages.codes import is_code
 from udfs.rules.batch import IdentifyLanguage, JudgedBatch, JudgedTexts
 from udfs.rules.c4 import C4, C4Settings
 from udfs.rules.family import RuleFamily, Tools
 from udfs.rules.fineweb import FineWeb, FineWebSettings
 from udfs.rules.fineweb2 import FineWeb2, FineWeb2Settings
+from udfs.rules.language_only import LanguageOnly
 from udfs.rules.refinedweb import RefinedWeb
 from udfs.rules.settings import SharedSettings, default_of, without_limits
 from udfs.rules.url_lists import UrlLists
@@ -25,6 +27,7 @@ from udfs.rules.urls import ADDRESS_RULES, AddressCounts, UrlSettings, outcomes
 from udfs.text.columns import string_column, utf8_buffers
 
 Class = TypeVar("Class", bound=type)
+_ANY_CODE = "eng_Latn"
 
 # The only place that knows families by name: `heuristics.rules` takes one of these.
 FAMILIES: dict[str, type[RuleFamily[Any]]] = {
@@ -32,6 +35,7 @@ FAMILIES: dict[str, type[RuleFamily[Any]]] = {
     "c4": C4,
     "fineweb": FineWeb,
     "fineweb2": FineWeb2,
+    "language_only": LanguageOnly,
 }
 
 
@@ -147,6 +151,9 @@ def measuring(settings: HeuristicSettings) -> HeuristicSettings:
     Settings with the same result have the same signals of any text: those may be measured once.
     """
     family, kept = FAMILIES[settings.rules], without_limits(settings)
+    if is_code(settings.language):
+        # The model's labels are codes too, of whatever language: one table serves all of them.
+        object.__setattr__(kept, "language", _ANY_CODE)
     for name in family.read_limits:
         object.__setattr__(kept, name, getattr(settings, name))
     unread = {*family.unread, *(name for name in FAMILIES if name != settings.rules)}

@@ -33,6 +33,7 @@ from udfs.rules.kernels.fineweb_kernels import (
     STOP_WORDS,
     TERMINATED_LINES,
     WORDS,
+    Counts,
     WordSpans,
     line_facts,
     word_facts,
@@ -209,10 +210,12 @@ class FineWeb(FineWebLimits[FineWebSettings]):
         store_repetition(batch)
 
     def _measure_quality(self, batch: JudgedBatch, _: Tools) -> None:
-        store_quality(batch, self.shared.stop_words, self.own.short_line_characters)
+        store_quality(
+            batch, page_facts(batch, self.own.short_line_characters, self.shared.stop_words)
+        )
 
     def _measure_lines(self, batch: JudgedBatch, _: Tools) -> None:
-        store_line_shapes(batch, self.own.short_line_characters)
+        store_line_shapes(batch, page_facts(batch, self.own.short_line_characters))
 
 
 def _limit_above(batch: JudgedBatch, rule: str, signal: str, most: float) -> None:
@@ -235,15 +238,28 @@ def store_repetition(batch: JudgedBatch, spans: WordSpans | None = None) -> None
         batch.store(f"{rule}_fraction", value)
 
 
-def store_quality(
+@dataclass(frozen=True, kw_only=True)
+class PageFacts:
+    """What is counted of the words and lines of texts: rows of `word_facts` and `line_facts`."""
+
+    words: Counts
+    lines: Counts
+
+
+def page_facts(
     batch: JudgedBatch,
-    stop_words: tuple[str, ...],
     short_line: int,
+    stop_words: tuple[str, ...] = (),
     spans: WordSpans | None = None,
-) -> None:
-    """Store what Gopher's rules on quality ask for."""
+) -> PageFacts:
+    """Count words and lines of the texts still looked at, with these words where they are given."""
     words = word_facts(*batch.text, stop_words, spans).T
-    lines = line_facts(*batch.text, short_line).T
+    return PageFacts(words=words, lines=line_facts(*batch.text, short_line).T)
+
+
+def store_quality(batch: JudgedBatch, facts: PageFacts) -> None:
+    """Store what Gopher's rules on quality ask for."""
+    words, lines = facts.words, facts.lines
     alphabetic = ratio(words[ALPHABETIC_WORDS], words[WORDS])
     for name, values in (
         ("num_words", words[SOLID_WORDS]),
@@ -259,10 +275,9 @@ def store_quality(
         batch.store(name, values)
 
 
-def store_line_shapes(batch: JudgedBatch, short_line: int, spans: WordSpans | None = None) -> None:
+def store_line_shapes(batch: JudgedBatch, facts: PageFacts) -> None:
     """Store what FineWeb's own rules on lines ask for."""
-    lines = line_facts(*batch.text, short_line).T
-    words = word_facts(*batch.text, (), spans).T
+    words, lines = facts.words, facts.lines
     for name, values in (
         ("terminated_line_fraction", ratio(lines[TERMINATED_LINES], lines[FULL_LINES])),
         ("short_line_fraction", ratio(lines[SHORT_LINES], lines[FULL_LINES])),

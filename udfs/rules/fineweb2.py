@@ -22,6 +22,7 @@ from udfs.rules.fineweb import (
     FineWeb,
     FineWebLimits,
     LineLimits,
+    page_facts,
     store_line_shapes,
     store_quality,
     store_repetition,
@@ -70,10 +71,11 @@ class FineWeb2(FineWebLimits[FineWeb2Settings]):
 
     def _measure(self, batch: JudgedBatch, _: Tools) -> None:
         spans = words_of(*batch.text, self.shared.language)
-        short_line = self.own.short_line_characters
         store_repetition(batch, spans)
-        store_line_shapes(batch, short_line, spans)
-        store_quality(batch, self.shared.stop_words, short_line, spans)
+        short_line, stop_words = self.own.short_line_characters, self.shared.stop_words
+        facts = page_facts(batch, short_line, stop_words, spans)
+        store_line_shapes(batch, facts)
+        store_quality(batch, facts)
 
     def _limit(self, batch: JudgedBatch) -> None:
         self.limit_repetition(batch)

@@ -12,6 +12,8 @@ from pathlib import Path
 from udfs.rules.banned_domains import BannedDomains
 
 PathLike = str | Path
+# What files begin with that gzip, zstd, bzip2 or xz has made.
+_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,7 @@ def load_url_lists(
     """Load lists of one entry a line (UTF-8) from local files.
 
     A byte order mark, blank lines and lines that begin with "# " are skipped. Raises ValueError,
-    naming the list and the file, for one that is missing, empty or no UTF-8.
+    naming the list and the file, for one that is missing, empty, compressed or no UTF-8.
     """
     sources: dict[str, ListSource] = {}
 
@@ -104,6 +106,8 @@ def _content(name: str, path: PathLike) -> bytes:
             f"{name}: the list {path} cannot be read ({error.strerror}); give the path of a local "
             "text file with one entry a line"
         ) from error
+    if content.startswith(_COMPRESSED):
+        raise ValueError(f"{name}: {path} is compressed; unpack it")
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ValueError(f"{name}: {path} is not UTF-8 text but UTF-16; convert it")
     return content

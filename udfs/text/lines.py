@@ -66,24 +66,39 @@ def strip(data, start, end, properties):
 
 
 @njit(cache=True, nogil=True)
-def line_end_after(data, position, end, like_python):
-    """Return (end of the line, start of the next); `like_python` breaks as str.splitlines does."""
-    while position < end:
-        byte = data[position]
-        if byte == _NEWLINE:
-            return position, position + 1
-        if like_python:
-            if byte == _RETURN:
-                paired = position + 1 < end and data[position + 1] == _NEWLINE
-                return position, position + 1 + paired
-            if byte == 0x0B or byte == 0x0C or 0x1C <= byte <= 0x1E:
-                return position, position + 1
-            if byte == 0xC2 and data[position + 1] == 0x85:
-                return position, position + 2
-            if byte == 0xE2 and data[position + 1] == 0x80 and data[position + 2] & 0xFE == 0xA8:
-                return position, position + 3
-        position += 1
+def line_end_after(data, position, end):
+    """Return (end of the line, start of the next) where newlines alone break lines."""
+    line_end = next_byte(data, position, end, _NEWLINE)
+    return line_end, line_end + 1
+
+
+@njit(cache=True, nogil=True)
+def python_line_end_after(data, position, end):
+    """Return (end of the line, start of the next) where lines break as str.splitlines does it."""
+    for block in range(position, end, BLOCK):
+        asked = in_range(data, block, _NEWLINE, 4) | in_range(data, block, 0x1C, 3)
+        asked |= in_range(data, block, 0xC2, 1) | in_range(data, block, 0xE2, 1)
+        asked &= first_bits(end - block)
+        while asked != 0:
+            at = block + lowest(asked)
+            asked &= asked - ONE
+            width = _python_break(data, at, end)
+            if width:
+                return at, at + width
     return end, end + 1
+
+
+@njit(cache=True, nogil=True)
+def _python_break(data, at, end):
+    """Return the bytes of the break that begins at a byte of which one may begin, 0 for none."""
+    byte = data[at]
+    if byte == _RETURN:
+        return 1 + (at + 1 < end and data[at + 1] == _NEWLINE)
+    if byte == 0xC2:
+        return 2 if data[at + 1] == 0x85 else 0
+    if byte == 0xE2:
+        return 3 if data[at + 1] == 0x80 and data[at + 2] & 0xFE == 0xA8 else 0
+    return 1
 
 
 @njit(cache=True, nogil=True)

@@ -39,10 +39,11 @@ class FateOutputs:
     def write(self, batch: pa.RecordBatch) -> None:
         """Append documents, each of which must have a fate."""
         self._tally.add(batch)
-        for fate in FATES:
-            rows = batch.filter(pc.equal(batch.column("fate"), fate))
-            if rows.num_rows == 0:
-                continue
+        found = batch.column("fate").unique().to_pylist()
+        for fate in (fate for fate in FATES if fate in found):
+            # A filter copies the texts.
+            is_only = found == [fate]
+            rows = batch if is_only else batch.filter(pc.equal(batch.column("fate"), fate))
             if fate != KEPT:
                 rows = _without_text(rows)
             self._output(fate).write(rows)

@@ -102,7 +102,8 @@ class _ByLanguage:
             self._put(max(self._sizes, key=lambda label: (self._sizes[label], label)))
 
     def _put(self, label: str) -> None:
-        for batch in self._waiting.pop(label):
+        # Most batches have a few documents of a language, and each one that is written costs time.
+        for batch in pa.Table.from_batches(self._waiting.pop(label)).combine_chunks().to_batches():
             self._output.write(batch)
         self._output.end_group()
         del self._sizes[label]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, cast
 
+from udfs.warc.body_kinds import looks_like_text
 from udfs.warc.stream_codecs import GZIP_MAGIC, LZ4_MAGIC, STREAM_CODECS, StreamCodec, decoded
 from udfs.warc.zstd_frames import (
     ZSTD_ERRORS,
@@ -64,6 +65,8 @@ def _begins_crawl_record(head: bytes) -> bool:
 # Of WARC, and of ARC, whose records begin with an address.
 _RECORD_MARKS = (b"WARC/", b"http://", b"https://", b"dns:", b"filedesc:")
 WARC_FRAMING = Framing(begins=_begins_crawl_record)
+# Of lines of text.
+LINES_FRAMING = Framing(begins=lambda head: not head or looks_like_text(head), salvages=True)
 
 
 @dataclass(frozen=True, slots=True)

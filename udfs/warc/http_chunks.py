@@ -7,6 +7,10 @@ _SIZE = rb"[ \t]{0,16}0{0,32}([0-9A-Fa-f]{1,8})[ \t]{0,16}(?:;[^\r\n]{0,4096})?"
 _SIZE_LINE = re.compile(_SIZE + rb"\r{0,2}\n")
 _LINE_AND_SIZE = re.compile(rb"\n" + _SIZE + rb"(?=\r{0,2}\n)")
 _CUT_SIZE = re.compile(rb"[ \t]*[0-9A-Fa-f]{1,32}[ \t]*(?:;[^\r\n]*)?\r{0,2}")
+# One that is a number, but no size: with a sign or "0x", or too large.
+_WRONG_SIZE_LINE = re.compile(
+    rb"[ \t]{0,16}[-+]?(?:0[xX])?[0-9A-Fa-f]{1,64}[ \t]{0,16}(?:;[^\r\n]{0,4096})?\r{0,2}\n"
+)
 # A line that may be a damaged size.
 _SHORT_LINE = re.compile(rb"[^\r\n<]{1,32}\r{0,2}\n")
 _LINE_END = re.compile(rb"\r{0,2}\n")
@@ -19,6 +23,7 @@ def unchunked(body: bytes) -> tuple[bytes, str | None]:
     """Return the chunks joined, and what is wrong with them; a body without chunks as it is."""
     start = _end(_LINE_ENDS, body, 0)
     is_size = _SIZE_LINE.match(body, start) or _CUT_SIZE.fullmatch(body, start)
+    is_size = is_size or _WRONG_SIZE_LINE.match(body, start)
     if not is_size and _next_size_line(body, 0, may_be_last=False) is None:
         return body, None
     chunks = _Chunks(body, start)
@@ -59,9 +64,12 @@ class _Chunks:
         """Take what stands behind a size that cannot be read, up to the next one that can."""
         body, at = self._body, self._at
         is_end = _CUT_SIZE.fullmatch(body, at) or _ONLY_LINE_ENDS.fullmatch(body, at)
-        start = _end(_SHORT_LINE, body, at)
+        start = _end(_WRONG_SIZE_LINE, body, at)
+        start = start if start > at else _end(_SHORT_LINE, body, at)
         found = None if is_end else _next_size_line(body, max(0, start - 1))
-        self._take_up_to(found, start, start)
+        # Of a body without any right size all is taken, but for the wrong one.
+        all_is_left = not (is_end or self.parts)
+        self._take_up_to(found, start, len(body) if all_is_left else start)
         return found is not None
 
     def _take_up_to(self, size_line: tuple[int, int] | None, start: int, end: int) -> None:

@@ -15,7 +15,7 @@ GLOSSARY = {
     "dropped": "a fate: a rule decided against the document",
     "extractor": "what makes a text of a page's HTML",
     "family": "a set of rules with its own definitions and order: `refinedweb`, `c4`, `fineweb`, "
-    "`fineweb2`; `heuristics.rules` names the one that judges",
+    "`fineweb2`, `language_only`; `heuristics.rules` names the one that judges",
     "fate": "what became of a document at a stage: kept, dropped or quarantined, with the rule "
     "that decided, the value and the threshold",
     "fingerprint": "what identifies all units of a stage's output: stages after it read by it",

@@ -19,6 +19,7 @@ FAMILY_SOURCES = {
     "c4": f"{_C4}, as DCLM's `c4.yaml` has it",
     "fineweb": _FINEWEB,
     "fineweb2": "FineWeb2 (Penedo 2025, arXiv:2506.20920)",
+    "language_only": "the rule on the language alone, which `raw` has once it has a `language`",
 }
 _FAMILY_RECIPES = {"refinedweb": "dclm_baseline"}
 
@@ -281,8 +282,7 @@ def _section(one: FamilyRules) -> str:
     recipe = _FAMILY_RECIPES.get(one.family, one.family)
     # A family without a recipe of its name has the values of its settings.
     recipe = recipe if recipe in RECIPES else "raw"
-    heuristics = load_recipe(recipe).heuristics
-    rows = "\n".join(_rows(one, heuristics))
+    rows = "\n".join(_rows(one, load_recipe(recipe).heuristics))
     return (
         f"\n## `{one.family}`\n\nSource: {FAMILY_SOURCES[one.family]}. Values: recipe `{recipe}`."
         f"\n\n| rule | looks at | drops when | settings | source |\n{'|---' * 5}|\n{rows}\n"

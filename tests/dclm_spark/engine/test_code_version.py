@@ -166,9 +166,9 @@ def test_a_function_of_a_script_counts_by_its_own_source(tmp_path):
 # decompress by a standard, read lists of removals, or compile what numba gives them.
 # Of extractors and segmenters, the versions of those that a recipe asks are in the key of units.
 NO_EFFECT = {
-    "azure", "boto3", "botocore", "brotli", "google", "huggingface_hub", "isal", "justext",
-    "khmernltk", "laonlp", "llvmlite", "protego", "pythainlp", "rjieba", "sudachipy", "trafilatura",
-    "urllib3", "zstandard",
+    "azure", "boto3", "botocore", "brotli", "fugashi", "google", "huggingface_hub", "isal",
+    "justext", "khmernltk", "laonlp", "llvmlite", "protego", "pythainlp", "rjieba", "trafilatura",
+    "unidic_lite", "urllib3", "zstandard",
 }  # fmt: skip
 
 

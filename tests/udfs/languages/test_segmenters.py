@@ -50,10 +50,14 @@ def test_a_text_longer_than_the_library_takes_is_cut():
     assert "".join(found) == "東京都" * 20_000
 
 
+def test_japanese_words_go_on_behind_a_nul():
+    assert words(["東京\0に住む  A"], "jpn_Jpan") == [["東京", "に", "住む", "A"]]
+
+
 def test_packages_that_are_absent_are_named(monkeypatch):
     assert missing_segmenter("deu_Latn") is None
     assert all(missing_segmenter(language) is None for language in SEGMENTERS)
-    assert segmenter_version("jpn_Jpan").startswith("sudachipy ")
+    assert segmenter_version("jpn_Jpan").startswith("fugashi ")
     assert segmenter_version("deu_Latn") == segmenter_version("mya_Mymr") == ""
     monkeypatch.setattr("udfs.languages.segmenters.find_spec", lambda name: None)
-    assert missing_segmenter("jpn_Jpan") == "sudachipy sudachidict_core"
+    assert missing_segmenter("jpn_Jpan") == "fugashi unidic-lite"

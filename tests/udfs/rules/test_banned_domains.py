@@ -1,5 +1,7 @@
 """Lists of banned domains as people save them, against addresses of what they ban."""
 
+import gzip
+
 import pyarrow as pa
 import pytest
 
@@ -108,6 +110,9 @@ def test_word_lists_lose_their_mark_and_comments(tmp_path) -> None:
     assert load_url_lists(strict=path).strict == ("badword", "Second")
     path.write_bytes(b"# Version 1\nCOM\nXN--P1AI\n")
     assert load_url_lists(top_level_domains=path).top_level_domains == ("com", "xn--p1ai")
+    path.write_bytes(gzip.compress(b"bad\n"))
+    with pytest.raises(ValueError, match=r"strict: .*words.txt is compressed; unpack it"):
+        load_url_lists(strict=path)
     path.write_bytes("bad\n".encode("utf-16"))
     for name in ("strict", "domains"):
         with pytest.raises(ValueError, match=f"{name}: .* UTF-16; convert it"):

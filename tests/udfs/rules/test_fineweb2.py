@@ -95,6 +95,21 @@ def test_limits_of_another_form_are_named_with_their_file(tmp_path, line, words)
         load_recipe("fineweb2", ["language=deu_Latn", f"language_limits={path}"])
 
 
+def test_a_recipe_without_rules_keeps_every_page_in_its_language():
+    given = load_recipe("raw", ["language=zh"]).heuristics
+    assert (given.enabled, given.rules, given.language) == (True, "language_only", "cmn_Hani")
+    assert not load_recipe("raw").heuristics.enabled
+    assert not load_recipe("raw", ["language=zh", "heuristics.enabled=false"]).heuristics.enabled
+
+    def identify(column):
+        return pa.array(["cmn_Hani", "cmn_Hani", "jpn_Jpan"]), np.array([0.99, 0.3, 0.99])
+
+    texts, urls = pa.array(["x", "#", "x"]), pa.array(["http://porn.example/"] * 3)
+    result = apply(texts, urls, given, load_url_lists(), identify)
+    assert result.rule.to_pylist() == [None, "language", "language"]
+    assert result.text.to_pylist() == ["x", "#", "x"]
+
+
 def test_other_families_take_the_language_and_the_stop_words_that_they_can_look_for():
     german = load_recipe("dclm_baseline", ["language=de"]).heuristics
     assert german.language == "deu_Latn"

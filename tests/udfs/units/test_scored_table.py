@@ -10,6 +10,7 @@ import pytest
 from tests.shared_data import SHARED, needs_shared
 from tests.udfs.rules.test_families import ARTICLE, NO_LISTS, golden, reference_lists
 from udfs.fasttext.language import LanguageIdentifier
+from udfs.languages.codes import is_code
 from udfs.rules.c4 import C4Settings
 from udfs.rules.families import (
     SIGNALS,
@@ -155,3 +156,11 @@ def test_what_changes_a_signal_is_part_of_what_is_measured():
     same = {repr(measuring(given)) for given in STRICT.values()}
     assert len(same) == len(STRICT)
     assert not same & {repr(measuring(given)) for given in different}
+
+
+def test_a_language_by_its_code_is_measured_as_one_and_any_other_reads_the_same_table():
+    for rules in ("refinedweb", "c4", "fineweb", "language_only"):
+        german = HeuristicSettings(rules=rules, language="deu_Latn")
+        assert is_code(measuring(german).language)
+        assert measuring(german) == measuring(replace(german, language="fra_Latn"))
+        assert measuring(german) != measuring(replace(german, language="de"))

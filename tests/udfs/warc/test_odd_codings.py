@@ -78,3 +78,12 @@ def test_a_damaged_dictionary_costs_what_needs_it_alone(is_packed):
             samples[0] + samples[1] if harm is None else samples[1]
         )
         assert [piece.error is not None for piece in found].count(True) == (harm is not None)
+
+
+@pytest.mark.parametrize("line", ["f" * 18, "-5", "+a;x=y", "0x1F", " 123456789abc "])
+@pytest.mark.parametrize("end", [b"", b"\r\n0\r\n\r\n"])
+def test_a_number_that_is_no_size_is_never_text(line, end):
+    page = b"<p>The ferry</p>"
+    found, damage = unchunked(line.encode() + b"\r\n" + page + end)
+    assert found == page
+    assert damage is not None

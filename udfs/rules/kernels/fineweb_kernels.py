@@ -7,11 +7,21 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from udfs.text.byte_masks import readable_blocks
+from udfs.text.byte_masks import (
+    BLOCK,
+    ONE,
+    characters,
+    count_byte,
+    first_bits,
+    in_range,
+    lowest,
+    next_byte,
+    readable_blocks,
+)
 from udfs.text.columns import Bytes, Offsets, read_only
 from udfs.text.hashing import count_hash, largest_step, table_size, token_hash
-from udfs.text.lines import line_end_after, strip
-from udfs.text.unicode import TABLE_SIZE, character_properties, code_point_at, code_points
+from udfs.text.lines import python_line_end_after, strip
+from udfs.text.unicode import TABLE_SIZE, character_properties, code_point_at
 from udfs.text.words import word_spans
 
 Counts = npt.NDArray[np.int64]
@@ -28,7 +38,8 @@ FULL_LINES, TERMINATED_LINES, SHORT_LINES, COPY_CHARACTERS, LINE_CHARACTERS = ra
 
 _PUNCTUATION, _ALPHABETIC, _TERMINAL = 1, 2, 4
 _SEED = np.uint64(0)
-_NEWLINE, _DOT, _HASH, _DASH = 10, 46, 35, 45
+_NEWLINE, _DOT, _HASH, _DASH, _ELLIPSIS = 10, 46, 35, 45, 0xE2
+_LAST = ONE << np.uint64(BLOCK - 1)
 
 # Unicode's Sentence_Terminal, as first and last code points.
 _SENTENCE_TERMINAL = (
@@ -144,18 +155,25 @@ def _ellipsis_width(data, position, end):
     first, second, third = data[position], data[position + 1], data[position + 2]
     if first == _DOT and second == _DOT and third == _DOT:
         return 3
-    return 3 if first == 0xE2 and second == 0x80 and third == 0xA6 else 0
+    return 3 if first == _ELLIPSIS and second == 0x80 and third == 0xA6 else 0
 
 
 @njit(cache=True, nogil=True)
 def _count_symbols(data, start, end, row):
-    position = start
-    while position < end:
-        row[HASHES] += data[position] == _HASH
-        row[NEWLINES] += data[position] == _NEWLINE
-        width = _ellipsis_width(data, position, end)
-        row[ELLIPSES] += width > 0
-        position += max(width, 1)
+    row[HASHES] = count_byte(data, start, end, _HASH)
+    row[NEWLINES] = count_byte(data, start, end, _NEWLINE)
+    behind = start
+    for block in range(start, end, BLOCK):
+        valid = first_bits(end - block)
+        dots = in_range(data, block, _DOT, 1) & valid
+        # Dots before a dot; of the last in the block who knows.
+        asked = dots & (dots >> ONE | _LAST) | in_range(data, block, _ELLIPSIS, 1) & valid
+        while asked != 0:
+            position = block + lowest(asked)
+            asked &= asked - ONE
+            width = _ellipsis_width(data, position, end) if position >= behind else 0
+            row[ELLIPSES] += width > 0
+            behind = max(behind, position + width)
 
 
 @njit(cache=True, nogil=True)
@@ -187,19 +205,20 @@ def _line_facts(data, offsets, short_line, properties, table):
         position = start
         while position < text_end:
             line = position
-            end, position = line_end_after(data, line, text_end, True)
+            end, position = python_line_end_after(data, line, text_end)
             row[ALL_LINES] += 1
             first, last = strip(data, line, end, properties)
             row[BULLET_LINES] += _is_bullet(data, first, last)
             if last - first >= 3:
                 row[ELLIPSIS_LINES] += _ellipsis_width(data, last - 3, last) > 0
-        size = table_size(text_end - start + 2)
+        size = table_size(row[NEWLINES] + 1)
         counts[:size] = 0
         position = start
         while position < text_end:
             line = position
-            end, position = line_end_after(data, line, text_end, False)
-            length = code_points(data, line, end)
+            end = next_byte(data, line, text_end, _NEWLINE)
+            position = end + 1
+            length = characters(data, line, end)
             row[LINE_CHARACTERS] += length
             first, last = strip(data, line, end, properties)
             if first == last:
