@@ -7,12 +7,11 @@ A recipe of several sources names their inputs. Any other without --input: the e
 
 import argparse
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from dclm_spark import command
 from dclm_spark.preflight import describe
 from dclm_spark.recipes import is_several, load_recipe
-from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.session import spark_session
 from dclm_spark.settings import to_yaml
 
@@ -40,6 +39,7 @@ def main() -> None:
     from dclm_spark.beginning import check_before_start
     from dclm_spark.mixed_runs.mixed_run import build_from_arguments
     from dclm_spark.pipeline import build_baseline
+    from dclm_spark.sample.sample_run import run_sample
 
     if recipe.sources or is_several(recipe.language):
         return build_from_arguments(recipe, given)
@@ -48,23 +48,11 @@ def main() -> None:
         checked = check_before_start(recipe, given.input or "", given.output, **run)
         if given.check:
             return print("\n".join(describe(recipe, checked)))
+    start_spark = partial(spark_session, "build_baseline", given.master)
     if not given.input:
-        return run_embedded_sample(recipe, given)
-    spark = spark_session("build_baseline", given.master)
+        return run_sample(start_spark, recipe, given.output)
     run |= {name: getattr(given, name) for name in ("output", "scored", "metrics")}
-    build_baseline(spark, recipe=recipe, inputs=given.input, **run)
-
-
-def run_embedded_sample(recipe: Recipe, given: argparse.Namespace) -> None:
-    """Make the sample while Spark starts, and run everything on it."""
-    from dclm_spark.sample.sample_run import check_sample, load_trainer, prepare_sample, run_sample
-
-    check_sample(recipe, given.output)
-    with ThreadPoolExecutor(1) as pool:
-        sample = pool.submit(prepare_sample, recipe, given.output)
-        pool.submit(load_trainer)
-        spark = spark_session("build_baseline", given.master)
-    run_sample(spark, sample.result())
+    build_baseline(start_spark(), recipe=recipe, inputs=given.input, **run)
 
 
 if __name__ == "__main__":

@@ -27,10 +27,7 @@ def arguments() -> argparse.Namespace:
     add("--max-tokens", type=int, default=2048, help="prompt and answer; longer ones are cut")
     add("--no-special-tokens", action="store_true", help="prompts without the tokenizer's BOS")
     add_precision_argument(parser)
-    add(
-        "--gpus", "--workers", type=positive, default=1, dest="workers",
-        help="processes with a device each; they take tasks in turn",
-    )  # fmt: skip
+    add("--gpus", "--workers", type=positive, default=1, dest="workers", help="a process each")
     add("--trust-remote-code", action="store_true", help="run code that an hf: model brings")
     add("--output", required=True, help="folder; finished tasks are resumed")
     given = parser.parse_args()
@@ -45,13 +42,12 @@ def main() -> None:
     names = ("data", "sample", "seed", "batch_tokens", "max_tokens")
     fields = {name: getattr(given, name) for name in names}
     settings = EvaluateSettings(heldout=tuple(given.heldout), **fields)
-    tasks = given.tasks or ("core" if given.data else "")
     model = NamedModel(
         name=given.model, tokenizer=given.tokenizer, weights=given.weights,
         trust_remote_code=given.trust_remote_code, special_tokens=not given.no_special_tokens,
         precision=given.precision,
     )  # fmt: skip
-    chosen = select_tasks(tasks) if tasks else ()
+    chosen = select_tasks(given.tasks or "core") if given.data else ()
     summary = evaluate_on_devices(model, chosen, given.output, settings, given.workers)
     for name, one in summary["aggregates"].items():
         print(f"{name:45s} {fixed_text(one['value'])}")

@@ -15,8 +15,6 @@ from dclm_spark.planning.rates import settings_of
 from dclm_spark.recipes import load_recipe
 from dclm_spark.settings import override
 
-_FIELDS = {"languages": "language", "mime_types": "mime", "statuses": "status", "domains": "domain"}
-
 
 def main() -> None:
     """Parse the command line, print the plan and, with --actual, how far it was off."""
@@ -42,15 +40,15 @@ def main() -> None:
     if not (options.input or options.index) or (options.offsets and not options.index):
         parser.error("give --input, --index or both to plan something; --offsets needs --index")
     files = list_inputs(options.input, options.base) if options.input else None
+    workload = partial(crawl.workload_of_files, files or [])
     if options.index:
-        wanted = IndexFilter(**{name: tuple(vars(options)[one]) for name, one in _FIELDS.items()})
+        fields = (options.language, options.mime, options.status, options.domain)
+        wanted = IndexFilter(*map(tuple, fields))
         paths = None if files is None else [file.path for file in files]
         counts = count_matches(options.index, wanted, paths)
         workload = partial(crawl.workload_of_index, counts, one_language=bool(options.language))
         if options.offsets:
             offsets_by_warc(options.index, wanted, options.offsets, paths)
-    else:
-        workload = partial(crawl.workload_of_files, files or [])
     plans = crawl.plan_range(workload, settings)
     print(rendering.render(plans, settings))
     if options.spark_conf:

@@ -2,14 +2,14 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from dclm_spark.engine.run_output import RunOutput
 from dclm_spark.errors import SettingError
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.quality_classifier import QualityTrainingSettings, train_quality
@@ -72,9 +72,15 @@ def prepare_sample(recipe: Recipe, output: str) -> PreparedSample:
     )
 
 
-def run_sample(spark: SparkSession, sample: PreparedSample) -> RunOutput:
-    """Run everything on the generated crawl, and train a tiny model in the end."""
-    run = build_baseline(
+def run_sample(start_spark: Callable[[], SparkSession], recipe: Recipe, output: str) -> None:
+    """Make the sample while Spark starts, run everything on it, and train a tiny model."""
+    check_sample(recipe, output)
+    with ThreadPoolExecutor(1) as pool:
+        prepared = pool.submit(prepare_sample, recipe, output)
+        pool.submit(load_trainer)
+        spark = start_spark()
+    sample = prepared.result()
+    build_baseline(
         spark,
         recipe=sample.recipe,
         inputs=sample.inputs,
@@ -82,7 +88,6 @@ def run_sample(spark: SparkSession, sample: PreparedSample) -> RunOutput:
         base=sample.base,
     )
     train_sample(sample.output)
-    return run
 
 
 def sample_recipe(recipe: Recipe, sample: SampleCrawl, directory: Path) -> Recipe:
