@@ -7,10 +7,12 @@ A recipe of several sources names their inputs. Any other without --input: the e
 
 import argparse
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from dclm_spark import command
 from dclm_spark.preflight import describe
 from dclm_spark.recipes import is_several, load_recipe
+from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.session import spark_session
 from dclm_spark.settings import to_yaml
 
@@ -38,7 +40,6 @@ def main() -> None:
     from dclm_spark.beginning import check_before_start
     from dclm_spark.mixed_runs.mixed_run import build_from_arguments
     from dclm_spark.pipeline import build_baseline
-    from dclm_spark.sample.sample_run import run_sample
 
     if recipe.sources or is_several(recipe.language):
         return build_from_arguments(recipe, given)
@@ -47,12 +48,23 @@ def main() -> None:
         checked = check_before_start(recipe, given.input or "", given.output, **run)
         if given.check:
             return print("\n".join(describe(recipe, checked)))
+    if not given.input:
+        return run_embedded_sample(recipe, given)
     spark = spark_session("build_baseline", given.master)
-    if given.input:
-        run |= {name: getattr(given, name) for name in ("output", "scored", "metrics")}
-        build_baseline(spark, recipe=recipe, inputs=given.input, **run)
-    else:
-        run_sample(spark, recipe, given.output)
+    run |= {name: getattr(given, name) for name in ("output", "scored", "metrics")}
+    build_baseline(spark, recipe=recipe, inputs=given.input, **run)
+
+
+def run_embedded_sample(recipe: Recipe, given: argparse.Namespace) -> None:
+    """Make the sample while Spark starts, and run everything on it."""
+    from dclm_spark.sample.sample_run import check_sample, load_trainer, prepare_sample, run_sample
+
+    check_sample(recipe, given.output)
+    with ThreadPoolExecutor(1) as pool:
+        sample = pool.submit(prepare_sample, recipe, given.output)
+        pool.submit(load_trainer)
+        spark = spark_session("build_baseline", given.master)
+    run_sample(spark, sample.result())
 
 
 if __name__ == "__main__":

@@ -5,10 +5,9 @@ python jobs/evaluate_model.py --model RUN --tokenizer tokenizer.json --data DIR 
 
 import argparse
 
-from dclm_spark.command import add_precision_argument, job_parser, run_command
-from dclm_spark.evaluate.models import in_precision, load_model
+from dclm_spark.command import add_precision_argument, job_parser, positive, run_command
 from dclm_spark.evaluate.results import EvaluateSettings
-from dclm_spark.evaluate.runner import evaluate
+from dclm_spark.evaluate.speed.several_devices import NamedModel, evaluate_on_devices
 from dclm_spark.evaluate.tasks import select_tasks
 from dclm_spark.html_pages.quantities import fixed_text
 
@@ -28,6 +27,10 @@ def arguments() -> argparse.Namespace:
     add("--max-tokens", type=int, default=2048, help="prompt and answer; longer ones are cut")
     add("--no-special-tokens", action="store_true", help="prompts without the tokenizer's BOS")
     add_precision_argument(parser)
+    add(
+        "--gpus", "--workers", type=positive, default=1, dest="workers",
+        help="processes with a device each; they take tasks in turn",
+    )  # fmt: skip
     add("--trust-remote-code", action="store_true", help="run code that an hf: model brings")
     add("--output", required=True, help="folder; finished tasks are resumed")
     given = parser.parse_args()
@@ -43,12 +46,13 @@ def main() -> None:
     fields = {name: getattr(given, name) for name in names}
     settings = EvaluateSettings(heldout=tuple(given.heldout), **fields)
     tasks = given.tasks or ("core" if given.data else "")
-    model = load_model(
-        given.model, given.tokenizer, weights=given.weights,
+    model = NamedModel(
+        name=given.model, tokenizer=given.tokenizer, weights=given.weights,
         trust_remote_code=given.trust_remote_code, special_tokens=not given.no_special_tokens,
+        precision=given.precision,
     )  # fmt: skip
-    model = in_precision(model, given.precision)
-    summary = evaluate(model, select_tasks(tasks) if tasks else (), given.output, settings)
+    chosen = select_tasks(tasks) if tasks else ()
+    summary = evaluate_on_devices(model, chosen, given.output, settings, given.workers)
     for name, one in summary["aggregates"].items():
         print(f"{name:45s} {fixed_text(one['value'])}")
     for name, one in summary["bits_per_byte"].items():

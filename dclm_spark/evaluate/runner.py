@@ -80,6 +80,23 @@ def _results(
     return results
 
 
+# A task, or the URI of a file of held-out texts.
+Part = Task | str
+
+
+def score_part(
+    model: LoadedModel, part: Part, output: str | Path, settings: EvaluateSettings
+) -> None:
+    """Score one part of what `evaluate` scores into its file, unless it is there already."""
+    with products(model):
+        if isinstance(part, str):
+            _heldout_records(model, part, Path(output) / "heldout", settings)
+            return
+        data = load_task(part, settings.data)
+        result, resumed = _task_result(model, data, Path(output) / "tasks", settings)
+    _log_task(part.label, result, resumed)
+
+
 def _check_length(model: LoadedModel, settings: EvaluateSettings) -> None:
     if model.max_positions is not None and settings.max_tokens > model.max_positions:
         raise SettingError(

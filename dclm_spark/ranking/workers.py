@@ -6,7 +6,6 @@ is gone on with; so any worker may be killed, and the leaderboard is the same.
 
 import logging
 import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ import torch
 
 from dclm_spark.engine.lease import OutputHeldError, only_driver
 from dclm_spark.errors import StageError
+from dclm_spark.evaluate.speed.several_devices import one_device
 from dclm_spark.ranking.model_runs import Measurement, RankedRun, is_finished, train_and_measure
 from dclm_spark.ranking.reliability.early_stop import open_corpora
 from dclm_spark.train.signals import Preempted
@@ -112,7 +112,7 @@ def _run_processes(work: Work, num_workers: int) -> None:
     context = multiprocessing.get_context("spawn")
     workers: list[BaseProcess] = []
     for number in range(num_workers):
-        with _device(number):
+        with one_device(number):
             workers.append(context.Process(target=_worker, args=(work,), name=f"worker {number}"))
             workers[-1].start()
     with _passed_on(workers) as told:
@@ -130,22 +130,6 @@ def _run_processes(work: Work, num_workers: int) -> None:
         )
     for name in failed:
         LOGGER.warning("%s ended early; others did its rows", name)
-
-
-@contextmanager
-def _device(number: int) -> Iterator[None]:
-    """Let a process that is started meanwhile see one device alone, where there are any."""
-    before = os.environ.get("CUDA_VISIBLE_DEVICES")
-    visible = before.split(",") if before else [str(n) for n in range(torch.cuda.device_count())]
-    if torch.cuda.is_available():
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible[number % len(visible)]
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-        else:
-            os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -24,39 +24,63 @@ LOGGER = logging.getLogger("dclm_spark")
 SEED = 20240617
 VOCABULARY_SIZE = 2048
 TRAINING_SCALE = "test"
-# 100 steps on sequences of the sample recipe's length.
+# 100 steps on sequences of the sample recipe's length, with one checkpoint in the end.
 TRAINING_OVERRIDES = (
     "model.sequence_length=256",
     "model.width=64",
     "batch_sequences=8",
     "micro_batch_sequences=8",
     "tokens=204800",
+    "checkpoint.interval_steps=100",
 )
 
 
-def run_sample(spark: SparkSession, recipe: Recipe, output: str) -> RunOutput:
-    """Run everything on the generated crawl below `output`, and train a tiny model in the end.
+@dataclass(frozen=True, kw_only=True)
+class PreparedSample:
+    """A recipe for the generated crawl: its lists, tokenizer and classifier are made."""
 
-    The crawl, tokenizer and classifier are made once; a second run finds them. `output` must be a
-    local folder.
-    """
+    recipe: Recipe
+    inputs: str
+    base: str
+    output: str
+
+
+def check_sample(recipe: Recipe, output: str) -> None:
+    """Raise SettingError where the recipe or `output` is not for the embedded sample."""
     check_trained_here(recipe.tokens)
-    output = storage.absolute(output)
-    if not storage.is_local(output):
+    if not storage.is_local(storage.absolute(output)):
         raise SettingError(
             f"--output {output}: the sample is generated on this machine and needs a local folder; "
             "give --input to work on s3://"
         )
+
+
+def prepare_sample(recipe: Recipe, output: str) -> PreparedSample:
+    """Generate the crawl below `output`, and train its tokenizer and classifier; needs no Spark.
+
+    All are made once; a second run finds them.
+    """
+    check_sample(recipe, output)
+    output = storage.absolute(output)
     sample = generate_crawl(Path(output) / "sample", seed=SEED)
-    recipe = sample_recipe(recipe, sample, Path(output) / "sample")
+    return PreparedSample(
+        recipe=sample_recipe(recipe, sample, Path(output) / "sample"),
+        inputs=str(sample.listing),
+        base=str(sample.base),
+        output=output,
+    )
+
+
+def run_sample(spark: SparkSession, sample: PreparedSample) -> RunOutput:
+    """Run everything on the generated crawl, and train a tiny model in the end."""
     run = build_baseline(
         spark,
-        recipe=recipe,
-        inputs=str(sample.listing),
-        output=output,
-        base=str(sample.base),
+        recipe=sample.recipe,
+        inputs=sample.inputs,
+        output=sample.output,
+        base=sample.base,
     )
-    train_sample(output)
+    train_sample(sample.output)
     return run
 
 
@@ -110,6 +134,11 @@ def _texts(*paths: Path) -> Iterator[str]:
         with path.open() as lines:
             for line in lines:
                 yield json.loads(line)["text"]
+
+
+def load_trainer() -> None:
+    """Import what training needs: two seconds that pass while something else is waited for."""
+    from dclm_spark.train import trainer  # noqa: F401
 
 
 def train_sample(output: str) -> None:

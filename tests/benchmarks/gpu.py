@@ -3,8 +3,9 @@
     python -m tests.benchmarks.gpu --output OUT --tokenizer FILE --data EVAL --shards SHARDS
 
 Steps of four scales (rate, MFU, memory), the same scale as a run against its benchmark, evaluation
-of the model that this leaves, and a probe beside its scale. What has no input, or no time
-left, is left out. `--miniature` tries every part on a CPU in a minute.
+of the model that this leaves (or of `--model`), its CORE in bf16 beside fp32, its tasks on one
+device and on all, and a probe beside its scale. What has no input, or no time left, is left out.
+`--miniature` tries every part on a CPU in a minute, with two processes for two devices.
 """
 
 import argparse
@@ -19,11 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from dclm_spark.train.logs import read_log
 from tests.dclm_spark.train.shards import write_shards
 
 ROOT = Path(__file__).resolve().parents[2]
+# What CORE in bf16 may differ by from fp32.
+MOST_DIFFERENCE = 0.002
 SCALES = ("125m", "80m", "1b-1x", "7b-1x")
 _REPORT = re.compile(
     r"step: ([\d.]+) ms \(([\d.]+) waiting .*?; ([\d,]+) tokens/s.*?"
@@ -101,19 +105,49 @@ def run_against_benchmark(session: Session) -> Iterator[dict[str, Any]]:
 
 
 def evaluation(session: Session) -> Iterator[dict[str, Any]]:
-    """Yield how long 100 rows of each of the 53 tasks take with a 125m hardly trained."""
+    """Yield how long rows of each of the 53 tasks take a 125m hardly trained, by devices."""
+    devices = 2 if session.given.miniature else torch.cuda.device_count()
+    for number in sorted({1, devices}):
+        started = time.monotonic()
+        summary = _evaluated(session, f"on-{number}", "extended", 100, "--gpus", number)
+        if summary is None:
+            return
+        rows = sum(task["n"] for task in summary["tasks"].values())
+        yield {"devices": number, "rows": rows, "seconds": time.monotonic() - started}
+
+
+def core_in_bf16(session: Session) -> Iterator[dict[str, Any]]:
+    """Yield CORE on the same rows in fp32 and in bf16, and whether they differ by 0.002 at most."""
+    found: dict[str, float] = {}
+    for precision in ("fp32", "bf16"):
+        started = time.monotonic()
+        summary = _evaluated(session, precision, "core", 500, "--precision", precision)
+        if summary is None:
+            return
+        aggregates = summary["aggregates"]
+        core = aggregates.get("core_v2_partial", aggregates["core_v2"])
+        found[precision] = core["value"]
+        found[f"{precision}_seconds"] = time.monotonic() - started
+    difference = abs(found["bf16"] - found["fp32"])
+    yield {**found, "difference": difference, "within": difference <= MOST_DIFFERENCE}
+
+
+def _evaluated(
+    session: Session, name: str, tasks: str, rows: int, *options: object
+) -> dict[str, Any] | None:
+    """Evaluate the model on so many rows of each task; return the summary, None without data."""
     given = session.given
     if not (given.tokenizer and given.data):
-        return
-    tasks = "copa,lambada_openai" if given.miniature else "extended"
-    started = time.monotonic()
+        return None
+    output = given.output / "evaluation" / name
     session.job(
-        "evaluate_model", "--model", given.output / "run", "--tokenizer", given.tokenizer,
-        "--data", given.data, "--tasks", tasks, "--sample", 8 if given.miniature else 100,
-        "--output", given.output / "evaluation",
-        *(("--max-tokens", 64) if given.miniature else ()),
+        "evaluate_model", "--model", given.model or given.output / "run", "--tokenizer",
+        given.tokenizer, "--data", given.data, "--output", output, *options,
+        *(("--tasks", "copa,lambada_openai", "--sample", 8, "--max-tokens", 64)
+          if given.miniature else ("--tasks", tasks, "--sample", rows)),
     )  # fmt: skip
-    yield {"tasks": tasks, "seconds": time.monotonic() - started}
+    summary: dict[str, Any] = json.loads((output / "results.json").read_text())
+    return summary
 
 
 def probe_beside_its_scale(session: Session) -> Iterator[dict[str, Any]]:
@@ -133,7 +167,7 @@ def probe_beside_its_scale(session: Session) -> Iterator[dict[str, Any]]:
 
 
 PARTS: tuple[Callable[[Session], Iterator[dict[str, Any]]], ...] = (
-    run_against_benchmark, evaluation, probe_beside_its_scale, steps_of_scales,
+    run_against_benchmark, core_in_bf16, evaluation, probe_beside_its_scale, steps_of_scales,
 )  # fmt: skip
 
 
@@ -144,6 +178,7 @@ def main() -> None:
     parser.add_argument("--tokenizer")
     parser.add_argument("--data")
     parser.add_argument("--shards")
+    parser.add_argument("--model", help="what is evaluated, instead of the run made here")
     parser.add_argument("--minutes", type=float, default=9.5)
     parser.add_argument("--miniature", action="store_true")
     session = Session(parser.parse_args())

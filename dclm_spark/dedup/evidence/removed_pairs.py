@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from udfs.dedup.shingles import shingle_hashes
@@ -65,15 +65,10 @@ def sample_pairs(
     keyed = verdicts.where(F.col("partner").isNotNull()).withColumn(
         "sample_key", F.xxhash64(F.lit(seed), "doc_id")
     )
-    rules = [row["rule"] for row in keyed.select("rule").distinct().orderBy("rule").collect()]
-    chosen = [
-        row
-        for rule in rules
-        for row in keyed.where(F.col("rule") == rule)
-        .orderBy("sample_key", "doc_id")
-        .limit(size)
-        .collect()
-    ]
+    # Spark cuts each partition to so many rows of a rule before it brings them together.
+    place = F.row_number().over(Window.partitionBy("rule").orderBy("sample_key", "doc_id"))
+    first = keyed.withColumn("place", place).where(F.col("place") <= size).collect()
+    chosen = sorted(first, key=lambda row: (row["rule"], row["place"]))
     ids = {bytes(row[name]) for row in chosen for name in ("doc_id", "partner")}
     found = {
         bytes(row["doc_id"]): (row["url"] or "", row["text"] or "")

@@ -16,7 +16,7 @@ from dclm_spark.pipeline import write_corpus
 from dclm_spark.ranking.corpora import check_names
 from dclm_spark.recipes import load_recipe
 from dclm_spark.recipes.recipe import Recipe
-from dclm_spark.sample.sample_run import run_sample
+from dclm_spark.sample.sample_run import prepare_sample
 from dclm_spark.settings import override
 from dclm_spark.shard_format import ShardError, read_manifest
 from dclm_spark.signals.decision import Decision
@@ -246,6 +246,6 @@ def test_a_recipe_says_the_format_by_its_name():
 def test_the_embedded_sample_and_a_ranking_want_shards_that_they_can_train_on(tmp_path):
     recipe = load_recipe("sample", ["tokens.format=megatron"])
     with pytest.raises(SettingError, match="'megatron' is for another trainer; expected dclm"):
-        run_sample(None, recipe, str(tmp_path))
+        prepare_sample(recipe, str(tmp_path))
     with pytest.raises(SettingError, match="'megatron' is for another trainer"):
         check_names([recipe])
