@@ -10,13 +10,14 @@ import difflib
 import json
 import logging
 import os
+import re
 import select
 import sys
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,12 @@ def run_command(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted; the same command resumes after what is committed", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+    except ModuleNotFoundError as error:
+        told = missing_package(error)
+        if not told:
+            raise
+        print(f"error: {told}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in ("pyspark", "py4j"):
             raise
@@ -247,6 +254,17 @@ def _run_to_end(main: Callable[[], None]) -> None:
         sys.exit(EXIT_UNREAD)
 
 
+def missing_package(error: ModuleNotFoundError) -> str:
+    """Say which extra of this package installs what could not be imported; "" for none of them."""
+    wanted = (error.name or "").partition(".")[0]
+    for requirement in requires("dclm-spark") or ():
+        found = re.match(r"([\w-]+).*; extra == \W(\w+)", requirement)
+        name, extra = found.groups() if found else ("", "")
+        if extra != "dev" and wanted and f"{name}-".replace("-", "_").startswith(f"{wanted}_"):
+            return f"{wanted} is not installed: pip install 'dclm-spark[{extra}]' brings it"
+    return ""
+
+
 def _raised_by_us(error: ValueError) -> bool:
     """Say whether our own code raised `error`: then its message is written for the user."""
     last = traceback.extract_tb(error.__traceback__)[-1].filename
@@ -267,7 +285,7 @@ def main() -> None:
         print(f"error: dclm-spark {arguments[0]}: there is no such job; {hint}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     sys.argv = [f"dclm-spark {name}", *arguments[1:]]
-    run_command(import_module(f"dclm_spark.jobs.{name}").main)
+    run_command(lambda: import_module(f"dclm_spark.jobs.{name}").main())
 
 
 def job_names() -> list[str]:

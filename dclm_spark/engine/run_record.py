@@ -156,14 +156,31 @@ def check_readable(output: str) -> None:
         check_format(record, output)
 
 
+def report_of_ended(output: str) -> dict[str, Any] | None:
+    """Return report.json of a run that ended, else None.
+
+    A run that was killed leaves no report, or that of the recipe before it. Neither has one that
+    was compacted, until its command makes it again.
+    """
+    try:
+        report: dict[str, Any] = json.loads(storage.read_bytes(storage.join(output, "report.json")))
+    except storage.MissingObjectError:
+        return None
+    record = read_run_record(output)
+    is_own = record is None or report["recipe_hash"] == record.get("recipe_hash")
+    return report if report["complete"] and is_own else None
+
+
+def has_report(output: str) -> bool:
+    """Say whether report.json is there: of this run, or of the recipe before it."""
+    return storage.exists(storage.join(output, "report.json"))
+
+
 def check_ended(output: str) -> None:
     """Raise InputError for a run that did not end: its stages may be those of two recipes."""
-    try:
-        ended = json.loads(storage.read_bytes(storage.join(output, "report.json")))["complete"]
-    except storage.MissingObjectError:
-        # A compaction takes the reports away until the run's command makes them again.
-        ended = storage.exists(storage.join(output, "shards", "manifest.json"))
-    if not ended:
+    manifest = storage.join(output, "shards", "manifest.json")
+    is_compacted = not has_report(output) and storage.exists(manifest)
+    if report_of_ended(output) is None and not is_compacted:
         raise InputError(
             f"the run in {shown(output)} did not end: give its own command again, which goes on "
             "from what is committed"

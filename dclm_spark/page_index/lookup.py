@@ -84,26 +84,28 @@ class PageIndex:
         Of `columns` those that the stage has, and the id.
         """
         for stage in reversed(INDEXED):
-            if stage in self.stages:
-                for place in self._places(stage, "by_id", doc_id):
-                    row = read_row(place, ("doc_id", *columns))
-                    # Two ids may have one hash.
-                    if row["doc_id"] == doc_id:
-                        return row
+            row = self._row(stage, doc_id, columns)
+            if row is not None:
+                return row
         return None
 
     def address(self, doc_id: bytes) -> str | None:
         """Return the address of a document of this run, None for one without, or of no run."""
-        if FIRST in self.stages:
-            for place in self._places(FIRST, "by_id", doc_id):
-                row = read_row(place, ("doc_id", "url"))
-                if row["doc_id"] == doc_id:
-                    return str(row["url"]) if row.get("url") else None
-        return None
+        row = self._row(FIRST, doc_id, ("url",))
+        return str(row["url"]) if row and row.get("url") else None
 
     def by_site(self, site: str, first: int, count: int) -> list[Place]:
         """Return records of a registered domain, `count` from number `first` on."""
         return self._places(FIRST, "by_site", site.encode(), first, count)
+
+    def _row(self, stage: str, doc_id: bytes, columns: Sequence[str]) -> dict[str, Any] | None:
+        if stage in self.stages:
+            for place in self._places(stage, "by_id", doc_id):
+                row = read_row(place, ("doc_id", *columns))
+                # Two ids may have one hash.
+                if row["doc_id"] == doc_id:
+                    return row
+        return None
 
     def _places(
         self, stage: str, table: str, value: bytes, first: int = 0, count: int | None = None

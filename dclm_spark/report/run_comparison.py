@@ -7,7 +7,12 @@ from typing import Any, NamedTuple
 
 from pyspark.sql import SparkSession
 
-from dclm_spark.engine.run_record import check_one_source, check_readable, read_run_record
+from dclm_spark.engine.run_record import (
+    check_one_source,
+    check_readable,
+    read_run_record,
+    report_of_ended,
+)
 from dclm_spark.errors import SettingError
 from dclm_spark.html_pages.render import render
 from dclm_spark.report.changed_fates import (
@@ -129,11 +134,8 @@ def _read(output: str) -> _Run:
         )
     check_readable(output)
     check_one_source(output)
-    try:
-        report = json.loads(storage.read_bytes(storage.join(output, "report.json")))
-    except storage.MissingObjectError:
-        report = {"complete": False}
-    if not report["complete"]:
+    report = report_of_ended(output)
+    if report is None:
         raise SettingError(f"the run in {output} did not end: its own command ends it")
     if report["schema_version"] != SCHEMA_VERSION:
         raise SettingError(

@@ -175,7 +175,8 @@ def _histograms(facts: Mapping[str, Any], run: RunProgress, recipe: Recipe) -> l
     found: dict[str, Histogram] = {}
     for stage, stage_facts in facts.items():
         for name, counts in stage_facts["histograms"].items():
-            if name in found:
+            # A stage that did not run has counted nothing.
+            if name in found or not any(counts):
                 continue
             limits = signal_limits(recipe, name)
             if name == "quality_score" and run.minimum_score is not None:

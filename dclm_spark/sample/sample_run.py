@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -138,11 +139,18 @@ def _texts(*paths: Path) -> Iterator[str]:
 
 def load_trainer() -> None:
     """Import what training needs: two seconds that pass while something else is waited for."""
-    from dclm_spark.train import trainer  # noqa: F401
+    if find_spec("torch"):
+        from dclm_spark.train import trainer  # noqa: F401
 
 
 def train_sample(output: str) -> None:
-    """Train the smallest scale for some steps on the shards of the run in `output`."""
+    """Train the smallest scale for some steps on the shards of the run in `output`.
+
+    Without torch, which a corpus does not need, a line says that the model was left out.
+    """
+    if not find_spec("torch"):
+        LOGGER.info("left out the tiny model: torch comes with pip install 'dclm-spark[train]'")
+        return
     from dclm_spark.settings import override
     from dclm_spark.train.scales import scale
     from dclm_spark.train.trainer import train

@@ -47,6 +47,32 @@ def test_an_unknown_job_is_an_error_that_names_the_nearest(monkeypatch, capsys):
     assert "did you mean build_baseline?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("torch", "torch is not installed: pip install 'dclm-spark[train]' brings it"),
+        ("pyspark.sql", "pyspark is not installed: pip install 'dclm-spark[spark]' brings it"),
+        ("fasttext", "fasttext is not installed: pip install 'dclm-spark[udfs]' brings it"),
+        ("a_rule_of_mine", ""),
+    ],
+)
+def test_a_missing_package_is_told_with_the_extra_that_brings_it(module, told):
+    assert command.missing_package(ModuleNotFoundError("none", name=module)) == told
+
+
+def test_a_job_without_its_package_is_one_line(monkeypatch, capsys):
+    # So an import of torch fails as where it is not installed.
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [name for name in sys.modules if name.startswith("dclm_spark.train")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "dclm_spark.jobs.train_model", raising=False)
+    monkeypatch.setattr(sys, "argv", ["dclm-spark", "train_model", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.strip().endswith("'dclm-spark[train]' brings it")
+
+
 LISTING = """
 from dclm_spark.command import run_command
 run_command(lambda: print(*range({count}), sep="\\n"))
