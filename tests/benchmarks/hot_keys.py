@@ -1,10 +1,10 @@
 """How much longer the largest task of dedup takes than the median where one key is in every page.
 
-    python -m tests.benchmarks.hot_keys --documents 16000 --folder /tmp/hot --partition-kib 512
+    python -m tests.benchmarks.hot_keys --documents 32000 --folder /tmp/hot
 
 An n-gram (a line) that every page has is one key of a shuffle. Tasks sort as little as
 `--partition-kib`, so that a key of few documents fills one; they sort 256 MiB in a run, where a key
-of 512 times as many documents does. It is measured with the key as one task and spread as
+of 256 times as many documents does. It is measured with the key as one task and spread as
 `dclm_spark.dedup.owners` does. Figures are those of Spark's event log, of the stage whose largest
 task read the most bytes beyond the median's.
 """
@@ -31,6 +31,7 @@ from tests.benchmarks.dedup_scale import write_events_to
 from tests.dclm_spark.dedup.committed import committed_files
 from udfs.units.documents import DOCUMENTS
 
+WORDS = 80
 # A stage of fewer has no median to speak of.
 LEAST_TASKS = 4
 NAMES = ("global", "minhash", "lines")
@@ -41,7 +42,7 @@ def one_domain(place: int) -> str:
 
 
 def measure(spark, folder: Path, documents: int, names: list[str]) -> list[dict[str, Any]]:
-    places = list(enumerate(texts(documents)))
+    places = list(enumerate(texts(documents, WORDS)))
     cut = [places[number::FILES] for number in range(FILES)]
     hot = [[(place, f"{BOILERPLATE}\n{text}") for place, text in rows] for rows in cut]
     domain = committed_files(folder / "domain", cut, url_of=one_domain)
@@ -98,8 +99,10 @@ def _excess(tasks: list[tuple[int, float]]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="a folder that is not there yet")
-    parser.add_argument("--documents", type=int, default=16_000, help="of 2,800 bytes each")
-    parser.add_argument("--partition-kib", type=int, default=512, help="the most that a task sorts")
+    parser.add_argument("--documents", type=int, default=32_000, help="of 560 bytes each")
+    parser.add_argument(
+        "--partition-kib", type=int, default=1024, help="the most that a task sorts"
+    )
     parser.add_argument("--methods", nargs="*", default=NAMES)
     given = parser.parse_args()
     given.folder.mkdir(parents=True)
