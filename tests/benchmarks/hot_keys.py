@@ -109,6 +109,8 @@ def main() -> None:
     shuffles.PARTITION_SIZE_BYTES = shuffles.USEFUL_SIZE_BYTES = given.partition_kib * 1024
     write_events_to(str(given.folder))
     spark = spark_session("hot_keys", "local[2]")
+    # Tasks of a real size are not joined.
+    spark.conf.set("spark.sql.adaptive.coalescePartitions.enabled", "false")
     try:
         runs = measure(spark, given.folder, given.documents, given.methods)
     finally:
