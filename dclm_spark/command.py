@@ -10,18 +10,17 @@ import difflib
 import json
 import logging
 import os
-import re
 import select
 import sys
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
-from importlib.metadata import requires, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dclm_spark.errors import BalanceError, LimitError, StageError
+from dclm_spark.errors import BalanceError, LimitError, StageError, missing_package
 
 _JOBS = Path(__file__).with_name("jobs")
 _PACKAGES = {"dclm_spark", "udfs"}
@@ -252,17 +251,6 @@ def _run_to_end(main: Callable[[], None]) -> None:
         # What is left to write goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
         sys.exit(EXIT_UNREAD)
-
-
-def missing_package(error: ModuleNotFoundError) -> str:
-    """Say which extra of this package installs what could not be imported; "" for none of them."""
-    wanted = (error.name or "").partition(".")[0]
-    for requirement in requires("dclm-spark") or ():
-        found = re.match(r"([\w-]+).*; extra == \W(\w+)", requirement)
-        name, extra = found.groups() if found else ("", "")
-        if extra != "dev" and wanted and f"{name}-".replace("-", "_").startswith(f"{wanted}_"):
-            return f"{wanted} is not installed: pip install 'dclm-spark[{extra}]' brings it"
-    return ""
 
 
 def _raised_by_us(error: ValueError) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dclm_spark import command
+from dclm_spark.errors import missing_package
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,7 +58,7 @@ def test_an_unknown_job_is_an_error_that_names_the_nearest(monkeypatch, capsys):
     ],
 )
 def test_a_missing_package_is_told_with_the_extra_that_brings_it(module, told):
-    assert command.missing_package(ModuleNotFoundError("none", name=module)) == told
+    assert missing_package(ModuleNotFoundError("none", name=module)) == told
 
 
 def test_a_job_without_its_package_is_one_line(monkeypatch, capsys):

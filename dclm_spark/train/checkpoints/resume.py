@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from dclm_spark.shard_format import ShardManifest, fingerprints
 from dclm_spark.source_commit import source_commit
 from dclm_spark.train.checkpoints import folder, mirror
 from dclm_spark.train.checkpoints.folder import CheckpointError
+from dclm_spark.train.data.order import ROWS_IN_TURN
 from dclm_spark.train.data.sources import data_step
 from dclm_spark.train.distributed import Ranks
 from dclm_spark.train.heldout import Heldout
@@ -65,7 +66,7 @@ def beginning(
         folder.check_same_heldout(found, facts, heldout.fingerprint if heldout else None)
     else:
         LOGGER.warning("%s: documents were removed since; later losses are without them", found)
-    before = settings_tree.read(TrainSettings, found / folder.SETTINGS)
+    before = _settings_of(found)
     changed = _changes(before, settings, _FREE)
     _check_changes(found, changed, request.reason)
     _check_skipped(found, before, settings, facts.step)
@@ -97,7 +98,7 @@ def _branched_from(
     # All its bytes are read, by one rank.
     found = ranks.agreed(lambda: folder.resolve(state))
     facts = folder.read_facts(found)
-    before = settings_tree.read(TrainSettings, found / folder.SETTINGS)
+    before = _settings_of(found)
     for key, (old, new) in _changes(before, settings, ()).items():
         if _below(key, _OF_TENSORS) and key not in _NEVER_TENSORS:
             raise CheckpointError(
@@ -114,6 +115,19 @@ def _branched_from(
             f"{facts.step} to read the new shards from their beginning"
         )
     return found
+
+
+def _settings_of(found: Path) -> TrainSettings:
+    """Return the settings of a checkpoint's run.
+
+    Runs from before `data.interleaved_groups` read a group to its end before the next one, as
+    small steps still do.
+    """
+    before = settings_tree.read(TrainSettings, found / folder.SETTINGS)
+    is_known = "interleaved_groups" in (found / folder.SETTINGS).read_text()
+    if is_known or before.batch_sequences < 2 * ROWS_IN_TURN:
+        return before
+    return replace(before, data=replace(before.data, interleaved_groups=1))
 
 
 def _check_changes(found: Path, changed: dict[str, tuple[Any, Any]], reason: str) -> None:

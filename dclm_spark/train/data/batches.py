@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dclm_spark.shard_format import ShardError, ShardManifest, blanked
-from dclm_spark.train.data.order import MIXTURE_PERIOD, Mixture, SourceOrder
+from dclm_spark.train.data.order import MIXTURE_PERIOD, ROWS_IN_TURN, Mixture, SourceOrder
 from dclm_spark.train.data.shard_reader import ShardCache, ShardReader
 from dclm_spark.train.data.sources import DataSettings, data_step, source_weights
 from udfs.shards.packed_rows import ROWS_PER_GROUP
+
+# A step may begin with groups whose turns end and go on with those that come next.
+NEXT_GROUPS = 4
 
 
 @dataclass(frozen=True)
@@ -77,17 +80,20 @@ class Loader:
         self.first = rank * self.share
         self.wait_seconds = 0.0
         self._mixture = Mixture(source_weights(settings, manifests), seed=shape.seed)
+        groups = settings.interleaved_groups or max(1, self.batch_rows // ROWS_IN_TURN)
         self._orders = [
             SourceOrder(
                 [shard.num_sequences for shard in manifest.train_shards],
                 seed=shape.seed + index,
                 window_shards=settings.window_shards,
+                interleaved_groups=groups,
             )
             for index, manifest in enumerate(manifests)
         ]
         self._step = 0
         cache = open_cache(settings, self._next_uses)
-        self._readers = [open_reader(settings, manifest, cache) for manifest in manifests]
+        kept = groups + NEXT_GROUPS
+        self._readers = [open_reader(settings, manifest, cache, kept) for manifest in manifests]
 
     def check_cache(self) -> None:
         """Raise ShardError when the cache cannot hold the remote shards that are read by turns."""
@@ -209,12 +215,14 @@ def open_cache(
 
 
 def open_reader(
-    settings: DataSettings, manifest: ShardManifest, cache: ShardCache | None = None
-) -> ShardReader:
+    settings: DataSettings, manifest: ShardManifest, cache: ShardCache | None = None,
+    num_groups_kept: int = NEXT_GROUPS,
+) -> ShardReader:  # fmt: skip
     """Return a reader of the manifest's shards."""
     return ShardReader(
-        manifest, verify=settings.verify_checksums, cache=cache or open_cache(settings)
-    )
+        manifest, verify=settings.verify_checksums, cache=cache or open_cache(settings),
+        num_groups_kept=num_groups_kept,
+    )  # fmt: skip
 
 
 def loss_weights(tokens: Tensor, padding_id: int) -> Tensor:

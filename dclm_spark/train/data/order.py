@@ -1,8 +1,10 @@
 """The order of training sequences: a pure function of (seed, epoch, position).
 
 Shards are permuted and taken in windows; the row groups of a window are permuted, and the rows
-of each group. Reads stay sequential, a rank needs no state but the step, and any number of ranks
-sees the same global order. Several sources are mixed in periods of exact counts.
+of each group. A few groups are read by turns, a part of each: so a rank takes its rows of several
+steps from one group, and unpacks it once. Reads stay sequential, a rank needs no state but the
+step, and any number of ranks sees the same global order. Several sources are mixed in periods of
+exact counts.
 """
 
 from collections.abc import Sequence
@@ -13,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dclm_spark.shard_format import group_sizes
+from udfs.shards.packed_rows import ROWS_PER_GROUP
 
 # Weights are honored exactly to one part in this many sequences.
 MIXTURE_PERIOD = 4096
+# How many rows of a group are read before it is the next one's turn.
+ROWS_IN_TURN = 32
 Index = NDArray[np.int64]
 
 
@@ -53,12 +58,17 @@ class Piece:
 class SourceOrder:
     """The endless sequence order of one source, epoch after epoch."""
 
-    def __init__(self, shard_sizes: Sequence[int], *, seed: int, window_shards: int) -> None:
+    def __init__(
+        self, shard_sizes: Sequence[int], *, seed: int, window_shards: int,
+        interleaved_groups: int = 1,
+    ) -> None:  # fmt: skip
         self.shard_sizes = np.asarray(shard_sizes, dtype=np.int64)
         self.seed, self.window_shards = seed, window_shards
+        self.interleaved_groups = interleaved_groups
         self.num_sequences = int(self.shard_sizes.sum())
         self._epoch = lru_cache(3)(self._shuffled_shards)
-        self._window = lru_cache(4)(self._shuffled_groups)
+        self._window = lru_cache(4)(self._shuffled_turns)
+        self._rows = lru_cache(2 * interleaved_groups)(self._shuffled_rows)
 
     def pieces(self, start: int, stop: int) -> list[Piece]:
         """Return what serves positions start to stop (which count on through epochs)."""
@@ -97,18 +107,23 @@ class SourceOrder:
         epoch, position = divmod(start, self.num_sequences)
         _, ends = self._epoch(epoch)
         window = int(np.searchsorted(ends, position, side="right")) // self.window_shards
-        groups, group_ends = self._window(epoch, window)
-        index = int(np.searchsorted(group_ends, position, side="right"))
-        shard, group, size = (int(value) for value in groups[index])
-        offset = position - (int(group_ends[index]) - size)
-        rows = permutation(size, self.seed, epoch, 2, shard, group)
-        return Piece(shard, group, rows[offset : offset + stop - start])
+        turns, turn_ends = self._window(epoch, window)
+        index = int(np.searchsorted(turn_ends, position, side="right"))
+        shard, group, size, first, count = (int(value) for value in turns[index])
+        left = int(turn_ends[index]) - position
+        first += count - left
+        rows = self._rows(epoch, shard, group, size)[first : first + min(left, stop - start)]
+        return Piece(shard, group, rows)
+
+    def _shuffled_rows(self, epoch: int, shard: int, group: int, size: int) -> Index:
+        return permutation(size, self.seed, epoch, 2, shard, group)
 
     def _shuffled_shards(self, epoch: int) -> tuple[Index, Index]:
         order = permutation(len(self.shard_sizes), self.seed, epoch, 0)
         return order, np.cumsum(self.shard_sizes[order])
 
-    def _shuffled_groups(self, epoch: int, window: int) -> tuple[Index, Index]:
+    def _shuffled_turns(self, epoch: int, window: int) -> tuple[Index, Index]:
+        """Return (shard, group, its size, first row, rows) of each turn, and where turns end."""
         order, ends = self._epoch(epoch)
         first = window * self.window_shards
         shards = order[first : first + self.window_shards]
@@ -121,8 +136,24 @@ class SourceOrder:
             dtype=np.int64,
         )
         groups = groups[permutation(len(groups), self.seed, epoch, 1, window)]
+        turns = _turns(groups, self.interleaved_groups)
         before = int(ends[first - 1]) if first else 0
-        return groups, before + np.cumsum(groups[:, 2])
+        return turns, before + np.cumsum(turns[:, 4])
+
+
+def _turns(groups: Index, interleaved_groups: int) -> Index:
+    """Return (shard, group, size, first row, rows) in order: so many groups take turns."""
+    if interleaved_groups == 1:
+        whole = np.zeros(len(groups), dtype=np.int64)
+        return np.column_stack((groups, whole, groups[:, 2]))
+    turns = [
+        (shard, group, size, row, min(ROWS_IN_TURN, size - row))
+        for first in range(0, len(groups), interleaved_groups)
+        for row in range(0, ROWS_PER_GROUP, ROWS_IN_TURN)
+        for shard, group, size in groups[first : first + interleaved_groups].tolist()
+        if row < size
+    ]
+    return np.array(turns, dtype=np.int64)
 
 
 class Mixture:

@@ -24,6 +24,9 @@ class DataSettings:
     reset_at_document_ends: bool = False
     # Shards whose row groups are shuffled together, and which a host caches if they are remote.
     window_shards: int = 16
+    # Row groups that are read by turns of 32 rows; None: as many as a step has such parts, so that
+    # a rank unpacks a group once for several steps. Runs from before this setting have 1.
+    interleaved_groups: int | None = None
     verify_checksums: bool = True
     prefetch_batches: int = 4
     # Where a host keeps remote shards, on a disk of its own.
@@ -38,6 +41,10 @@ class DataSettings:
     tokenizer: str | None = None
 
     def __post_init__(self) -> None:
+        if self.interleaved_groups is not None and self.interleaved_groups < 1:
+            raise ValueError(
+                f"interleaved_groups = {self.interleaved_groups}: must be 1 or more, or null"
+            )
         end = 0
         for window in sorted(self.skip_steps):
             if len(window) != 2 or window[0] < end or window[1] <= window[0]:

@@ -136,6 +136,24 @@ def test_a_setting_of_the_data_cannot_change_even_with_a_reason(shards: Path, sh
               reason="because")  # fmt: skip
 
 
+def test_a_run_from_before_groups_took_turns_goes_on_in_its_own_order(
+    shards: Path, tmp_path: Path
+) -> None:
+    options = ("batch_sequences=64", "micro_batch_sequences=64", f"tokens={64 * 32 * 3}",
+               "data.passes=9", "checkpoint.interval_steps=1")  # fmt: skip
+    first = settings(*options, f"stop_tokens={64 * 32}", "data.interleaved_groups=1")
+    output = tmp_path / "run"
+    train(first, shards=shards, output=output)
+    for file in output.rglob("settings.yaml"):
+        lines = file.read_text().splitlines(keepends=True)
+        file.write_text("".join(line for line in lines if "interleaved_groups" not in line))
+    with pytest.raises(CheckpointError, match=r"pass --set data\.interleaved_groups=1"):
+        train(settings(*options), shards=shards, output=output, resume=True)
+    own = settings(*options, "data.interleaved_groups=1")
+    train(own, shards=shards, output=output, resume=True)
+    assert len(losses(output)) == 3
+
+
 def test_a_window_of_data_is_skipped_by_a_resumed_run(
     shards: Path, short: Path, long: Path, tmp_path: Path
 ) -> None:

@@ -101,12 +101,15 @@ def test_a_batch_knows_the_shard_and_row_of_each_sequence(corpus: Path) -> None:
     assert (batch.shards * 300 + batch.rows).tolist() == numbers(batch.tokens)
 
 
-@given(st.lists(st.integers(1, 700), min_size=1, max_size=6), st.integers(1, 4), st.data())
+@given(
+    st.lists(st.integers(1, 700), min_size=1, max_size=6), st.integers(1, 4),
+    st.sampled_from([1, 2, 8]), st.data(),
+)  # fmt: skip
 @settings(max_examples=40, deadline=None)
 def test_the_order_is_a_permutation_however_it_is_cut(
-    sizes: list[int], window: int, data: Any
+    sizes: list[int], window: int, groups: int, data: Any
 ) -> None:
-    order = SourceOrder(sizes, seed=3, window_shards=window)
+    order = SourceOrder(sizes, seed=3, window_shards=window, interleaved_groups=groups)
     cut = data.draw(st.integers(0, order.num_sequences))
     total = order.num_sequences
 
@@ -120,6 +123,44 @@ def test_the_order_is_a_permutation_however_it_is_cut(
     found = listed(0, cut) + listed(cut, total)
     assert sorted(found) == [(s, row) for s, size in enumerate(sizes) for row in range(size)]
     assert found == listed(0, total)
+
+
+def test_groups_take_turns_of_32_rows() -> None:
+    order = SourceOrder([600], seed=3, window_shards=1, interleaved_groups=2)
+    pieces = order.pieces(0, 600)
+    first, second = pieces[0].group, pieces[1].group
+    last = ({0, 1, 2} - {first, second}).pop()
+    sizes = {0: 256, 1: 256, 2: 88}
+    # A group that has no more rows leaves its turns to the other.
+    turns = [g for row in range(0, 256, 32) for g in (first, second) if row < sizes[g]]
+    expected = [*turns, *(last for row in range(0, sizes[last], 32))]
+    assert [piece.group for piece in pieces] == expected
+    assert {len(piece.rows) for piece in pieces} == {32, 88 % 32}
+
+
+def test_a_rank_unpacks_a_group_once_for_the_steps_that_take_from_it(tmp_path: Path) -> None:
+    path = write_shards(tmp_path, numbered(2048), sequences_per_shard=2048)
+
+    def groups_read(**options: Any) -> list[int]:
+        read = []
+        for rank in range(8):
+            reader = loader(path, batch=256, rank=rank, num_ranks=8, **options)
+            unpack, seen = reader._readers[0]._read, []
+            reader._readers[0]._read = lambda *where, seen=seen, unpack=unpack: (
+                seen.append(where) or unpack(*where)
+            )
+            rows = [n for step in range(8) for n in numbers(reader.batch(step).tokens)]
+            assert len(set(rows)) == 256
+            read.append(len(seen))
+        return read
+
+    assert groups_read() == [1] * 8
+    assert groups_read(interleaved_groups=1) == [8] * 8
+
+
+def test_a_number_of_groups_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="interleaved_groups = 0: must be 1 or more, or null"):
+        DataSettings(interleaved_groups=0)
 
 
 def test_permutations_stay_the_same_forever() -> None:
