@@ -37,10 +37,10 @@ BOILERPLATE = " ".join(f"menu{number}" for number in range(30))
 DUPLICATE_SHARE = 0.1
 
 
-def texts(documents: int) -> list[str]:
+def texts(documents: int, words: int = WORDS) -> list[str]:
     table, found = vocabulary(), []
     for block in range(-(-documents // BLOCK_SIZE)):
-        found += block_rows(block, WORDS, table).column("text").to_pylist()
+        found += block_rows(block, words, table).column("text").to_pylist()
     return found[:documents]
 
 

@@ -1,11 +1,12 @@
 """How much longer the largest task of dedup takes than the median where one key is in every page.
 
-    python -m tests.benchmarks.hot_keys --documents 32000 --folder /tmp/hot --partition-mib 1
+    python -m tests.benchmarks.hot_keys --documents 32000 --folder /tmp/hot
 
-An n-gram (a line, a band of a signature) that every page has is one key of a shuffle. Partitions
-are made as small as `--partition-mib`, so that a key of few documents fills one: at a partition of
-256 MiB as many documents times 256 are needed. Figures are those of Spark's event log, of the stage
-that reads most from shuffles.
+An n-gram (a line) that every page has is one key of a shuffle. Tasks sort as little as
+`--partition-kib`, so that a key of few documents fills one; they sort 256 MiB in a run, where a key
+of 256 times as many documents does. It is measured with the key as one task and spread as
+`dclm_spark.dedup.owners` does. Figures are those of Spark's event log, of the stage whose largest
+task read the most bytes beyond the median's.
 """
 
 import argparse
@@ -15,10 +16,13 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from dclm_spark.dedup.methods import METHODS, DeduplicationSettings
+from dclm_spark.dedup.owners import HotKeys
 from dclm_spark.engine import shuffles
 from dclm_spark.session import spark_session
 from dclm_spark.stages.deduplicate import deduplicate
@@ -27,6 +31,9 @@ from tests.benchmarks.dedup_scale import write_events_to
 from tests.dclm_spark.dedup.committed import committed_files
 from udfs.units.documents import DOCUMENTS
 
+WORDS = 80
+# A stage of fewer has no median to speak of.
+LEAST_TASKS = 4
 NAMES = ("global", "minhash", "lines")
 
 
@@ -34,31 +41,37 @@ def one_domain(place: int) -> str:
     return f"http://{'one' if place % 2 else f'host{place}'}.example/{place}"
 
 
-def variants(folder: Path, documents: int) -> Iterator[tuple[str, Any]]:
-    """Yield name and documents of each corpus."""
-    places = list(enumerate(texts(documents)))
-    cut = [places[number::FILES] for number in range(FILES)]
-    yield "no hot key", committed_files(folder / "plain", cut)
-    yield "one domain has half", committed_files(folder / "domain", cut, url_of=one_domain)
-    hot = [[(place, f"{BOILERPLATE}\n{text}") for place, text in rows] for rows in cut]
-    yield "an n-gram in every page", committed_files(folder / "ngram", hot)
-
-
 def measure(spark, folder: Path, documents: int, names: list[str]) -> list[dict[str, Any]]:
+    places = list(enumerate(texts(documents, WORDS)))
+    cut = [places[number::FILES] for number in range(FILES)]
+    hot = [[(place, f"{BOILERPLATE}\n{text}") for place, text in rows] for rows in cut]
+    domain = committed_files(folder / "domain", cut, url_of=one_domain)
+    ngram = committed_files(folder / "ngram", hot)
     found = []
-    for variant, source in variants(folder / "in", documents):
-        for name in names:
+    for name in names:
+        runs = [("one domain has half", domain, True), ("an n-gram in every page", ngram, True)]
+        if name != "minhash":
+            runs.append(("the same, one task a key", ngram, False))
+        for variant, source, spread in runs:
             settings = DeduplicationSettings(method=METHODS[name](), shards=SHARDS)
             started, output = time.time(), folder / "out"
-            deduplicate(spark, source, DOCUMENTS, settings, str(output / "stage"))
+            with keys_of_one_task(not spread):
+                deduplicate(spark, source, DOCUMENTS, settings, str(output / "stage"))
             found.append({"variant": variant, "method": name, "from": started,
                           "until": time.time()})  # fmt: skip
             shutil.rmtree(output)
     return found
 
 
+@contextmanager
+def keys_of_one_task(wanted: bool) -> Iterator[None]:
+    """Leave hot keys as they are in this block, if `wanted`."""
+    with patch.object(HotKeys, "owners", lambda *_: None) if wanted else nullcontext():
+        yield
+
+
 def told(run: dict[str, Any], events: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return bytes and seconds of the tasks of the stage of a run that read most from shuffles."""
+    """Return bytes and seconds of the tasks of a run's stage with the most unequal ones."""
     first, last = run.pop("from") * 1000, run.pop("until") * 1000
     stages: dict[int, list[tuple[int, float]]] = defaultdict(list)
     for event in events:
@@ -67,7 +80,7 @@ def told(run: dict[str, Any], events: list[dict[str, Any]]) -> dict[str, Any]:
             size = read["Local Bytes Read"] + read["Remote Bytes Read"]
             seconds = (info["Finish Time"] - info["Launch Time"]) / 1000
             stages[event["Stage ID"]].append((size, seconds))
-    tasks = max(stages.values(), key=lambda one: sum(size for size, _ in one))
+    tasks = max((one for one in stages.values() if len(one) >= LEAST_TASKS), key=_excess)
     sizes, seconds = zip(*tasks, strict=True)
     return run | {
         "tasks": len(tasks),
@@ -78,17 +91,26 @@ def told(run: dict[str, Any], events: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _excess(tasks: list[tuple[int, float]]) -> float:
+    sizes = [size for size, _ in tasks]
+    return max(sizes) - statistics.median(sizes)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="a folder that is not there yet")
-    parser.add_argument("--documents", type=int, default=32_000, help="of 2,800 bytes each")
-    parser.add_argument("--partition-mib", type=int, default=16, help="the smallest that is useful")
+    parser.add_argument("--documents", type=int, default=32_000, help="of 560 bytes each")
+    parser.add_argument(
+        "--partition-kib", type=int, default=1024, help="the most that a task sorts"
+    )
     parser.add_argument("--methods", nargs="*", default=NAMES)
     given = parser.parse_args()
     given.folder.mkdir(parents=True)
-    shuffles.USEFUL_SIZE_BYTES = given.partition_mib * 2**20
+    shuffles.PARTITION_SIZE_BYTES = shuffles.USEFUL_SIZE_BYTES = given.partition_kib * 1024
     write_events_to(str(given.folder))
     spark = spark_session("hot_keys", "local[2]")
+    # Tasks of a real size are not joined.
+    spark.conf.set("spark.sql.adaptive.coalescePartitions.enabled", "false")
     try:
         runs = measure(spark, given.folder, given.documents, given.methods)
     finally:

@@ -19,6 +19,7 @@ import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import boto3
@@ -238,7 +239,8 @@ def listed(output: str, site: str) -> dict[int, float]:
 def measure_on_s3(output: Path, asked: list[tuple[int, int]]) -> dict[str, Any]:
     """Copy the ledger to a local S3 server and measure there."""
     os.environ |= CREDENTIALS
-    with s3_store(output) as url:
+    # Links of the index are copied, too.
+    with TemporaryDirectory(dir=output.parent) as store, s3_store(Path(store), 4) as url:
         os.environ["AWS_ENDPOINT_URL"] = url
         client = boto3.client("s3", endpoint_url=url)
         client.create_bucket(Bucket="ledger")

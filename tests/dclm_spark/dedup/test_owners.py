@@ -12,7 +12,10 @@ from dclm_spark.engine.checkpoints import Checkpoints
 from dclm_spark.engine.tables import Extent, FileTable
 from dclm_spark.stages.deduplicate import kept_documents
 from tests.dclm_spark.dedup.committed import committed
+from tests.dclm_spark.dedup.short_queries import short_queries
 from udfs.units.documents import DOCUMENTS
+
+__all__ = ["short_queries"]
 
 pytestmark = pytest.mark.spark
 COLUMNS = Occurrences(key="ngram", place="position", number="window", row_size_bytes=40)
@@ -73,11 +76,8 @@ def test_few_files_are_looked_into(count, one_in):
     assert HotKeys(files=files, occurrences=lambda files: None)._one_in() == one_in
 
 
-@pytest.mark.parametrize(
-    "method",
-    # Each of them finds the parts that others own twice.
-    ["global", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lines", "passages"))],
-)
+@pytest.mark.slow  # Each method finds the parts that others own twice.
+@pytest.mark.parametrize("method", ["global", "lines", "passages"])
 def test_a_method_finds_the_same_with_hot_keys(spark, tmp_path, monkeypatch, method):
     texts = [f"{NOTICE}\n{' '.join(f'w{n}x{k}' for k in range(20))}" for n in range(24)]
     documents = committed(tmp_path / "in", [*texts, texts[3]], num_files=3)
