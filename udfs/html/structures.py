@@ -167,7 +167,6 @@ class Structures:
             # of the main content.
             node.html = f"<tr><td><p>{_escaped(title)}</p><p>{mark}</p></td></tr>"
 
-
     def _separate_lines(self, table: "ElementNode") -> None:
         """Put a blank where a cell of a table begins a line."""
         for node in table.query_selector_all("script, style").values():
