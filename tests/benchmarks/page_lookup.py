@@ -7,7 +7,7 @@ a hundred of which are a site, and later stages with as many rows. A look-up ope
 table, so that of each table only the files (of 8.4 million rows) are written that the rows asked
 for are in, and of the ledger the data files with them. They are written without Spark, in the
 layout of `dclm_spark.page_index.build.write_keyed` (`--compare` has Spark write them too and
-compares the bytes). `--s3` looks up on a local S3 server, too.
+compares rows and row groups). `--s3` looks up on a local S3 server, too.
 """
 
 import argparse
