@@ -166,9 +166,11 @@ def report_of_ended(output: str) -> dict[str, Any] | None:
         report: dict[str, Any] = json.loads(storage.read_bytes(storage.join(output, "report.json")))
     except storage.MissingObjectError:
         return None
+    if not report["complete"]:
+        return None
     record = read_run_record(output)
     is_own = record is None or report["recipe_hash"] == record.get("recipe_hash")
-    return report if report["complete"] and is_own else None
+    return report if is_own else None
 
 
 def has_report(output: str) -> bool:

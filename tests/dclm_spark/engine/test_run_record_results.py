@@ -22,8 +22,9 @@ def begin(folder, name):
 def ended(tmp_path):
     begin(tmp_path, "raw")
     (tmp_path / "shards").mkdir()
+    report = {"complete": True, "recipe_hash": recipe_hash(load_recipe("raw"))}
     for name in RESULTS:
-        (tmp_path / name).write_text(json.dumps({"complete": True}))
+        (tmp_path / name).write_text(json.dumps(report))
     return tmp_path
 
 

@@ -63,8 +63,10 @@ def test_the_side_that_a_value_broke_is_told_of_rules_with_two():
 
 
 def test_every_rule_of_every_family_is_described():
+    others = {"refinedweb": ("dclm_baseline", []), "language_only": ("raw", ["language=deu_Latn"])}
     for family in FAMILIES:
-        recipe = load_recipe({"refinedweb": "dclm_baseline"}.get(family, family), [])
+        recipe = load_recipe(*others.get(family, (family, [])))
+        assert recipe.heuristics.rules == family
         assert all(describe_rule(recipe, "documents", rule) for rule in rules_of(family))
 
 
