@@ -6,6 +6,7 @@ rows are streamed and spill to disk), and every copy in the corpus is seen.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from dclm_spark.dedup.decisions import removal_by_share
 from dclm_spark.dedup.method import DedupInput, DedupMethod, Removal, Remover
 from dclm_spark.dedup.owners import HotKeys, Occurrences, copies
 from dclm_spark.engine.checkpoints import Checkpoints, TableLayout
-from dclm_spark.engine.tables import Documents, FileTable, extent_of
+from dclm_spark.engine.tables import Documents, extent_of
 from dclm_spark.settings import settings_hash
 from udfs.dedup.global_ngrams import (
     NGRAM_VERSION,
@@ -48,9 +49,8 @@ class GlobalNgrams(GlobalNgramSettings, DedupMethod):
 
     def seen(self, given: DedupInput) -> DataFrame:
         """Return the windows with n-grams that others own."""
-        return seen_windows(
-            given.documents, self, given.working, given.earlier, hot=_hot_keys(given.files, self)
-        )
+        hot = HotKeys.of_texts(given.files, partial(_occurrences, settings=self))
+        return seen_windows(given.documents, self, given.working, given.earlier, hot=hot)
 
     def remover(self, shard_fact: int, seed: int) -> Remover:
         """Return what judges documents by their seen windows."""
@@ -163,14 +163,6 @@ def _occurrences(documents: DataFrame, settings: GlobalNgramSettings) -> DataFra
 
     kind = documents.schema["position"].dataType.simpleString()
     return documents.mapInArrow(emit, f"ngram bigint, position {kind}, window int")
-
-
-def _hot_keys(files: FileTable, settings: GlobalNgramSettings) -> HotKeys:
-    def occurrences(sample: FileTable) -> DataFrame:
-        texts = sample.select("text").select(F.lit(0).cast("bigint").alias("position"), "text")
-        return _occurrences(texts, settings)
-
-    return HotKeys(files=files, occurrences=occurrences)
 
 
 def _seen(occurrences: DataFrame, hot: DataFrame | None = None) -> DataFrame:

@@ -8,6 +8,7 @@ its own rows, and its occurrences are spread over all tasks.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Self
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
@@ -39,6 +40,18 @@ class HotKeys:
 
     files: FileTable
     occurrences: Callable[[FileTable], DataFrame]
+
+    @classmethod
+    def of_texts(cls, files: FileTable, occurrences: Callable[[DataFrame], DataFrame]) -> Self:
+        """Return those of texts, for which `occurrences` makes the table of `position` and `text`.
+
+        A position says nothing of how often a key occurs: all are 0.
+        """
+        nowhere = F.lit(0).cast("bigint").alias("position")
+        return cls(
+            files=files,
+            occurrences=lambda part: occurrences(part.select("text").select(nowhere, "text")),
+        )
 
     def owners(
         self, working: Checkpoints, columns: Occurrences, rows: DataFrame, size_bytes: int

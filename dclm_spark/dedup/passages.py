@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,7 +14,7 @@ from dclm_spark.dedup.global_ngrams import placed_documents
 from dclm_spark.dedup.method import ORDER, DedupInput, DedupMethod, Removal, Remover
 from dclm_spark.dedup.owners import HotKeys, Occurrences, copies
 from dclm_spark.engine.checkpoints import Checkpoints, TableLayout
-from dclm_spark.engine.tables import Documents, FileTable, extent_of
+from dclm_spark.engine.tables import Documents, extent_of
 from dclm_spark.settings import settings_hash
 from udfs.dedup.passages import PassageSettings, passage_keys, remove_passages
 
@@ -32,7 +33,8 @@ class Passages(PassageSettings, DedupMethod):
 
     def seen(self, given: DedupInput) -> DataFrame:
         """Return the passages that stand earlier in the corpus."""
-        return seen_passages(given.documents, self, given.working, _hot_keys(given.files, self))
+        hot = HotKeys.of_texts(given.files, partial(_occurrences, settings=self))
+        return seen_passages(given.documents, self, given.working, hot)
 
     def remover(self, shard_fact: int, seed: int) -> Remover:
         """Return what takes the seen passages out of texts."""
@@ -92,14 +94,6 @@ def _occurrences(documents: DataFrame, settings: PassageSettings) -> DataFrame:
             yield pa.RecordBatch.from_arrays(columns, ["passage", "position", "first", "last"])
 
     return documents.mapInArrow(emit, "passage bigint, position bigint, first int, last int")
-
-
-def _hot_keys(files: FileTable, settings: PassageSettings) -> HotKeys:
-    def occurrences(sample: FileTable) -> DataFrame:
-        texts = sample.select("text").select(F.lit(0).cast("bigint").alias("position"), "text")
-        return _occurrences(texts, settings)
-
-    return HotKeys(files=files, occurrences=occurrences)
 
 
 def _seen(occurrences: DataFrame, hot: DataFrame | None = None) -> DataFrame:

@@ -77,7 +77,7 @@ def in_language(recipe: Recipe, language: str, limits_uri: str = "") -> Recipe:
         return replace(recipe, language=code, heuristics=replace(shared, language=code))
     values = _limits(code, limits_uri)
     heuristics = replace(shared, language=code, min_language_score=values["language_score"])
-    if heuristics.rules != LANGUAGE_ONLY:
+    if heuristics.family.rules != ("language",):
         heuristics = _with_words(heuristics, values, language)
     return replace(recipe, language=code, heuristics=heuristics)
 
