@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from udfs.storage import s3
+
 KEY, SECRET = "AKIDEXAMPLE", "verysecret"
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": KEY,
@@ -30,7 +32,18 @@ _START_SECONDS = 60
 
 @contextmanager
 def s3_store(folder: Path, size_gib: int = 1) -> Iterator[str]:
-    """Run a store whose data lie in `folder`, and give its URL; it holds about `size_gib`."""
+    """Run a store whose data lie in `folder`, and give its URL; it holds about `size_gib`.
+
+    This process forgets its clients before and after: they keep the store that they began with.
+    """
+    s3._clients.clear()
+    try:
+        yield from _store(folder, size_gib)
+    finally:
+        s3._clients.clear()
+
+
+def _store(folder: Path, size_gib: int) -> Iterator[str]:
     if _WEED.exists():
         yield from _seaweedfs(folder, size_gib)
     elif importlib.util.find_spec("moto"):

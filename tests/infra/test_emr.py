@@ -17,6 +17,7 @@ from tests.infra.submit_scripts import (
     submit,
 )
 from tests.s3_store import CREDENTIALS
+from udfs.storage import s3
 
 
 def step_arguments(requests):
@@ -212,7 +213,10 @@ def aws(aws_url, monkeypatch):
     reset = urllib.request.Request(f"{aws_url}/moto-api/reset", method="POST")
     urllib.request.urlopen(reset).close()
     boto3.client("s3").create_bucket(Bucket="corpus")
-    return boto3
+    # A client keeps the store that it began with.
+    s3._clients.clear()
+    yield boto3
+    s3._clients.clear()
 
 
 def test_a_submission_uploads_code_and_recipe_and_starts_the_cluster(aws, tmp_path):

@@ -70,7 +70,10 @@ FATE_LINES: dict[tuple[str, str], dict[str, str]] = {
     },
 }
 
-_FETCH_AGAIN = "fetch the file again and compare its checksum; the same command then redoes it"
+_FETCH_AGAIN = (
+    "fetch the file again and compare its checksum, delete its manifest below "
+    "`stages/documents/manifests`; the same command then redoes it"
+)
 _SOURCE = "look at the record in the file; what wrote the file is at fault"
 _LONGER = "leave it out, or raise {} if such pages are worth their time and memory"
 # What a person does about a quarantined record, by its rule.
