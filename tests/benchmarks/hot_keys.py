@@ -6,7 +6,7 @@ An n-gram (a line) that every page has is one key of a shuffle, and so is a text
 have. Tasks sort as little as
 `--partition-kib`, so that a key of few documents fills one; they sort 256 MiB in a run, where a key
 of 256 times as many documents does. It is measured with the key as one task and spread as
-`dclm_spark.dedup.owners` does. Figures are those of Spark's event log, of the stage whose largest
+`dclm_spark.dedup.owners` does. Figures are those of Spark's event log, of the window whose largest
 task read the most rows beyond the median's: bytes of equal rows are compressed away.
 """
 
@@ -22,8 +22,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from dclm_spark.dedup.method import DedupMethod
 from dclm_spark.dedup.methods import METHODS, DeduplicationSettings
+from dclm_spark.dedup.minhash import MinHash
 from dclm_spark.dedup.owners import HotKeys
+from dclm_spark.dedup.pairs.candidates import BucketSettings
 from dclm_spark.engine import shuffles
 from dclm_spark.session import spark_session
 from dclm_spark.stages.deduplicate import deduplicate
@@ -33,6 +36,7 @@ from tests.dclm_spark.dedup.committed import committed_files
 from udfs.units.documents import DOCUMENTS
 
 WORDS = 80
+RUN_PARTITION_SIZE_BYTES = shuffles.PARTITION_SIZE_BYTES
 # A stage of fewer has no median to speak of.
 LEAST_TASKS = 4
 NAMES = ("global", "minhash", "lines", "none")
@@ -62,7 +66,7 @@ def measure(spark, folder: Path, documents: int, names: list[str]) -> list[dict[
             ]
         for variant, source, spread in runs:
             exact = () if METHODS[name].compares else ("text",)
-            settings = DeduplicationSettings(exact=exact, method=METHODS[name](), shards=SHARDS)
+            settings = DeduplicationSettings(exact=exact, method=method_of(name), shards=SHARDS)
             started, output = time.time(), folder / "out"
             with keys_of_one_task(not spread):
                 deduplicate(spark, source, DOCUMENTS, settings, str(output / "stage"))
@@ -72,11 +76,26 @@ def measure(spark, folder: Path, documents: int, names: list[str]) -> list[dict[
     return found
 
 
+def method_of(name: str) -> DedupMethod:
+    """Return a method whose buckets are as small against a task as in a run."""
+    if name != "minhash":
+        return METHODS[name]()
+    scale = shuffles.PARTITION_SIZE_BYTES / RUN_PARTITION_SIZE_BYTES
+    size = max(int(BucketSettings().hot_bucket_size * scale), 2)
+    return MinHash(buckets=BucketSettings(hot_bucket_size=size))
+
+
 @contextmanager
 def keys_of_one_task(wanted: bool) -> Iterator[None]:
     """Leave hot keys as they are in this block, if `wanted`."""
     with patch.object(HotKeys, "keys", lambda *_: None) if wanted else nullcontext():
         yield
+
+
+def windows_of(event: dict[str, Any]) -> int | None:
+    """Return the number of the stage that an event is of, where it has a window over keys."""
+    scopes = [rdd.get("Scope", "") for rdd in event["Stage Info"]["RDD Info"]]
+    return event["Stage Info"]["Stage ID"] if any('"Window"' in one for one in scopes) else None
 
 
 def told(run: dict[str, Any], events: list[dict[str, Any]]) -> dict[str, Any]:
@@ -134,10 +153,13 @@ def main() -> None:
     finally:
         spark.stop()
     (log,) = (given.folder / "events").iterdir()
+    every = [json.loads(line) for line in log.read_text().splitlines()]
+    ended = [one for one in every if one["Event"] == "SparkListenerStageCompleted"]
+    windows = {windows_of(one) for one in ended}
     events = [
-        event
-        for event in map(json.loads, log.read_text().splitlines())
-        if event["Event"] == "SparkListenerTaskEnd"
+        one
+        for one in every
+        if one["Event"] == "SparkListenerTaskEnd" and one["Stage ID"] in windows
     ]
     for run in runs:
         print(json.dumps(told(run, events)), flush=True)
