@@ -23,7 +23,7 @@ def arguments() -> argparse.Namespace:
     add("--sample", type=int, help="score at most so many rows of each task")
     add("--seed", type=int, default=0, help="which rows --sample takes")
     add("--heldout", action="append", default=[], help="JSON lines of texts")
-    add("--batch-tokens", type=int, default=8192, help="padded tokens at a time")
+    add("--batch-tokens", type=positive, help="padded tokens at a time (default: by memory)")
     add("--max-tokens", type=int, default=2048, help="prompt and answer; longer ones are cut")
     add("--no-special-tokens", action="store_true", help="prompts without the tokenizer's BOS")
     add_precision_argument(parser)
