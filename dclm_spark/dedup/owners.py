@@ -1,9 +1,10 @@
 """Who owns a key: its first occurrence in the corpus, found by a shuffle on the key.
 
 The occurrences of a key are one task, which for most keys is a small part of a task. A key of so
-many that they would fill tasks of their own (an n-gram of a notice that every page has) would make
-one task grow with the corpus: its owner is found before, by a minimum that every task takes of
-its own rows, and its occurrences are spread over all tasks.
+many that they would fill tasks of their own (an n-gram of a notice that every page has, a text that
+half of them are, the first of a cluster of millions) would make one task grow with the corpus: its
+owner is found before, by a minimum that every task takes of its own rows, and its occurrences are
+spread over all tasks.
 """
 
 from collections.abc import Callable
