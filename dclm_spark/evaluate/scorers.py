@@ -1,5 +1,6 @@
 """Scores and generates with our network, or with any Hugging Face causal language model."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ HEAD_ROWS = 256
 # which small models are no faster.
 BATCH_TOKENS, MOST_BATCH_TOKENS = 8192, 131_072
 MEMORY_SHARE = 0.5
+# The part of its device's memory that a process may count on, which those share that start it.
+DEVICE_SHARE = "DCLM_SPARK_DEVICE_SHARE"
 # The longest stop string spans fewer tokens than this.
 STOP_TOKENS = 8
 
@@ -82,7 +85,8 @@ class OpenLMScorer:
         if self.device.type != "cuda":
             return BATCH_TOKENS
         memory = torch.cuda.get_device_properties(self.device).total_memory
-        return fitting_tokens(self.model, memory)
+        share = float(os.environ.get(DEVICE_SHARE, "1"))
+        return fitting_tokens(self.model, int(memory * share))
 
     @torch.inference_mode()
     def score(self, candidates: Sequence[Candidate]) -> list[TokenScores]:
