@@ -4,8 +4,7 @@
 
 FOLDER/in has the committed stage. All methods run at once on one executor, which is killed when
 each has a task there that has written a file and not yet closed it (`waiting_daemon`);
-FOLDER/seen.json has what Spark's status says of that. Outputs are FOLDER/killed/<method>, and
-FOLDER/whole/<method> those of a second run of each, left alone.
+FOLDER/seen.json has what Spark's status says of that. Outputs are FOLDER/killed/<method>.
 """
 
 import json
@@ -21,26 +20,12 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from dclm_spark.dedup.methods import METHODS, DeduplicationSettings
-from dclm_spark.engine.manifests import committed_names, read_manifests
-from dclm_spark.engine.stage_output import stage_output
+from dclm_spark.dedup.methods import METHODS
 from dclm_spark.session import spark_session
-from dclm_spark.stages.deduplicate import deduplicate
+from tests.infra.method_runs import run_method
 from tests.infra.waiting_daemon import WAITS
-from udfs.units.documents import DOCUMENTS
 
-SHARDS = 2
-KILLED, WHOLE, SEEN = "killed", "whole", "seen.json"
-
-
-def run_method(spark: SparkSession, folder: Path, output: Path) -> None:
-    """Deduplicate with the method that the output is named after."""
-    given, name = str(folder / "in"), output.name
-    documents = stage_output("documents", given, read_manifests(given, committed_names(given)))
-    # Exact keys join the method whose work is nothing else.
-    exact = ("text", "url") if not METHODS[name].compares else ()
-    settings = DeduplicationSettings(exact=exact, method=METHODS[name](), shards=SHARDS)
-    deduplicate(spark, documents, DOCUMENTS, settings, str(output / "stage"))
+KILLED, SEEN = "killed", "seen.json"
 
 
 def run_tagged(spark: SparkSession, folder: Path, output: Path) -> None:
@@ -105,11 +90,9 @@ def run_killed(spark: SparkSession, folder: Path) -> dict[str, Any]:
 
 
 def main(folder: Path) -> None:
-    """Run all methods twice."""
+    """Run all methods, and write what was seen."""
     spark = spark_session("killed methods")
     (folder / SEEN).write_text(json.dumps(run_killed(spark, folder)))
-    for name in METHODS:
-        run_method(spark, folder, folder / WHOLE / name)
     spark.stop()
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -11,14 +10,18 @@ from contextlib import suppress
 import pytest
 
 from dclm_spark.dedup.methods import METHODS
-from tests.dclm_spark.dedup.committed import committed
-from tests.infra.killed_methods import KILLED, SEEN, WHOLE
+from tests.dclm_spark.dedup.short_queries import short_queries
+from tests.infra.killed_methods import KILLED, SEEN
+from tests.infra.method_runs import run_method, write_documents
 from tests.infra.standalone_cluster import ROOT, SPARK_HOME, checksums
 from tests.infra.waiting_daemon import WAITING
 
+__all__ = ["short_queries"]
+
 pytestmark = pytest.mark.spark
-# One executor, on which a task of every method can wait while others run.
-CLUSTER = f"local-cluster[1,{2 * len(METHODS)},1024]"
+# One executor, on which a task of every method can wait while others run; not more tasks, as
+# each has a Python worker that loads kernels.
+CLUSTER = f"local-cluster[1,{len(METHODS) + 2},1024]"
 LOG = f"-Dlog4j2.configurationFile=file:{ROOT}/dclm_spark/log4j2.properties"
 SETTINGS = {
     "spark.driver.host": "127.0.0.1",
@@ -34,13 +37,7 @@ SETTINGS = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
-SECONDS = 240
-
-
-def texts():
-    rng = random.Random(3)
-    pages = [" ".join(f"w{rng.randrange(400)}" for _ in range(80)) for _ in range(12)]
-    return pages + pages[::3] + [f"{page} more" for page in pages[::4]]
+SECONDS = 400
 
 
 def spark_home(folder):
@@ -55,7 +52,7 @@ def spark_home(folder):
 def folder(tmp_path_factory):
     """Return the folder of a driver that has ended."""
     folder = tmp_path_factory.mktemp("killed_methods")
-    committed(folder / "in", texts())
+    write_documents(folder)
     (folder / KILLED).mkdir()
     home = spark_home(folder / "spark")
     command = [str(home / "bin" / "spark-submit"), "--master", CLUSTER]
@@ -81,12 +78,15 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_writes_the_same_bytes_when_its_executor_is_killed_in_its_middle(folder, name):
+def test_a_method_writes_the_same_bytes_when_its_executor_is_killed_in_its_middle(
+    spark, folder, tmp_path, name, short_queries
+):
     seen = json.loads((folder / SEEN).read_text())
     assert seen["alive_before"]
     assert name in seen["waited_there"]
     assert not seen["alive_after"]
     assert seen["failed_tasks"][name] > 0
-    expected = checksums(folder / WHOLE / name)
+    run_method(spark, folder, tmp_path / name)
+    expected = checksums(tmp_path / name)
     assert len(expected) > 1
     assert checksums(folder / KILLED / name) == expected

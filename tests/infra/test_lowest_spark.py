@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from dclm_spark.sample.generate import generate_crawl
+from dclm_spark.dedup.methods import METHODS
 from tests.dclm_spark.dedup.short_queries import short_queries
-from tests.infra.sample_driver import PAGES, build
+from tests.infra.method_runs import run_method, write_documents
 from tests.infra.standalone_cluster import ROOT, checksums
 
 __all__ = ["short_queries"]
@@ -59,27 +59,19 @@ def run(python, *command):
     return done.stdout
 
 
-def corpus_of(output):
-    """Return the checksums of what a run keeps: manifests of shards name files of its folder."""
-    found = {
-        path: sha256
-        for path, sha256 in checksums(output).items()
-        if path.startswith(("stages/", "shards/")) and path.endswith(".parquet")
-    }
-    assert len(found) > 10
-    return found
-
-
 @pytest.mark.long  # It installs Spark, 435 MB that pip keeps.
-def test_a_few_pages_become_the_same_bytes_by_the_lowest_spark(
+def test_every_dedup_method_writes_the_same_bytes_by_the_lowest_spark(
     spark, python, tmp_path, short_queries
 ):
-    crawl = generate_crawl(tmp_path / "crawl", seed=7, num_pages=PAGES)
-    script = ROOT / "tests/infra/sample_driver.py"
-    said = run(python, script, tmp_path / "crawl", tmp_path / "lowest")
-    assert lowest("pyspark").startswith(f"{'.'.join(said.split()[-1].split('.')[:2])}")
-    build(spark, crawl, tmp_path / "installed")
-    assert corpus_of(tmp_path / "lowest") == corpus_of(tmp_path / "installed")
+    write_documents(tmp_path)
+    ours = tmp_path / "installed"
+    said = run(python, ROOT / "tests/infra/method_runs.py", tmp_path, tmp_path / "lowest")
+    assert f"{said.split()[-1]}.".startswith(f"{lowest('pyspark')}.")
+    for name in METHODS:
+        run_method(spark, tmp_path, ours / name)
+    expected = checksums(ours)
+    assert len(expected) > 4 * len(METHODS)
+    assert checksums(tmp_path / "lowest") == expected
 
 
 @pytest.mark.slow  # The sample twice, by the job, with its model.
@@ -91,5 +83,13 @@ def test_the_lowest_spark_writes_the_same_bytes(python, tmp_path):
             interpreter, ROOT / "jobs/build_baseline.py", "--recipe", "sample",
             "--master", "local[2]", "--output", output, "--set", "deduplication.method=minhash",
         )  # fmt: skip
-        found.append(corpus_of(output))
+        found.append(
+            {
+                path: sha256
+                for path, sha256 in checksums(output).items()
+                # The manifest names the recipe, which names files in the output's folder.
+                if path.startswith(("stages/", "shards/")) and path.endswith(".parquet")
+            }
+        )
+    assert found[0]
     assert found[0] == found[1]
