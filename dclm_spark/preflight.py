@@ -120,13 +120,17 @@ def size_of(files: Sequence[InputFile]) -> int | None:
     sample = files[::step]
     try:
         with ThreadPoolExecutor(_READERS) as pool:
-            sizes = list(pool.map(lambda file: storage.size_bytes(file.uri), sample))
+            sizes = list(pool.map(_size_bytes, sample))
     except storage.MissingObjectError as error:
         raise InputError(f"--input: {error}") from error
     except storage.StorageError:
         # Some web servers do not say.
         return None
     return round(sum(sizes) / len(sizes) * len(files))
+
+
+def _size_bytes(file: InputFile) -> int:
+    return storage.size_bytes(file.uri) if file.size_bytes is None else file.size_bytes
 
 
 def _empty(file: InputFile) -> str | None:

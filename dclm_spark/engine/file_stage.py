@@ -42,6 +42,8 @@ class UnitSource:
     source: dict[str, Any]
     # Documents that come in; None where only reading tells.
     documents: int | None = None
+    # Bytes of the input file, where they are known; see `dclm_spark.engine.manifests.Unit`.
+    size_bytes: int | None = None
 
 
 def sources_of(stage: StageOutput, prefix: str = "kept/") -> list[UnitSource]:
@@ -96,7 +98,11 @@ class FileStage:
         # Whatever the process is, `udfs.units.output` writes its rows.
         code = code_of(self.process, "udfs.units.output")
         units = [
-            Unit(name=name, key=unit_key(self.name, source.identity, *self.key, code=code))
+            Unit(
+                name=name,
+                key=unit_key(self.name, source.identity, *self.key, code=code),
+                size_bytes=source.size_bytes,
+            )
             for name, source in by_name.items()
         ]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
 
@@ -28,10 +28,15 @@ _PACKAGE_FILE = re.compile(r"package://(\w+)/")
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One piece of work with a name of its own and the key that says what it was made from."""
+    """One piece of work with a name of its own and the key that says what it was made from.
+
+    `size_bytes` is the size of its input file, where it is known. A unit that was committed when
+    the file had another one is made again; where either is unknown, the key alone decides.
+    """
 
     name: str
     key: str
+    size_bytes: int | None = None
 
 
 def numbered_unit(shard: int, count: int) -> str:
@@ -101,20 +106,42 @@ def read_many(uris: Sequence[str]) -> Iterator[bytes]:
             yield from pool.map(storage.read_bytes, uris[start : start + ROWS_AT_A_TIME])
 
 
-def read_committed(
-    directory: str, names: Iterable[str], keys: Mapping[str, str], rows: UnitRows
-) -> list[str]:
-    """Add to `rows` the units of `names` that are committed with their key; return the others.
+class OtherUnits(NamedTuple):
+    """Committed units that are not what is asked for."""
 
-    A unit whose manifest has another key was made from other input, settings or code.
-    """
-    foreign = []
+    # Units that were made from other input, settings or code.
+    made_otherwise: list[str]
+    # What is said of units whose input file had another size, by their names.
+    changed: dict[str, str]
+
+    @property
+    def names(self) -> list[str]:
+        """All of them."""
+        return [*self.made_otherwise, *self.changed]
+
+
+def read_committed(
+    directory: str, names: Iterable[str], units: Mapping[str, Unit], rows: UnitRows
+) -> OtherUnits:
+    """Add to `rows` the units of `names` that are committed as in `units`; return the others."""
+    others = OtherUnits([], {})
     for manifest in read_manifests(directory, names):
-        if manifest["key"] == keys[manifest["unit"]]:
-            rows.add(manifest)
+        unit = units[manifest["unit"]]
+        if (changed := _change_of_size(manifest, unit)) is not None:
+            others.changed[unit.name] = changed
+        elif manifest["key"] != unit.key:
+            others.made_otherwise.append(unit.name)
         else:
-            foreign.append(manifest["unit"])
-    return foreign
+            rows.add(manifest)
+    return others
+
+
+def _change_of_size(manifest: Mapping[str, Any], unit: Unit) -> str | None:
+    file = manifest["facts"].get("input", {})
+    then, now = file.get("size_bytes"), unit.size_bytes
+    if then is None or now is None or then == now:
+        return None
+    return f"{file['path']} had {then:,} bytes and has {now:,}"
 
 
 def uncommit(directory: str, names: Iterable[str]) -> None:

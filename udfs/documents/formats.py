@@ -34,7 +34,7 @@ _STREAMS = ("", ".gz", ".zst", ".bz2", ".xz")
 class InputUnit:
     """An input file of a crawl, or the part of one from byte `start` up to `end`.
 
-    `kind` is the name of its format.
+    `kind` is the name of its format, `size_bytes` the size of the whole file where it is known.
     """
 
     crawl: str
@@ -43,6 +43,7 @@ class InputUnit:
     kind: str
     start: int = 0
     end: int | None = None
+    size_bytes: int | None = None
 
     @property
     def part(self) -> FilePart:

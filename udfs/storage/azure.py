@@ -239,16 +239,17 @@ def delete(uri: str, settings: ReadSettings) -> None:
         return
 
 
-def list_keys(uri: str, settings: ReadSettings) -> Iterator[str]:
-    """Yield the keys below the "directory" `uri`, in the store's order.
+def list_sizes(uri: str, settings: ReadSettings) -> Iterator[tuple[str, int]]:
+    """Yield the key and the size of what is below the "directory" `uri`, in the store's order.
 
     Accounts with folders list these as objects, which are left out.
     """
     key = bucket_and_key(uri)[1].rstrip("/")
     prefix = f"{key}/" if key else None
 
-    def operation() -> list[str]:
+    def operation() -> list[tuple[str, int]]:
         found = _container(uri, settings).list_blobs(name_starts_with=prefix, include=["metadata"])
-        return [one.name for one in found if (one.metadata or {}).get("hdi_isfolder") != "true"]
+        files = (one for one in found if (one.metadata or {}).get("hdi_isfolder") != "true")
+        return [(one.name, one.size) for one in files]
 
     yield from with_retries(uri, settings, lambda: attempt(uri, operation))

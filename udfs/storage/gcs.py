@@ -231,13 +231,13 @@ def delete(uri: str, settings: ReadSettings) -> None:
         return
 
 
-def list_keys(uri: str, settings: ReadSettings) -> Iterator[str]:
-    """Yield the keys below the "directory" `uri`, in the store's order."""
+def list_sizes(uri: str, settings: ReadSettings) -> Iterator[tuple[str, int]]:
+    """Yield the key and the size of what is below the "directory" `uri`, in the store's order."""
     bucket, key = bucket_and_key(uri)
     prefix = key.rstrip("/") + "/" if key.rstrip("/") else ""
 
-    def operation(_: Any) -> list[str]:
+    def operation(_: Any) -> list[tuple[str, int]]:
         pages = client(settings).list_blobs(bucket, prefix=prefix or None, retry=None)
-        return [blob.name for blob in pages]
+        return [(blob.name, blob.size) for blob in pages]
 
     yield from _call(uri, settings, operation)

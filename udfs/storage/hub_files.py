@@ -136,20 +136,20 @@ def delete(uri: str, settings: ReadSettings) -> None:
     _call(uri, settings, lambda api: api.delete_file(path_in_repo=file.path, **_place(file)))
 
 
-def list_keys(uri: str, settings: ReadSettings) -> Iterator[str]:
-    """Yield the keys below the folder `uri`."""
+def list_sizes(uri: str, settings: ReadSettings) -> Iterator[tuple[str, int]]:
+    """Yield the key and the size of what is below the folder `uri`."""
     folder = _parse_folder(uri)
     root = uri.rstrip("/").removesuffix(f"/{folder.path}" if folder.path else "")
 
-    def operation(api: Any) -> list[str]:
+    def operation(api: Any) -> list[tuple[str, int]]:
         tree = api.list_repo_tree(
             path_in_repo=folder.path or None, recursive=True, **_place(folder)
         )
-        return [one.path for one in tree if getattr(one, "size", None) is not None]
+        return [(one.path, one.size) for one in tree if getattr(one, "size", None) is not None]
 
     try:
-        paths = _call(uri, settings, operation)
+        found = _call(uri, settings, operation)
     except MissingObjectError:
         return
-    for path in paths:
-        yield bucket_and_key(f"{root}/{path}")[1]
+    for path, size in found:
+        yield bucket_and_key(f"{root}/{path}")[1], size

@@ -198,14 +198,14 @@ def _call(uri: str, settings: ReadSettings, method: str, **arguments: Any) -> An
     return with_retries(uri, settings, lambda: attempt(uri, operation))
 
 
-def list_keys(uri: str, settings: ReadSettings) -> Iterator[str]:
-    """Yield the keys below the "directory" `uri`, in the store's order."""
+def list_sizes(uri: str, settings: ReadSettings) -> Iterator[tuple[str, int]]:
+    """Yield the key and the size of what is below the "directory" `uri`, in the store's order."""
     _, key = bucket_and_key(uri)
     prefix = key.rstrip("/") + "/" if key.rstrip("/") else ""
     more: dict[str, str] = {}
     while True:
         page = _call(uri, settings, "list_objects_v2", Prefix=prefix, **more)
-        yield from (entry["Key"] for entry in page.get("Contents", []))
+        yield from ((entry["Key"], entry["Size"]) for entry in page.get("Contents", []))
         if not page.get("IsTruncated"):
             return
         more = {"ContinuationToken": page["NextContinuationToken"]}
