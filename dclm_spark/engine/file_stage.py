@@ -85,6 +85,8 @@ class FileStage:
     # tries them again.
     max_failures: int = 0
     stand_in: StandIn | None = None
+    # The fates that it counts are its own, and not those of the stage before.
+    judges: bool = True
 
     def run(
         self, spark: SparkSession, sources: Sequence[UnitSource], directory: str
@@ -145,6 +147,7 @@ class FileStage:
             max_failures=self.max_failures,
             stand_in=stand_in if self.stand_in else None,
             one_task_each=self.max_tasks is None,
+            judges=self.judges,
         )
 
 

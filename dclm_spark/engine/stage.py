@@ -55,6 +55,8 @@ class UnitRules:
     stand_in: Callable[[Unit, str], None] | None = None
     # Each unit has a task of its own, in the order in which `execute` got them.
     one_task_each: bool = True
+    # The fates that it counts are its own, and not those of the stage before.
+    judges: bool = True
 
 
 _STRICT = UnitRules()
@@ -95,7 +97,7 @@ def run_units(
         LOGGER.warning("%s: removed %d units that are no part of this run", stage, removed)
     output = replace(output, totals=stage_totals(spark, output))
     _write_stage_manifest(output)
-    _log_end(output, time.perf_counter() - started)
+    _log_end(output, time.perf_counter() - started, rules.judges)
     return output
 
 
@@ -266,9 +268,9 @@ def _write_stage_manifest(output: StageOutput) -> None:
     storage.write_bytes(storage.join(output.directory, STAGE_MANIFEST), text.encode())
 
 
-def _log_end(output: StageOutput, seconds: float) -> None:
+def _log_end(output: StageOutput, seconds: float, judges: bool) -> None:
     counts = output.totals["counts"]
-    if not counts:
+    if not counts or not judges:
         LOGGER.info("%s: %d units, %.1f s", output.stage, output.units.num_rows, seconds)
         return
     fates = documents_by_fate(output.totals)

@@ -22,7 +22,7 @@ from dclm_spark.stages.tokenize import with_special_ids
 from udfs import storage
 from udfs.fasttext.model import labels_of
 from udfs.html.extractors import missing_package
-from udfs.languages.codes import code_of, is_code
+from udfs.languages.codes import code_of, is_code, nearest_codes
 from udfs.languages.segmenters import missing_segmenter
 from udfs.rules.url_lists import UrlLists
 from udfs.storage import hub
@@ -168,9 +168,10 @@ def _check_language(recipe: Recipe) -> None:
             "installed; install dclm-spark[languages] here and on every executor"
         )
     if language not in known:
+        hint = nearest_codes(language, known)
+        more = "" if hint else f"; expected one of {', '.join(sorted(known))}"
         raise SettingError(
-            f"heuristics.language = {language!r}: the language model does not know it; expected "
-            f"one of {', '.join(sorted(known))}"
+            f"heuristics.language = {language!r}: {hint}the language model does not know it{more}"
         )
 
 
