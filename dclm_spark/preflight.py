@@ -130,7 +130,7 @@ def size_of(files: Sequence[InputFile]) -> int | None:
 
 
 def _size_bytes(file: InputFile) -> int:
-    return storage.size_bytes(file.uri) if file.size_bytes is None else file.size_bytes
+    return storage.size_bytes(file.uri) if file.stored is None else file.stored.size_bytes
 
 
 def _empty(file: InputFile) -> str | None:

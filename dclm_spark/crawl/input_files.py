@@ -25,7 +25,7 @@ class InputFile:
     uri: str
     kind: str
     # As the listing of a store told it; None where a file was named in another way.
-    size_bytes: int | None = field(default=None, compare=False)
+    stored: storage.StoredObject | None = field(default=None, compare=False)
 
 
 def name_of(uri: str) -> str:

@@ -35,6 +35,8 @@ _LISTINGS = (".paths.gz", ".paths", ".txt", ".txt.gz")
 _GZIP_MAGIC = b"\x1f\x8b"
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LINE_ENDS = re.compile(r"[\r\n]+")
+# What a listing told of files, by their URIs; None for those that it did not list.
+Told = Mapping[str, storage.StoredObject | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,9 +194,7 @@ def _named(item: str, base: str | None) -> Inputs:
     )
 
 
-def _named_uris(
-    uris: Sequence[str], base: str | None, sizes: Mapping[str, int | None] | None = None
-) -> list[InputFile]:
+def _named_uris(uris: Sequence[str], base: str | None, told: Told | None = None) -> list[InputFile]:
     names = [name_of(uri) for uri in uris]
     root = base or common_folder(names)
     return [
@@ -203,14 +203,14 @@ def _named_uris(
             path=_path_below(root, name),
             uri=uri,
             kind=_kind(name),
-            size_bytes=(sizes or {}).get(uri),
+            stored=(told or {}).get(uri),
         )
         for name, uri in zip(names, uris, strict=True)
     ]
 
 
-def _expanded(item: str) -> Mapping[str, int | None]:
-    """Return the URIs that `item` names, each with its size where a listing told it."""
+def _expanded(item: str) -> Told:
+    """Return the URIs that `item` names, each with what a listing told of it."""
     if item.startswith(WEB):
         return {item: None}
     if _exists(item):
@@ -221,18 +221,18 @@ def _expanded(item: str) -> Mapping[str, int | None]:
         return found
     if storage.is_local(item):
         return {}
-    return {item: None} if _has_kind(item) else _listed_sizes(item, storage.list_sizes(item))
+    return {item: None} if _has_kind(item) else _told(item, storage.list_objects(item))
 
 
-def _listed_sizes(folder: str, sizes: Mapping[str, int]) -> Mapping[str, int | None]:
-    return {uri: sizes[uri] for uri in _visible(folder, list(sizes))}
+def _told(folder: str, found: Mapping[str, storage.StoredObject]) -> Told:
+    return {uri: found[uri] for uri in _visible(folder, list(found))}
 
 
-def _globbed(pattern: str) -> Mapping[str, int | None]:
+def _globbed(pattern: str) -> Told:
     if not storage.is_local(pattern):
         folder = folder_of(pattern)
-        sizes = storage.list_sizes(folder)
-        return _listed_sizes(folder, {uri: sizes[uri] for uri in matching(pattern, list(sizes))})
+        below = storage.list_objects(folder)
+        return _told(folder, {uri: below[uri] for uri in matching(pattern, list(below))})
     pattern = str(storage.local_path(pattern))
     folder = folder_of(pattern)
     root = Path(folder or ("/" if pattern.startswith("/") else ".")).absolute()

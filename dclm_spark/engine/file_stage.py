@@ -17,6 +17,7 @@ from dclm_spark.engine.code_version import code_of
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import REMOVE, UnitRules, run_units
 from dclm_spark.engine.unit_tasks import commit_each
+from udfs.storage import StoredObject
 from udfs.units.commit import UnreadableInputError, failed, failed_key, report_of
 from udfs.units.json_lines_output import JsonLinesOutput
 from udfs.units.output import Table, UnitOutput
@@ -42,8 +43,8 @@ class UnitSource:
     source: dict[str, Any]
     # Documents that come in; None where only reading tells.
     documents: int | None = None
-    # Bytes of the input file, where they are known; see `dclm_spark.engine.manifests.Unit`.
-    size_bytes: int | None = None
+    # What is known of the input file; see `dclm_spark.engine.manifests.Unit`.
+    stored: StoredObject | None = None
 
 
 def sources_of(stage: StageOutput, prefix: str = "kept/") -> list[UnitSource]:
@@ -103,7 +104,7 @@ class FileStage:
             Unit(
                 name=name,
                 key=unit_key(self.name, source.identity, *self.key, code=code),
-                size_bytes=source.size_bytes,
+                stored=source.stored,
             )
             for name, source in by_name.items()
         ]

@@ -15,6 +15,9 @@ from dclm_spark.engine.stage_output import ROWS_AT_A_TIME, StageOutput, UnitRows
 from dclm_spark.errors import SettingError
 from dclm_spark.settings import to_dict
 from udfs import storage
+from udfs.documents.formats import LOST_SIZE
+from udfs.documents.schema import DROPPED, KEPT
+from udfs.storage import StoredObject
 from udfs.storage.stream import shown
 from udfs.units.commit import FORMAT_VERSION, MANIFESTS, STATISTICS, manifest_uri
 
@@ -30,13 +33,14 @@ _PACKAGE_FILE = re.compile(r"package://(\w+)/")
 class Unit:
     """One piece of work with a name of its own and the key that says what it was made from.
 
-    `size_bytes` is the size of its input file, where it is known. A unit that was committed when
-    the file had another one is made again; where either is unknown, the key alone decides.
+    `stored` is what is known of its input file. A unit that was committed when the file had another
+    size is made again; so is one that lost something to damage, or has no document, when the file
+    had another version. Where one of these is unknown, the key alone decides.
     """
 
     name: str
     key: str
-    size_bytes: int | None = None
+    stored: StoredObject | None = None
 
 
 def numbered_unit(shard: int, count: int) -> str:
@@ -127,7 +131,7 @@ def read_committed(
     others = OtherUnits([], {})
     for manifest in read_manifests(directory, names):
         unit = units[manifest["unit"]]
-        if (changed := _change_of_size(manifest, unit)) is not None:
+        if (changed := _change_of_file(manifest, unit)) is not None:
             others.changed[unit.name] = changed
         elif manifest["key"] != unit.key:
             others.made_otherwise.append(unit.name)
@@ -136,12 +140,18 @@ def read_committed(
     return others
 
 
-def _change_of_size(manifest: Mapping[str, Any], unit: Unit) -> str | None:
+def _change_of_file(manifest: Mapping[str, Any], unit: Unit) -> str | None:
+    """Return how the input file changed since the unit was made, None where it did not."""
     file = manifest["facts"].get("input", {})
-    then, now = file.get("size_bytes"), unit.size_bytes
-    if then is None or now is None or then == now:
+    then, now = file.get("size_bytes"), unit.stored
+    if then is None or now is None:
         return None
-    return f"{file['path']} had {then:,} bytes and has {now:,}"
+    if then != now.size_bytes:
+        return f"{file['path']} had {then:,} bytes and has {now.size_bytes:,}"
+    is_other = now.version and file.get("version") and now.version != file["version"]
+    documents = manifest["documents"]
+    is_damaged = file.get(LOST_SIZE) or not any(documents[fate][0] for fate in (KEPT, DROPPED))
+    return f"{file['path']} was damaged and was written again" if is_other and is_damaged else None
 
 
 def uncommit(directory: str, names: Iterable[str]) -> None:

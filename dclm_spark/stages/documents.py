@@ -10,7 +10,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from dclm_spark.crawl.file_sizes import sizes_of
+from dclm_spark.crawl.file_sizes import with_sizes
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.engine.file_stage import FileStage, UnitSource
 from dclm_spark.engine.manifests import StageOutput, part_unit
@@ -161,9 +161,10 @@ def sources_of(inputs: Sequence[InputFile], part_size_bytes: int) -> list[UnitSo
     """
     divisible = {file for file in inputs if part_size_bytes and _is_divisible(file)}
     sources = []
-    for file, size in zip(inputs, sizes_of(inputs, divisible), strict=True):
-        parts = parts_of(size or 0, part_size_bytes) if file in divisible else [WHOLE]
-        whole = source_of(replace(file, size_bytes=size))
+    for file in with_sizes(inputs, divisible):
+        size = file.stored.size_bytes if file.stored else 0
+        parts = parts_of(size, part_size_bytes) if file in divisible else [WHOLE]
+        whole = source_of(file)
         sources += [whole] if parts == [WHOLE] else _part_sources(whole, parts)
     return sources
 
@@ -191,7 +192,7 @@ def source_of(file: InputFile) -> UnitSource:
         identity=(file.crawl, file.path, file.kind),
         source={
             "crawl": file.crawl, "path": file.path, "uri": file.uri, "kind": file.kind,
-            "size_bytes": file.size_bytes,
+            **(file.stored._asdict() if file.stored else {}),
         },
-        size_bytes=file.size_bytes,
+        stored=file.stored,
     )  # fmt: skip

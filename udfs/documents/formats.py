@@ -38,7 +38,8 @@ _STREAMS = ("", ".gz", ".zst", ".bz2", ".xz")
 class InputUnit:
     """An input file of a crawl, or the part of one from byte `start` up to `end`.
 
-    `kind` is the name of its format, `size_bytes` the size of the whole file where it is known.
+    `kind` is the name of its format; `size_bytes` and `version` are those of the whole file, where
+    they are known (`udfs.storage.StoredObject`).
     """
 
     crawl: str
@@ -48,6 +49,7 @@ class InputUnit:
     start: int = 0
     end: int | None = None
     size_bytes: int | None = None
+    version: str = ""
 
     @property
     def part(self) -> FilePart:

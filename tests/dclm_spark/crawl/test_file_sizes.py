@@ -2,18 +2,24 @@
 
 from dataclasses import replace
 
-from dclm_spark.crawl.file_sizes import MAX_ASKED_FILES, sizes_of
+from dclm_spark.crawl.file_sizes import MAX_ASKED_FILES, with_sizes
 from dclm_spark.crawl.input_files import InputFile
 from tests.fault_server import serve
+from udfs.storage import StoredObject
 
 
-def file(uri, size_bytes=None):
-    return InputFile(crawl="c", path=uri, uri=str(uri), kind="json lines", size_bytes=size_bytes)
+def file(uri, stored=None):
+    return InputFile(crawl="c", path=uri, uri=str(uri), kind="json lines", stored=stored)
+
+
+def sizes_of(*arguments):
+    return [one.stored and one.stored.size_bytes for one in with_sizes(*arguments)]
 
 
 def test_few_files_are_asked_and_what_a_listing_told_is_taken(tmp_path):
     (tmp_path / "a").write_bytes(b"four")
-    files = [file(tmp_path / "a"), file(tmp_path / "gone"), file("s3://no-such-bucket/b", 7)]
+    listed = file("s3://no-such-bucket/b", StoredObject(7, ""))
+    files = [file(tmp_path / "a"), file(tmp_path / "gone"), listed]
     with serve(b"seven b") as server:
         assert sizes_of([*files, file(server.url)]) == [4, None, 7, 7]
         assert server.heads == 1

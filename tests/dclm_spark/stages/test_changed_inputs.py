@@ -1,5 +1,6 @@
-"""An input file of another size than when it was read is read again, and no other one is."""
+"""An input file that changed since it was read is read again, and no other one is."""
 
+import gzip
 import json
 
 import pytest
@@ -66,6 +67,23 @@ def test_a_file_of_other_parts_is_no_other_input(run, tmp_path):
     assert (kept, made) == (3, ["a"])
     assert log.count(f"a.jsonl had {parts} bytes and has {file.stat().st_size}") == 1
     assert len(list((tmp_path / "documents" / "manifests").iterdir())) == 2
+
+
+def test_a_damaged_file_is_redone_at_the_same_size_too_and_a_whole_one_is_not(run, tmp_path):
+    whole = lines(*(f"A line of text, the {number}th." for number in range(30))).encode()
+    damaged = bytearray(gzip.compress(whole, mtime=0))
+    damaged[20:30] = bytes(10)
+    file = tmp_path / "in" / "c.jsonl.gz"
+    file.write_bytes(damaged)
+    assert run()[:2] == (2, ["a", "b", "c"])
+    assert run()[:2] == (2, [])
+    file.write_bytes(gzip.compress(whole, mtime=0))
+    (tmp_path / "in" / "a.jsonl").touch()
+    kept, made, log = run()
+    assert (kept, made) == (32, ["c"])
+    assert "are redone: c.jsonl.gz was damaged and was written again" in log
+    file.touch()
+    assert run()[:2] == (32, [])
 
 
 def test_units_that_say_no_size_and_files_of_the_same_one_stay(run, tmp_path):

@@ -60,7 +60,9 @@ def test_what_is_written_to_gcs_can_be_read_listed_and_deleted(bucket, tmp_path)
     assert storage.list_files(f"{bucket}/run", QUICK) == names
     assert storage.list_files(f"{bucket}/ru", QUICK) == []
     sizes = [10, 0, len(CONTENT)]
-    assert list(storage.list_sizes(f"{bucket}/run", QUICK).values()) == sizes
+    listed = storage.list_objects(f"{bucket}/run", QUICK).values()
+    assert [one.size_bytes for one in listed] == sizes
+    assert all(one.version for one in listed)
     assert storage.read_bytes(uri, QUICK) == b"0123456789"
     assert storage.read_bytes(f"{bucket}/run/empty", QUICK) == b""
     with storage.open_stream(uri, 4, QUICK) as stream:
