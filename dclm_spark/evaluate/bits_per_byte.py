@@ -73,7 +73,7 @@ def score_texts(
     encoder: PromptEncoder,
     texts: Sequence[str],
     max_tokens: int = 2048,
-    batch_tokens: int = 8192,
+    batch_tokens: int | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield per text its row, loss in nats, tokens and UTF-8 bytes.
 
@@ -90,7 +90,7 @@ def score_texts(
         ]
         windows.sort(key=lambda pair: len(pair[1].tokens))
         nats = [0.0] * len(some)
-        for batch in _batches(windows, batch_tokens):
+        for batch in _batches(windows, batch_tokens or scorer.batch_tokens):
             scores = scorer.score([window for _, window in batch])
             for (owner, _), score in zip(batch, scores, strict=True):
                 nats[owner] += float(score.nats.sum())

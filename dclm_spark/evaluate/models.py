@@ -204,13 +204,24 @@ class _PythonTokenizer:
         found = self._tokenizer(sequence, add_special_tokens=add_special_tokens)
         return SimpleNamespace(ids=found["input_ids"])
 
+    def encode_batch(self, input: list[str], *, add_special_tokens: bool = True) -> list[Any]:
+        """Return the encoding of each text."""
+        return [self.encode(text, add_special_tokens=add_special_tokens) for text in input]
+
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
         """Return the text of `ids`."""
         return str(self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens))
 
 
 def _as_tokenizer(tokenizer: Any) -> Any:
-    return getattr(tokenizer, "backend_tokenizer", None) or _PythonTokenizer(tokenizer)
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    return _PythonTokenizer(tokenizer) if fast is None else _unpadded(fast)
+
+
+def _unpadded(tokenizer: Any) -> Any:
+    # Its file may ask for texts that are encoded together to be padded to one length.
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def read_tokenizer(path: str) -> Any:
@@ -220,7 +231,7 @@ def read_tokenizer(path: str) -> Any:
     if not Path(path).is_file():
         raise InputError(f"tokenizer = {path}: no such file; give a tokenizer.json")
     try:
-        return FastTokenizer.from_file(path)
+        return _unpadded(FastTokenizer.from_file(path))
     except Exception as error:  # the library raises nothing narrower
         raise InputError(f"tokenizer = {path}: not a tokenizer.json ({error})") from error
 

@@ -1,6 +1,7 @@
 """Token ids that the reference evaluator would feed for a row (llm-foundry 0.9.0; spec 8.3)."""
 
 import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -84,42 +85,67 @@ class TaskPrompts:
     @cached_property
     def max_new_tokens(self) -> int:
         """Return how many tokens a generated answer may have: the longest accepted one."""
-        longest = max(
-            self.encoder.answer_length(self._with_reasoning(row, answer))
+        longest = self.encoder.longest_answer(
+            self._with_reasoning(row, answer)
             for row in self.rows
             for answer in (row["answer"], *row.get("aliases", ()))
         )
         return longest + (EXTRA_REASONING_TOKENS if self.task.reasoning_delimiter else 0)
+
+    def items(self, rows: Sequence[tuple[str | None, int]]) -> list[Item]:
+        """Return the prompts of (category, row) pairs, whose texts are encoded together."""
+        texts = (text for category, row in rows for text in self._texts(category, row))
+        self.encoder.encode_ahead({self._preamble(*place) for place in rows}, texts)
+        return [self.item(*place) for place in rows]
 
     def item(self, category: str | None, row: int) -> Item:
         """Return the prompt of row number `row` of `category`."""
         members = self.categories[category]
         source = self.rows[members[row]]
         fewshot = self._draws[category][row]
-        examples = [self._example(self.rows[members[number]]) for number in fewshot]
-        preamble = self.encoder.preamble(EXAMPLE_SEPARATOR.join(examples))
+        preamble = self.encoder.preamble(self._preamble(category, row))
         is_generation = self.task.kind == GENERATION
         return Item(
             row=row,
             file_row=members[row],
             category=category,
             fewshot=fewshot,
-            candidates=tuple(self._candidates(source, preamble, bool(examples))),
+            candidates=tuple(self._candidates(source, preamble, bool(fewshot))),
             gold=int(source.get("gold", 0)),
             answers=tuple(sorted(_accepted_answers(source))) if is_generation else (),
         )
 
+    def _preamble(self, category: str | None, row: int) -> str:
+        members = self.categories[category]
+        examples = (self._example(self.rows[members[n]]) for n in self._draws[category][row])
+        return EXAMPLE_SEPARATOR.join(examples)
+
+    def _texts(self, category: str | None, row: int) -> Iterator[str]:
+        """Yield what is encoded for a row beside its preamble."""
+        source = self.rows[self.categories[category][row]]
+        yield from self._questions(source, bool(self._draws[category][row]))
+        yield from map(self.encoder.continuation, self._endings(source))
+
     def _candidates(self, row: Row, preamble: list[int], follows_examples: bool) -> list[Candidate]:
-        plain = self.encoder.plain
-        if self.task.kind == SCHEMA:
-            lead = EXAMPLE_SEPARATOR if follows_examples else ""
-            contexts = [preamble + plain(lead + text) for text in row["context_options"]]
-            return [self._candidate(context, row["continuation"]) for context in contexts]
-        context = preamble + plain(self._question(row, follows_examples))
+        questions = self._questions(row, follows_examples)
+        contexts = [preamble + self.encoder.plain(question) for question in questions]
         if self.task.kind == GENERATION:
-            return [self._prompt(context)]
-        endings = row["choices"] if self.task.kind == CHOICE else [row["continuation"]]
-        return [self._candidate(context, ending) for ending in endings]
+            return [self._prompt(context) for context in contexts]
+        endings = self._endings(row)
+        return [self._candidate(context, ending) for context in contexts for ending in endings]
+
+    def _questions(self, row: Row, follows_examples: bool) -> list[str]:
+        """Return what follows the preamble: one text, or one for each option of a schema."""
+        lead = EXAMPLE_SEPARATOR if follows_examples else ""
+        if self.task.kind == SCHEMA:
+            return [lead + text for text in row["context_options"]]
+        return [f"{lead}{self._asked(row)}{self.task.delimiter}".rstrip()]
+
+    def _endings(self, row: Row) -> list[str]:
+        """Return the continuations that a row's contexts may have."""
+        if self.task.kind == GENERATION:
+            return []
+        return row["choices"] if self.task.kind == CHOICE else [row["continuation"]]
 
     def _candidate(self, context: list[int], ending: str) -> Candidate:
         text = self.encoder.continuation(ending)
@@ -130,10 +156,6 @@ class TaskPrompts:
     def _prompt(self, context: list[int]) -> Candidate:
         kept = context[-(self.max_tokens - self.max_new_tokens) :]
         return Candidate(tuple(kept), len(kept), "", len(context))
-
-    def _question(self, row: Row, follows_examples: bool) -> str:
-        lead = EXAMPLE_SEPARATOR if follows_examples else ""
-        return f"{lead}{self._asked(row)}{self.task.delimiter}".rstrip()
 
     def _asked(self, row: Row) -> str:
         text: str = row["query"] if self.task.kind == CHOICE else row["context"]

@@ -15,14 +15,15 @@ from dclm_spark.settings import to_dict
 class EvaluateSettings:
     """What to run: `sample` rows of each task at most (None: all), spread evenly from `seed`.
 
-    `heldout` are JSON-lines files of texts for bits per byte; `batch_tokens` bounds memory.
+    `heldout` are JSON-lines files of texts for bits per byte. `batch_tokens` are the padded tokens
+    that are computed at once; None: what suits the model and its device.
     """
 
     data: str
     sample: int | None = None
     seed: int = 0
     heldout: tuple[str, ...] = ()
-    batch_tokens: int = 8192
+    batch_tokens: int | None = None
     max_tokens: int = 2048
 
 

@@ -20,7 +20,7 @@ from dclm_spark.evaluate.models import LoadedModel, products
 from dclm_spark.evaluate.prompts import TaskPrompts
 from dclm_spark.evaluate.results import EvaluateSettings, Results, summarize
 from dclm_spark.evaluate.results_page import results_page
-from dclm_spark.evaluate.scoring import WINDOW_ITEMS, score_rows
+from dclm_spark.evaluate.scoring import score_windows
 from dclm_spark.evaluate.suite import data_baseline
 from dclm_spark.evaluate.tasks import Task
 from udfs import storage
@@ -192,11 +192,10 @@ def _score(
     with tqdm(
         desc=label, total=len(rows), initial=len(records), leave=False, disable=None
     ) as progress:
-        for first in range(len(records), len(rows), WINDOW_ITEMS):
-            window = rows[first : first + WINDOW_ITEMS]
-            for record in score_rows(model.scorer, prompts, window, settings.batch_tokens):
-                records.append(record)
-                progress.update()
+        left = rows[len(records) :]
+        for window in score_windows(model.scorer, prompts, left, settings.batch_tokens):
+            records += window
+            progress.update(len(window))
             if len(records) < len(rows) and time.monotonic() - saved >= SAVE_SECONDS:
                 _write(unfinished, json.dumps({"key": key, "records": records}))
                 LOGGER.info("%s: %d of %d rows", label, len(records), len(rows))

@@ -11,12 +11,16 @@ from torch import Tensor
 
 from dclm_spark.evaluate.prompts import Candidate
 from dclm_spark.evaluate.scoring import TokenScores
-from dclm_spark.evaluate.speed.token_counts import fewest_tokens, shares_contexts, whole_tokens
+from dclm_spark.evaluate.speed.token_counts import TokenCount
 from dclm_spark.evaluate.tokens import Tokenizer
 from dclm_spark.train.network import OpenLM
 
 # Rows of the output head at a time: its vocabulary makes it the widest tensor.
 HEAD_ROWS = 256
+# Padded tokens at a time; on a GPU as many as take a quarter of its memory, up to a limit beyond
+# which small models are no faster.
+BATCH_TOKENS, MOST_BATCH_TOKENS = 8192, 131_072
+MEMORY_SHARE = 0.25
 # The longest stop string spans fewer tokens than this.
 STOP_TOKENS = 8
 
@@ -25,12 +29,13 @@ STOP_TOKENS = 8
 class Cache:
     """Keys and values of every layer [P, N, T, H], and which of the T places are real [P, T]."""
 
-    is_real: Tensor
+    is_real: Tensor | None = None
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
 
     def rows(self, index: Tensor) -> "Cache":
         """Return the cache of the sequences in `index`."""
+        assert self.is_real is not None
         return Cache(
             self.is_real[index],
             [layer[index] for layer in self.keys],
@@ -59,42 +64,64 @@ class OpenLMScorer:
         self.end_of_text_id = end_of_text_id
         self.device = model.tok_embeddings.weight.device
 
+    @property
+    def batch_tokens(self) -> int:
+        """Return so many padded tokens that their keys and activations take part of a GPU."""
+        if self.device.type != "cuda":
+            return BATCH_TOKENS
+        settings = self.model.settings
+        dtype = self.model.activation_dtype or self.model.tok_embeddings.weight.dtype
+        numbers = 2 * settings.num_layers * settings.width + 8 * settings.feed_forward_width
+        memory = torch.cuda.get_device_properties(self.device).total_memory
+        fitting = int(memory * MEMORY_SHARE) // (numbers * dtype.itemsize)
+        return max(BATCH_TOKENS, min(MOST_BATCH_TOKENS, fitting))
+
     @torch.inference_mode()
     def score(self, candidates: Sequence[Candidate]) -> list[TokenScores]:
         """Return the scores of each candidate's continuation, in order."""
-        shared = shares_contexts(candidates)
-        rows = self._shared_states(candidates) if shared else self._whole_states(candidates)
-        return self._judge(rows, [one.tokens[one.start :] for one in candidates])
+        shared = TokenCount.of(candidates).shares_contexts
+        states = self._shared_states(candidates) if shared else self._whole_states(candidates)
+        return self._judge(states, [one.tokens[one.start :] for one in candidates])
 
-    def padded_tokens(self, candidates: Sequence[Candidate]) -> int:
-        """Return how many tokens `score` computes for these candidates."""
-        return fewest_tokens(candidates)
+    def padded_tokens(self, count: TokenCount) -> int:
+        """Return how many tokens `score` computes for candidates so counted."""
+        return count.fewest
 
-    def _shared_states(self, candidates: Sequence[Candidate]) -> list[list[Tensor]]:
-        """Return the states that predict each continuation; each context is fed once."""
+    def _shared_states(self, candidates: Sequence[Candidate]) -> Tensor:
+        """Return the states [P, D] that predict all continuations; each context is fed once."""
         contexts = [candidate.tokens[: candidate.start] for candidate in candidates]
         distinct = {context: place for place, context in enumerate(dict.fromkeys(contexts))}
-        hidden, cache = self._extend(list(distinct), None)
+        hidden, cache = self._extend(list(distinct), Cache())
         owner = torch.tensor([distinct[context] for context in contexts], device=self.device)
         last = torch.tensor([len(context) - 1 for context in contexts], device=self.device)
-        rows = [[row] for row in hidden[owner, last]]
+        first_states = hidden[owner, last]
         longer = [n for n, one in enumerate(candidates) if len(one.tokens) > one.start + 1]
-        if longer:
-            endings = [candidates[n].tokens[candidates[n].start : -1] for n in longer]
-            more, _ = self._extend(endings, cache.rows(owner[longer]))
-            for n, states, ending in zip(longer, more, endings, strict=True):
-                rows[n].extend(states[: len(ending)])
-        return rows
+        if not longer:
+            return first_states
+        endings = [candidates[n].tokens[candidates[n].start : -1] for n in longer]
+        more, _ = self._extend(endings, cache.rows(owner[longer]))
+        # The state behind a context, then those behind all tokens of an ending but the last.
+        row = dict(zip(longer, range(len(longer)), strict=True))
+        width, known = more.shape[1], len(candidates)
+        places = []
+        for n, one in enumerate(candidates):
+            begin = known + row.get(n, 0) * width
+            places += [n, *range(begin, begin + len(one.tokens) - one.start - 1)]
+        return torch.cat((first_states, more.flatten(0, 1)))[self._index(places)]
 
-    def _whole_states(self, candidates: Sequence[Candidate]) -> list[list[Tensor]]:
-        """Return the states that predict each continuation; each distinct sequence is fed once."""
+    def _whole_states(self, candidates: Sequence[Candidate]) -> Tensor:
+        """Return the states [P, D] that predict all continuations; each sequence is fed once."""
         fed = [candidate.tokens[:-1] for candidate in candidates]
         distinct = {tokens: place for place, tokens in enumerate(dict.fromkeys(fed))}
         hidden, _ = self._extend(list(distinct), None)
-        return [
-            list(hidden[distinct[tokens], candidate.start - 1 : len(tokens)])
-            for candidate, tokens in zip(candidates, fed, strict=True)
-        ]
+        places: list[int] = []
+        for candidate, tokens in zip(candidates, fed, strict=True):
+            begin = distinct[tokens] * hidden.shape[1]
+            places += range(begin + candidate.start - 1, begin + len(tokens))
+        return hidden.flatten(0, 1)[self._index(places)]
+
+    def _index(self, places: list[int]) -> Tensor:
+        return torch.tensor(places, device=self.device)
 
     @torch.inference_mode()
     def generate(
@@ -103,7 +130,7 @@ class OpenLMScorer:
         """Return greedy continuations; each may end early after a stop string or end of text."""
         new: list[list[int]] = [[] for _ in prompts]
         active = list(range(len(prompts)))
-        hidden, cache = self._extend(prompts, None)
+        hidden, cache = self._extend(prompts, Cache())
         last = torch.tensor([len(prompt) - 1 for prompt in prompts], device=self.device)
         states = hidden[torch.arange(len(prompts), device=self.device), last]
         for _ in range(max_new_tokens):
@@ -127,9 +154,9 @@ class OpenLMScorer:
         return any(stop in tail for stop in stop_strings)
 
     def _extend(
-        self, sequences: Sequence[Sequence[int]], before: Cache | None
+        self, sequences: Sequence[Sequence[int]], cache: Cache | None
     ) -> tuple[Tensor, Cache]:
-        """Feed tokens after what `before` holds, which grows by them.
+        """Feed tokens after what `cache` holds, which grows by them; None keeps nothing of them.
 
         Returns states [R, S, D] behind the last layer, and the cache.
         """
@@ -137,19 +164,19 @@ class OpenLMScorer:
         width = int(lengths.max())
         padded = [[*sequence, *[0] * (width - len(sequence))] for sequence in sequences]
         tokens = torch.tensor(padded, dtype=torch.int64, device=self.device)
+        if cache is None:
+            return self.model.states(tokens), Cache()
         is_real = torch.arange(width, device=self.device) < lengths[:, None]
-        offsets = torch.zeros_like(lengths) if before is None else before.is_real.sum(dim=1)
-        positions = offsets[:, None] + torch.arange(width, device=self.device)
-        mask = _mask(is_real, before)
-        cache = Cache(is_real) if before is None else before
-        if before is not None:
-            cache.is_real = torch.cat((before.is_real, is_real), dim=1)
-        return self.model.states(tokens, mask, positions, cache), cache
+        before = cache.is_real
+        cache.is_real = is_real if before is None else torch.cat((before, is_real), dim=1)
+        if before is None:
+            # Plain causal attention does: padding is on the right.
+            return self.model.states(tokens, cache=cache), cache
+        positions = before.sum(dim=1)[:, None] + torch.arange(width, device=self.device)
+        return self.model.states(tokens, _mask(is_real, before), positions, cache), cache
 
-    def _judge(
-        self, rows: list[list[Tensor]], targets: Sequence[Sequence[int]]
-    ) -> list[TokenScores]:
-        states = torch.stack([state for of_one in rows for state in of_one])
+    def _judge(self, states: Tensor, targets: Sequence[Sequence[int]]) -> list[TokenScores]:
+        """Return the scores of continuations whose tokens the states [P, D] predict in turn."""
         wanted = torch.tensor([t for of_one in targets for t in of_one], device=self.device)
         nats, greedy = [], []
         pieces = zip(torch.split(states, HEAD_ROWS), torch.split(wanted, HEAD_ROWS), strict=True)
@@ -157,23 +184,18 @@ class OpenLMScorer:
             logits = self.model.head(some_states)
             nats.append(functional.cross_entropy(logits, some_wanted, reduction="none"))
             greedy.append(logits.argmax(dim=-1) == some_wanted)
-        ends = np.cumsum([len(of_one) for of_one in rows])[:-1]
+        ends = np.cumsum([len(of_one) for of_one in targets])[:-1]
         all_nats = np.split(torch.cat(nats).double().cpu().numpy(), ends)
         all_greedy = np.split(torch.cat(greedy).cpu().numpy(), ends)
         return [TokenScores(*pair) for pair in zip(all_nats, all_greedy, strict=True)]
 
 
-def _mask(is_real: Tensor, before: Cache | None) -> Tensor | None:
-    """Return [R, 1, S, T]: each new place sees the real earlier ones and itself.
-
-    With nothing before, plain causal attention (None) does: padding is on the right.
-    """
-    if before is None:
-        return None
+def _mask(is_real: Tensor, before: Tensor) -> Tensor:
+    """Return [R, 1, S, T]: each new place sees the real earlier ones and itself."""
     rows, width = is_real.shape
     causal = torch.ones(width, width, dtype=torch.bool, device=is_real.device).tril()
     new = causal.expand(rows, width, width)
-    held = before.is_real[:, None].expand(rows, width, before.is_real.shape[1])
+    held = before[:, None].expand(rows, width, before.shape[1])
     return torch.cat((held, new), dim=2)[:, None]
 
 
@@ -204,9 +226,14 @@ class HuggingFaceScorer:
             scores.append(TokenScores(nats.cpu().numpy(), np.asarray(greedy.cpu().numpy())))
         return scores
 
-    def padded_tokens(self, candidates: Sequence[Candidate]) -> int:
-        """Return how many tokens `score` computes for these candidates."""
-        return whole_tokens(candidates)
+    @property
+    def batch_tokens(self) -> int:
+        """Return what suits models of which nothing is known."""
+        return BATCH_TOKENS
+
+    def padded_tokens(self, count: TokenCount) -> int:
+        """Return how many tokens `score` computes for candidates so counted."""
+        return count.whole
 
     @torch.inference_mode()
     def generate(

@@ -2,16 +2,16 @@
 
 import re
 import string
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dclm_spark.evaluate.prompts import Candidate, Item, TaskPrompts
+from dclm_spark.evaluate.speed.token_counts import TokenCount
 from dclm_spark.evaluate.tasks import EXACT, GENERATION, Task
 
 _PUNCTUATION = dict.fromkeys(map(ord, string.punctuation + "‘’´`"), " ")
@@ -79,11 +79,15 @@ class TokenScores:
 class Scorer(Protocol):
     """A model as the evaluator sees it."""
 
+    @property
+    def batch_tokens(self) -> int:
+        """Return the padded tokens that suit the model's device, for one call of `score`."""
+
     def score(self, candidates: Sequence[Candidate]) -> list[TokenScores]:
         """Return the scores of each candidate's continuation, in order."""
 
-    def padded_tokens(self, candidates: Sequence[Candidate]) -> int:
-        """Return how many tokens `score` computes for these candidates, padding and all."""
+    def padded_tokens(self, count: TokenCount) -> int:
+        """Return how many tokens `score` computes for candidates so counted, padding and all."""
 
     def generate(
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop_strings: Sequence[str]
@@ -92,26 +96,46 @@ class Scorer(Protocol):
 
 
 def score_rows(
-    scorer: Scorer,
-    prompts: TaskPrompts,
-    rows: Sequence[tuple[str | None, int]],
-    batch_tokens: int,
-) -> Iterator[dict[str, Any]]:
+    scorer: Scorer, prompts: TaskPrompts, rows: Sequence[tuple[str | None, int]],
+    batch_tokens: int | None = None,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
     """Yield one plain record per (category, row), in no set order; see `choice_record` and others.
 
-    `batch_tokens` bounds the padded tokens that one call of the scorer computes.
+    `batch_tokens` bounds the padded tokens that one call of the scorer computes; None leaves them
+    to the scorer.
     """
-    pending = iter(rows)
-    while window := list(islice(pending, WINDOW_ITEMS)):
-        items = [prompts.item(category, row) for category, row in window]
-        items.sort(key=_longest)
-        is_generation = prompts.task.kind == GENERATION
-        tokens_of = _prompt_tokens if is_generation else scorer.padded_tokens
-        for batch in _batches(items, batch_tokens, tokens_of):
-            if is_generation:
-                yield from _generation_records(scorer, prompts, batch)
-            else:
-                yield from _scored_records(scorer, prompts.task, batch)
+    for records in score_windows(scorer, prompts, rows, batch_tokens):
+        yield from records
+
+
+def score_windows(
+    scorer: Scorer, prompts: TaskPrompts, rows: Sequence[tuple[str | None, int]],
+    batch_tokens: int | None = None,
+) -> Iterator[list[dict[str, Any]]]:  # fmt: skip
+    """Yield the records of `score_rows` for each window of rows.
+
+    The prompts of the next window are made while one is scored.
+    """
+    windows = [rows[at : at + WINDOW_ITEMS] for at in range(0, len(rows), WINDOW_ITEMS)]
+    with ThreadPoolExecutor(1) as maker:
+        made = [maker.submit(prompts.items, window) for window in windows[:1]]
+        for number in range(len(windows)):
+            items = made.pop().result()
+            made += [maker.submit(prompts.items, next) for next in windows[number + 1 : number + 2]]
+            yield list(_scored(scorer, prompts, items, batch_tokens or scorer.batch_tokens))
+
+
+def _scored(
+    scorer: Scorer, prompts: TaskPrompts, items: list[Item], batch_tokens: int
+) -> Iterator[dict[str, Any]]:
+    items.sort(key=_longest)
+    is_generation = prompts.task.kind == GENERATION
+    tokens_of = _prompt_tokens if is_generation else scorer.padded_tokens
+    for batch in _batches(items, batch_tokens, tokens_of):
+        if is_generation:
+            yield from _generation_records(scorer, prompts, batch)
+        else:
+            yield from _scored_records(scorer, prompts.task, batch)
 
 
 def _longest(item: Item) -> int:
@@ -119,29 +143,24 @@ def _longest(item: Item) -> int:
 
 
 def _batches(
-    items: list[Item], batch_tokens: int, tokens_of: Callable[[list[Candidate]], int]
+    items: Sequence[Item], batch_tokens: int, tokens_of: Callable[[TokenCount], int]
 ) -> Iterator[list[Item]]:
     """Split items sorted by length, so that `tokens_of` a batch's candidates are within limits."""
-    first = 0
-    while first < len(items):
-
-        def is_too_much(last: int, first: int = first) -> bool:
-            batch = items[first:last]
-            return tokens_of([one for item in batch for one in item.candidates]) > batch_tokens
-
-        # Doubled until it is too much, so that few candidates are counted that the batch lacks.
-        least, most = first + 1, first + 2
-        while most <= len(items) and not is_too_much(most):
-            least, most = most, 2 * most - first
-        sizes = range(least + 1, min(most, len(items) + 1))
-        last = least + bisect_left(sizes, True, key=is_too_much)
-        yield items[first:last]
-        first = last
+    batch: list[Item] = []
+    count = TokenCount()
+    for item in items:
+        for candidate in item.candidates:
+            count.add(candidate)
+        if batch and tokens_of(count) > batch_tokens:
+            yield batch
+            batch, count = [], TokenCount.of(item.candidates)
+        batch.append(item)
+    if batch:
+        yield batch
 
 
-def _prompt_tokens(candidates: Sequence[Candidate]) -> int:
-    """Return the padded tokens of prompts."""
-    return len(candidates) * max(len(candidate.tokens) for candidate in candidates)
+def _prompt_tokens(count: TokenCount) -> int:
+    return count.prompts
 
 
 def _scored_records(scorer: Scorer, task: Task, batch: list[Item]) -> Iterator[dict[str, Any]]:

@@ -20,7 +20,7 @@ from udfs.tokens.special_ids import named_end_of_text
 MODEL_TYPE = "dclm_spark_openlm"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _PREFIX, _BUFFER = "network.", "rotary.inverse_frequencies"
-_SOURCES = ("modeling_openlm.py", "network.py", "losses.py")
+_SOURCES = ("modeling_openlm.py", "network.py", "attention_kernels.py", "losses.py")
 _AUTO = {
     "AutoConfig": "modeling_openlm.OpenLMConfig",
     "AutoModelForCausalLM": "modeling_openlm.OpenLMForCausalLM",

@@ -1,7 +1,7 @@
 """OpenLM's network in plain PyTorch (spec section 7.1).
 
-This file and `losses.py` are also copied into Hugging Face exports, so they import nothing but
-torch.
+This file, `attention_kernels.py` and `losses.py` are also copied into Hugging Face exports, so they
+import nothing but torch.
 
 Shape letters: B sequences, S positions (T with those of a cache), D model width, N heads, H head
 width (D = N * H), F feed-forward width, V vocabulary. Every weight is cast to the dtype of the
@@ -23,6 +23,7 @@ from torch.utils.checkpoint import (
     create_selective_checkpoint_contexts,
 )
 
+from .attention_kernels import attend
 from .losses import head_losses
 
 RECOMPUTE = ("none", "selective", "full")
@@ -183,9 +184,7 @@ class Attention(nn.Module):
         if places.cache is not None:
             k_BNTH, v_BNTH = places.cache.update(k_BNTH, v_BNTH, self.layer)
         is_causal = places.mask is None and places.is_causal
-        y_BNSH = F.scaled_dot_product_attention(
-            q_BNSH, k_BNTH, v_BNTH, attn_mask=places.mask, is_causal=is_causal
-        )
+        y_BNSH = attend(q_BNSH, k_BNTH, v_BNTH, places.mask, is_causal)
         return self.out_proj(y_BNSH.transpose(1, 2).reshape(x_BSD.shape))  # type: ignore[no-any-return]
 
 

@@ -50,7 +50,7 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sample", type=positive, help="score at most so many rows of each task")
     add("--seed", type=int, default=0, help="which rows --sample takes")
     add_heldout_argument(parser)
-    add("--batch-tokens", type=positive, default=8192, help="padded tokens at a time")
+    add("--batch-tokens", type=positive, help="padded tokens at a time (default: by memory)")
     add("--max-tokens", type=positive, default=2048, help="prompt and answer; longer ones are cut")
     add("--no-special-tokens", action="store_true", help="prompts without the tokenizer's BOS")
     add_precision_argument(parser)

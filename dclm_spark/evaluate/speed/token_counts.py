@@ -1,6 +1,7 @@
 """How many tokens a model computes for some candidates, padding and all, by the way of scoring."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from dclm_spark.evaluate.prompts import Candidate
 
@@ -11,39 +12,70 @@ COPIES = 4
 _WORTH = 0.9
 
 
-def whole_tokens(candidates: Sequence[Candidate]) -> int:
-    """Return the padded tokens of feeding each distinct sequence as a whole.
+@dataclass
+class TokenCount:
+    """The padded tokens of candidates, which are added one by one.
 
     >>> ab, ac = Candidate((1, 2, 3), 2, "", 2), Candidate((1, 2, 4, 5), 2, "", 2)
-    >>> whole_tokens([ab, ac])
-    6
+    >>> count = TokenCount.of([ab, ac])
+    >>> count.whole, count.shared, count.prompts
+    (6, 3, 8)
     """
-    fed = {candidate.tokens[:-1] for candidate in candidates}
-    return len(fed) * max(map(len, fed))
 
+    num_candidates: int = 0
+    longest: int = 0
+    longest_fed: int = 0
+    longest_context: int = 0
+    num_endings: int = 0
+    longest_ending: int = 0
+    fed: set[tuple[int, ...]] = field(default_factory=set, repr=False)
+    contexts: set[tuple[int, ...]] = field(default_factory=set, repr=False)
 
-def shared_tokens(candidates: Sequence[Candidate]) -> int:
-    """Return the padded tokens of feeding each distinct context once, then what continues it.
+    @classmethod
+    def of(cls, candidates: Iterable[Candidate]) -> "TokenCount":
+        """Count some candidates."""
+        count = cls()
+        for candidate in candidates:
+            count.add(candidate)
+        return count
 
-    >>> ab, ac = Candidate((1, 2, 3), 2, "", 2), Candidate((1, 2, 4, 5), 2, "", 2)
-    >>> shared_tokens([ab, ac])
-    3
-    """
-    contexts = {candidate.tokens[: candidate.start] for candidate in candidates}
-    endings = [len(candidate.tokens) - candidate.start - 1 for candidate in candidates]
-    longer = [length for length in endings if length]
-    return len(contexts) * max(map(len, contexts)) + len(longer) * max(longer, default=0)
+    def add(self, candidate: Candidate) -> None:
+        """Count one candidate more."""
+        size = len(candidate.tokens)
+        self.num_candidates += 1
+        self.longest = max(self.longest, size)
+        self.fed.add(candidate.tokens[:-1])
+        self.longest_fed = max(self.longest_fed, size - 1)
+        self.contexts.add(candidate.tokens[: candidate.start])
+        self.longest_context = max(self.longest_context, candidate.start)
+        ending = size - candidate.start - 1
+        self.num_endings += ending > 0
+        self.longest_ending = max(self.longest_ending, ending)
 
+    @property
+    def whole(self) -> int:
+        """Return the tokens of feeding each distinct sequence as a whole."""
+        return len(self.fed) * self.longest_fed
 
-def shares_contexts(candidates: Sequence[Candidate]) -> bool:
-    """Say whether contexts of some candidates are shared so much that feeding them once pays."""
-    return shared_tokens(candidates) < _WORTH * whole_tokens(candidates)
+    @property
+    def shared(self) -> int:
+        """Return the tokens of feeding each distinct context once, then what continues it."""
+        contexts = len(self.contexts) * self.longest_context
+        return contexts + self.num_endings * self.longest_ending
 
+    @property
+    def shares_contexts(self) -> bool:
+        """Say whether contexts are shared so much that feeding them once pays."""
+        return self.shared < _WORTH * self.whole
 
-def fewest_tokens(candidates: Sequence[Candidate]) -> int:
-    """Return the padded tokens of the cheaper way, of which copies of contexts bound the least."""
-    whole, shared = whole_tokens(candidates), shared_tokens(candidates)
-    if shared >= _WORTH * whole:
-        return whole
-    longest = max(len(candidate.tokens) for candidate in candidates)
-    return max(shared, len(candidates) * longest // COPIES)
+    @property
+    def fewest(self) -> int:
+        """Return the tokens of the cheaper way, of which copies of contexts bound the least."""
+        if not self.shares_contexts:
+            return self.whole
+        return max(self.shared, self.num_candidates * self.longest // COPIES)
+
+    @property
+    def prompts(self) -> int:
+        """Return the tokens of feeding all candidates, alike or not."""
+        return self.num_candidates * self.longest

@@ -10,6 +10,7 @@ import numpy as np
 from dclm_spark.evaluate.models import LoadedModel
 from dclm_spark.evaluate.prompts import Candidate
 from dclm_spark.evaluate.scoring import TokenScores
+from dclm_spark.evaluate.speed.token_counts import TokenCount
 from dclm_spark.evaluate.tasks import TASK_BY_LABEL
 
 
@@ -24,6 +25,9 @@ class Bytes:
     def encode(self, sequence: str, *, add_special_tokens: bool = True) -> Encoding:
         return Encoding([byte + 1 for byte in sequence.encode()])
 
+    def encode_batch(self, input: list[str], *, add_special_tokens: bool = True) -> list[Encoding]:
+        return [self.encode(text) for text in input]
+
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
         return bytes(token - 1 for token in ids if token).decode()
 
@@ -34,6 +38,7 @@ class LengthScorer:
 
     answer: str = ""
     calls: int = 0
+    batch_tokens: int = 8192
 
     def score(self, candidates: Sequence[Candidate]) -> list[TokenScores]:
         self.calls += 1
@@ -43,8 +48,8 @@ class LengthScorer:
             found.append(TokenScores(tokens / 100, tokens > 50))
         return found
 
-    def padded_tokens(self, candidates: Sequence[Candidate]) -> int:
-        return len(candidates) * max(len(one.tokens) for one in candidates)
+    def padded_tokens(self, count: TokenCount) -> int:
+        return count.prompts
 
     def generate(
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop_strings: Sequence[str]

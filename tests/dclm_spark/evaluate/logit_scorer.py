@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dclm_spark.evaluate.prompts import Candidate
 from dclm_spark.evaluate.scoring import TokenScores
+from dclm_spark.evaluate.speed.token_counts import TokenCount
 from dclm_spark.evaluate.tokens import Tokenizer
 
 
@@ -42,9 +43,9 @@ class LogitScorer:
             for rows, candidate in zip(logits, candidates, strict=True)
         ]
 
-    def padded_tokens(self, candidates: Sequence[Candidate]) -> int:
-        """Return how many tokens `score` computes for these candidates."""
-        return len(candidates) * max(len(candidate.tokens) for candidate in candidates)
+    def padded_tokens(self, count: TokenCount) -> int:
+        """Return how many tokens `score` computes for candidates so counted."""
+        return count.prompts
 
     def generate(
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop_strings: Sequence[str]

@@ -67,8 +67,10 @@ def test_the_first_prompts_of_a_task_are_those_of_the_reference(label: str) -> N
     prompts = TaskPrompts(
         load_task(TASK_BY_LABEL[label], SHARED / "eval"), PromptEncoder(tokenizer(), 0)
     )
-    for record in expected()[label]:
-        check_item(prompts, prompts.item(record["category"], record["row"]), record)
+    records = expected()[label]
+    items = prompts.items([(record["category"], record["row"]) for record in records])
+    for item, record in zip(items, records, strict=True):
+        check_item(prompts, item, record)
 
 
 def test_an_item_is_never_its_own_example() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dclm_spark.errors import SettingError
-from dclm_spark.evaluate import runner
+from dclm_spark.evaluate import runner, scoring
 from dclm_spark.evaluate.datasets import load_task
 from dclm_spark.evaluate.prompts import Candidate
 from dclm_spark.evaluate.results import EvaluateSettings
@@ -94,7 +94,7 @@ class StoppingScorer(LengthScorer):
 def test_a_task_goes_on_in_the_middle(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "WINDOW_ITEMS", 2)
+    monkeypatch.setattr(scoring, "WINDOW_ITEMS", 2)
     monkeypatch.setattr(runner, "SAVE_SECONDS", 0.0)
     settings = EvaluateSettings(data=str(data))
     copa = select_tasks("copa")

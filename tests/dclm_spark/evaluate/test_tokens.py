@@ -24,8 +24,11 @@ def differing(data: TaskData, kind: str, rows: int) -> list[str]:
     for category, members in data.categories().items():
         of_category = [data.rows[number] for number in members]
         reference = Reference(data.task, of_category, ours.tokenizer, ours.end_of_text_id or 0)
+        places = [(category, number) for number in range(min(rows, len(members)))]
+        together = prompts.items(places)
         for number, expected in zip(range(rows), reference.items(), strict=False):
             item = prompts.item(category, number)
+            assert together[number] == item
             found = [(list(one.tokens), one.start) for one in item.candidates]
             if found != expected:
                 wrong.append(f"{data.task.label} {category} {number}")
@@ -77,4 +80,4 @@ def test_a_model_trained_without_the_beginning_is_asked_without_it() -> None:
     plain = encoder("llama3", special_tokens=False)
     assert plain.preamble("") == []
     assert plain.preamble("a b") == plain.plain("a b")
-    assert plain.answer_length("a") == encoder("llama3").answer_length("a") - 1
+    assert plain.longest_answer(["a"]) == encoder("llama3").longest_answer(["a"]) - 1

@@ -6,13 +6,7 @@ import pytest
 from dclm_spark.evaluate.prompts import Candidate
 from dclm_spark.evaluate.scorers import OpenLMScorer
 from dclm_spark.evaluate.scoring import _batches
-from dclm_spark.evaluate.speed.token_counts import (
-    COPIES,
-    fewest_tokens,
-    shared_tokens,
-    shares_contexts,
-    whole_tokens,
-)
+from dclm_spark.evaluate.speed.token_counts import COPIES, TokenCount
 from tests.dclm_spark.evaluate.test_scorers import Letters, tiny
 
 DRAW = np.random.default_rng(3)
@@ -62,27 +56,28 @@ def scored(items: list[Item], limit: int, tokens_of) -> tuple[CountingScorer, li
 
 
 def test_a_context_of_several_choices_is_counted_once() -> None:
-    shared = list(choices(tokens(20), 4, 3))
-    assert (whole_tokens(shared), shared_tokens(shared)) == (4 * 22, 20 + 4 * 2)
-    assert shares_contexts(shared)
+    shared = TokenCount.of(choices(tokens(20), 4, 3))
+    assert (shared.whole, shared.shared) == (4 * 22, 20 + 4 * 2)
+    assert shared.shares_contexts
     # Copies of keys and values are counted, if for less.
-    assert fewest_tokens(shared) == max(28, 4 * 23 // COPIES)
-    alone = [choices(tokens(20), 1, 3)[0] for _ in range(4)]
-    assert (whole_tokens(alone), shared_tokens(alone)) == (4 * 22, 4 * 20 + 4 * 2)
-    assert not shares_contexts(alone)
-    assert fewest_tokens(alone) == 88
+    assert shared.fewest == max(28, 4 * 23 // COPIES)
+    alone = TokenCount.of([choices(tokens(20), 1, 3)[0] for _ in range(4)])
+    assert (alone.whole, alone.shared) == (4 * 22, 4 * 20 + 4 * 2)
+    assert not alone.shares_contexts
+    assert alone.fewest == 88
 
 
 def test_the_tokens_that_are_counted_are_those_that_a_model_is_fed() -> None:
     for candidates in (choices(tokens(20), 4, 3), [choices(tokens(9), 1, 3)[0] for _ in range(4)]):
         scorer = CountingScorer()
         scorer.score(list(candidates))
-        assert scorer.fed == min(whole_tokens(candidates), shared_tokens(candidates))
+        count = TokenCount.of(candidates)
+        assert scorer.fed == min(count.whole, count.shared)
 
 
 def test_batches_of_unique_tokens_need_fewer_calls_and_give_the_same_scores() -> None:
     items = [Item(choices(tokens(size), 4, 3)) for size in range(10, 40)]
-    plain, expected = scored(items, 300, whole_tokens)
+    plain, expected = scored(items, 300, lambda count: count.whole)
     filled, found = scored(items, 300, None)
     assert filled.calls <= 0.5 * plain.calls
     for one, other in zip(found, expected, strict=True):
@@ -105,8 +100,8 @@ def test_sequences_without_a_shared_context_are_fed_whole_and_need_fewer_tokens(
 
 def test_no_batch_is_larger_than_allowed_but_of_one_item_and_none_is_lost() -> None:
     items = [Item(choices(tokens(int(size)), 3, 4)) for size in sorted(DRAW.integers(2, 90, 60))]
-    found = list(_batches(items, 200, fewest_tokens))
+    found = list(_batches(items, 200, lambda count: count.fewest))
     assert [item for batch in found for item in batch] == items
     for batch in found:
-        counted = fewest_tokens([one for item in batch for one in item.candidates])
+        counted = TokenCount.of(one for item in batch for one in item.candidates).fewest
         assert counted <= 200 or len(batch) == 1
