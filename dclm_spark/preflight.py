@@ -3,7 +3,7 @@
 import logging
 import secrets
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -144,10 +144,18 @@ def _empty(file: InputFile) -> str | None:
 
 
 def _check_texts(recipe: Recipe, files: Sequence[InputFile]) -> None:
-    """Raise InputError where the first records of pre-extracted input all lack a text."""
-    given = [file for file in files if not FORMATS[file.kind].has_pages]
+    """Raise InputError where the first records of pre-extracted input, by format, lack a text."""
+    given: dict[str, list[InputFile]] = defaultdict(list)
+    for file in files:
+        if not FORMATS[file.kind].has_pages:
+            given[file.kind].append(file)
+    for alike in given.values():
+        _check_first_texts(recipe, alike[:_FIRST_FILES])
+
+
+def _check_first_texts(recipe: Recipe, files: Sequence[InputFile]) -> None:
     few = replace(recipe.extraction, batch_rows=_FIRST_RECORDS)
-    for file in given[:_FIRST_FILES]:
+    for file in files:
         unit = InputUnit(crawl=file.crawl, path=file.path, uri=file.uri, kind=file.kind)
         batches = read_unit(unit, Reading(extraction=few, columns=recipe.input))
         for batch in islice(batches, _FIRST_BATCHES):

@@ -134,7 +134,10 @@ def _listed(listing: str, base: str | None) -> list[InputFile]:
 
 def _lines(listing: str) -> list[str]:
     """Return the names in a listing; other lines are blank or begin with "#"."""
-    content = storage.read_bytes(listing)
+    try:
+        content = storage.read_bytes(listing)
+    except storage.MissingObjectError as error:
+        raise InputError(f"--input {shown(listing)}: there is no such list of files") from error
     if content.startswith(_GZIP_MAGIC):
         try:
             content = gzip.decompress(content)
