@@ -1,5 +1,6 @@
 """Scores and generates with our network, or with any Hugging Face causal language model."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,16 +12,18 @@ from torch import Tensor
 
 from dclm_spark.evaluate.prompts import Candidate
 from dclm_spark.evaluate.scoring import TokenScores
-from dclm_spark.evaluate.speed.token_counts import TokenCount
+from dclm_spark.evaluate.speed.token_counts import COPIES, TokenCount
 from dclm_spark.evaluate.tokens import Tokenizer
 from dclm_spark.train.network import OpenLM
 
 # Rows of the output head at a time: its vocabulary makes it the widest tensor.
 HEAD_ROWS = 256
-# Padded tokens at a time; on a GPU as many as take a quarter of its memory, up to a limit beyond
+# Padded tokens at a time; on a GPU as many as take half of what weights leave, up to a limit beyond
 # which small models are no faster.
 BATCH_TOKENS, MOST_BATCH_TOKENS = 8192, 131_072
-MEMORY_SHARE = 0.25
+MEMORY_SHARE = 0.5
+# The part of its device's memory that a process may count on, which those share that start it.
+DEVICE_SHARE = "DCLM_SPARK_DEVICE_SHARE"
 # The longest stop string spans fewer tokens than this.
 STOP_TOKENS = 8
 
@@ -55,6 +58,18 @@ class Cache:
         return self.keys[layer_idx], self.values[layer_idx]
 
 
+def fitting_tokens(model: OpenLM, memory_bytes: int) -> int:
+    """Return how many padded tokens a device of so much memory takes at a time."""
+    settings, weight = model.settings, model.tok_embeddings.weight
+    dtype = model.activation_dtype or weight.dtype
+    # Keys and values of a token, its copies for continuations, and these again as they grow.
+    kept = 2 * settings.num_layers * settings.width * (1 + 2 * COPIES)
+    token_bytes = (kept + 8 * settings.feed_forward_width) * dtype.itemsize
+    left = memory_bytes - settings.num_parameters() * weight.dtype.itemsize
+    fitting = int(left * MEMORY_SHARE) // token_bytes
+    return max(BATCH_TOKENS, min(MOST_BATCH_TOKENS, fitting))
+
+
 class OpenLMScorer:
     """A `Scorer` over `dclm_spark.train`'s model."""
 
@@ -66,15 +81,12 @@ class OpenLMScorer:
 
     @property
     def batch_tokens(self) -> int:
-        """Return so many padded tokens that their keys and activations take part of a GPU."""
+        """Return so many padded tokens that what they need takes part of a GPU's memory."""
         if self.device.type != "cuda":
             return BATCH_TOKENS
-        settings = self.model.settings
-        dtype = self.model.activation_dtype or self.model.tok_embeddings.weight.dtype
-        numbers = 2 * settings.num_layers * settings.width + 8 * settings.feed_forward_width
         memory = torch.cuda.get_device_properties(self.device).total_memory
-        fitting = int(memory * MEMORY_SHARE) // (numbers * dtype.itemsize)
-        return max(BATCH_TOKENS, min(MOST_BATCH_TOKENS, fitting))
+        share = float(os.environ.get(DEVICE_SHARE, "1"))
+        return fitting_tokens(self.model, int(memory * share))
 
     @torch.inference_mode()
     def score(self, candidates: Sequence[Candidate]) -> list[TokenScores]:

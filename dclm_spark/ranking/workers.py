@@ -112,7 +112,7 @@ def _run_processes(work: Work, num_workers: int) -> None:
     context = multiprocessing.get_context("spawn")
     workers: list[BaseProcess] = []
     for number in range(num_workers):
-        with one_device(number):
+        with one_device(number, num_workers):
             workers.append(context.Process(target=_worker, args=(work,), name=f"worker {number}"))
             workers[-1].start()
     with _passed_on(workers) as told:

@@ -4,6 +4,7 @@ A part is a task or a file of held-out texts, written to the output's folder as 
 """
 
 import logging
+import math
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from dclm_spark.evaluate.datasets import MissingDataError, load_task
 from dclm_spark.evaluate.models import LoadedModel, in_precision, load_model
 from dclm_spark.evaluate.results import EvaluateSettings
 from dclm_spark.evaluate.runner import Part, evaluate, sampled_rows, score_part
+from dclm_spark.evaluate.scorers import DEVICE_SHARE
 from dclm_spark.evaluate.tasks import Task
 
 LOGGER = logging.getLogger("dclm_spark")
@@ -90,7 +92,7 @@ def _hand_out(parts: Sequence[Part], work: _Work, num_processes: int) -> None:
     processes: dict[Connection, BaseProcess] = {}
     for number in range(num_processes):
         ours, theirs = context.Pipe()
-        with one_device(number):
+        with one_device(number, num_processes):
             process = context.Process(
                 target=_worker, args=(work, theirs, num_processes), daemon=True
             )
@@ -126,16 +128,22 @@ def _worker(work: _Work, pipe: Connection, num_processes: int) -> None:
 
 
 @contextmanager
-def one_device(number: int) -> Iterator[None]:
-    """Let a process that is started meanwhile see one device alone, where there are any."""
-    before = os.environ.get("CUDA_VISIBLE_DEVICES")
-    visible = before.split(",") if before else [str(n) for n in range(torch.cuda.device_count())]
+def one_device(number: int, num_processes: int) -> Iterator[None]:
+    """Let a process that is started meanwhile see one device alone, where there are any.
+
+    It learns which part of the device's memory is its own, where `num_processes` share devices.
+    """
+    names = ("CUDA_VISIBLE_DEVICES", DEVICE_SHARE)
+    before = {name: os.environ.get(name) for name in names}
     if torch.cuda.is_available():
+        listed = before["CUDA_VISIBLE_DEVICES"]
+        visible = listed.split(",") if listed else list(map(str, range(torch.cuda.device_count())))
         os.environ["CUDA_VISIBLE_DEVICES"] = visible[number % len(visible)]
+        os.environ[DEVICE_SHARE] = str(1 / math.ceil(num_processes / len(visible)))
     try:
         yield
     finally:
-        if before is None:
-            os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-        else:
-            os.environ["CUDA_VISIBLE_DEVICES"] = before
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

@@ -6,9 +6,16 @@ import torch
 from numpy.typing import NDArray
 
 from dclm_spark.evaluate.prompts import Candidate
-from dclm_spark.evaluate.scorers import HuggingFaceScorer, OpenLMScorer
+from dclm_spark.evaluate.scorers import (
+    BATCH_TOKENS,
+    MOST_BATCH_TOKENS,
+    HuggingFaceScorer,
+    OpenLMScorer,
+    fitting_tokens,
+)
 from dclm_spark.evaluate.scoring import Scorer, TokenScores
 from dclm_spark.train.network import ModelSettings, OpenLM
+from dclm_spark.train.scales import scale
 from tests.dclm_spark.evaluate.logit_scorer import LogitScorer
 from tests.dclm_spark.train.models import fresh_model
 
@@ -116,3 +123,13 @@ def test_a_hugging_face_model_generates_the_same_alone_and_in_a_batch() -> None:
     prompts = [candidate.tokens for candidate in candidates()[::5]]
     together = scorer.generate(prompts, 8, ())
     assert [new[:8] for new in together] == [scorer.generate([p], 8, ())[0] for p in prompts]
+
+
+def test_what_is_computed_at_once_fits_the_memory_of_a_device() -> None:
+    with torch.device("meta"):
+        small, large = OpenLM(scale("80m").model), OpenLM(scale("7b-1x").model)
+    small.activation_dtype = large.activation_dtype = torch.bfloat16
+    assert fitting_tokens(small, 80 << 30) == MOST_BATCH_TOKENS
+    assert fitting_tokens(large, 24 << 30) == BATCH_TOKENS
+    # 7 G weights in fp32, 2 x 32 x 4,096 numbers of keys and values with 8 copies beside them.
+    assert 9_000 < fitting_tokens(large, 140 << 30) < 14_000

@@ -35,3 +35,17 @@ def test_a_ratio_resamples_numerator_and_denominator_of_an_item_together() -> No
     sizes = np.random.default_rng(0).uniform(1, 9, 300)
     stratum = Stratum(key="t", numerators=2 * sizes[:, None], denominators=sizes)
     assert Metric(name="bits", strata=(stratum,)).resampled(50) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("num_items", [60, 300, 20_000])
+def test_outcomes_of_any_number_have_the_error_of_a_ratio_of_means(num_items: int) -> None:
+    generator = np.random.default_rng(1)
+    sizes = generator.uniform(1, 9, num_items)
+    bits = sizes * generator.gamma(2.0, 0.5, num_items)
+    stratum = Stratum(key="t", numerators=bits[:, None], denominators=sizes)
+    estimate = Metric(name="bits", strata=(stratum,)).estimate(draws=8000)
+    residuals = bits - estimate.value * sizes
+    expected = residuals.std() / sizes.mean() / num_items**0.5
+    assert estimate.standard_error == pytest.approx(expected, rel=0.05)
+    assert estimate.low == pytest.approx(estimate.value - 1.96 * expected, abs=0.25 * expected)
+    assert estimate.high == pytest.approx(estimate.value + 1.96 * expected, abs=0.25 * expected)
