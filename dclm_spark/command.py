@@ -20,27 +20,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from dclm_spark.arguments.job_parser import EXIT_USER_ERROR, JobParser, number, positive
 from dclm_spark.errors import BalanceError, LimitError, StageError, missing_package
 
 _JOBS = Path(__file__).with_name("jobs")
 _PACKAGES = {"dclm_spark", "udfs"}
-EXIT_USER_ERROR = 2
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 # As the shell tells of a program that SIGPIPE ended.
 EXIT_UNREAD = 141
 
 
-def positive(text: str) -> int:
-    """Return a whole number from 1 on, as argparse converts an argument."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 1 on")
-    return int(text)
-
-
-def job_parser(description: str | None) -> argparse.ArgumentParser:
+def job_parser(description: str | None) -> JobParser:
     """Return the parser of a job, whose docstring keeps its lines in --help."""
-    parser = argparse.ArgumentParser(
+    parser = JobParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
@@ -149,7 +142,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--output", required=True, help="local folder of the ranking; finished runs are skipped")
     add("--scales", "--scale", nargs="+", default=["tiny"], help="scales of jobs/train_model.py")
-    add("--seeds", type=int, default=3, help="models per corpus")
+    add("--seeds", type=positive, default=3, help="models per corpus")
     add(
         "--tokens", type=number, nargs="+", default=[], help="budget of every model, or one a scale"
     )
@@ -161,13 +154,26 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("--max-passes", type=float, default=4.0, help="passes of a proxy beyond its target's")
     add("--early-stop", action="store_true", help="no further seeds for pairs that are decided")
-    add("--gpus", "--workers", type=int, default=1, dest="workers", help="rows done at a time")
+    add(
+        "--gpus", "--workers", type=positive, default=1, dest="workers", metavar="N",
+        help="rows trained and evaluated at a time, each by a process with a device of its own; "
+        "without GPUs they share the cores",
+    )  # fmt: skip
     add("--train", action="append", default=[], help="training KEY=VALUE")
     add("--tasks", default="", help="core, extended, mmlu or labels; needs --data")
     add("--data", default="", help="folder or URI with the tasks' files")
-    add("--rows-per-task", type=int, help="score at most so many rows of a task")
+    add("--rows-per-task", type=positive, help="score at most so many rows of a task")
     add_precision_argument(parser)
     add("--only", metavar="CORPUS/SEED[@CELL]", help="do one row again")
+
+
+def add_heldout_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the texts on which bits per byte are measured; the same for rankings and models."""
+    parser.add_argument(
+        "--heldout", action="append", default=[], metavar="FILE",
+        help="texts to measure bits per byte on: JSON Lines with a field text, plain or "
+        "compressed, a path or URI (repeatable)",
+    )  # fmt: skip
 
 
 def add_precision_argument(parser: argparse.ArgumentParser) -> None:
@@ -176,17 +182,6 @@ def add_precision_argument(parser: argparse.ArgumentParser) -> None:
         "--precision", default="fp32", choices=("fp32", "tf32", "bf16", "auto"),
         help="arithmetic of evaluation; auto: bf16 on a GPU that has it",
     )  # fmt: skip
-
-
-def number(text: str) -> int:
-    """Return a whole number that may be written as 2.5e9, as argparse converts an argument."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if value < 1 or value != int(value):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, such as 2.5e9")
-    return int(value)
 
 
 def model_fields(given: argparse.Namespace) -> dict[str, Any]:

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import pyarrow.compute as pc
-
-from dclm_spark.engine.manifests import StageOutput, file_of_unit
+from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.monitoring.lost_files import (
+    ReadFile,
+    files_without_documents,
+    lost_files,
+)
 from dclm_spark.engine.stage_output import unit_statistics
 from dclm_spark.errors import InputError, LimitError
 from udfs.checks import FRACTION, at_least, check, check_order, one_of
-from udfs.documents.schema import DROPPED, EMPTY_FILE, KEPT, QUARANTINED
+from udfs.documents.schema import EMPTY_FILE, KEPT, QUARANTINED
 
 LOGGER = logging.getLogger("dclm_spark")
 ACTIONS = ("fail", "warn")
@@ -70,13 +73,15 @@ class LimitSettings:
 
 
 def check_documents(documents: StageOutput, limits: LimitSettings) -> None:
-    """Compare what was read with the limits.
+    """Name the files that were lost in the log, and compare what was read with the limits.
 
     Raises InputError for a file in which no record has a text, LimitError as `limits` say.
     """
     counts = documents.documents()
     total, quarantined = sum(counts.values()), counts[QUARANTINED]
-    lost, num_files = _files_without_documents(documents)
+    for line in lost_files(documents):
+        LOGGER.warning("input: %s", line)
+    lost, num_files = files_without_documents(documents)
     _check_texts(documents, lost)
     rules = _largest(documents.totals, QUARANTINED)
     if total and quarantined / total > limits.max_quarantined_fraction:
@@ -89,7 +94,7 @@ def check_documents(documents: StageOutput, limits: LimitSettings) -> None:
         _act(
             limits, "max_files_without_documents", len(lost) / num_files,
             f"{len(lost)} of {num_files} files gave no document, such as "
-            + _input_uri(documents, lost[0][0])
+            + lost[0].uri
             + (f" ({rules})" if rules else ""),
             partial(_reason, documents),
         )  # fmt: skip
@@ -143,43 +148,20 @@ def _missing_text(statistics: Mapping[str, Any]) -> str:
     return next(filter(None, errors), "")
 
 
-def _units_by_file(documents: StageOutput) -> dict[str, list[str]]:
-    """Return the units of each file: one, or those of its parts."""
-    found: dict[str, list[str]] = {}
-    for unit in documents.units["unit"].to_pylist():
-        found.setdefault(file_of_unit(unit), []).append(unit)
-    return found
-
-
-def _files_without_documents(documents: StageOutput) -> tuple[list[list[str]], int]:
-    """Return the units of files of which no record could be read and extracted, and all files."""
-    units = documents.units
-    readable = pc.add(units[f"{KEPT}_documents"], units[f"{DROPPED}_documents"])
-    lost = set(units["unit"].filter(pc.equal(pc.fill_null(readable, 0), 0)).to_pylist())
-    if not lost:
-        return [], units.num_rows
-    files = _units_by_file(documents).values()
-    return [parts for parts in files if lost.issuperset(parts)], len(files)
-
-
-def _check_texts(documents: StageOutput, lost: Sequence[Sequence[str]]) -> None:
+def _check_texts(documents: StageOutput, lost: Sequence[ReadFile]) -> None:
     """Raise InputError for a file whose records were all read and all had no text."""
     if not any(entry["rule"] == MISSING_TEXT for entry in documents.totals.get("counts", ())):
         return
-    for parts in lost:
-        statistics = [unit_statistics(documents, name) for name in parts]
+    for file in lost:
+        statistics = [unit_statistics(documents, name) for name in file.units]
         entries = (entry for one in statistics for entry in one.get("counts", ()))
         counts = [entry for entry in entries if entry["rule"] not in WITHOUT_RECORD]
         if counts and all(entry["rule"] == MISSING_TEXT for entry in counts):
             reason = next(filter(None, map(_missing_text, statistics)), "")
             raise InputError(
-                f"{_input_uri(documents, parts[0])}: none of its "
+                f"{file.uri}: none of its "
                 f"{sum(e['documents'] for e in counts)} records has a text: {reason}"
             )
-
-
-def _input_uri(documents: StageOutput, unit: str) -> str:
-    return next(str(facts["input"]["uri"]) for name, facts in documents.facts() if name == unit)
 
 
 def _largest(totals: Mapping[str, Any], fate: str) -> str:

@@ -3,7 +3,7 @@
 import logging
 import secrets
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -120,13 +120,17 @@ def size_of(files: Sequence[InputFile]) -> int | None:
     sample = files[::step]
     try:
         with ThreadPoolExecutor(_READERS) as pool:
-            sizes = list(pool.map(lambda file: storage.size_bytes(file.uri), sample))
+            sizes = list(pool.map(_size_bytes, sample))
     except storage.MissingObjectError as error:
         raise InputError(f"--input: {error}") from error
     except storage.StorageError:
         # Some web servers do not say.
         return None
     return round(sum(sizes) / len(sizes) * len(files))
+
+
+def _size_bytes(file: InputFile) -> int:
+    return storage.size_bytes(file.uri) if file.stored is None else file.stored.size_bytes
 
 
 def _empty(file: InputFile) -> str | None:
@@ -140,10 +144,18 @@ def _empty(file: InputFile) -> str | None:
 
 
 def _check_texts(recipe: Recipe, files: Sequence[InputFile]) -> None:
-    """Raise InputError where the first records of pre-extracted input all lack a text."""
-    given = [file for file in files if not FORMATS[file.kind].has_pages]
+    """Raise InputError where the first records of pre-extracted input, by format, lack a text."""
+    given: dict[str, list[InputFile]] = defaultdict(list)
+    for file in files:
+        if not FORMATS[file.kind].has_pages:
+            given[file.kind].append(file)
+    for alike in given.values():
+        _check_first_texts(recipe, alike[:_FIRST_FILES])
+
+
+def _check_first_texts(recipe: Recipe, files: Sequence[InputFile]) -> None:
     few = replace(recipe.extraction, batch_rows=_FIRST_RECORDS)
-    for file in given[:_FIRST_FILES]:
+    for file in files:
         unit = InputUnit(crawl=file.crawl, path=file.path, uri=file.uri, kind=file.kind)
         batches = read_unit(unit, Reading(extraction=few, columns=recipe.input))
         for batch in islice(batches, _FIRST_BATCHES):

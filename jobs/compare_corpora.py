@@ -11,20 +11,21 @@ each with one group of documents as the other has it. Both can be given at once.
 
 import sys
 
-from dclm_spark.command import add_model_arguments, job_parser, model_fields, positive, run_command
+from dclm_spark import command
+from dclm_spark.arguments.job_parser import positive
 
 
 def main() -> None:
     """Parse the command line, compare, and say what differs and where the page is."""
-    parser = job_parser(__doc__)
+    parser = command.job_parser(__doc__)
     add = parser.add_argument
     add("runs", nargs="*", metavar="RUN", help="two finished runs, A and B; none: go on")
     add("--master", help="Spark master when not started by spark-submit")
     add("--by", default="rule", help="groups of models: rule, domain, language, source, score")
     add("--groups", type=positive, default=4, help="how many of the largest groups models tell of")
     add("--tokenizer", help="tokenizer.json that the shards were made with")
-    add("--heldout", action="append", default=[], help="JSON lines of texts: train models")
-    add_model_arguments(parser)
+    command.add_heldout_argument(parser)
+    command.add_model_arguments(parser)
     given = parser.parse_args()
     if len(given.runs) not in (0, 2):
         parser.error(f"{len(given.runs)} runs are given: expected two to compare, or none")
@@ -45,7 +46,7 @@ def main() -> None:
         from dclm_spark.train.signals import REQUEUE_EXIT_CODE, Preempted
 
         texts = {"tokenizer": given.tokenizer, "heldout": tuple(given.heldout)}
-        settings = ModelSettings(**model_fields(given), **texts)
+        settings = ModelSettings(**command.model_fields(given), **texts)
         try:
             print("\n".join(explain_difference(settings, given.by, given.groups)))
         except Preempted as reason:
@@ -54,4 +55,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    command.run_command(main)

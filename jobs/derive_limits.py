@@ -8,6 +8,7 @@ of a run in several languages.
 
 import argparse
 
+from dclm_spark.arguments.job_parser import positive
 from dclm_spark.command import job_parser, run_command
 
 
@@ -18,7 +19,7 @@ def argument_parser() -> argparse.ArgumentParser:
     add("--input", required=True, help="JSON Lines, Parquet or WARC files, as build_baseline's")
     add("--base", help="what the paths of a listing are below")
     add("--text-column", default="text", help="column of JSON Lines and Parquet (default text)")
-    add("--most-texts", type=int, default=100_000, help="read so many texts (default 100,000)")
+    add("--most-texts", type=positive, default=100_000, help="read so many texts (default 100,000)")
     add("--output", required=True, help="the YAML file")
     return parser
 

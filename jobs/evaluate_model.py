@@ -5,9 +5,10 @@ python jobs/evaluate_model.py --model RUN --tokenizer tokenizer.json --data DIR 
 
 import argparse
 
-from dclm_spark.command import add_precision_argument, job_parser, positive, run_command
+from dclm_spark.command import job_parser, run_command
 from dclm_spark.evaluate.results import EvaluateSettings
 from dclm_spark.evaluate.speed.several_devices import NamedModel, evaluate_on_devices
+from dclm_spark.evaluate.speed.task_arguments import add_scoring_arguments
 from dclm_spark.evaluate.tasks import select_tasks
 from dclm_spark.html_pages.quantities import fixed_text
 
@@ -20,14 +21,7 @@ def arguments() -> argparse.Namespace:
     add("--tokenizer", help="tokenizer.json; needed unless the model's folder has one")
     add("--weights", default="last", help="a run's last or averaged weights")
     add("--tasks", help="core (default with --data), extended, mmlu or labels: a,b")
-    add("--sample", type=int, help="score at most so many rows of each task")
-    add("--seed", type=int, default=0, help="which rows --sample takes")
-    add("--heldout", action="append", default=[], help="JSON lines of texts")
-    add("--batch-tokens", type=positive, help="padded tokens at a time (default: by memory)")
-    add("--max-tokens", type=int, default=2048, help="prompt and answer; longer ones are cut")
-    add("--no-special-tokens", action="store_true", help="prompts without the tokenizer's BOS")
-    add_precision_argument(parser)
-    add("--gpus", "--workers", type=positive, default=1, dest="workers", help="a process each")
+    add_scoring_arguments(parser)
     add("--trust-remote-code", action="store_true", help="run code that an hf: model brings")
     add("--output", required=True, help="folder; finished tasks are resumed")
     given = parser.parse_args()

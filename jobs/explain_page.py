@@ -8,7 +8,8 @@ With an index (jobs/index_pages.py) a page takes a few reads, however large the 
 """
 
 from dclm_spark import explain
-from dclm_spark.command import job_parser, positive, run_command
+from dclm_spark.arguments.job_parser import positive
+from dclm_spark.command import job_parser, run_command
 from dclm_spark.crawl.listing import list_inputs
 from udfs import storage
 

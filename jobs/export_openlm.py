@@ -3,7 +3,8 @@
 python jobs/export_openlm.py --shards RUN/shards --output DIR
 """
 
-from dclm_spark.command import job_parser, positive, run_command
+from dclm_spark.arguments.job_parser import positive
+from dclm_spark.command import job_parser, run_command
 from dclm_spark.exports.openlm_export import SEQUENCES_PER_TAR, export_openlm
 from udfs import storage
 

@@ -1,16 +1,17 @@
 """Say what a run would take before it starts: pages, bytes, requests, core-hours, dollars, cluster.
 
-    python jobs/plan_crawl.py --input warc.paths.gz   # reads no WARC; --set: docs/planning.md
+python jobs/plan_crawl.py --input warc.paths.gz   # reads no WARC; --set: docs/planning.md
 """
 
 from functools import partial
 
+from dclm_spark.arguments.job_parser import positive
 from dclm_spark.command import job_parser, run_command
 from dclm_spark.crawl.index import IndexFilter, count_matches, offsets_by_warc
 from dclm_spark.crawl.listing import list_inputs
-from dclm_spark.planning import actual, crawl, rendering
-from dclm_spark.planning.rates import settings_of
+from dclm_spark.planning import actual, crawl, rates, rendering
 from dclm_spark.recipes import load_recipe
+from dclm_spark.recipes.checks import check_values
 from dclm_spark.settings import override
 
 
@@ -29,10 +30,10 @@ def main() -> None:
     add("--spark-conf", metavar="FILE", help="write the Spark settings here")
     add("--recipe", default="dclm_baseline", help="name of a recipe, or a file")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="a rate")
-    add("--documents", type=int, help="plan only the dedup of so many")
+    add("--documents", type=positive, help="plan only the dedup of so many")
     options = parser.parse_args()
-    recipe = load_recipe(options.recipe)
-    settings = override(settings_of(recipe.quality, recipe.deduplication.method), options.set)
+    check_values(recipe := load_recipe(options.recipe))
+    settings = override(rates.settings_of(recipe.quality, recipe.deduplication.method), options.set)
     if options.documents is not None:
         return print(rendering.render_dedup(options.documents, settings))
     if not (options.index or (options.input and not options.offsets)):

@@ -7,19 +7,20 @@ Without --input, the embedded sample, whose planted facts make the better recipe
 
 import argparse
 
-from dclm_spark.command import add_model_arguments, job_parser, model_fields, run_command
+from dclm_spark import command
+from dclm_spark.arguments.job_parser import positive
 from dclm_spark.session import spark_session
 
 
 def argument_parser() -> argparse.ArgumentParser:
     """Return the parser, by which infra/submission looks at arguments, too."""
-    parser = job_parser(__doc__)
+    parser = command.job_parser(__doc__)
     parser.add_argument("--recipes", nargs="+", required=True, help="names or .yaml files")
     parser.add_argument("--input", help="*.paths.gz listing, glob, directory or files (comma)")
     parser.add_argument("--base", help="what the paths of a listing are below")
     parser.add_argument("--scored", help="scored table of jobs/annotate.py; default: OUTPUT/scored")
-    parser.add_argument("--heldout", action="append", default=[], help="JSON lines of texts")
-    parser.add_argument("--pages", type=int, default=1000, help="pages of the embedded sample")
+    command.add_heldout_argument(parser)
+    parser.add_argument("--pages", type=positive, default=1000, help="pages of the embedded sample")
     parser.add_argument("--set", action="append", default=[], help="recipe KEY=VALUE, for all")
     parser.add_argument(
         "--corpora-only",
@@ -30,7 +31,7 @@ def argument_parser() -> argparse.ArgumentParser:
         "--overwrite", action="store_true", help="remove finished work on other inputs"
     )
     parser.add_argument("--master", help="Spark master when not started by spark-submit")
-    add_model_arguments(parser)
+    command.add_model_arguments(parser)
     return parser
 
 
@@ -50,10 +51,10 @@ def main() -> None:
         scored=given.scored,
         corpora_only=given.corpora_only,
         overwrite=given.overwrite,
-        **model_fields(given),
+        **command.model_fields(given),
     )
     print("\n".join(rank_recipes(spark, settings)["conclusions"]))
 
 
 if __name__ == "__main__":
-    run_command(main)
+    command.run_command(main)

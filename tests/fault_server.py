@@ -18,6 +18,7 @@ class FaultServer:
     etag: str = '"one"'
     faults: list[Fault] = field(default_factory=list)
     gets: list[dict[str, str]] = field(default_factory=list)
+    heads: int = 0
     url: str = ""
 
 
@@ -29,6 +30,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_HEAD(self) -> None:
+        self.state.heads += 1
         self.send_response(200)
         self.send_header("Content-Length", str(len(self.state.content)))
         self.end_headers()

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     "dclm_spark": (
         {"errors", "source_commit", "html_pages", "task_errors"},
-        {"yaml_text", "settings_choices"},
+        {"yaml_text", "settings_choices", "arguments"},
         {"settings", "session", "command", "crawl", "shard_format"},
         {"train"},
         {"evaluate"},

@@ -1,7 +1,7 @@
 """One file of a run's input, and that no two of them are the same or are called the same."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from os.path import normpath
 
@@ -24,6 +24,8 @@ class InputFile:
     path: str
     uri: str
     kind: str
+    # As the listing of a store told it; None where a file was named in another way.
+    stored: storage.StoredObject | None = field(default=None, compare=False)
 
 
 def name_of(uri: str) -> str:

@@ -5,7 +5,7 @@ import gzip
 import logging
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -35,6 +35,8 @@ _LISTINGS = (".paths.gz", ".paths", ".txt", ".txt.gz")
 _GZIP_MAGIC = b"\x1f\x8b"
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LINE_ENDS = re.compile(r"[\r\n]+")
+# What a listing told of files, by their URIs; None for those that it did not list.
+Told = Mapping[str, storage.StoredObject | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +134,10 @@ def _listed(listing: str, base: str | None) -> list[InputFile]:
 
 def _lines(listing: str) -> list[str]:
     """Return the names in a listing; other lines are blank or begin with "#"."""
-    content = storage.read_bytes(listing)
+    try:
+        content = storage.read_bytes(listing)
+    except storage.MissingObjectError as error:
+        raise InputError(f"--input {shown(listing)}: there is no such list of files") from error
     if content.startswith(_GZIP_MAGIC):
         try:
             content = gzip.decompress(content)
@@ -176,22 +181,23 @@ def _base_of(listing: str, first: str) -> str:
 
 
 def _named(item: str, base: str | None) -> Inputs:
-    uris = _expanded(item)
+    found = _expanded(item)
+    uris = list(found)
     if not uris:
         raise InputError(f"--input {shown(item)}: there is no such file, and no file below it")
     if len(uris) == 1:
         # A file that is asked for by its own name is read or refused, never passed over.
-        return Inputs(files=tuple(_named_uris(uris, base)))
+        return Inputs(files=tuple(_named_uris(uris, base, found)))
     kinds = [format_of(name_of(uri)) for uri in uris]
     only_documents = any(kind is not None and kind.has_documents for kind in kinds)
     wanted = [kind is not None and kind.has_documents >= only_documents for kind in kinds]
     return Inputs(
-        files=tuple(_named_uris(list(compress(uris, wanted)), base)),
+        files=tuple(_named_uris(list(compress(uris, wanted)), base, found)),
         skipped=tuple(uri for uri, is_wanted in zip(uris, wanted, strict=True) if not is_wanted),
     )
 
 
-def _named_uris(uris: Sequence[str], base: str | None) -> list[InputFile]:
+def _named_uris(uris: Sequence[str], base: str | None, told: Told | None = None) -> list[InputFile]:
     names = [name_of(uri) for uri in uris]
     root = base or common_folder(names)
     return [
@@ -200,29 +206,36 @@ def _named_uris(uris: Sequence[str], base: str | None) -> list[InputFile]:
             path=_path_below(root, name),
             uri=uri,
             kind=_kind(name),
+            stored=(told or {}).get(uri),
         )
         for name, uri in zip(names, uris, strict=True)
     ]
 
 
-def _expanded(item: str) -> list[str]:
+def _expanded(item: str) -> Told:
+    """Return the URIs that `item` names, each with what a listing told of it."""
     if item.startswith(WEB):
-        return [item]
+        return {item: None}
     if _exists(item):
         path = storage.local_path(item).absolute()
         below = sorted(str(one) for one in path.rglob("*") if one.is_file())
-        return _visible(str(path), below) if path.is_dir() else [str(path)]
+        return dict.fromkeys(_visible(str(path), below) if path.is_dir() else [str(path)])
     if GLOB.search(item) and (found := _globbed(item)):
         return found
     if storage.is_local(item):
-        return []
-    return [item] if _has_kind(item) else _visible(item, storage.list_files(item))
+        return {}
+    return {item: None} if _has_kind(item) else _told(item, storage.list_objects(item))
 
 
-def _globbed(pattern: str) -> list[str]:
+def _told(folder: str, found: Mapping[str, storage.StoredObject]) -> Told:
+    return {uri: found[uri] for uri in _visible(folder, list(found))}
+
+
+def _globbed(pattern: str) -> Told:
     if not storage.is_local(pattern):
         folder = folder_of(pattern)
-        return _visible(folder, matching(pattern, storage.list_files(folder)))
+        below = storage.list_objects(folder)
+        return _told(folder, {uri: below[uri] for uri in matching(pattern, list(below))})
     pattern = str(storage.local_path(pattern))
     folder = folder_of(pattern)
     root = Path(folder or ("/" if pattern.startswith("/") else ".")).absolute()
@@ -230,7 +243,7 @@ def _globbed(pattern: str) -> list[str]:
         found = sorted(root.glob(pattern[len(folder) :].lstrip("/")))
     except ValueError as error:
         raise InputError(f"--input {pattern}: no pattern of names ({error})") from error
-    return _visible(str(root), [str(path) for path in found if path.is_file()])
+    return dict.fromkeys(_visible(str(root), [str(path) for path in found if path.is_file()]))
 
 
 def _visible(folder: str, uris: Sequence[str]) -> list[str]:

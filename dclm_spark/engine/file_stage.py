@@ -17,6 +17,7 @@ from dclm_spark.engine.code_version import code_of
 from dclm_spark.engine.manifests import StageOutput, Unit, unit_key
 from dclm_spark.engine.stage import REMOVE, UnitRules, run_units
 from dclm_spark.engine.unit_tasks import commit_each
+from udfs.storage import StoredObject
 from udfs.units.commit import UnreadableInputError, failed, failed_key, report_of
 from udfs.units.json_lines_output import JsonLinesOutput
 from udfs.units.output import Table, UnitOutput
@@ -42,6 +43,8 @@ class UnitSource:
     source: dict[str, Any]
     # Documents that come in; None where only reading tells.
     documents: int | None = None
+    # What is known of the input file; see `dclm_spark.engine.manifests.Unit`.
+    stored: StoredObject | None = None
 
 
 def sources_of(stage: StageOutput, prefix: str = "kept/") -> list[UnitSource]:
@@ -83,6 +86,8 @@ class FileStage:
     # tries them again.
     max_failures: int = 0
     stand_in: StandIn | None = None
+    # The fates that it counts are its own, and not those of the stage before.
+    judges: bool = True
 
     def run(
         self, spark: SparkSession, sources: Sequence[UnitSource], directory: str
@@ -96,7 +101,11 @@ class FileStage:
         # Whatever the process is, `udfs.units.output` writes its rows.
         code = code_of(self.process, "udfs.units.output")
         units = [
-            Unit(name=name, key=unit_key(self.name, source.identity, *self.key, code=code))
+            Unit(
+                name=name,
+                key=unit_key(self.name, source.identity, *self.key, code=code),
+                stored=source.stored,
+            )
             for name, source in by_name.items()
         ]
 
@@ -139,6 +148,7 @@ class FileStage:
             max_failures=self.max_failures,
             stand_in=stand_in if self.stand_in else None,
             one_task_each=self.max_tasks is None,
+            judges=self.judges,
         )
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
 
@@ -15,6 +15,9 @@ from dclm_spark.engine.stage_output import ROWS_AT_A_TIME, StageOutput, UnitRows
 from dclm_spark.errors import SettingError
 from dclm_spark.settings import to_dict
 from udfs import storage
+from udfs.documents.formats import LOST_SIZE
+from udfs.documents.schema import DROPPED, KEPT
+from udfs.storage import StoredObject
 from udfs.storage.stream import shown
 from udfs.units.commit import FORMAT_VERSION, MANIFESTS, STATISTICS, manifest_uri
 
@@ -28,10 +31,16 @@ _PACKAGE_FILE = re.compile(r"package://(\w+)/")
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One piece of work with a name of its own and the key that says what it was made from."""
+    """One piece of work with a name of its own and the key that says what it was made from.
+
+    `stored` is what is known of its input file. A unit that was committed when the file had another
+    size is made again; so is one that lost something to damage, or has no document, when the file
+    had another version. Where one of these is unknown, the key alone decides.
+    """
 
     name: str
     key: str
+    stored: StoredObject | None = None
 
 
 def numbered_unit(shard: int, count: int) -> str:
@@ -101,20 +110,48 @@ def read_many(uris: Sequence[str]) -> Iterator[bytes]:
             yield from pool.map(storage.read_bytes, uris[start : start + ROWS_AT_A_TIME])
 
 
-def read_committed(
-    directory: str, names: Iterable[str], keys: Mapping[str, str], rows: UnitRows
-) -> list[str]:
-    """Add to `rows` the units of `names` that are committed with their key; return the others.
+class OtherUnits(NamedTuple):
+    """Committed units that are not what is asked for."""
 
-    A unit whose manifest has another key was made from other input, settings or code.
-    """
-    foreign = []
+    # Units that were made from other input, settings or code.
+    made_otherwise: list[str]
+    # What is said of units whose input file had another size, by their names.
+    changed: dict[str, str]
+
+    @property
+    def names(self) -> list[str]:
+        """All of them."""
+        return [*self.made_otherwise, *self.changed]
+
+
+def read_committed(
+    directory: str, names: Iterable[str], units: Mapping[str, Unit], rows: UnitRows
+) -> OtherUnits:
+    """Add to `rows` the units of `names` that are committed as in `units`; return the others."""
+    others = OtherUnits([], {})
     for manifest in read_manifests(directory, names):
-        if manifest["key"] == keys[manifest["unit"]]:
-            rows.add(manifest)
+        unit = units[manifest["unit"]]
+        if (changed := _change_of_file(manifest, unit)) is not None:
+            others.changed[unit.name] = changed
+        elif manifest["key"] != unit.key:
+            others.made_otherwise.append(unit.name)
         else:
-            foreign.append(manifest["unit"])
-    return foreign
+            rows.add(manifest)
+    return others
+
+
+def _change_of_file(manifest: Mapping[str, Any], unit: Unit) -> str | None:
+    """Return how the input file changed since the unit was made, None where it did not."""
+    file = manifest["facts"].get("input", {})
+    then, now = file.get("size_bytes"), unit.stored
+    if then is None or now is None:
+        return None
+    if then != now.size_bytes:
+        return f"{file['path']} had {then:,} bytes and has {now.size_bytes:,}"
+    is_other = now.version and file.get("version") and now.version != file["version"]
+    documents = manifest["documents"]
+    is_damaged = file.get(LOST_SIZE) or not any(documents[fate][0] for fate in (KEPT, DROPPED))
+    return f"{file['path']} was damaged and was written again" if is_other and is_damaged else None
 
 
 def uncommit(directory: str, names: Iterable[str]) -> None:

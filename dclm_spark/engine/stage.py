@@ -12,6 +12,7 @@ from dclm_spark.engine.books import STAGE_MANIFEST, check_balance, refuse
 from dclm_spark.engine.manifests import (
     Unit,
     committed_names,
+    file_of_unit,
     read_committed,
     remove_stale,
     uncommit,
@@ -54,6 +55,8 @@ class UnitRules:
     stand_in: Callable[[Unit, str], None] | None = None
     # Each unit has a task of its own, in the order in which `execute` got them.
     one_task_each: bool = True
+    # The fates that it counts are its own, and not those of the stage before.
+    judges: bool = True
 
 
 _STRICT = UnitRules()
@@ -94,7 +97,7 @@ def run_units(
         LOGGER.warning("%s: removed %d units that are no part of this run", stage, removed)
     output = replace(output, totals=stage_totals(spark, output))
     _write_stage_manifest(output)
-    _log_end(output, time.perf_counter() - started)
+    _log_end(output, time.perf_counter() - started, rules.judges)
     return output
 
 
@@ -106,7 +109,7 @@ class _Work:
     ) -> None:
         self.stage, self.directory, self.units, self.rules = stage, directory, units, rules
         self.rows = UnitRows()
-        self._keys = {unit.name: unit.key for unit in units}
+        self._units = {unit.name: unit for unit in units}
 
     def pending(self) -> list[Unit]:
         """Read what is committed and return the units that are not.
@@ -115,14 +118,28 @@ class _Work:
         found later was committed meanwhile.
         """
         present = committed_names(self.directory)
-        others = [name for name in present if name not in self._keys]
+        of_file = {file_of_unit(unit.name): unit for unit in self.units}
+        others = [name for name in present if file_of_unit(name) not in of_file]
         if others and self.rules.others == REFUSE:
             raise SettingError(_other_inputs(self.directory, others))
-        known = [name for name in present if name in self._keys]
-        foreign = read_committed(self.directory, known, self._keys, self.rows)
-        if foreign:
-            LOGGER.info("%s: %d units were made otherwise and are redone", self.stage, len(foreign))
-            uncommit(self.directory, foreign)
+        # A file of another size may have other parts: no unit has the key "".
+        parts = {
+            name: replace(of_file[file], name=name, key="")
+            for name in present
+            if self.rules.others != KEEP and (file := file_of_unit(name)) in of_file
+        }
+        expected = parts | self._units
+        known = [name for name in present if name in expected]
+        found = read_committed(self.directory, known, expected, self.rows)
+        if found.made_otherwise:
+            LOGGER.info(
+                "%s: %d units were made otherwise and are redone",
+                self.stage,
+                len(found.made_otherwise),
+            )
+        if found.changed:
+            LOGGER.warning("%s", _changed_files(self.stage, found.changed))
+        uncommit(self.directory, found.names)
         return [unit for unit in self.units if unit.name not in self.rows.names]
 
     def execute(
@@ -152,7 +169,7 @@ class _Work:
                     return died
 
     def _progress(self) -> UnitProgress:
-        done = sum(name in self._keys for name in committed_names(self.directory))
+        done = sum(name in self._units for name in committed_names(self.directory))
         return UnitProgress(done=done, total=len(self.units), before=len(self.rows.names))
 
     def note_progress(self) -> None:
@@ -170,7 +187,7 @@ class _Work:
             assert self.rules.stand_in is not None
             LOGGER.warning("%s: goes on without %s", self.stage, failures[unit.name])
             self.rules.stand_in(unit, failures[unit.name])
-            self._keys[unit.name] = failed_key(unit.key)
+            self._units[unit.name] = replace(unit, key=failed_key(unit.key))
         silent = [unit for unit in missing if unit.name not in failures]
         if silent and not self.rules.may_be_empty:
             raise StageError(_missing_units(self.stage, silent, len(self.units)))
@@ -183,7 +200,7 @@ class _Work:
         """Read the manifests of `units` and return those that have none."""
         present = set(committed_names(self.directory))
         names = [unit.name for unit in units if unit.name in present]
-        foreign = read_committed(self.directory, names, self._keys, self.rows)
+        foreign = read_committed(self.directory, names, self._units, self.rows).names
         if foreign:
             raise StageError(
                 f"{self.stage}: {len(foreign)} units were committed by another run meanwhile, "
@@ -200,6 +217,14 @@ def _other_inputs(directory: str, others: Sequence[str]) -> str:
         f"({named}{', ...' if len(others) > NAMED_UNITS else ''}): give their files too, another "
         "--output, or --overwrite to remove them"
     )
+
+
+def _changed_files(stage: str, changed: Mapping[str, str]) -> str:
+    # The parts of a file say the same.
+    files = list(dict.fromkeys(changed.values()))
+    named = "; ".join(files[:NAMED_FAILURES])
+    more = f"; and {len(files) - NAMED_FAILURES} more" if len(files) > NAMED_FAILURES else ""
+    return f"{stage}: input files that changed since they were read are redone: {named}{more}"
 
 
 def _missing_units(stage: str, missing: Sequence[Unit], total: int) -> str:
@@ -243,9 +268,9 @@ def _write_stage_manifest(output: StageOutput) -> None:
     storage.write_bytes(storage.join(output.directory, STAGE_MANIFEST), text.encode())
 
 
-def _log_end(output: StageOutput, seconds: float) -> None:
+def _log_end(output: StageOutput, seconds: float, judges: bool) -> None:
     counts = output.totals["counts"]
-    if not counts:
+    if not counts or not judges:
         LOGGER.info("%s: %d units, %.1f s", output.stage, output.units.num_rows, seconds)
         return
     fates = documents_by_fate(output.totals)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dclm_spark.arguments.job_parser import positive
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.errors import InputError
 from dclm_spark.recipes import load_recipe
@@ -138,6 +139,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tokenizer", help="a tokenizer.json")
     add("--quality-model", help="a fastText model with the labels hq and cc")
     add("--language-model", help="such as lid.176.bin; default: lid.176.ftz")
-    add("--limit", type=int, metavar="PAGES", help="take only the first pages")
+    add("--limit", type=positive, metavar="PAGES", help="take only the first pages")
     add("--spark", metavar="MASTER", help="also measure Spark, such as local[2]")
     add("--output", help="where the report goes (Markdown); default: print it")

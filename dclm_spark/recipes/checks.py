@@ -22,7 +22,7 @@ from dclm_spark.stages.tokenize import with_special_ids
 from udfs import storage
 from udfs.fasttext.model import labels_of
 from udfs.html.extractors import missing_package
-from udfs.languages.codes import code_of, is_code
+from udfs.languages.codes import code_of, is_code, nearest_codes
 from udfs.languages.segmenters import missing_segmenter
 from udfs.rules.url_lists import UrlLists
 from udfs.storage import hub
@@ -37,10 +37,8 @@ _SHOWN_LINES = 3
 
 def check_recipe(recipe: Recipe) -> None:
     """Fetch and open every list, model and tokenizer of a recipe, and look at what is in them."""
-    check_one_input(recipe)
+    check_values(recipe)
     _check_extractors(recipe)
-    _check_prescreen(recipe)
-    _check_order_of_stages(recipe)
     check_model(recipe.quality)
     check_references(recipe)
     _warn_of_unread(url_lists(curation_settings(recipe)))
@@ -49,13 +47,23 @@ def check_recipe(recipe: Recipe) -> None:
     if recipe.quality.enabled:
         _check_classifier(recipe)
     check_decisions(recipe)
-    check_survivor_order(recipe)
     with_special_ids(recipe.tokens, recipe.quirks)
     earlier_keys(recipe.deduplication)
     measured_kinds(recipe.decontamination)
     if recipe.decontamination.data is not None:
         for task in select_tasks(recipe.decontamination.tasks):
             load_task(task, recipe.decontamination.data)
+
+
+def check_values(recipe: Recipe) -> None:
+    """Look at whether the values of a recipe go together; no file that it names is opened.
+
+    Raises SettingError as a run of it would.
+    """
+    check_one_input(recipe)
+    _check_prescreen(recipe)
+    _check_order_of_stages(recipe)
+    check_survivor_order(recipe)
 
 
 def check_one_input(recipe: Recipe) -> None:
@@ -168,9 +176,10 @@ def _check_language(recipe: Recipe) -> None:
             "installed; install dclm-spark[languages] here and on every executor"
         )
     if language not in known:
+        hint = nearest_codes(language, known)
+        more = "" if hint else f"; expected one of {', '.join(sorted(known))}"
         raise SettingError(
-            f"heuristics.language = {language!r}: the language model does not know it; expected "
-            f"one of {', '.join(sorted(known))}"
+            f"heuristics.language = {language!r}: {hint}the language model does not know it{more}"
         )
 
 

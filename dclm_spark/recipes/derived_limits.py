@@ -29,7 +29,8 @@ from udfs.documents.extract import ExtractionSettings
 from udfs.documents.formats import InputUnit, Reading, read_unit
 from udfs.documents.given import InputSettings
 from udfs.fasttext.language import LanguageIdentifier
-from udfs.languages.codes import is_code, typed_code
+from udfs.fasttext.model import labels_of
+from udfs.languages.codes import code_of, is_code, nearest_codes, typed_code
 from udfs.languages.segmenters import missing_segmenter, words_of
 from udfs.rules.families import HeuristicSettings, signals_of
 from udfs.rules.url_lists import load_url_lists
@@ -54,8 +55,13 @@ def derive_limits(
     is no code, or needs a package that is not there; InputError for too few texts.
     """
     code = typed_code(language)
-    if not is_code(code):
-        raise SettingError(f"--language {language!r}: expected a code, such as ita_Latn")
+    known = {code_of(label) for label in labels_of(fetch(model.uri, model.sha256))}
+    if not is_code(code) or code not in known:
+        reason = "the language model does not tell it" if is_code(code) else "it is no code"
+        raise SettingError(
+            f"--language {language!r}: {nearest_codes(language, known)}{reason}; expected a code "
+            "of language and script, such as ita_Latn"
+        )
     if package := missing_segmenter(code):
         raise SettingError(f"--language {code}: its words need the package {package}")
     identify = LanguageIdentifier(fetch(model.uri, model.sha256), quirks="none", codes=True)

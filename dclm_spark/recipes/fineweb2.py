@@ -11,7 +11,7 @@ from dclm_spark.recipes.recipe import Recipe
 from dclm_spark.settings import merge
 from dclm_spark.yaml_text import read_yaml
 from udfs import storage
-from udfs.languages.codes import is_code, typed_code
+from udfs.languages.codes import is_code, nearest_codes, typed_code
 from udfs.rules.families import HeuristicSettings
 from udfs.rules.fineweb2 import FineWeb2Settings
 from udfs.rules.settings import RepetitionLimits
@@ -60,26 +60,35 @@ def in_language(recipe: Recipe, language: str, limits_uri: str = "") -> Recipe:
     """Return a recipe whose rules are those of a language, by its code or a model's label.
 
     Limits and stop words come from `limits_uri`, a YAML file as FineWeb2 publishes them, or from
-    the package; English keeps those of the recipe. Raises SettingError for a language without
-    limits.
+    the package; English keeps those of the recipe, as does any language where no rule but that on
+    the language judges. Raises SettingError for a language without limits where there are others.
     """
     code = typed_code(language)
     if not is_code(code):
+        hint = nearest_codes(language, (*known_languages(), ENGLISH))
         raise SettingError(
-            f"language = {language!r}: expected a code of language and script, such as deu_Latn, "
-            f"or a label of lid.176, such as de; limits are known of {', '.join(known_languages())}"
+            f"language = {language!r}: {hint}expected a code of language and script, such as "
+            "deu_Latn, or a label of lid.176, such as de; limits are known of "
+            f"{', '.join(known_languages())}"
         )
     shared = recipe.heuristics
     if not shared.enabled:
         # Nothing is filtered: all pages in the language.
         shared = replace(shared, enabled=True, rules=LANGUAGE_ONLY)
-    if code == ENGLISH and not limits_uri:
+    own_limits = code == ENGLISH or (code not in known_languages() and not has_limits(recipe))
+    if own_limits and not limits_uri:
         return replace(recipe, language=code, heuristics=replace(shared, language=code))
     values = _limits(code, limits_uri)
     heuristics = replace(shared, language=code, min_language_score=values["language_score"])
     if heuristics.family.rules != ("language",):
         heuristics = _with_words(heuristics, values, language)
     return replace(recipe, language=code, heuristics=heuristics)
+
+
+def has_limits(recipe: Recipe) -> bool:
+    """Say whether a recipe in a language asks more of a page than that it is in the language."""
+    rules = recipe.heuristics
+    return rules.enabled and rules.family.rules != ("language",)
 
 
 def _with_words(
@@ -159,9 +168,11 @@ def _shared_limits(values: dict[str, Any]) -> dict[str, Any]:
 def _limits(code: str, uri: str) -> dict[str, Any]:
     """Return the limits of a language, as FineWeb2 names them."""
     if not uri and code not in known_languages():
+        hint = nearest_codes(code, (*known_languages(), ENGLISH))
         raise SettingError(
-            f"language = {code!r}: no limits are known of it, but of {', '.join(known_languages())}"
-            "; give language_limits, a YAML file like those of huggingface/fineweb-2"
+            f"language = {code!r}: {hint}no limits are known of {code}, but of "
+            f"{', '.join(known_languages())}; give language_limits, a YAML file like those of "
+            "huggingface/fineweb-2 (jobs/derive_limits.py makes one)"
         )
     source = f"language_limits {shown(uri) or code}"
     content = storage.read_bytes(uri) if uri else (_FOLDER / f"{code}.yml").read_bytes()

@@ -7,11 +7,17 @@ known (`languages_with_limits`) and that the recipe's language model tells.
 from collections.abc import Sequence
 
 from dclm_spark.errors import SettingError
-from dclm_spark.recipes.fineweb2 import ENGLISH, EVERY, is_several, known_languages
+from dclm_spark.recipes.fineweb2 import (
+    ENGLISH,
+    EVERY,
+    has_limits,
+    is_several,
+    known_languages,
+)
 from dclm_spark.recipes.recipe import Recipe
 from udfs import storage
 from udfs.fasttext.model import labels_of
-from udfs.languages.codes import code_of, is_code, typed_code
+from udfs.languages.codes import code_of, is_code, nearest_codes, typed_code
 from udfs.storage.cache import fetch
 from udfs.storage.stream import shown
 
@@ -61,17 +67,21 @@ def codes_of(recipe: Recipe) -> dict[str, str]:
         codes = allowed
     else:
         codes = tuple(typed_code(name) for name in recipe.language.split(",") if name)
+        if not has_limits(recipe):
+            # The rule on the language alone needs none.
+            allowed = tuple(sorted(told))
     for code in codes:
         if code not in allowed:
             reason = (
-                "no limits are known of it" if code not in known and is_code(code)
-                else "the language model does not tell it" if code in known
-                else "it is no code of language and script, such as deu_Latn"
+                "it is no code of language and script, such as deu_Latn" if not is_code(code)
+                else "no limits are known of it" if code in told
+                else "the language model does not tell it"
             )  # fmt: skip
-            raise SettingError(
-                f"language = {recipe.language!r}: {code!r}: {reason}; expected any of "
-                f"{', '.join(allowed)}; for another give language_limits, a folder with CODE.yml"
-            )
+            hint = nearest_codes(code, allowed)
+            more = "" if hint else f"; expected any of {', '.join(allowed)}"
+            if has_limits(recipe):
+                more += "; for another language give language_limits, a folder with CODE.yml"
+            raise SettingError(f"language = {recipe.language!r}: {code!r}: {hint}{reason}{more}")
     twice = sorted({code for code in codes if codes.count(code) > 1})
     if twice:
         raise SettingError(f"language = {recipe.language!r}: it names {twice[0]} twice")

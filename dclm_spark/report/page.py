@@ -66,6 +66,7 @@ def _sections(summary: RunSummary) -> list[tuple[str, str]]:
         ("stages", "Stages and throughput", summary.stages),
         ("shards", "Token shards", summary.shards),
         ("records", "Records in the input", any(summary.record_types.values())),
+        ("lost", "Input files that gave no document, or lost most of theirs", summary.lost_files),
         ("missing", "Left out", summary.left_out or summary.skipped_files),
         ("recipe", "Recipe and versions", summary.recipe_yaml),
     )

@@ -48,6 +48,7 @@ def summarize_sources(
         record_types=_added(summaries),
         sources=rows,
         shards=None if manifest is None else shard_summary(manifest),
+        lost_files=tuple(file for one in given for file in one.lost_files),
         skipped_files=tuple(file for one in given for file in one.skipped_files),
         left_out={
             f"sources.{name}: {key}": meaning

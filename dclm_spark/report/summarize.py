@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from dclm_spark.engine.manifests import StageOutput
+from dclm_spark.engine.monitoring.lost_files import lost_files
 from dclm_spark.engine.monitoring.run_clock import RunClock
 from dclm_spark.engine.run_output import RunProgress
 from dclm_spark.engine.run_record import RunIdentity
@@ -72,6 +73,7 @@ def summarize(
         facts=_further_facts(run) | measured_decontamination(recipe.decontamination),
         failure=failure,
         left_out=left_out(recipe),
+        lost_files=tuple(lost_files(run.documents)) if run.documents else (),
     )
 
 

@@ -253,9 +253,9 @@ class SourceSummary:
 class RunSummary:
     """Everything that the report of one run shows; the sequences keep the order of the run.
 
-    `record_types` counts WARC records by type (response, request, warcinfo...). `facts` are
-    further lines of label and value for the headline table (cost, output folder, losses...).
-    `seconds` is wall time of all `drivers` of the run, the first of which began at `started`.
+    `record_types` counts WARC records by type; `facts` are further lines of the headline table.
+    `seconds` is wall time of all `drivers`, the first of which began at `started`. `lost_files`
+    has a line for each input file that gave no document or lost most of what it holds.
     """
 
     title: str
@@ -286,12 +286,12 @@ class RunSummary:
     sources: tuple[SourceSummary, ...] = ()
     language_corpora: tuple[LanguageCorpus, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
-    # Why the run ended before its last stage; "" for one that is whole.
-    failure: str = ""
+    failure: str = ""  # Why the run ended before its last stage; "" for one that is whole.
     # Lists and models that were not set, and what that means.
     left_out: Mapping[str, str] = field(default_factory=dict)
     drivers: int = 1
     skipped_files: tuple[str, ...] = ()
+    lost_files: tuple[str, ...] = ()
 
     @property
     def balanced(self) -> bool:

@@ -4,20 +4,19 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from pyspark.sql import SparkSession
 
+from dclm_spark.crawl.file_sizes import with_sizes
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.engine.file_stage import FileStage, UnitSource
 from dclm_spark.engine.manifests import StageOutput, part_unit
 from dclm_spark.engine.stage import REFUSE, REMOVE
 from dclm_spark.errors import SettingError
 from dclm_spark.settings import to_dict
-from udfs import storage
 from udfs.documents.formats import FORMATS
 from udfs.documents.parts import WHOLE, FilePart, parts_of
 from udfs.documents.schema import STAGE
@@ -35,7 +34,6 @@ from udfs.units.curate import (
 LOGGER = logging.getLogger("dclm_spark")
 # Common Crawl's web server, unlike its bucket, is not made for hundreds of connections.
 HTTP_READERS = 10
-_SIZE_READERS = 16
 
 
 def missed_domains(documents: StageOutput) -> int:
@@ -161,12 +159,11 @@ def sources_of(inputs: Sequence[InputFile], part_size_bytes: int) -> list[UnitSo
 
     Files of at least two parts of `part_size_bytes` are, where their format can be; 0: none.
     """
-    large = [file for file in inputs if part_size_bytes and _is_divisible(file)]
-    with ThreadPoolExecutor(_SIZE_READERS) as pool:
-        sizes = dict(zip(large, pool.map(_size_bytes, large), strict=True))
+    divisible = {file for file in inputs if part_size_bytes and _is_divisible(file)}
     sources = []
-    for file in inputs:
-        parts = parts_of(sizes[file], part_size_bytes) if file in sizes else [WHOLE]
+    for file in with_sizes(inputs, divisible):
+        size = file.stored.size_bytes if file.stored else 0
+        parts = parts_of(size, part_size_bytes) if file in divisible else [WHOLE]
         whole = source_of(file)
         sources += [whole] if parts == [WHOLE] else _part_sources(whole, parts)
     return sources
@@ -188,18 +185,14 @@ def _is_divisible(file: InputFile) -> bool:
     return FORMATS[file.kind].is_divisible(file.path)
 
 
-def _size_bytes(file: InputFile) -> int:
-    """Return the size of a file, 0 where nobody tells it: reading will say what is wrong."""
-    try:
-        return storage.size_bytes(file.uri)
-    except storage.StorageError:
-        return 0
-
-
 def source_of(file: InputFile) -> UnitSource:
     """Return the unit of an input file; its address is no part of what it is."""
     return UnitSource(
         unit=unit_name(file),
         identity=(file.crawl, file.path, file.kind),
-        source={"crawl": file.crawl, "path": file.path, "uri": file.uri, "kind": file.kind},
-    )
+        source={
+            "crawl": file.crawl, "path": file.path, "uri": file.uri, "kind": file.kind,
+            **(file.stored._asdict() if file.stored else {}),
+        },
+        stored=file.stored,
+    )  # fmt: skip

@@ -162,6 +162,8 @@ def tokenize(
         # The ids are the same for shards of any format and length.
         key=(settings.tokenizer, settings.seed, cells),
         folder=FOLDER,
+        # It has the texts of what select decided on, and counts for it.
+        judges=False,
     )
     return stage.run(spark, selected_sources(documents, selected), directory)
 

@@ -66,7 +66,9 @@ def _parse(job: str, arguments: Sequence[str]) -> argparse.Namespace:
         ) from error
 
     def refuse(message: str) -> NoReturn:
-        raise SubmissionError(f"{job}.py would refuse its arguments (those after --): {message}")
+        raise SubmissionError(
+            f"{job}.py would refuse its arguments (those after --): {parser.told(message)}"
+        )
 
     parser.error = refuse
     # An abbreviation that is clear today is none once the job has another option.

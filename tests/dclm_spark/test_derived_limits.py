@@ -59,5 +59,7 @@ def test_the_file_is_one_that_language_limits_reads(tmp_path):
 def test_too_few_texts_and_what_is_no_language_are_refused():
     with pytest.raises(InputError, match="of 2 texts 1 are in ita_Latn and 1 of these are prose"):
         derive_limits([pa.array([page(3), "Solo una"])], "ita_Latn")
-    with pytest.raises(SettingError, match="expected a code, such as ita_Latn"):
+    with pytest.raises(SettingError, match="it is no code; expected a code of language and"):
         derive_limits([], "italian")
+    with pytest.raises(SettingError, match=r"did you mean ita_Latn\? the language model"):
+        derive_limits([], "ita_Latm")

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from dclm_spark.engine.monitoring.lost_files import lost_files
 from dclm_spark.engine.stage_output import stage_output
 from dclm_spark.errors import InputError, LimitError
 from dclm_spark.limits import LimitSettings, StageYields, YieldRange, check_documents, check_yield
@@ -108,6 +109,46 @@ def test_empty_lines_beside_records_without_a_text_do_not_hide_them(output):
     both = {key: empty[key] + statistics[key] for key in statistics}
     with pytest.raises(InputError, match="in/a: none of its 3 records has a text: the keys are"):
         check_documents(output((manifest, both)), LimitSettings())
+
+
+def test_files_that_gave_nothing_or_lost_most_are_named_with_place_and_reason(output, caplog):
+    empty, cut = (
+        unit("a", "damaged_file", "bad bytes", quarantined=1),
+        unit("b", "damaged_file", "the member is cut off", kept=3, quarantined=1),
+    )
+    for manifest, statistics in (empty, cut):
+        manifest["facts"]["input"] |= {"size_bytes": 2000, "lost_size_bytes": 1500}
+        statistics["samples"][0]["warc_offset"] = 70
+    half = unit("d", "damaged_file", "bad bytes", kept=3, quarantined=1)
+    half[0]["facts"]["input"] |= {"size_bytes": 2000, "lost_size_bytes": 1000}
+    lines = unit("c", "bad_json", "not JSON", kept=4, dropped=1, quarantined=6)
+    found = output(empty, cut, lines, half, unit("e", kept=9), unit("f", kept=1, quarantined=1))
+    check_documents(found, LimitSettings())
+    assert lost_files(found) == [
+        "in/a: no document could be read, 75% of 2 kB are lost to damage"
+        "; damaged_file at 70: bad bytes",
+        "in/b: 3 of 4 records could be read, 75% of 2 kB are lost to damage"
+        "; damaged_file at 70: the member is cut off",
+        "in/c: 5 of 11 records could be read; bad_json: not JSON",
+    ]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"input: {line}" for line in lost_files(found)
+    ]
+
+
+def test_of_many_lost_files_some_are_named_and_the_others_counted(output):
+    found = output(*(unit(f"{number:02}", "x", quarantined=1) for number in range(13)))
+    lines = lost_files(found)
+    assert len(lines) == 11
+    assert lines[-1] == "3 more files lost all or most of what they hold"
+
+
+def test_what_parts_of_a_file_lost_is_added_up(output):
+    parts = [unit(f"a-0123456789-part-{number}", "damaged_file", "x", kept=1) for number in (0, 1)]
+    for manifest, _ in parts:
+        manifest["facts"]["input"] = {"uri": "a", "size_bytes": 1000, "lost_size_bytes": 300}
+    (line,) = lost_files(output(*parts))
+    assert line.startswith("a: 2 of 2 records could be read, 60% of 1 kB are lost")
 
 
 def test_a_declared_yield_is_kept_to(output):

@@ -4,6 +4,8 @@ import importlib.util
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dclm_spark.command import run_command
@@ -96,6 +98,7 @@ def test_a_run_with_everything_in_place_starts_spark(typed):
         (("--recipe", "dclm_baselin"), "did you mean 'dclm_baseline'?"),
         (("--set", "heuristics.language=xx", "--recipe", "c4"), "'xx': the language model does"),
         (("--input", "none.warc.gz"), "none.warc.gz: there is no such file"),
+        (("--input", "none.paths.gz"), "--input none.paths.gz: there is no such list of files"),
         (("--input", "{files}/qualit?.bin"), "unknown kind of file; its name must end in"),
         (("--input", "{files}/../none*"), "there is no such file"),
         (("--output", "{files}/tokenizer.json/out"), "it cannot be written (Not a directory)"),
@@ -131,6 +134,15 @@ def test_input_without_texts_names_its_keys(typed, tmp_path):
     assert "no text in `text`; the keys are content, id" in errors(printed)[0]
     with pytest.raises(SparkStarted):
         typed("--set", "input.text_column=content", inputs=str(tmp_path / "in.jsonl"))
+
+
+def test_a_table_without_texts_is_not_hidden_by_lines_with_some(typed, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jsonl").write_text('{"text": "x"}')
+    pq.write_table(pa.table({"content": ["x"]}), tmp_path / "in" / "b.parquet")
+    code, _, printed = typed("--check", inputs=str(tmp_path / "in"))
+    assert code == 2
+    assert "b.parquet: no text in `text`; the keys are content" in errors(printed)[0]
 
 
 @pytest.mark.parametrize("before", ["\n", "\n" * 250])

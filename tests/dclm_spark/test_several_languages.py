@@ -11,6 +11,7 @@ from dclm_spark.preflight import check_recipe
 from dclm_spark.recipes import language_recipes, load_recipe
 from dclm_spark.recipes.recipe import recipe_hash
 from dclm_spark.recipes.several_languages import codes_of, languages_with_limits
+from udfs.tokens.tokenizer import train_tokenizer
 
 OURS = files("dclm_spark") / "recipes" / "languages"
 
@@ -71,13 +72,35 @@ def test_a_folder_of_limits_adds_languages_and_replaces_ours(tmp_path):
 
 @pytest.mark.parametrize(("language", "told"), [
     ("[deu_Latn, xx]", r"'xx': it is no code.*expected any of arb_Arab, .*eng_Latn"),
-    ("[deu_Latn, ita_Latn]", r"'ita_Latn': no limits are known.*expected any of arb_Arab"),
+    ("[deu_Latn, ita_Latn]", r"'ita_Latn': no limits are known.*expected any of arb_Arab.*CODE"),
+    ("[deu_Latm, fra_Latn]", r"'deu_Latm': did you mean deu_Latn\? the language model does not"),
     ("[de, deu_Latn]", "deu_Latn twice"),
     ("[]", "expected a code such as deu_Latn, a list of them, or all"),
 ])  # fmt: skip
 def test_a_wrong_language_of_a_list_is_named(language, told):
     with pytest.raises(SettingError, match=told):
         language_recipes("fineweb2", [f"language={language}"])
+
+
+def test_without_other_rules_any_language_that_the_model_tells_will_do():
+    found = language_recipes("raw", ["language=[ita_Latn, deu_Latn]"])
+    italian, german = (found[code].heuristics for code in ("ita_Latn", "deu_Latn"))
+    assert (italian.enabled, italian.rules, italian.language) == (True, "language_only", "ita_Latn")
+    assert (italian.min_language_score, german.min_language_score) == (0.65, 0.821)
+    assert load_recipe("raw", ["language=ita_Latn"]).heuristics == italian
+    assert len(language_recipes("raw", ["language=all"])) == 15
+    with pytest.raises(SettingError, match=r"did you mean ita_Latn\? it is no code") as error:
+        language_recipes("raw", ["language=[ita_Lat, deu_Latn]"])
+    assert "limits" not in str(error.value)
+
+
+def test_a_language_that_the_model_does_not_tell_is_refused_before_the_start(tmp_path):
+    tokenizer = tmp_path / "tokenizer.json"
+    tokenizer.write_text(train_tokenizer(iter(["a b c"]), 300))
+    given = [f"tokens.tokenizer.uri={tokenizer}", "tokens.tokenizer.sha256=null"]
+    check_recipe(load_recipe("raw", [*given, "language=ita_Latn"]))
+    with pytest.raises(SettingError, match=r"did you mean deu_Latn\? the language model"):
+        check_recipe(load_recipe("raw", [*given, "language=deu_Latm"]))
 
 
 def test_one_file_of_limits_is_not_for_several_languages(tmp_path):

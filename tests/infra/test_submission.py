@@ -17,7 +17,7 @@ IN, OUT = JOB[2:4], JOB[4:6]
     [
         ((*JOB, "--treshold", "3"), ["build_baseline.py would refuse", "--treshold"]),
         ((*JOB, "--outp", "s3://corpus/b"), ["--outp"]),
-        (JOB[:4], ["required: --output"]),
+        (JOB[:4], ["(those after --): --output: missing"]),
         ((*JOB, "--master", "yarn"), ["--master yarn", "leave it out"]),
         ((*JOB, "--output", "out"), ["--output out", "s3://"]),
         ((*JOB, "--output", "gs://corpus/a"), ["--output gs://corpus/a", "s3://"]),

@@ -5,11 +5,13 @@ add one, write a class and a line of FORMATS.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
 
 import pyarrow as pa
 
+from udfs import storage
 from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl, extract_documents
 from udfs.documents.given import (
     Given,
@@ -25,8 +27,10 @@ from udfs.documents.prescreen import Glance
 from udfs.documents.schema import EMPTY_FILE, OWN_COLUMNS
 from udfs.documents.wat import wat_rows
 from udfs.documents.wet import wet_rows
-from udfs.storage.stream import shown
+from udfs.storage.stream import StorageError, shown, without_secrets
 
+# The fact of a file that damage left nothing of so many bytes.
+LOST_SIZE = "lost_size_bytes"
 _STREAMS = ("", ".gz", ".zst", ".bz2", ".xz")
 
 
@@ -34,7 +38,8 @@ _STREAMS = ("", ".gz", ".zst", ".bz2", ".xz")
 class InputUnit:
     """An input file of a crawl, or the part of one from byte `start` up to `end`.
 
-    `kind` is the name of its format.
+    `kind` is the name of its format; `size_bytes` and `version` are those of the whole file, where
+    they are known (`udfs.storage.StoredObject`).
     """
 
     crawl: str
@@ -43,6 +48,8 @@ class InputUnit:
     kind: str
     start: int = 0
     end: int | None = None
+    size_bytes: int | None = None
+    version: str = ""
 
     @property
     def part(self) -> FilePart:
@@ -59,6 +66,19 @@ class Reading:
     skip_url: SkipUrl | None = None
     glance: Glance | None = None
     counts: RecordCounts = field(default_factory=RecordCounts)
+
+
+def input_facts(source: InputUnit, counts: RecordCounts) -> dict[str, Any]:
+    """Return what a manifest says of the file that was read, and of the bytes that damage cost."""
+    records = asdict(counts)
+    lost = records.pop(LOST_SIZE)
+    told = asdict(source) | {"uri": without_secrets(source.uri)}
+    if lost:
+        told[LOST_SIZE] = lost
+        if source.size_bytes is None:
+            with suppress(StorageError):
+                told["size_bytes"] = storage.size_bytes(source.uri)
+    return {"records": records, "input": told}
 
 
 class InputFormat(Protocol):
@@ -150,7 +170,8 @@ class JsonLinesFormat:
 
     def read(self, unit: InputUnit, reading: Reading) -> Iterator[pa.RecordBatch]:
         """Yield the documents of the lines that begin in the unit."""
-        yield from _documents(json_rows(unit.uri, unit.part, reading.extraction), unit, reading)
+        rows = json_rows(unit.uri, unit.part, reading.extraction, reading.counts)
+        yield from _documents(rows, unit, reading)
 
 
 class ParquetFormat:
@@ -166,7 +187,9 @@ class ParquetFormat:
 
     def read(self, unit: InputUnit, reading: Reading) -> Iterator[pa.RecordBatch]:
         """Yield the documents of the row groups whose middle lies in the unit."""
-        rows = parquet_rows(unit.uri, unit.part, reading.extraction, reading.columns)
+        rows = parquet_rows(
+            unit.uri, unit.part, reading.extraction, reading.columns, reading.counts
+        )
         yield from _documents(rows, unit, reading)
 
 
@@ -208,13 +231,13 @@ ARC = CrawlFormat(name="arc", suffixes=_compressed(".arc"))
 WET = RecordsFormat(
     name="wet",
     suffixes=_compressed(".warc.wet", ".wet"),
-    rows=lambda uri, reading: wet_rows(uri, reading.extraction, reading.columns),
+    rows=lambda uri, reading: wet_rows(uri, reading.extraction, reading.columns, reading.counts),
 )
 # What it notes of each page: a run says that there are no texts.
 WAT = RecordsFormat(
     name="wat",
     suffixes=_compressed(".warc.wat", ".wat"),
-    rows=lambda uri, reading: wat_rows(uri, reading.extraction),
+    rows=lambda uri, reading: wat_rows(uri, reading.extraction, reading.counts),
     has_documents=False,
 )
 JSON_LINES = JsonLinesFormat()

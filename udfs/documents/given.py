@@ -117,7 +117,10 @@ def batches_of(
     batch = DocumentRows(crawl, path, schema)
     for row in rows:
         maker.add(batch, row)
-        counts.count("broken" if batch.has_fate else "response")
+        if batch.has_fate:
+            counts.count_broken()
+        else:
+            counts.count("response")
         if batch.size_bytes >= settings.batch_size_bytes or len(batch) >= settings.batch_rows:
             yield batch.batch()
             batch = DocumentRows(crawl, path, schema)

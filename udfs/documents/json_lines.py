@@ -10,14 +10,17 @@ from udfs.documents.given import Given
 from udfs.documents.parts import WHOLE, FilePart
 from udfs.html.charset import mended_utf8
 from udfs.warc.compression import LINES_FRAMING, pieces
+from udfs.warc.reader import RecordCounts
 from udfs.warc.stream_codecs import is_compressed
 
 _READ_SIZE_BYTES = 1024 * 1024
 _WIDE_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
-def json_rows(uri: str, part: FilePart, settings: ExtractionSettings) -> Iterator[Given]:
-    """Yield what stands on each line, from 0.
+def json_rows(
+    uri: str, part: FilePart, settings: ExtractionSettings, counts: RecordCounts
+) -> Iterator[Given]:
+    """Yield what stands on each line, from 0; `counts` takes the bytes that gave nothing.
 
     The position is the number of the line; in a part of a file, the byte at which the line begins.
     """
@@ -31,13 +34,19 @@ def json_rows(uri: str, part: FilePart, settings: ExtractionSettings) -> Iterato
     if part.is_whole:
         with storage.open_stream(uri, settings=settings.reading) as stream:
             window = settings.warc.max_window_size_bytes
+            lost = 0
             for piece in pieces(stream, LINES_FRAMING, window)[0]:
                 yield from lines.add(piece.data)
                 if piece.error is not None:
+                    lost += piece.lost_size_bytes
                     yield from lines.damage(f"{piece.error} (near byte {piece.offset})")
             yield from lines.end()
+            # Lines are counted as decoded.
+            read = max(0, stream.tell() - lost)
+            counts.lost_size_bytes += lost + round(read * lines.bad_fraction)
         return
     yield from _part_rows(uri, part, settings, lines)
+    counts.lost_size_bytes += lines.bad_size_bytes
 
 
 def _is_divisible(uri: str, settings: ExtractionSettings) -> bool:
@@ -71,6 +80,8 @@ class _Lines:
         self._limit = limit
         self._begun: list[bytes] = []
         self._size = 0
+        # Bytes of the lines that were taken, and of those among them that hold no document.
+        self._taken_size_bytes = self.bad_size_bytes = 0
         # The number of the next line or, where bytes are counted, where it begins.
         self.position = 0
         self._counts_bytes = self._skips_first = False
@@ -96,6 +107,11 @@ class _Lines:
         yield Given(self.position, rule="damaged_file", reason=reason)
         self.position += 1
 
+    @property
+    def bad_fraction(self) -> float:
+        """The share of bytes of lines that hold no document, but for empty ones."""
+        return self.bad_size_bytes / max(1, self._taken_size_bytes)
+
     def end(self) -> Iterator[Given]:
         if self._size:
             yield from self._take(0)
@@ -113,9 +129,16 @@ class _Lines:
             self._skips_first = False
         elif size > self._limit:
             reason = f"a line of {size} bytes, the limit is {self._limit}"
+            self._count(size, is_bad=True)
             yield Given(position, rule="line_too_large", reason=reason, value=size)
         else:
-            yield _given(b"".join(parts), position)
+            given = _given(b"".join(parts), position)
+            self._count(size, is_bad=given.rule == "bad_json")
+            yield given
+
+    def _count(self, size: int, is_bad: bool) -> None:
+        self._taken_size_bytes += size
+        self.bad_size_bytes += size if is_bad else 0
 
     def _as_utf8(self, data: bytes) -> bytes:
         """Return a piece as UTF-8; a byte order mark may say that the file is in UTF-16."""

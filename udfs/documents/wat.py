@@ -10,7 +10,7 @@ from udfs import storage
 from udfs.documents.extract import ExtractionSettings
 from udfs.documents.given import Given, clean_text
 from udfs.documents.schema import SOURCE_FIELDS, document_id
-from udfs.warc.reader import parse_date
+from udfs.warc.reader import RecordCounts, parse_date
 from udfs.warc.records import BrokenRecord, RawRecord
 from udfs.warc.scanner import RecordScanner
 
@@ -72,14 +72,16 @@ def _row(crawl: str, path: str, record: RawRecord | BrokenRecord) -> dict[str, A
         return row | {"broken": f"bad_json: {error} (byte {record.offset} of {path})"}
 
 
-def wat_rows(uri: str, settings: ExtractionSettings) -> Iterator[Given]:
+def wat_rows(uri: str, settings: ExtractionSettings, counts: RecordCounts) -> Iterator[Given]:
     """Yield for each note of a WAT file that there is no text in it."""
     with storage.open_stream(uri, settings=settings.reading) as stream:
-        for record in RecordScanner(stream, settings.warc).records():
+        scanner = RecordScanner(stream, settings.warc)
+        for record in scanner.records():
             if isinstance(record, BrokenRecord):
                 yield Given(record.offset, rule=record.rule, reason=record.reason)
             elif record.record_type == "metadata":
                 yield Given(record.offset, rule="missing_text", reason=_NO_TEXTS)
+        counts.lost_size_bytes += scanner.lost_size_bytes
 
 
 def page_path(path: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from udfs import storage
 from udfs.documents.extract import ExtractionSettings
 from udfs.documents.given import METADATA, Given, InputSettings, Values
+from udfs.warc.reader import RecordCounts
 from udfs.warc.records import BrokenRecord, RawRecord
 from udfs.warc.scanner import RecordScanner
 
@@ -13,17 +14,21 @@ _TEXTS = "conversion"
 _HIDDEN = {"warc-type", "warc-record-id", "warc-refers-to", "warc-block-digest", "content-length"}
 
 
-def wet_rows(uri: str, settings: ExtractionSettings, columns: InputSettings) -> Iterator[Given]:
+def wet_rows(
+    uri: str, settings: ExtractionSettings, columns: InputSettings, counts: RecordCounts
+) -> Iterator[Given]:
     """Yield the text of each conversion record, at the record's offset.
 
     The fields of a record, such as `warc-identified-content-language`, are own columns.
     """
     with storage.open_stream(uri, settings=settings.reading) as stream:
-        for record in RecordScanner(stream, settings.warc).records():
+        scanner = RecordScanner(stream, settings.warc)
+        for record in scanner.records():
             if isinstance(record, BrokenRecord):
                 yield Given(record.offset, rule=record.rule, reason=record.reason)
             elif record.record_type == _TEXTS:
                 yield _given(record, columns)
+        counts.lost_size_bytes += scanner.lost_size_bytes
 
 
 def _given(record: RawRecord, columns: InputSettings) -> Given:

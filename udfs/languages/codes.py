@@ -1,11 +1,16 @@
 """One code for a language whatever a model calls it: ISO 639-3 and script, such as deu_Latn."""
 
+import difflib
 import re
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
 _CODE = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
 _PREFIX = "__label__"
+# How like a name another must be for a hint: one letter may be wrong, or two change places.
+_LIKENESS = 0.8
+_HINTS = 3
 
 
 @cache
@@ -36,3 +41,15 @@ def typed_code(name: str) -> str:
 def is_code(label: str) -> bool:
     """Say whether a label has the form of a code."""
     return _CODE.fullmatch(label) is not None
+
+
+def nearest_codes(name: str, known: Iterable[str]) -> str:
+    """Return a question that names the known codes or labels most like `name`, "" for none.
+
+    Whatever is said follows it: it ends with a blank.
+    """
+    codes, typed = sorted(known), typed_code(name)
+    language = typed.partition("_")[0].lower()
+    of_language = [code for code in codes if code.startswith(f"{language}_")]
+    near = of_language or difflib.get_close_matches(typed, codes, _HINTS, _LIKENESS)
+    return f"did you mean {' or '.join(near[:_HINTS])}? " if near else ""

@@ -19,7 +19,7 @@ from udfs.robots.refusals import rules_text
 from udfs.rules.urls import hosts
 from udfs.storage.files import open_stream
 from udfs.storage.stream import shown
-from udfs.warc.reader import WarcRecord, read_records
+from udfs.warc.reader import RecordCounts, WarcRecord, read_records
 
 ANSWERS = pa.schema(
     [
@@ -70,7 +70,7 @@ def _of_warc(uri: str) -> Iterator[tuple[str, datetime, bytes]]:
 
 
 def _of_lines(uri: str) -> Iterator[tuple[str, datetime, bytes]]:
-    for row in json_rows(uri, FilePart(), ExtractionSettings()):
+    for row in json_rows(uri, FilePart(), ExtractionSettings(), RecordCounts()):
         try:
             values: dict[str, Any] = row.values
             yield values["url"], _time(values["date"]), values["text"].encode("utf-8", "replace")

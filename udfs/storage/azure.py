@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from udfs.storage.stored_object import StoredObject
 from udfs.storage.stream import (
     Body,
     MissingObjectError,
@@ -239,16 +240,17 @@ def delete(uri: str, settings: ReadSettings) -> None:
         return
 
 
-def list_keys(uri: str, settings: ReadSettings) -> Iterator[str]:
-    """Yield the keys below the "directory" `uri`, in the store's order.
+def list_objects(uri: str, settings: ReadSettings) -> Iterator[tuple[str, StoredObject]]:
+    """Yield the keys below the "directory" `uri` and what is there, in the store's order.
 
     Accounts with folders list these as objects, which are left out.
     """
     key = bucket_and_key(uri)[1].rstrip("/")
     prefix = f"{key}/" if key else None
 
-    def operation() -> list[str]:
+    def operation() -> list[tuple[str, StoredObject]]:
         found = _container(uri, settings).list_blobs(name_starts_with=prefix, include=["metadata"])
-        return [one.name for one in found if (one.metadata or {}).get("hdi_isfolder") != "true"]
+        files = (one for one in found if (one.metadata or {}).get("hdi_isfolder") != "true")
+        return [(one.name, StoredObject(one.size, str(one.etag))) for one in files]
 
     yield from with_retries(uri, settings, lambda: attempt(uri, operation))

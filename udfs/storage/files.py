@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from udfs.storage.local import TEMPORARY_SUFFIX, LocalBody, Replacement, local_path, open_local
+from udfs.storage.stored_object import StoredObject
 from udfs.storage.stream import (
     Body,
     MissingObjectError,
@@ -21,9 +22,9 @@ from udfs.storage.stream import (
 )
 
 __all__ = [
-    "MissingObjectError", "ReadSettings", "StorageError", "Stream", "delete", "exists", "is_local",
-    "join", "list_files", "local_path", "open_seekable", "open_stream", "read_bytes", "size_bytes",
-    "upload", "write_bytes",
+    "MissingObjectError", "ReadSettings", "StorageError", "StoredObject", "Stream", "delete",
+    "exists", "is_local", "join", "list_files", "list_objects", "local_path", "open_seekable",
+    "open_stream", "read_bytes", "size_bytes", "upload", "write_bytes",
 ]  # fmt: skip
 
 _DEFAULT = ReadSettings()
@@ -79,9 +80,17 @@ def list_files(uri: str, settings: ReadSettings = _DEFAULT) -> list[str]:
         root = local_path(uri)
         found = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
         return sorted(str(file) for file in found if file.suffix != TEMPORARY_SUFFIX)
-    keys = _object_store(uri, "list").list_keys(uri, settings)
+    return list(list_objects(uri, settings))
+
+
+def list_objects(uri: str, settings: ReadSettings = _DEFAULT) -> dict[str, StoredObject]:
+    """Return what the listing of a store tells of the files below a folder, by their URIs.
+
+    The URIs are those of `list_files`.
+    """
+    found = _object_store(uri, "list").list_objects(uri, settings)
     bucket = f"{uri.partition('://')[0]}://{bucket_and_key(uri)[0]}"
-    return sorted(f"{bucket}/{key}" for key in keys if not key.endswith("/"))
+    return dict(sorted((f"{bucket}/{key}", one) for key, one in found if not key.endswith("/")))
 
 
 def exists(uri: str, settings: ReadSettings = _DEFAULT) -> bool:
@@ -197,7 +206,9 @@ class _ObjectStore(Protocol):
     def upload_file(self, local_path: str, uri: str, settings: ReadSettings) -> None: ...
     def size_bytes(self, uri: str, settings: ReadSettings) -> int: ...
     def delete(self, uri: str, settings: ReadSettings) -> None: ...
-    def list_keys(self, uri: str, settings: ReadSettings) -> Iterator[str]: ...
+    def list_objects(
+        self, uri: str, settings: ReadSettings
+    ) -> Iterator[tuple[str, StoredObject]]: ...
 
 
 def _object_store(uri: str, action: str) -> _ObjectStore:

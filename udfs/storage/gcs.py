@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from udfs.storage.stored_object import StoredObject
 from udfs.storage.stream import (
     Body,
     ChangedObjectError,
@@ -231,13 +232,13 @@ def delete(uri: str, settings: ReadSettings) -> None:
         return
 
 
-def list_keys(uri: str, settings: ReadSettings) -> Iterator[str]:
-    """Yield the keys below the "directory" `uri`, in the store's order."""
+def list_objects(uri: str, settings: ReadSettings) -> Iterator[tuple[str, StoredObject]]:
+    """Yield the keys below the "directory" `uri` and what is there, in the store's order."""
     bucket, key = bucket_and_key(uri)
     prefix = key.rstrip("/") + "/" if key.rstrip("/") else ""
 
-    def operation(_: Any) -> list[str]:
+    def operation(_: Any) -> list[tuple[str, StoredObject]]:
         pages = client(settings).list_blobs(bucket, prefix=prefix or None, retry=None)
-        return [blob.name for blob in pages]
+        return [(blob.name, StoredObject(blob.size, str(blob.generation))) for blob in pages]
 
     yield from _call(uri, settings, operation)

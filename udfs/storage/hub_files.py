@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from udfs.storage.http import HttpOpener
 from udfs.storage.hub import HubFile, endpoint, parse, translated
+from udfs.storage.stored_object import StoredObject
 from udfs.storage.stream import (
     MissingObjectError,
     Opener,
@@ -136,20 +137,24 @@ def delete(uri: str, settings: ReadSettings) -> None:
     _call(uri, settings, lambda api: api.delete_file(path_in_repo=file.path, **_place(file)))
 
 
-def list_keys(uri: str, settings: ReadSettings) -> Iterator[str]:
-    """Yield the keys below the folder `uri`."""
+def list_objects(uri: str, settings: ReadSettings) -> Iterator[tuple[str, StoredObject]]:
+    """Yield the keys below the folder `uri` and what is there."""
     folder = _parse_folder(uri)
     root = uri.rstrip("/").removesuffix(f"/{folder.path}" if folder.path else "")
 
-    def operation(api: Any) -> list[str]:
+    def operation(api: Any) -> list[tuple[str, StoredObject]]:
         tree = api.list_repo_tree(
             path_in_repo=folder.path or None, recursive=True, **_place(folder)
         )
-        return [one.path for one in tree if getattr(one, "size", None) is not None]
+        return [
+            (one.path, StoredObject(one.size, str(one.blob_id)))
+            for one in tree
+            if getattr(one, "size", None) is not None
+        ]
 
     try:
-        paths = _call(uri, settings, operation)
+        found = _call(uri, settings, operation)
     except MissingObjectError:
         return
-    for path in paths:
-        yield bucket_and_key(f"{root}/{path}")[1]
+    for path, stored in found:
+        yield bucket_and_key(f"{root}/{path}")[1], stored

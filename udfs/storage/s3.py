@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from udfs.storage.stored_object import StoredObject
 from udfs.storage.stream import (
     Body,
     ChangedObjectError,
@@ -198,14 +199,15 @@ def _call(uri: str, settings: ReadSettings, method: str, **arguments: Any) -> An
     return with_retries(uri, settings, lambda: attempt(uri, operation))
 
 
-def list_keys(uri: str, settings: ReadSettings) -> Iterator[str]:
-    """Yield the keys below the "directory" `uri`, in the store's order."""
+def list_objects(uri: str, settings: ReadSettings) -> Iterator[tuple[str, StoredObject]]:
+    """Yield the keys below the "directory" `uri` and what is there, in the store's order."""
     _, key = bucket_and_key(uri)
     prefix = key.rstrip("/") + "/" if key.rstrip("/") else ""
     more: dict[str, str] = {}
     while True:
         page = _call(uri, settings, "list_objects_v2", Prefix=prefix, **more)
-        yield from (entry["Key"] for entry in page.get("Contents", []))
+        for entry in page.get("Contents", []):
+            yield entry["Key"], StoredObject(entry["Size"], entry.get("ETag", ""))
         if not page.get("IsTruncated"):
             return
         more = {"ContinuationToken": page["NextContinuationToken"]}

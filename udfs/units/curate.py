@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from udfs.documents.extract import ExtractionSettings, RecordCounts, SkipUrl
-from udfs.documents.formats import FORMATS, InputUnit, Reading, read_unit
+from udfs.documents.formats import FORMATS, InputUnit, Reading, input_facts, read_unit
 from udfs.documents.given import InputSettings
 from udfs.documents.prescreen import Glance, other_language_scores, prescreen_counts
 from udfs.documents.rows import DocumentRows
@@ -26,7 +26,7 @@ from udfs.rules.family import Tools
 from udfs.rules.url_lists import UrlLists, load_url_lists
 from udfs.rules.urls import AddressCounts
 from udfs.storage.cache import fetch
-from udfs.storage.stream import StorageError, shown, without_secrets
+from udfs.storage.stream import StorageError, shown
 from udfs.units.commit import UnreadableInputError
 from udfs.units.documents import TEXT_HASH, UNCHANGED, text_hashes
 from udfs.units.fates import with_fate
@@ -87,12 +87,6 @@ def curate_file(source: dict[str, Any], output: UnitOutput, settings: CurationSe
         output.facts[FAILED_VIEWS] = dict(failed)
     if looks:
         output.facts[PRESCREEN] = dict(looks)
-
-
-def input_facts(source: InputUnit, counts: RecordCounts) -> dict[str, Any]:
-    """Return what a manifest says of the file that was read."""
-    uri = without_secrets(source.uri)
-    return {"records": asdict(counts), "input": asdict(source) | {"uri": uri}}
 
 
 def curated(

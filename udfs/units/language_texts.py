@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from udfs.documents.extract import RecordCounts
-from udfs.documents.formats import InputUnit
+from udfs.documents.formats import LOST_SIZE, InputUnit, input_facts
 from udfs.documents.schema import FATE_FIELDS, KEPT, OWN_COLUMNS, SOURCE_FIELDS, STAGE, TEXT
 from udfs.fasttext.language import LanguageIdentifier
 from udfs.rules.batch import IdentifyLanguage
@@ -25,7 +25,6 @@ from udfs.storage.parquet import read_groups_of, read_table
 from udfs.units.curate import (
     CurationSettings,
     extracted,
-    input_facts,
     judge,
     language_identifier,
     url_lists,
@@ -136,8 +135,10 @@ def judge_language_file(
         place = batch.schema.get_field_index("fate")
         unjudged = batch.set_column(place, "fate", pa.nulls(batch.num_rows, pa.string()))
         output.write(judge(unjudged, batch.column("url"), settings, tools, addresses))
-    records = RecordCounts(response=file.documents)
-    output.facts |= {"records": asdict(records), "input": file.input} | asdict(addresses)
+    # What damage cost the file, the whole run tells.
+    given = {name: value for name, value in file.input.items() if name != LOST_SIZE}
+    records = {"response": file.documents, "broken": 0}
+    output.facts |= {"records": records, "input": given} | asdict(addresses)
 
 
 def _as_labelled(batch: pa.RecordBatch, identify: LanguageIdentifier) -> IdentifyLanguage:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from udfs.documents.extract import ExtractionSettings, RecordCounts
-from udfs.documents.formats import InputUnit
+from udfs.documents.formats import InputUnit, input_facts
 from udfs.documents.schema import DROPPED, STAGE
 from udfs.rules import families
 from udfs.rules.batch import JudgedTexts
@@ -23,7 +23,6 @@ from udfs.storage.parquet import read_table
 from udfs.units.curate import (
     CurationSettings,
     extracted,
-    input_facts,
     judged,
     language_identifier,
     url_lists,

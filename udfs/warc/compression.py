@@ -5,12 +5,13 @@ one that begins a record of the format (`Framing`).
 """
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, cast
 
 from udfs.warc.body_kinds import looks_like_text
 from udfs.warc.stream_codecs import GZIP_MAGIC, LZ4_MAGIC, STREAM_CODECS, StreamCodec, decoded
+from udfs.warc.window import CHUNK_SIZE_BYTES, LOOK_BACK_SIZE_BYTES, Readable, Window
 from udfs.warc.zstd_frames import (
     ZSTD_ERRORS,
     ZSTD_MAGIC,
@@ -20,21 +21,11 @@ from udfs.warc.zstd_frames import (
     zstd_decoder,
 )
 
-_CHUNK_SIZE_BYTES = 256 * 1024
 _STEP_SIZE_BYTES = 64 * 1024
 _PIECE_SIZE_BYTES = 1024 * 1024
 _SALVAGE_STEP_SIZE_BYTES = 256
-# How far back the search for the next member may go when one turns out to be damaged.
-_LOOK_BACK_SIZE_BYTES = 4 * 1024 * 1024
 # What `zstd --long=31` asks for, the most there is.
 MAX_WINDOW_SIZE_BYTES = 1 << 31
-
-
-class Readable(Protocol):
-    """What pieces are read from."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes, b"" at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +37,8 @@ class Piece:
     begins_member: bool
     # Why the member cannot be read to its end; its data ends here.
     error: str | None = None
+    # With an error: bytes of the file from the damage to where reading goes on.
+    lost_size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +78,7 @@ def pieces(
     max_window_size_bytes: int = MAX_WINDOW_SIZE_BYTES,
 ) -> tuple[Iterator[Piece], bool]:
     """Return the decoded pieces of a file, and whether it is a plain one (not compressed)."""
-    window = _Window(stream)
+    window = Window(stream)
     window.have(8)
     for codec in STREAM_CODECS:
         if window.data.startswith(codec.magic):
@@ -100,57 +93,13 @@ def pieces(
     return _plain_pieces(window), True
 
 
-class _Window:
-    """The part of the file at hand; `at` is the file offset of the next byte to decode."""
-
-    def __init__(self, stream: Readable):
-        self._stream = stream
-        self.data, self.base, self.at = b"", 0, 0
-
-    def rest(self, size: int) -> memoryview:
-        start = self.at - self.base
-        return memoryview(self.data)[start : start + size]
-
-    def more(self, keep_from: int) -> bool:
-        """Read on; keep what lies behind `keep_from`, within limits. False at the end."""
-        chunk = self._stream.read(_CHUNK_SIZE_BYTES)
-        keep_from = max(self.base, keep_from, self.at - _LOOK_BACK_SIZE_BYTES)
-        self.data = self.data[keep_from - self.base :] + chunk
-        self.base = keep_from
-        return bool(chunk)
-
-    def have(self, size: int) -> bool:
-        """Say whether `size` more bytes are there, reading on if need be."""
-        while self.base + len(self.data) - self.at < size:
-            if not self.more(self.at):
-                return False
-        return True
-
-    def skip(self, size: int) -> bool:
-        """Go on by `size` bytes; return False where the file ends before."""
-        end = self.at + size
-        while self.at < end and self.have(1):
-            self.at = min(end, self.base + len(self.data))
-        return self.at == end
-
-    def tell(self) -> int:
-        return self.at
-
-    def read(self, size: int = -1) -> bytes:
-        if not self.have(1):
-            return b""
-        data = bytes(self.rest(size if size >= 0 else len(self.data)))
-        self.at += len(data)
-        return data
-
-
-def _plain_pieces(window: _Window) -> Iterator[Piece]:
+def _plain_pieces(window: Window) -> Iterator[Piece]:
     while window.have(1):
         offset = window.at
         yield Piece(window.read(_PIECE_SIZE_BYTES), offset, False)
 
 
-def _lz4_pieces(window: _Window) -> Iterator[Piece]:
+def _lz4_pieces(window: Window) -> Iterator[Piece]:
     """Decode LZ4 as one stream: offsets count decoded bytes, and damage ends the file."""
     from fastwarc.stream_io import Lz4Reader
 
@@ -159,7 +108,7 @@ def _lz4_pieces(window: _Window) -> Iterator[Piece]:
         try:
             data = reader.read(_PIECE_SIZE_BYTES)
         except Exception as error:
-            yield Piece(b"", offset, False, f"damaged LZ4 data: {error}")
+            yield Piece(b"", offset, False, f"damaged LZ4 data: {error}", window.left())
             return
         if not data:
             return
@@ -167,15 +116,23 @@ def _lz4_pieces(window: _Window) -> Iterator[Piece]:
         offset += len(data)
 
 
-def _stream_pieces(window: _Window, codec: StreamCodec) -> Iterator[Piece]:
+def _stream_pieces(window: Window, codec: StreamCodec) -> Iterator[Piece]:
     """Decode bzip2 or xz as one stream: offsets count decoded bytes, and damage ends the file."""
-    offset = 0
+    offset, damage = 0, ""
+    damage_at = 0
     for data, error in decoded(window.read, codec, _PIECE_SIZE_BYTES):
-        yield Piece(data, offset, False, error)
+        if damage:
+            # Reading goes on, or has come to the end.
+            yield Piece(b"", offset, False, damage, window.at - damage_at)
+        damage, damage_at = error or "", window.at
+        if data:
+            yield Piece(data, offset, False)
         offset += len(data)
+    if damage:
+        yield Piece(b"", offset, False, damage, window.at - damage_at)
 
 
-def _members(window: _Window, codec: _Codec) -> Iterator[Piece]:
+def _members(window: Window, codec: _Codec) -> Iterator[Piece]:
     while window.have(1):
         window.have(8)
         head = bytes(window.rest(8))
@@ -186,11 +143,13 @@ def _members(window: _Window, codec: _Codec) -> Iterator[Piece]:
             if not window.skip(skippable_size_bytes(head)):
                 yield Piece(b"", offset, False, "a skippable frame is cut off by the file's end")
         elif not _is_padding(window):
-            yield Piece(b"", window.at, False, f"bytes between {codec.name} members")
+            offset = window.at
             _seek_member(window, codec)
+            lost = window.at - offset
+            yield Piece(b"", offset, False, f"bytes between {codec.name} members", lost)
 
 
-def _member(window: _Window, codec: _Codec) -> Iterator[Piece]:
+def _member(window: Window, codec: _Codec) -> Iterator[Piece]:
     offset, begins, size = window.at, True, 0
     window.have(64)
     decoder = codec.decoder(bytes(window.rest(64)))
@@ -203,11 +162,14 @@ def _member(window: _Window, codec: _Codec) -> Iterator[Piece]:
         try:
             data = decoder.decompress(view, _PIECE_SIZE_BYTES)
         except codec.errors as error:
+            damage_at = window.at
             if codec.framing.salvages and window.base <= offset:
-                yield from _salvaged(window, codec, offset, size)
-            yield Piece(b"", offset, False, f"damaged {codec.name} member: {error}")
+                damage_at = yield from _salvaged(window, codec, offset, size)
             window.at = max(window.base, offset + 1)
-            return _seek_member(window, codec)
+            _seek_member(window, codec)
+            lost = max(0, window.at - damage_at)
+            yield Piece(b"", offset, False, f"damaged {codec.name} member: {error}", lost)
+            return None
         left = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
         window.at += len(view) - len(left)
         if data:
@@ -217,8 +179,13 @@ def _member(window: _Window, codec: _Codec) -> Iterator[Piece]:
             return None
 
 
-def _salvaged(window: _Window, codec: _Codec, offset: int, known: int) -> Iterator[Piece]:
-    """Decode a damaged member again in small steps; yield what comes behind `known` bytes."""
+def _salvaged(
+    window: Window, codec: _Codec, offset: int, known: int
+) -> Generator[Piece, None, int]:
+    """Decode a damaged member again in small steps; yield what comes behind `known` bytes.
+
+    Returns where in the file the damage is.
+    """
     data = bytes(memoryview(window.data)[offset - window.base :])
     decoder, size = codec.decoder(data[:64]), 0
     at, step = 0, _SALVAGE_STEP_SIZE_BYTES
@@ -236,13 +203,14 @@ def _salvaged(window: _Window, codec: _Codec, offset: int, known: int) -> Iterat
                 decoded = decoder.decompress(decoder.unconsumed_tail, _PIECE_SIZE_BYTES)
             at += step
     except codec.errors:
-        return
+        pass
+    return offset + at
 
 
-def _is_padding(window: _Window) -> bool:
+def _is_padding(window: Window) -> bool:
     """Say whether only zeros and line ends follow; skip those at hand."""
     while window.have(1):
-        view = bytes(window.rest(_CHUNK_SIZE_BYTES))
+        view = bytes(window.rest(CHUNK_SIZE_BYTES))
         blank = len(view) - len(view.lstrip(b"\0\r\n"))
         window.at += blank
         if blank < len(view):
@@ -250,7 +218,7 @@ def _is_padding(window: _Window) -> bool:
     return True
 
 
-def _seek_member(window: _Window, codec: _Codec) -> None:
+def _seek_member(window: Window, codec: _Codec) -> None:
     """Go to the next member that begins a record, or to the end of the file."""
     while window.have(len(codec.magic)):
         found = window.data.find(codec.magic, window.at - window.base)
@@ -268,7 +236,7 @@ def _seek_member(window: _Window, codec: _Codec) -> None:
     window.at = window.base + len(window.data)
 
 
-def _begins_record(window: _Window, codec: _Codec) -> bool:
+def _begins_record(window: Window, codec: _Codec) -> bool:
     window.have(1024)
     head = bytes(window.rest(1024))
     try:
@@ -292,9 +260,9 @@ def _fastest_inflate() -> tuple[Any, type[Exception]]:
     return isal_zlib, cast(type[Exception], isal_zlib.error)
 
 
-def _zstd_codec(window: _Window, framing: Framing, max_window_size_bytes: int) -> _Codec:
+def _zstd_codec(window: Window, framing: Framing, max_window_size_bytes: int) -> _Codec:
     dictionary = None
-    if (size := skippable_size_bytes(window.data)) <= _LOOK_BACK_SIZE_BYTES and window.have(size):
+    if (size := skippable_size_bytes(window.data)) <= LOOK_BACK_SIZE_BYTES and window.have(size):
         dictionary = read_dictionary(bytes(window.rest(size)))
     decoder = zstd_decoder(dictionary, max_window_size_bytes)
     return _Codec("Zstandard", ZSTD_MAGIC, decoder, ZSTD_ERRORS, framing)

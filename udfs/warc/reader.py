@@ -1,10 +1,9 @@
 """WARC files as a stream of response records, each whole or with the reason why it is not."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 
-from udfs.warc.compression import Readable
 from udfs.warc.http_response import (
     BrokenMessageError,
     header_fields,
@@ -13,11 +12,15 @@ from udfs.warc.http_response import (
 )
 from udfs.warc.records import DEFAULT_SETTINGS, BrokenRecord, RawRecord, WarcSettings
 from udfs.warc.scanner import RecordScanner
+from udfs.warc.window import Readable
 
 
 @dataclass
 class RecordCounts:
-    """How many records of each type a file held; `broken` counts those that cannot be read."""
+    """How many records of each type a file held; `broken` counts those that cannot be read.
+
+    `lost_size_bytes` are the bytes of the file from which damage left nothing to be read.
+    """
 
     response: int = 0
     request: int = 0
@@ -29,11 +32,19 @@ class RecordCounts:
     continuation: int = 0
     other: int = 0
     broken: int = 0
+    lost_size_bytes: int = 0
 
     def count(self, record_type: str) -> None:
-        """Add one record of `record_type`."""
-        name = record_type if hasattr(self, record_type) else "other"
+        """Add one whole record, of a type that its header names."""
+        name = record_type if record_type in _TYPES else "other"
         setattr(self, name, getattr(self, name) + 1)
+
+    def count_broken(self) -> None:
+        """Add one record that cannot be read."""
+        self.broken += 1
+
+
+_TYPES = {one.name for one in fields(RecordCounts)} - {"broken", "lost_size_bytes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +81,8 @@ def read_records(
     counts = RecordCounts() if counts is None else counts
     # Popped as they are yielded, for a generator keeps its variables, and a page may be large.
     waiting: list[WarcRecord] = []
-    for raw in RecordScanner(stream, settings).records():
+    scanner = RecordScanner(stream, settings)
+    for raw in scanner.records():
         if waiting and isinstance(raw, RawRecord):
             waiting[0] = _with_detected_charset(waiting[0], raw)
         if isinstance(raw, RawRecord) and raw.record_type != "response":
@@ -79,12 +91,14 @@ def read_records(
         if waiting:
             yield waiting.pop()
         record = _response(raw, settings) if isinstance(raw, RawRecord) else raw
-        counts.count("broken" if isinstance(record, BrokenRecord) else "response")
         if isinstance(record, BrokenRecord):
+            counts.count_broken()
             yield record
         else:
+            counts.count("response")
             waiting.append(record)
         del raw, record
+    counts.lost_size_bytes += scanner.lost_size_bytes
     if waiting:
         yield waiting.pop()
 

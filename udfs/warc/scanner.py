@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
-from udfs.warc.compression import WARC_FRAMING, Piece, Readable, pieces
+from udfs.warc.compression import WARC_FRAMING, Piece, pieces
 from udfs.warc.dialects import (
     ARC,
     ARC_LINE_SIZE_BYTES,
@@ -20,6 +20,7 @@ from udfs.warc.dialects import (
 )
 from udfs.warc.http_response import header_fields
 from udfs.warc.records import BrokenRecord, RawRecord, WarcSettings
+from udfs.warc.window import Readable
 
 __all__ = [
     "DAMAGE_OFFSET",
@@ -67,6 +68,8 @@ class RecordScanner:
         self._member_of_record: int | None = None
         # Whether a record has begun that the next member could be part of.
         self._inside = False
+        # Bytes of the file that gave no record, for damage.
+        self.lost_size_bytes = 0
 
     def records(self) -> Iterator[RawRecord | BrokenRecord]:
         """Yield every record of the file, and a broken one for each stretch that is none."""
@@ -107,6 +110,7 @@ class RecordScanner:
         piece = next(self._pieces, None)
         if piece is None:
             return None
+        self.lost_size_bytes += piece.lost_size_bytes
         is_next = piece.begins_member and (have or self._inside)
         if piece.error is not None or (is_next and begins_record(piece.data)):
             self._barrier = piece
@@ -269,6 +273,12 @@ class RecordScanner:
 
     def _seek_record(self) -> None:
         """Go to the next line that begins a record, to the next barrier or to the end."""
+        begin = self._base + self._at
+        self._go_to_record()
+        if self._plain:
+            self.lost_size_bytes += self._base + self._at - begin
+
+    def _go_to_record(self) -> None:
         while True:
             found = self._dialect.next_record.search(self._data, max(0, self._at - 1))
             if found:

@@ -3,7 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
-from dclm_spark.command import positive
+from dclm_spark.arguments.job_parser import positive
+from dclm_spark.command import add_heldout_argument, add_precision_argument
 from dclm_spark.errors import SettingError
 from dclm_spark.train.run_settings import TrainSettings
 from dclm_spark.train.trainer import Observer
@@ -41,3 +42,20 @@ def observers_of(given: argparse.Namespace, settings: TrainSettings) -> Sequence
         rows_per_task=given.rows_per_task,
     )
     return (TaskScores(wanted),)
+
+
+def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what of tasks and texts is scored, by how many processes, and in what arithmetic."""
+    add = parser.add_argument
+    add("--sample", type=positive, help="score at most so many rows of each task")
+    add("--seed", type=int, default=0, help="which rows --sample takes")
+    add_heldout_argument(parser)
+    add("--batch-tokens", type=positive, help="padded tokens at a time (default: by memory)")
+    add("--max-tokens", type=positive, default=2048, help="prompt and answer; longer ones are cut")
+    add("--no-special-tokens", action="store_true", help="prompts without the tokenizer's BOS")
+    add_precision_argument(parser)
+    add(
+        "--gpus", "--workers", type=positive, default=1, dest="workers", metavar="N",
+        help="processes with a GPU each, which take held-out files and tasks in turn; on a machine "
+        "without GPUs they share the cores",
+    )  # fmt: skip

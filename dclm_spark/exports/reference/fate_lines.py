@@ -71,8 +71,8 @@ FATE_LINES: dict[tuple[str, str], dict[str, str]] = {
 }
 
 _FETCH_AGAIN = (
-    "fetch the file again and compare its checksum, delete its manifest below "
-    "`stages/documents/manifests`; the same command then redoes it"
+    "fetch the file again and compare its checksum; the same command redoes a file that changed. "
+    "Where the log does not say so, delete its manifest below `stages/documents/manifests`"
 )
 _SOURCE = "look at the record in the file; what wrote the file is at fault"
 _LONGER = "leave it out, or raise {} if such pages are worth their time and memory"

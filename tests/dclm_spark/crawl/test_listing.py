@@ -8,6 +8,7 @@ import pytest
 
 from dclm_spark.crawl.listing import find_inputs, list_inputs
 from dclm_spark.errors import InputError
+from udfs.storage import StoredObject
 
 PATHS = [
     "crawl-data/CC-MAIN-2026-04/segments/2/warc/b.warc.gz",
@@ -231,8 +232,12 @@ def test_a_pattern_that_is_none_is_refused(tmp_path):
 
 def test_hidden_objects_are_left_out_of_patterns(monkeypatch):
     names = ["s3://b/x/_tmp.jsonl", "s3://b/x/.a.jsonl", "s3://b/x/a.jsonl", "s3://b/x/b.jsonl"]
-    monkeypatch.setattr("dclm_spark.crawl.listing.storage.list_files", lambda uri: names)
-    assert [file.uri for file in list_inputs("s3://b/x/*.jsonl")] == names[2:]
+    told = {name: StoredObject(size, "v") for size, name in enumerate(names)}
+    monkeypatch.setattr("dclm_spark.crawl.listing.storage.list_objects", lambda uri: told)
+    for given in ("s3://b/x/*.jsonl", "s3://b/x"):
+        found = list_inputs(given)
+        assert [file.uri for file in found] == names[2:]
+        assert [file.stored.size_bytes for file in found] == [2, 3]
 
 
 def test_metadata_beside_pages_is_passed_over_and_alone_it_is_read(tmp_path, caplog):

@@ -427,3 +427,11 @@ def test_differences_of_pairs_are_drawn_with_the_line_of_no_difference():
     assert re.search(r'class="zero" x1="325.0"', drawn)
     assert re.search(r'class="point" cx="575.0"', drawn)
     assert differences([]) == ""
+
+
+def test_files_that_were_lost_are_listed_as_text():
+    said = "in/<b>.jsonl: no document could be read; damaged_file at 0: <script>"
+    page = render_report(replace(example_summary(), lost_files=(said,)))
+    assert "Input files that gave no document" in page
+    assert "<li>in/&lt;b&gt;.jsonl: no document could be read" in page
+    assert "Input files that gave no document" not in render_report(example_summary())

@@ -18,6 +18,7 @@ import zstandard
 
 from tests.udfs.documents.test_given import rows
 from udfs.documents.parts import parts_of
+from udfs.warc.reader import RecordCounts
 from udfs.warc.scanner import WarcSettings
 
 MEMBERS, LINES = 6, 30
@@ -198,12 +199,14 @@ def test_a_damaged_page_costs_the_rest_of_its_row_group_at_most(
     tmp_path, compression, column, share
 ):
     path = tmp_path / "pool.parquet"
-    chunk = write_parquet(path, compression).row_group(2).column(column)
+    group = write_parquet(path, compression).row_group(2)
+    chunk = group.column(column)
     at = chunk.data_page_offset + int(chunk.total_compressed_size * share)
     data = bytearray(path.read_bytes())
     data[at : at + 20] = os.urandom(20)
     path.write_bytes(data)
-    found = rows(path)
+    counts = RecordCounts()
+    found = rows(path, counts)
     kept = {int(row["text"].split()[0]) for row in found if row["rule"] is None}
     assert set(range(200)) | set(range(300, TABLE_ROWS)) <= kept
     assert len({row["doc_id"] for row in found}) == len(found)
@@ -214,6 +217,8 @@ def test_a_damaged_page_costs_the_rest_of_its_row_group_at_most(
         (lost,) = [row for row in found if row["rule"] == "damaged_file"]
         assert "to 299 of row group 2" in lost["error"]
         assert lost["value"] == TABLE_ROWS - len(kept)
+        size = sum(group.column(at).total_compressed_size for at in range(group.num_columns))
+        assert counts.lost_size_bytes == round(size * lost["value"] / GROUP_ROWS)
     rows_of_kept = {row["warc_offset"] for row in found if row["rule"] is None}
     assert rows_of_kept == kept
 
@@ -390,3 +395,22 @@ def test_large_rows_take_the_memory_of_a_worker_and_no_more(tmp_path, rows_and_s
     assert int(num_rows) == count
     assert ("too_large" in rules) == (size > 64 << 20)
     assert int(peak_mib) < 1.2e9 / 2**20, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pack", "hole", "lost"),
+    [
+        (".jsonl.gz", PACKS[".jsonl.gz"], (0.1, 0.11), 0.9),
+        (".jsonl", bytes, (0.2, 0.8), 0.6),
+        (".jsonl.gz", PACKS[".jsonl.gz"], (0.5, 0.5), 0),
+    ],
+)
+def test_the_bytes_of_a_file_that_gave_no_line_are_counted(tmp_path, suffix, pack, hole, lost):
+    data = bytearray(pack(b"".join(map(member, range(MEMBERS)))))
+    start, end = (int(len(data) * place) for place in hole)
+    data[start:end] = bytes(end - start)
+    counts = RecordCounts()
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(data)
+    assert rows(path, counts)
+    assert counts.lost_size_bytes / len(data) == pytest.approx(lost, abs=0.05)

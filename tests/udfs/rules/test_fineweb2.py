@@ -64,7 +64,11 @@ def test_the_words_of_chinese_are_those_of_a_segmenter():
     ("assignments", "words"),
     [
         (["language=xx"], "expected a code of language and script, such as deu_Latn"),
-        (["language=ita_Latn"], "no limits are known of it, but of arb_Arab"),
+        (
+            ["language=deu_Latm"],
+            r"'deu_Latm': did you mean deu_Latn\? no limits are known of",
+        ),
+        (["language=ita_Latn"], r"'ita_Latn': no limits are known of ita_Latn, but of arb_Arab"),
         (["language=deu_Latn", "language_limits=/nowhere.yml"], "nowhere.yml"),
     ],
 )

@@ -52,6 +52,10 @@ def test_what_is_written_to_azure_is_read_listed_and_deleted(container, tmp_path
     names = [uri, f"{container}/run/empty", f"{container}/run/shard"]
     assert storage.list_files(f"{container}/run", QUICK) == names
     assert storage.list_files(f"{container}/ru", QUICK) == []
+    sizes = [10, 0, len(CONTENT)]
+    listed = storage.list_objects(f"{container}/run", QUICK).values()
+    assert [one.size_bytes for one in listed] == sizes
+    assert all(one.version for one in listed)
     assert storage.read_bytes(uri, QUICK) == b"0123456789"
     assert storage.read_bytes(names[1], QUICK) == b""
     assert storage.read_bytes(names[2], QUICK) == CONTENT

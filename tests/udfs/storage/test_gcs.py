@@ -59,6 +59,10 @@ def test_what_is_written_to_gcs_can_be_read_listed_and_deleted(bucket, tmp_path)
     names = [uri, f"{bucket}/run/empty", f"{bucket}/run/shard"]
     assert storage.list_files(f"{bucket}/run", QUICK) == names
     assert storage.list_files(f"{bucket}/ru", QUICK) == []
+    sizes = [10, 0, len(CONTENT)]
+    listed = storage.list_objects(f"{bucket}/run", QUICK).values()
+    assert [one.size_bytes for one in listed] == sizes
+    assert all(one.version for one in listed)
     assert storage.read_bytes(uri, QUICK) == b"0123456789"
     assert storage.read_bytes(f"{bucket}/run/empty", QUICK) == b""
     with storage.open_stream(uri, 4, QUICK) as stream:

@@ -34,6 +34,9 @@ def test_what_is_written_to_a_data_set_is_read_listed_and_deleted(served, tmp_pa
     names = [f"{DATA}/data/a.json", f"{DATA}/data/b c.bin"]
     assert storage.list_files(f"{DATA}/data", QUICK) == names
     assert len(storage.list_files(DATA, QUICK)) == 4
+    listed = storage.list_objects(f"{DATA}/data", QUICK).values()
+    assert [one.size_bytes for one in listed] == [2, len(LARGE)]
+    assert all(one.version for one in listed)
     assert storage.read_bytes(f"{DATA}/data/a.json", QUICK) == b"{}"
     assert storage.size_bytes(f"{DATA}/old/large.bin", QUICK) == len(LARGE)
     storage.delete(f"{DATA}/data/a.json", QUICK)

@@ -24,7 +24,7 @@ def bucket(store, aws):
     client = s3.client(QUICK)
     client.create_bucket(Bucket="pool")
     yield "s3://pool"
-    for key in list(s3.list_keys("s3://pool", QUICK)):
+    for key, _ in list(s3.list_objects("s3://pool", QUICK)):
         client.delete_object(Bucket="pool", Key=key)
     client.delete_bucket(Bucket="pool")
 
@@ -47,6 +47,9 @@ def test_what_is_written_to_s3_can_be_read_listed_and_deleted(bucket, tmp_path):
     storage.upload(tmp_path / "shard", f"{bucket}/run/shard", QUICK)
     assert storage.list_files(f"{bucket}/run", QUICK) == [uri, f"{bucket}/run/shard"]
     assert storage.list_files(f"{bucket}/ru", QUICK) == []
+    listed = storage.list_objects(f"{bucket}/run", QUICK).values()
+    assert [one.size_bytes for one in listed] == [10, 5]
+    assert all(one.version for one in listed)
     assert storage.list_files("s3a://pool/run", QUICK)[0] == "s3a://pool/run/a.json"
     assert storage.read_bytes(uri, QUICK) == b"0123456789"
     with storage.open_stream(uri, 4, QUICK) as stream:

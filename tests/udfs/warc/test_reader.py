@@ -2,6 +2,8 @@ import csv
 import gzip
 import io
 import json
+import lzma
+import os
 import tracemalloc
 import zlib
 from collections import Counter
@@ -158,6 +160,30 @@ def test_other_records_are_counted():
     data = b"".join(record(n, kind=kind) for n, kind in enumerate(kinds))
     assert len(list(read_records(io.BytesIO(data), counts=counts))) == 2
     assert (counts.warcinfo, counts.request, counts.response, counts.other) == (1, 1, 2, 1)
+
+
+def test_types_that_have_names_of_ours_are_other_types():
+    counts = RecordCounts()
+    names = ("broken", "count", "lost_size_bytes", "__class__")
+    data = b"".join(record(n, kind=kind) for n, kind in enumerate(names))
+    assert list(read_records(io.BytesIO(data), counts=counts)) == []
+    assert counts == RecordCounts(other=4)
+
+
+def test_bytes_that_damage_left_nothing_of_are_counted():
+    whole = [gzip.compress(record(number)) for number in range(4)]
+    lost = bytearray(gzip.compress(record(4, os.urandom(9000))))
+    lost[40:60] = bytes(20)
+    for data, expected in (
+        (b"".join(whole), 0),
+        (b"".join([*whole[:2], lost, *whole[2:]]), len(lost)),
+        (b"".join(whole) + b"no member" * 100, 900),
+        (record(0) + b"no record\n" * 50 + record(1), 500),
+        (lzma.compress(record(0)) + bytes(12) + b"no stream" + lzma.compress(record(1)), 9),
+    ):
+        counts = RecordCounts()
+        list(read_records(io.BytesIO(data), counts=counts))
+        assert counts.lost_size_bytes == pytest.approx(expected, abs=60)
 
 
 def test_the_crawler_s_charset_is_taken_from_the_metadata_record():

@@ -14,6 +14,7 @@ from udfs.documents.given import ALL_COLUMNS, METADATA, Given, InputSettings, No
 from udfs.documents.parquet.large_pages import TooLarge, can_stream, values_of
 from udfs.documents.parts import FilePart
 from udfs.storage.parquet import python_values
+from udfs.warc.reader import RecordCounts
 
 _BATCH_SIZE_BYTES = 8 * 1024 * 1024
 _CERTAIN_BATCH_SIZE_BYTES = 128 * 1024 * 1024
@@ -27,9 +28,16 @@ _DAMAGE = (pa.ArrowException, OSError, ValueError)
 
 
 def parquet_rows(
-    uri: str, part: FilePart, settings: ExtractionSettings, columns: InputSettings
+    uri: str,
+    part: FilePart,
+    settings: ExtractionSettings,
+    columns: InputSettings,
+    counts: RecordCounts,
 ) -> Iterator[Given]:
-    """Yield what stands in each row; the position is the number of the row in the file, from 0."""
+    """Yield what stands in each row; the position is the number of the row in the file, from 0.
+
+    `counts` takes the bytes of lost rows: their share of what their row group takes.
+    """
     with storage.open_seekable(uri, settings.reading) as source:
         try:
             file = pq.ParquetFile(source, page_checksum_verification=True)
@@ -40,7 +48,7 @@ def parquet_rows(
             if part.start == 0:
                 yield Given(0, rule="damaged_file", reason=f"no Parquet file: {error}")
             return
-        reader = _Reader(source, file, names, settings.warc.max_record_size_bytes, columns)
+        reader = _Reader(source, file, names, settings.warc.max_record_size_bytes, columns, counts)
         first = 0
         for group in range(file.num_row_groups):
             metadata = file.metadata.row_group(group)
@@ -66,11 +74,11 @@ class _Reader:
     names: tuple[str, ...]
     max_row_size_bytes: int
     columns: InputSettings
+    counts: RecordCounts
 
     def group(self, group: int, first: int) -> Iterator[Given]:
         """Yield the rows of a row group, the first of which is `first`, or one for what is lost."""
         done, damage, names = 0, "", self._wanted()
-        size = self.file.metadata.row_group(group).num_rows
         if (text := self._large_text(group)) is not None:
             yield from self._large_rows(group, first, text)
             return
@@ -87,7 +95,7 @@ class _Reader:
                     lost = ", ".join(name for name in names if name not in whole)
                     damage, names = f"damaged column {lost}", whole
                     continue
-                yield _lost(group, (first + done, first + size), error)
+                yield self._lost(group, first, done, error)
             return
 
     def _large_text(self, group: int) -> int | None:
@@ -119,14 +127,23 @@ class _Reader:
         except storage.StorageError:
             raise
         except _DAMAGE as error:
-            size = self.file.metadata.row_group(group).num_rows
-            yield _lost(group, (first + done, first + size), error)
+            yield self._lost(group, first, done, error)
 
     def _other_values(self, group: int, names: Sequence[str]) -> Iterator[Values]:
         for batch in self._batches(group, names, 0) if names else ():
             columns = {name: python_values(batch.column(name)) for name in names}
             for row in range(batch.num_rows):
                 yield {name: column[row] for name, column in columns.items()}
+
+    def _lost(self, group: int, first: int, done: int, error: Exception) -> Given:
+        """Return what stands for the rows of a group, whose first is `first`, behind `done`."""
+        metadata = self.file.metadata.row_group(group)
+        start, end = first + done, first + metadata.num_rows
+        size = sum(metadata.column(at).total_compressed_size for at in range(metadata.num_columns))
+        lost = max(0, end - start) / max(1, metadata.num_rows)
+        self.counts.lost_size_bytes += round(max(0, size) * lost)
+        reason = f"rows {start} to {end - 1} of row group {group}: {error}"
+        return Given(start, rule="damaged_file", reason=reason, value=max(1, end - start))
 
     def _too_large(self, position: int, size_bytes: int) -> Given:
         reason = f"a text of {size_bytes} bytes, the limit is {self.max_row_size_bytes}"
@@ -193,12 +210,6 @@ class _Reader:
                 yield self._too_large(first + row, size)
             else:
                 yield Given(first + row, values, self.names, damage=damage or None)
-
-
-def _lost(group: int, rows: tuple[int, int], error: Exception) -> Given:
-    start, end = rows
-    reason = f"rows {start} to {end - 1} of row group {group}: {error}"
-    return Given(start, rule="damaged_file", reason=reason, value=max(1, end - start))
 
 
 def _values(column: pa.Array, is_text: bool) -> list[Any]:

@@ -1,0 +1,1 @@
+"""Command lines of jobs, before anything is known of what they ask for."""
