@@ -41,9 +41,14 @@ def ending_quietly(work: Callable[..., int]) -> Callable[..., int]:
     return run
 
 
-if __name__ == "__main__":
+def serve() -> None:
+    """Fork a worker for each that Spark asks for, until Spark ends."""
     character_properties()
     pyspark.daemon.worker = ending_quietly(pyspark.daemon.worker)
     # What is loaded by now is never collected, so that its pages stay shared.
     gc.freeze()
     pyspark.daemon.manager()
+
+
+if __name__ == "__main__":
+    serve()

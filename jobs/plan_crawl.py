@@ -1,6 +1,6 @@
 """Say what a run would take before it starts: pages, bytes, requests, core-hours, dollars, cluster.
 
-    python jobs/plan_crawl.py --input warc.paths.gz   # reads no WARC; --set: docs/planning.md
+python jobs/plan_crawl.py --input warc.paths.gz   # reads no WARC; --set: docs/planning.md
 """
 
 from functools import partial

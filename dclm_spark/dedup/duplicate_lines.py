@@ -38,7 +38,7 @@ class Lines(LineDedupSettings, DedupMethod):
 
     def seen(self, given: DedupInput) -> DataFrame:
         """Return the lines that stay elsewhere."""
-        hot = HotKeys(files=given.files, occurrences=_occurrences_in)
+        hot = HotKeys.of_files(given.files, _occurrences_in)
         return seen_lines(given.documents, given.working, hot)
 
     def remover(self, shard_fact: int, seed: int) -> Remover:

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from dclm_spark.dedup.method import ORDER, DedupInput, DedupMethod
-from dclm_spark.engine.tables import read_files
+from dclm_spark.dedup.owners import HotKeys, Occurrences, copies
+from dclm_spark.engine.tables import FileTable, read_files
 from dclm_spark.errors import SettingError
 from udfs.dedup.exact_keys import STEPS, keys_by_step
 from udfs.rules.urls import normalized_urls
@@ -25,6 +27,8 @@ _PLACED = (
 # What is read for a key: the hash that documents have of their text, unless it is changed first.
 _SOURCES = {"text": pa.field("text", pa.large_string()), "url": pa.field("url", pa.string())}
 _TEXT_HASH = pa.field("text_hash", pa.binary())
+# Key, place and document as a row of Spark, where the path of a WARC has 140 bytes.
+_ROW_SIZE_BYTES = 320
 _KEYED = pa.schema([*_PLACED, pa.field("keys", pa.list_(pa.binary()))])
 
 
@@ -66,30 +70,37 @@ def joined_verdicts(first: DataFrame, second: DataFrame) -> DataFrame:
 
 
 def _copies(given: DedupInput, key: str, steps: tuple[str, ...]) -> DataFrame:
-    first = Window.partitionBy(F.element_at("keys", -1)).orderBy(*ORDER)
-    documents = _keyed(given, key, steps).where(F.col("keys").isNotNull())
+    """Return the verdicts of one key: of the documents that have it, all but the first go."""
+    rows, occurrences = given.files.extent.num_rows, partial(_occurrences, key=key, steps=steps)
+    documents = occurrences(given.files)
+    columns = Occurrences(key=key, place="place", number="document", row_size_bytes=_ROW_SIZE_BYTES)
+    hot = HotKeys.of_files(given.files, occurrences)
+    owners = hot.owners(given.working, columns, documents, rows * _ROW_SIZE_BYTES)
     rules = [f"duplicate_{key}"]
     rules += [f"duplicate_{key}_{step}" for step in STEPS[key] if step in steps]
     names = F.array(*map(F.lit, rules))
-    owned = documents.withColumn("partner", F.first("doc_id").over(first)).withColumn(
-        "owner_keys", F.first("keys").over(first)
-    )
     # The first of the keys that both share.
-    same = F.transform(F.arrays_zip("keys", "owner_keys"), lambda both: _alike(both))
-    return owned.where(F.col("partner") != F.col("doc_id")).select(
-        "doc_id",
+    same = F.zip_with("document.keys", "owner_number.keys", lambda one, other: one == other)
+    return copies(documents, columns, owners).select(
+        "document.doc_id",
         F.element_at(names, F.array_position(same, True).cast("int")).alias("rule"),
         F.lit(1.0).alias("value"),
         F.lit(1.0).alias("threshold"),
-        "partner",
+        F.col("owner_number.doc_id").alias("partner"),
     )
 
 
-def _alike(both: Column) -> Column:
-    return both["keys"] == both["owner_keys"]
+def _occurrences(files: FileTable, key: str, steps: tuple[str, ...]) -> DataFrame:
+    """Return for each document that has the key its last form, named `key`, place and document."""
+    keyed = _keyed(files, key, steps).where(F.col("keys").isNotNull())
+    return keyed.select(
+        F.element_at("keys", -1).alias(key),
+        F.struct(*ORDER).alias("place"),
+        F.struct("doc_id", "keys").alias("document"),
+    )
 
 
-def _keyed(given: DedupInput, key: str, steps: tuple[str, ...]) -> DataFrame:
+def _keyed(files: FileTable, key: str, steps: tuple[str, ...]) -> DataFrame:
     """Return the place of each document with its keys, the one that is compared last."""
     source = _TEXT_HASH if key == "text" and not steps else _SOURCES[key]
 
@@ -102,6 +113,4 @@ def _keyed(given: DedupInput, key: str, steps: tuple[str, ...]) -> DataFrame:
         return batch.append_column("keys", pa.array(lists, pa.list_(pa.binary())))
 
     read = pa.schema([*_PLACED, source])
-    return read_files(
-        given.spark, given.files.uris, read, transform=with_keys, output_schema=_KEYED
-    )
+    return read_files(files.spark, files.uris, read, transform=with_keys, output_schema=_KEYED)

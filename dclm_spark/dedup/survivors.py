@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
+from dclm_spark.dedup.owners import HotKeys, Occurrences, copies
 from dclm_spark.dedup.pairs.verification import estimated_similarities
 from dclm_spark.engine.checkpoints import Checkpoints, TableLayout
 from dclm_spark.engine.tables import Documents, Extent
@@ -23,6 +24,8 @@ RULE = "near_duplicate"
 # Where the working folder has what became of the members of clusters, verified.
 COVERAGE_TABLE = "coverage"
 _REMOVAL_SIZE_BYTES = 64
+# The first of a cluster owns it; a place of the declared order has the path of a WARC.
+_RANKED = Occurrences(key="component", place="rank", row_size_bytes=320)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,7 @@ class Clusters:
         """Return a verdict for every document of `members` (doc_id, component) to remove."""
         coverage = self.settings.coverage
         if coverage is None:
-            return self._by_first(self._ranked(members))
+            return self._by_first(members)
         layout = TableLayout(
             by=("doc_id",), size_bytes=self.extent.num_rows // 4 * _REMOVAL_SIZE_BYTES
         )
@@ -72,14 +75,15 @@ class Clusters:
     def _order(self) -> list[Column]:
         return [F.col("judged"), ~F.col("earlier"), *_sort_keys(self.settings.sort_columns)]
 
-    def _by_first(self, ranked: DataFrame) -> DataFrame:
-        rank = F.struct(*(key.alias(f"key_{i}") for i, key in enumerate(self._order())), "doc_id")
-        first = ranked.groupBy("component").agg(F.min(rank).getField("doc_id").alias("partner"))
-        removed = ranked.join(first.hint("merge"), "component").where(
-            (F.col("doc_id") != F.col("partner")) & ~F.col("earlier")
-        )
-        similar = estimated_similarities(removed.select("doc_id", "partner"), self.signed)
-        return _as_verdicts(similar, self.settings.threshold)
+    def _by_first(self, members: DataFrame) -> DataFrame:
+        order = [key.alias(f"key_{place}") for place, key in enumerate(self._order())]
+        rank = F.struct(*order, "doc_id").alias("rank")
+        ranked = self._ranked(members).select("doc_id", "component", "earlier", rank)
+        size = self.extent.num_rows * _RANKED.row_size_bytes
+        hot = HotKeys.of_rows(members, "doc_id").owners(self.working, _RANKED, ranked, size)
+        removed = copies(ranked, _RANKED, hot).where(~F.col("earlier"))
+        pairs = removed.select("doc_id", F.col("owner.doc_id").alias("partner"))
+        return _as_verdicts(estimated_similarities(pairs, self.signed), self.settings.threshold)
 
     def _covered(self, ranked: DataFrame, coverage: CoverageSettings) -> DataFrame:
         """Return (doc_id, partner, similarity) of all but the first of each cluster.

@@ -2,11 +2,12 @@
 
     python -m tests.benchmarks.hot_keys --documents 32000 --folder /tmp/hot
 
-An n-gram (a line) that every page has is one key of a shuffle. Tasks sort as little as
+An n-gram (a line) that every page has is one key of a shuffle, and so is a text that half of them
+have. Tasks sort as little as
 `--partition-kib`, so that a key of few documents fills one; they sort 256 MiB in a run, where a key
 of 256 times as many documents does. It is measured with the key as one task and spread as
-`dclm_spark.dedup.owners` does. Figures are those of Spark's event log, of the stage whose largest
-task read the most bytes beyond the median's.
+`dclm_spark.dedup.owners` does. Figures are those of Spark's event log, of the window whose largest
+task read the most rows beyond the median's: bytes of equal rows are compressed away.
 """
 
 import argparse
@@ -21,8 +22,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from dclm_spark.dedup.method import DedupMethod
 from dclm_spark.dedup.methods import METHODS, DeduplicationSettings
+from dclm_spark.dedup.minhash import MinHash
 from dclm_spark.dedup.owners import HotKeys
+from dclm_spark.dedup.pairs.candidates import BucketSettings
 from dclm_spark.engine import shuffles
 from dclm_spark.session import spark_session
 from dclm_spark.stages.deduplicate import deduplicate
@@ -32,9 +36,11 @@ from tests.dclm_spark.dedup.committed import committed_files
 from udfs.units.documents import DOCUMENTS
 
 WORDS = 80
+RUN_PARTITION_SIZE_BYTES = shuffles.PARTITION_SIZE_BYTES
 # A stage of fewer has no median to speak of.
 LEAST_TASKS = 4
-NAMES = ("global", "minhash", "lines")
+NAMES = ("global", "minhash", "lines", "none")
+COPIED = " ".join(f"copied{number}" for number in range(WORDS))
 
 
 def one_domain(place: int) -> str:
@@ -47,13 +53,20 @@ def measure(spark, folder: Path, documents: int, names: list[str]) -> list[dict[
     hot = [[(place, f"{BOILERPLATE}\n{text}") for place, text in rows] for rows in cut]
     domain = committed_files(folder / "domain", cut, url_of=one_domain)
     ngram = committed_files(folder / "ngram", hot)
+    one = [[(place, text if place % 2 else COPIED) for place, text in rows] for rows in cut]
+    copied = committed_files(folder / "copied", one)
     found = []
     for name in names:
-        runs = [("one domain has half", domain, True), ("an n-gram in every page", ngram, True)]
-        if name != "minhash":
-            runs.append(("the same, one task a key", ngram, False))
+        runs = [("one domain has half", domain, True), ("an n-gram in every page", ngram, True),
+                ("the same, one task a key", ngram, False)]  # fmt: skip
+        if name in ("none", "minhash"):
+            runs = [
+                ("half are one page", copied, True),
+                ("the same, one task a key", copied, False),
+            ]
         for variant, source, spread in runs:
-            settings = DeduplicationSettings(method=METHODS[name](), shards=SHARDS)
+            exact = () if METHODS[name].compares else ("text",)
+            settings = DeduplicationSettings(exact=exact, method=method_of(name), shards=SHARDS)
             started, output = time.time(), folder / "out"
             with keys_of_one_task(not spread):
                 deduplicate(spark, source, DOCUMENTS, settings, str(output / "stage"))
@@ -63,27 +76,45 @@ def measure(spark, folder: Path, documents: int, names: list[str]) -> list[dict[
     return found
 
 
+def method_of(name: str) -> DedupMethod:
+    """Return a method whose buckets are as small against a task as in a run."""
+    if name != "minhash":
+        return METHODS[name]()
+    scale = shuffles.PARTITION_SIZE_BYTES / RUN_PARTITION_SIZE_BYTES
+    size = max(int(BucketSettings().hot_bucket_size * scale), 2)
+    return MinHash(buckets=BucketSettings(hot_bucket_size=size))
+
+
 @contextmanager
 def keys_of_one_task(wanted: bool) -> Iterator[None]:
     """Leave hot keys as they are in this block, if `wanted`."""
-    with patch.object(HotKeys, "owners", lambda *_: None) if wanted else nullcontext():
+    with patch.object(HotKeys, "keys", lambda *_: None) if wanted else nullcontext():
         yield
 
 
+def windows_of(event: dict[str, Any]) -> int | None:
+    """Return the number of the stage that an event is of, where it has a window over keys."""
+    scopes = [rdd.get("Scope", "") for rdd in event["Stage Info"]["RDD Info"]]
+    return event["Stage Info"]["Stage ID"] if any('"Window"' in one for one in scopes) else None
+
+
 def told(run: dict[str, Any], events: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return bytes and seconds of the tasks of a run's stage with the most unequal ones."""
+    """Return rows, bytes and seconds of the tasks of a run's stage with the most unequal ones."""
     first, last = run.pop("from") * 1000, run.pop("until") * 1000
-    stages: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    stages: dict[int, list[tuple[int, int, float]]] = defaultdict(list)
     for event in events:
         info, read = event["Task Info"], event["Task Metrics"]["Shuffle Read Metrics"]
         if first <= info["Launch Time"] <= last:
             size = read["Local Bytes Read"] + read["Remote Bytes Read"]
             seconds = (info["Finish Time"] - info["Launch Time"]) / 1000
-            stages[event["Stage ID"]].append((size, seconds))
+            rows = read["Total Records Read"]
+            stages[event["Stage ID"]].append((rows, size, seconds))
     tasks = max((one for one in stages.values() if len(one) >= LEAST_TASKS), key=_excess)
-    sizes, seconds = zip(*tasks, strict=True)
+    rows, sizes, seconds = zip(*tasks, strict=True)
     return run | {
         "tasks": len(tasks),
+        "largest_rows": max(rows),
+        "median_rows": statistics.median(rows),
         "largest_mb": round(max(sizes) / 1e6, 2),
         "median_mb": round(statistics.median(sizes) / 1e6, 2),
         "longest_seconds": round(max(seconds), 2),
@@ -91,9 +122,9 @@ def told(run: dict[str, Any], events: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _excess(tasks: list[tuple[int, float]]) -> float:
-    sizes = [size for size, _ in tasks]
-    return max(sizes) - statistics.median(sizes)
+def _excess(tasks: list[tuple[int, int, float]]) -> float:
+    rows = [task[0] for task in tasks]
+    return max(rows) - statistics.median(rows)
 
 
 def main() -> None:
@@ -109,17 +140,26 @@ def main() -> None:
     shuffles.PARTITION_SIZE_BYTES = shuffles.USEFUL_SIZE_BYTES = given.partition_kib * 1024
     write_events_to(str(given.folder))
     spark = spark_session("hot_keys", "local[2]")
-    # Tasks of a real size are not joined.
+    # Tasks of a real size are not joined, and joins with more for one key are split, as Spark does.
+    spark.conf.set(
+        "spark.sql.adaptive.advisoryPartitionSizeInBytes", f"{given.partition_kib // 4}k"
+    )
+    spark.conf.set(
+        "spark.sql.adaptive.skewJoin.skewedPartitionThresholdInBytes", f"{given.partition_kib}k"
+    )
     spark.conf.set("spark.sql.adaptive.coalescePartitions.enabled", "false")
     try:
         runs = measure(spark, given.folder, given.documents, given.methods)
     finally:
         spark.stop()
     (log,) = (given.folder / "events").iterdir()
+    every = [json.loads(line) for line in log.read_text().splitlines()]
+    ended = [one for one in every if one["Event"] == "SparkListenerStageCompleted"]
+    windows = {windows_of(one) for one in ended}
     events = [
-        event
-        for event in map(json.loads, log.read_text().splitlines())
-        if event["Event"] == "SparkListenerTaskEnd"
+        one
+        for one in every
+        if one["Event"] == "SparkListenerTaskEnd" and one["Stage ID"] in windows
     ]
     for run in runs:
         print(json.dumps(told(run, events)), flush=True)

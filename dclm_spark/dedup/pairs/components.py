@@ -5,11 +5,13 @@ depend on the size of a component; every round is written, so that a killed run 
 """
 
 import logging
+from functools import partial
 from typing import Any
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from dclm_spark.dedup.owners import HotKeys, Occurrences, owners_of, with_owners
 from dclm_spark.engine.checkpoints import Checkpoints, TableLayout
 from dclm_spark.errors import StageError
 
@@ -19,6 +21,8 @@ LOGGER = logging.getLogger(__name__)
 MAX_ROUNDS = 100
 # An edge as a row of Spark.
 _EDGE_SIZE_BYTES = 64
+# The least neighbour owns a node.
+_NODES = Occurrences(key="u", place="v", row_size_bytes=_EDGE_SIZE_BYTES)
 
 
 def connected_components(
@@ -41,7 +45,7 @@ def connected_components(
         previous, before = current, facts
         current, facts = working.table(
             f"round-{number:03d}",
-            lambda previous=previous: _small_star(_large_star(previous)),  # type: ignore[misc]
+            partial(_starred, previous, working.keyed(str(number)), before["edges"]),
             _layout(before["edges"]),
             2 * before["edges"] * _EDGE_SIZE_BYTES,
             _fingerprint,
@@ -65,23 +69,33 @@ def _fingerprint(edges: DataFrame) -> dict[str, Any]:
     return {"edges": row["edges"], "hash": row["hash"]}
 
 
-def _large_star(edges: DataFrame) -> DataFrame:
-    """Connect the larger neighbours of every node to the least of node and neighbours."""
+def _starred(edges: DataFrame, working: Checkpoints, num_edges: int) -> DataFrame:
+    """Return the edges after a large and a small star; a node of very many is spread over tasks."""
     both = edges.union(edges.select(F.col("v").alias("u"), F.col("u").alias("v")))
-    least = F.first("v").over(Window.partitionBy("u").orderBy("v"))
-    starred = both.withColumn("m", F.least("u", least))
-    return starred.where(F.col("v") > F.col("u")).select(
-        F.col("v").alias("u"), F.col("m").alias("v")
+    # A small star's node has no more neighbours than it had before the large one.
+    hot = HotKeys.of_rows(both, "v").keys(working, _NODES, 2 * num_edges * _EDGE_SIZE_BYTES)
+    owners = None if hot is None else owners_of(hot, working.below("large"), _NODES, both)
+    down = _large_star(with_owners(both, _NODES, owners))
+    if hot is not None:
+        owners = owners_of(hot, working.below("small"), _NODES, down)
+    return _small_star(with_owners(down, _NODES, owners))
+
+
+def _large_star(both: DataFrame) -> DataFrame:
+    """Connect the larger neighbours of every node to the least of node and neighbours.
+
+    `both` has each edge in both directions, and the least neighbour (`owner`) of `u`. Each edge of
+    the result leads to the lesser node.
+    """
+    return both.where(F.col("v") > F.col("u")).select(
+        F.col("v").alias("u"), F.least("u", "owner").alias("v")
     )
 
 
-def _small_star(edges: DataFrame) -> DataFrame:
-    """Connect every node and its lesser neighbours to the least of those neighbours."""
-    down = edges.select(F.greatest("u", "v").alias("u"), F.least("u", "v").alias("v"))
-    least = F.first("v").over(Window.partitionBy("u").orderBy("v"))
-    starred = down.withColumn("m", least)
-    node = F.when(F.col("v") == F.col("m"), F.col("u")).otherwise(F.col("v"))
-    return starred.select(node.alias("u"), F.col("m").alias("v")).distinct()
+def _small_star(down: DataFrame) -> DataFrame:
+    """Connect every node and its lesser neighbours to the least of those neighbours (`owner`)."""
+    node = F.when(F.col("v") == F.col("owner"), F.col("u")).otherwise(F.col("v"))
+    return down.select(node.alias("u"), F.col("owner").alias("v")).distinct()
 
 
 def _members(stars: DataFrame) -> DataFrame:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dclm_spark.dedup.pairs.components import connected_components
+from dclm_spark.dedup.pairs.components import _starred, connected_components
+from dclm_spark.engine import shuffles
 from dclm_spark.engine.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.spark
@@ -84,6 +85,28 @@ def test_a_killed_run_goes_on_from_its_last_round(spark, tmp_path: Path) -> None
         "round-000.json",
         "round-001.json",
     ]
+
+
+def test_nodes_of_very_many_edges_are_spread_and_change_no_edge(
+    spark, tmp_path: Path, monkeypatch
+) -> None:  # type: ignore[no-untyped-def]
+    """One is the least of its neighbours, one the greatest: the large and the small star's."""
+    edges = [(0, node) for node in range(1, 80)] + [(500, node) for node in range(100, 180)]
+    rows = [(bytearray(name(u)), bytearray(name(v))) for u, v in [*edges, (90, 91), (91, 92)]]
+    frame = spark.createDataFrame(rows, "u binary, v binary")
+
+    def starred(folder: str) -> list[tuple[bytes, bytes]]:
+        working = Checkpoints(spark=spark, directory=str(tmp_path / folder), key="k")
+        return sorted(map(tuple, _starred(frame, working, len(rows)).collect()))
+
+    plain = starred("plain")
+    assert len(plain) == len(rows)
+    # A task sorts forty edges, so that a node of more is hot.
+    monkeypatch.setattr(shuffles, "PARTITION_SIZE_BYTES", 40 * 64)
+    assert starred("hot") == plain
+    for star in ("large", "small"):
+        assert (tmp_path / "hot" / star / "hot_u_owners.json").exists()
+    assert not (tmp_path / "plain").exists()
 
 
 def test_another_key_never_uses_old_rounds(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

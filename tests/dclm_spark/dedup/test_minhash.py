@@ -2,6 +2,7 @@ import random
 from pathlib import Path
 
 import pytest
+from pyspark.sql import functions as F
 
 from dclm_spark.dedup.minhash import near_duplicate_verdicts
 from dclm_spark.dedup.near_duplicates import NearDuplicateSettings, signature_table
@@ -13,6 +14,7 @@ from dclm_spark.dedup.pairs.candidates import (
     open_members,
     star_edges,
 )
+from dclm_spark.engine import shuffles
 from dclm_spark.engine.checkpoints import Checkpoints
 from dclm_spark.errors import SettingError
 from tests.dclm_spark.dedup.short_queries import short_queries  # noqa: F401
@@ -85,7 +87,50 @@ def test_partitions_and_arrival_order_change_nothing(spark, tmp_path: Path) -> N
     assert found[0] == found[1] == found[2]
 
 
+def test_a_hundred_thousand_copies_give_one_pair_each_and_empty_documents_none(spark) -> None:  # type: ignore[no-untyped-def]
+    count = 100_000
+    signed = spark.range(2 * count).select(
+        F.col("id").alias("doc_id"),
+        # Documents without words have the same bands too.
+        F.when(F.col("id") < count, 9).otherwise(0).alias("num_shingles"),
+        F.lit(False).alias("earlier"),
+        F.array(F.lit(7), F.lit(8)).alias("bands"),
+    )
+    members, settings = bucket_members(signed), BucketSettings()
+    assert hot_buckets(members, settings).count() == 2
+    pairs = asked_pairs(star_edges(members, settings))
+    found = pairs.agg(F.count("*"), F.countDistinct("partner"), F.max("doc_id")).collect()
+    # Every copy but the first has a partner: one of its split, and that one has the first.
+    assert tuple(found[0]) == (count - 1, settings.splits, count - 1)
+
+
 @pytest.mark.long
+@pytest.mark.long  # Two searches.
+def test_clusters_of_very_many_are_spread_over_tasks_and_change_no_verdict(
+    spark, tmp_path: Path, monkeypatch
+) -> None:  # type: ignore[no-untyped-def]
+    texts = [" ".join(f"notice{number}" for number in range(80))] * 60
+    texts += [text for cluster in clusters(5, [1, 1, 3, 4]) for text in cluster]
+    frame = spark.createDataFrame([row(*one) for one in enumerate(texts)], SCHEMA)
+
+    def found(folder: str):  # type: ignore[no-untyped-def]
+        working = Checkpoints(spark=spark, directory=str(tmp_path / folder), key="k")
+        return sorted(map(tuple, near_duplicate_verdicts(frame, SMALL, working).collect()))
+
+    plain = found("plain")
+    assert len(plain) == 59 + 2 + 3
+    monkeypatch.setattr(shuffles, "PARTITION_SIZE_BYTES", 2_000)
+    assert found("hot") == plain
+    hot = {path.name for path in (tmp_path / "hot").rglob("hot_*.json")}
+    assert hot == {
+        "hot_component.json",
+        "hot_component_owners.json",
+        "hot_u.json",
+        "hot_u_owners.json",
+    }
+    assert not list((tmp_path / "plain").rglob("hot_*"))
+
+
 def test_splitting_hot_buckets_changes_nothing_but_the_tasks(spark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     rows = corpus(3, [40, 2])
     split = NearDuplicateSettings(

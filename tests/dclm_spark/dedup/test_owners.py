@@ -4,9 +4,10 @@ import pytest
 from pyspark.sql import functions as F
 
 from dclm_spark.dedup.decisions import open_schema
+from dclm_spark.dedup.exact import exact_verdicts
 from dclm_spark.dedup.method import DedupInput, Sharding
 from dclm_spark.dedup.methods import METHODS
-from dclm_spark.dedup.owners import HotKeys, Occurrences, copies
+from dclm_spark.dedup.owners import HotKeys, Occurrences, copies, files_of_sample
 from dclm_spark.engine import shuffles
 from dclm_spark.engine.checkpoints import Checkpoints
 from dclm_spark.engine.tables import Extent, FileTable
@@ -29,6 +30,12 @@ def small_tasks(monkeypatch):
     monkeypatch.setattr(shuffles, "PARTITION_SIZE_BYTES", 800)
 
 
+def given_of(files, folder):
+    working = Checkpoints(spark=files.spark, directory=str(folder), key="k")
+    sharding = Sharding(count=1, seed=1)
+    return DedupInput(spark=files.spark, files=files, sharding=sharding, working=working)
+
+
 def test_a_hot_key_has_the_owner_that_one_task_would_find_and_many_tasks(
     spark, tmp_path, small_tasks
 ):
@@ -39,7 +46,7 @@ def test_a_hot_key_has_the_owner_that_one_task_would_find_and_many_tasks(
     extent = Extent(key="", num_rows=0, text_size_bytes=0)
     files = FileTable(spark=spark, uris=("a",), schema=DOCUMENTS, extent=extent)
     working = Checkpoints(spark=spark, directory=str(tmp_path), key="k")
-    hot = HotKeys(files=files, occurrences=lambda sample: frame)
+    hot = HotKeys.of_files(files, lambda sample: frame)
     owners = hot.owners(working, COLUMNS, frame, 1_600)
     assert owners is not None
     assert sorted(map(tuple, owners.collect())) == [(7, 0, 1), (8, -1, 0)]
@@ -65,15 +72,34 @@ def test_of_less_than_two_tasks_no_file_is_looked_into(spark, tmp_path):
     extent = Extent(key="", num_rows=0, text_size_bytes=0)
     files = FileTable(spark=spark, uris=("a",), schema=DOCUMENTS, extent=extent)
     working = Checkpoints(spark=spark, directory=str(tmp_path), key="k")
-    hot = HotKeys(files=files, occurrences=never)
+    hot = HotKeys.of_files(files, never)
     assert hot.owners(working, COLUMNS, spark.range(1), shuffles.PARTITION_SIZE_BYTES) is None
 
 
 @pytest.mark.parametrize(("count", "one_in"), [(1, 1), (10, 10), (100, 16), (90_000, 1406)])
 def test_few_files_are_looked_into(count, one_in):
-    extent = Extent(key="", num_rows=0, text_size_bytes=0)
-    files = FileTable(spark=None, uris=("a",) * count, schema=DOCUMENTS, extent=extent)
-    assert HotKeys(files=files, occurrences=lambda files: None)._one_in() == one_in
+    assert files_of_sample(count) == one_in
+
+
+def test_exact_keys_find_the_same_where_one_text_is_that_of_most_documents(
+    spark, tmp_path, monkeypatch
+):
+    texts = [NOTICE if place % 4 else f"page {place // 8}" for place in range(48)]
+    documents = committed(tmp_path / "in", texts, num_files=3)
+    files = kept_documents(spark, documents, open_schema(DOCUMENTS))
+
+    def found(name):
+        verdicts = exact_verdicts(given_of(files, tmp_path / name), ("text",))
+        assert verdicts is not None
+        return sorted(map(tuple, verdicts.collect()))
+
+    plain = found("plain")
+    # All copies of the notice but one, and one of each of six pages.
+    assert len(plain) == 35 + 6
+    monkeypatch.setattr(shuffles, "PARTITION_SIZE_BYTES", 4_000)
+    assert found("hot") == plain
+    assert (tmp_path / "hot" / "hot_text_owners").exists()
+    assert not (tmp_path / "plain").exists()
 
 
 @pytest.mark.slow  # Each method finds the parts that others own twice.
@@ -84,10 +110,7 @@ def test_a_method_finds_the_same_with_hot_keys(spark, tmp_path, monkeypatch, met
     files = kept_documents(spark, documents, open_schema(DOCUMENTS))
 
     def found(name):
-        working = Checkpoints(spark=spark, directory=str(tmp_path / name), key="k")
-        given = DedupInput(
-            spark=spark, files=files, sharding=Sharding(count=1, seed=1), working=working
-        )
+        given = given_of(files, tmp_path / name)
         return sorted(map(str, METHODS[method]().seen(given).collect()))
 
     plain = found("plain")
