@@ -84,17 +84,14 @@ def _benchmarked(session: Session, scale: str) -> dict[str, Any]:
 
 
 def run_against_benchmark(session: Session) -> Iterator[dict[str, Any]]:
-    """Yield the rate of 125m as a run on shards, over that of its benchmark."""
+    """Yield the rate of 125m as a run on shards, given or random, over that of its benchmark."""
     length = 64 if session.given.miniature else 2048
     steps, folder = (20, 4) if session.given.miniature else (120, 64), session.given.output
-    rows = np.random.default_rng(0).integers(50_000, size=(steps[0] * steps[1] + 256, length + 1))
-    shards = write_shards(
-        folder / "shards", rows.astype(np.uint16), sequences_per_shard=steps[0] * steps[1],
-        vocabulary_size=50_277,
-    )  # fmt: skip
     session.job(
-        "train_model", "--scale", "125m", *session.small("125m"), "--shards", shards, "--output",
-        folder / "run", f"--set=stop_tokens={steps[0] * steps[1] * length}",
+        "train_model", "--scale", "125m", *session.small("125m"), "--shards",
+        session.given.shards or _random_shards(folder, length, steps[0] * steps[1]), "--output",
+        folder / "run", f"--set=tokens={steps[0] * steps[1] * length}",
+        f"--set=schedule.warmup_steps={steps[0] // 10}", "--set=data.passes=100",
         "--set=observe.interval_steps=10", "--set=observe.tensorboard=false",
     )  # fmt: skip
     lines = [one for one in read_log(folder / "run" / "log.jsonl") if one["kind"] == "train"]
@@ -102,6 +99,14 @@ def run_against_benchmark(session: Session) -> Iterator[dict[str, Any]]:
     rate = float(np.median([one["tokens_per_second"] for one in lines[len(lines) // 2 :]]))
     benchmarked = float(_benchmarked(session, "125m")["tokens_per_second"])
     yield {"run": rate, "benchmark": benchmarked, "share": rate / benchmarked}
+
+
+def _random_shards(folder: Path, length: int, num_rows: int) -> Path:
+    rows = np.random.default_rng(0).integers(50_000, size=(num_rows + 256, length + 1))
+    return write_shards(
+        folder / "shards", rows.astype(np.uint16), sequences_per_shard=num_rows,
+        vocabulary_size=50_277,
+    )  # fmt: skip
 
 
 def evaluation(session: Session) -> Iterator[dict[str, Any]]:
