@@ -1,5 +1,6 @@
 """All that can be found out before Spark starts: recipe, models, lists, input, output, disk."""
 
+import json
 import logging
 import secrets
 import shutil
@@ -10,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice, takewhile
 from pathlib import Path
+
+import pyarrow as pa
 
 from dclm_spark.crawl.listing import InputFile, Inputs, describe_skipped, find_inputs
 from dclm_spark.errors import InputError, SettingError
@@ -22,6 +25,8 @@ from dclm_spark.recipes.recipe import Recipe, left_out, recipe_hash
 from dclm_spark.signals.signal_tables import stage_name
 from udfs import storage
 from udfs.documents.formats import FORMATS, InputUnit, Reading, read_unit
+from udfs.documents.given import ALL_COLUMNS
+from udfs.documents.schema import OWN_COLUMNS
 from udfs.storage.stream import shown
 from udfs.tokens.tokenizer import load_encoder
 
@@ -139,7 +144,9 @@ def _empty(file: InputFile) -> str | None:
         with storage.open_stream(file.uri) as stream:
             first = stream.read(1)
     except (storage.StorageError, OSError) as error:
-        raise InputError(f"--input {shown(file.uri)}: {error}") from error
+        place = shown(file.uri)
+        told = str(error).removeprefix(f"{place}: ")
+        raise InputError(f"--input {place}: {told}") from error
     return None if first else shown(file.uri)
 
 
@@ -165,7 +172,22 @@ def _check_first_texts(recipe: Recipe, files: Sequence[InputFile]) -> None:
             if found == {MISSING_TEXT}:
                 reason = batch.column("error")[rules.index(MISSING_TEXT)]
                 raise InputError(f"--input {shown(file.uri)}: {reason}")
+            _warn_of_absent_columns(recipe, batch, file)
             return
+
+
+def _warn_of_absent_columns(recipe: Recipe, batch: pa.RecordBatch, file: InputFile) -> None:
+    """Warn of own columns of which the first records have no value: maybe they are misspelt."""
+    named = [name for name in recipe.input.columns if name != ALL_COLUMNS]
+    if not named:
+        return
+    own = batch.column(OWN_COLUMNS.name).to_pylist()
+    known = {name for text in own if text for name in json.loads(text)}
+    if absent := [name for name in named if name not in known]:
+        LOGGER.warning(
+            "input.columns: the first %d records of %s have no value of %s",
+            batch.num_rows, shown(file.uri), ", ".join(absent),
+        )  # fmt: skip
 
 
 def check_writable(output: str) -> None:

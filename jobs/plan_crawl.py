@@ -36,13 +36,13 @@ def main() -> None:
     settings = override(rates.settings_of(recipe.quality, recipe.deduplication.method), options.set)
     if options.documents is not None:
         return print(rendering.render_dedup(options.documents, settings))
-    if not (options.index or (options.input and not options.offsets)):
-        parser.error("give --input, --index or both to plan something; --offsets needs --index")
+    names = ("languages", "mime_types", "statuses", "domains")
+    wanted = IndexFilter(**{name: tuple(getattr(options, name)) for name in names})
+    if not (options.index or (options.input and wanted == IndexFilter() and not options.offsets)):
+        parser.error("give --input, --index or both; --offsets and a choice of pages need --index")
     files = list_inputs(options.input, options.base) if options.input else None
     workload = partial(crawl.workload_of_files, files or [])
     if options.index:
-        names = ("languages", "mime_types", "statuses", "domains")
-        wanted = IndexFilter(**{name: tuple(getattr(options, name)) for name in names})
         paths = None if files is None else [file.path for file in files]
         counts = count_matches(options.index, wanted, paths)
         workload = partial(crawl.workload_of_index, counts, one_language=bool(options.languages))

@@ -9,6 +9,10 @@ from typing import NoReturn
 EXIT_USER_ERROR = 2
 # What argparse calls a value's type, in words.
 _TYPES = {"int": "a whole number", "float": "a number"}
+_VALUES = {
+    "expected one argument": "expected a value",
+    "expected at least one argument": "expected a value or more",
+}
 _ARGUMENT = re.compile(r"argument (?P<option>[^:]+): (?P<rest>.*)", re.DOTALL)
 _INVALID = re.compile(r"invalid (?P<type>\w+) value: (?P<value>.*)", re.DOTALL)
 _CHOICE = re.compile(
@@ -54,7 +58,7 @@ def _problem(text: str) -> str:
         near = difflib.get_close_matches(choice["value"].strip("'\""), known, 1)
         hint = f"did you mean {near[0]}? " if near else ""
         return f"{choice['value']}: {hint}expected one of {', '.join(known)}"
-    return {"expected one argument": "expected a value"}.get(text, text)
+    return _VALUES.get(text, text)
 
 
 def positive(text: str) -> int:

@@ -115,7 +115,7 @@ class OtherUnits(NamedTuple):
 
     # Units that were made from other input, settings or code.
     made_otherwise: list[str]
-    # What is said of units whose input file had another size, by their names.
+    # What is said of units whose input file has changed since, by their names.
     changed: dict[str, str]
 
     @property

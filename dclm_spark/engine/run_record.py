@@ -180,6 +180,11 @@ def has_report(output: str) -> bool:
 
 def check_ended(output: str) -> None:
     """Raise InputError for a run that did not end: its stages may be those of two recipes."""
+    if read_run_record(output) is None:
+        raise InputError(
+            f"{shown(output)}: no run is here (run.json is missing); give the --output of "
+            "jobs/build_baseline.py"
+        )
     manifest = storage.join(output, "shards", "manifest.json")
     is_compacted = not has_report(output) and storage.exists(manifest)
     if report_of_ended(output) is None and not is_compacted:

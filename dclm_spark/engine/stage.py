@@ -131,15 +131,11 @@ class _Work:
         expected = parts | self._units
         known = [name for name in present if name in expected]
         found = read_committed(self.directory, known, expected, self.rows)
-        if found.made_otherwise:
-            LOGGER.info(
-                "%s: %d units were made otherwise and are redone",
-                self.stage,
-                len(found.made_otherwise),
-            )
+        if redone := sum(name in self._units for name in found.made_otherwise):
+            LOGGER.info("%s: %d units were made otherwise and are redone", self.stage, redone)
         if found.changed:
             LOGGER.warning("%s", _changed_files(self.stage, found.changed))
-        uncommit(self.directory, found.names)
+        uncommit(self.directory, [name for name in found.names if name in self._units])
         return [unit for unit in self.units if unit.name not in self.rows.names]
 
     def execute(

@@ -163,6 +163,8 @@ def _begun(recipes: LanguageRecipes, request: RunRequest) -> Iterator[_Begun]:
     """Keep other drivers away, say beside the output what it is, and report at the end."""
     output, failure, whole = storage.absolute(request.output), "", recipes.whole
     checked = _checked(recipes, request)
+    for line in _described(recipes, checked):
+        LOGGER.info("%s", line)
     files = checked.inputs.files
     identity = run_identity(whole.name, recipe_hash(whole), files)
     place = stages_below(output)
@@ -195,13 +197,10 @@ def _report(recipes: LanguageRecipes, begun: _Begun, failure: str) -> None:
 
 
 def _checked(recipes: LanguageRecipes, request: RunRequest) -> CheckedRun:
-    """Check input and output, by one of the recipes; log the plan."""
-    checked = check_run(
+    """Check input and output, by one of the recipes."""
+    return check_run(
         recipes.first, request.inputs, request.output, base=request.base, limit=request.limit
     )
-    for line in _described(recipes, checked):
-        LOGGER.info("%s", line)
-    return checked
 
 
 def _described(recipes: LanguageRecipes, checked: CheckedRun) -> list[str]:

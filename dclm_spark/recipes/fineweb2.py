@@ -66,10 +66,10 @@ def in_language(recipe: Recipe, language: str, limits_uri: str = "") -> Recipe:
     code = typed_code(language)
     if not is_code(code):
         hint = nearest_codes(language, (*known_languages(), ENGLISH))
+        known = f"; limits are known of {', '.join(known_languages())}"
         raise SettingError(
             f"language = {language!r}: {hint}expected a code of language and script, such as "
-            "deu_Latn, or a label of lid.176, such as de; limits are known of "
-            f"{', '.join(known_languages())}"
+            f"deu_Latn, or a label of lid.176, such as de{known if has_limits(recipe) else ''}"
         )
     shared = recipe.heuristics
     if not shared.enabled:

@@ -78,7 +78,8 @@ def deduplicate(
 def _warn_of_small_shards(settings: DeduplicationSettings, extent: Extent) -> None:
     """Warn where so little text is in a shard that most copies must lie in different ones."""
     shards, size_bytes = settings.shards or 1, extent.text_size_bytes
-    if settings.method.memory_follows_shard and shards > 1 and size_bytes < shards * _SMALL_SHARD:
+    is_small = 0 < size_bytes < shards * _SMALL_SHARD
+    if settings.method.memory_follows_shard and shards > 1 and is_small:
         LOGGER.warning(
             "deduplication.shards = %d: %d documents with %d bytes of text are compared within "
             "their shard only, and copies in different shards stay; for so much text set "

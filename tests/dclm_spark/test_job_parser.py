@@ -14,6 +14,7 @@ def parsed(words):
     add_input_arguments(parser)
     parser.add_argument("--output", required=True)
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--many", nargs="+")
     parser.add_argument("--share", type=float)
     parser.add_argument("--tokens", type=number)
     return parser.parse_args(words.split())
@@ -32,6 +33,7 @@ def parsed(words):
     ("--output o --zzz", "--zzz: there is no such option"),
     ("--output o stray", "stray: no option stands before it"),
     ("--output", "--output: expected a value"),
+    ("--output o --many", "--many: expected a value or more"),
 ])  # fmt: skip
 def test_a_mistake_is_one_line_without_the_usage(words, told, capsys):
     with pytest.raises(SystemExit) as ended:
@@ -53,6 +55,16 @@ def test_numbers_of_other_scripts_are_no_numbers():
     for text in ("²", "٣", "-1", "1_000", ""):
         with pytest.raises(Exception, match="expected a whole number from 1 on"):
             positive(text)
+
+
+@pytest.mark.parametrize("words", ["", "--input a.paths --language eng", "--input a --mime x/y"])
+def test_a_plan_that_cannot_be_is_refused(words, monkeypatch, capsys):
+    from dclm_spark.jobs import plan_crawl
+
+    monkeypatch.setattr(sys, "argv", ["plan_crawl.py", *words.split()])
+    with pytest.raises(SystemExit):
+        plan_crawl.main()
+    assert "a choice of pages need --index" in capsys.readouterr().err
 
 
 def test_a_plan_of_a_recipe_that_no_run_would_take_is_refused(tmp_path, monkeypatch):

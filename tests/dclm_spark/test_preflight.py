@@ -145,6 +145,16 @@ def test_a_table_without_texts_is_not_hidden_by_lines_with_some(typed, tmp_path)
     assert "b.parquet: no text in `text`; the keys are content" in errors(printed)[0]
 
 
+def test_an_own_column_without_a_value_is_told(typed, tmp_path, caplog):
+    (tmp_path / "in.jsonl").write_text('{"text": "x", "id": 1, "lang": null}\n{"text": "y"}')
+    columns = ("--set", "input.columns=[id, lnag]")
+    code, _, _ = typed("--check", *columns, inputs=str(tmp_path / "in.jsonl"))
+    assert code == 0
+    (told,) = [one.getMessage() for one in caplog.records if "input.columns" in one.getMessage()]
+    assert told.startswith("input.columns: the first 2 records of ")
+    assert told.endswith("in.jsonl have no value of lnag")
+
+
 @pytest.mark.parametrize("before", ["\n", "\n" * 250])
 def test_empty_lines_and_files_do_not_hide_that_no_record_has_a_text(typed, tmp_path, before):
     (tmp_path / "in").mkdir()

@@ -47,3 +47,8 @@ def test_a_run_whose_reports_a_compaction_took_has_ended(ended):
     (ended / "report.json").write_text(json.dumps({"complete": False}))
     with pytest.raises(InputError, match="did not end"):
         check_ended(str(ended))
+
+
+def test_where_no_run_is_it_says_so(tmp_path):
+    with pytest.raises(InputError, match=r"no run is here \(run\.json is missing\)"):
+        check_ended(str(tmp_path / "nowhere"))
