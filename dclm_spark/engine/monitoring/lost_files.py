@@ -67,7 +67,8 @@ def _suspects(documents: StageOutput) -> Mapping[str, ReadFile]:
         return {}
     names = {file_of_unit(unit) for unit in units["unit"].filter(suspect).to_pylist()}
     files = {name: ReadFile() for name in sorted(names)}
-    told = dict(documents.facts())
+    # The facts of all units of a crawl would be hundreds of megabytes.
+    told = {unit: facts for unit, facts in documents.facts() if file_of_unit(unit) in files}
     for unit, good, bad in _rows(units["unit"], readable, quarantined):
         if (file := files.get(file_of_unit(unit))) is None:
             continue
