@@ -16,6 +16,9 @@ from dclm_spark.train.scales import scale
 # A standard deviation of the corpora's means this many times that of a run carries signal.
 SIGNAL = 2.0
 _MANY_PASSES = 4.0
+# At 24 passes matched proxies of ten planted worlds said the same of each, right or wrong; between
+# it and 4 nothing was measured (docs/ranking.md).
+_TOO_MANY_PASSES = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,8 +189,18 @@ def _reading_conclusions(readings: Sequence[tuple[Cell, Reading]]) -> list[str]:
             found[how.corpus, cell.target_tokens] = (
                 f"{how.corpus} would be read {passes:.3g} times by a run of "
                 f"{cell.target_tokens:,} tokens{costly}; its proxies repeat as often."
+                f"{_by_heart(how.corpus, passes)}"
             )
     return list(found.values())
+
+
+def _by_heart(corpus: str, passes: float) -> str:
+    if passes <= _TOO_MANY_PASSES:
+        return ""
+    return (
+        f" They learn their part by heart, which the run need not: where {corpus} loses, take the "
+        "pair as open."
+    )
 
 
 def _budget_conclusions(leaderboard: Mapping[str, Any], cells: Sequence[Cell]) -> list[str]:
