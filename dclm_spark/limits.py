@@ -6,12 +6,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from dclm_spark.engine.manifests import StageOutput
-from dclm_spark.engine.monitoring.lost_files import (
-    ReadFile,
-    files_without_documents,
-    lost_files,
-)
+from dclm_spark.engine.manifests import StageOutput, file_of_unit
+from dclm_spark.engine.monitoring.lost_files import ReadFile, lost_files, suspect_files
 from dclm_spark.engine.stage_output import unit_statistics
 from dclm_spark.errors import InputError, LimitError
 from udfs.checks import FRACTION, at_least, check, check_order, one_of
@@ -79,9 +75,11 @@ def check_documents(documents: StageOutput, limits: LimitSettings) -> None:
     """
     counts = documents.documents()
     total, quarantined = sum(counts.values()), counts[QUARANTINED]
-    for line in lost_files(documents):
+    suspects = suspect_files(documents)
+    for line in lost_files(documents, suspects):
         LOGGER.warning("input: %s", line)
-    lost, num_files = files_without_documents(documents)
+    lost = [file for file in suspects if not file.readable]
+    num_files = len(set(map(file_of_unit, documents.units["unit"].to_pylist())))
     _check_texts(documents, lost)
     rules = _largest(documents.totals, QUARANTINED)
     if total and quarantined / total > limits.max_quarantined_fraction:

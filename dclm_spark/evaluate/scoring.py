@@ -118,10 +118,10 @@ def score_windows(
     """
     windows = [rows[at : at + WINDOW_ITEMS] for at in range(0, len(rows), WINDOW_ITEMS)]
     with ThreadPoolExecutor(1) as maker:
-        made = [maker.submit(prompts.items, window) for window in windows[:1]]
-        for number in range(len(windows)):
-            items = made.pop().result()
-            made += [maker.submit(prompts.items, next) for next in windows[number + 1 : number + 2]]
+        following = (maker.submit(prompts.items, window) for window in windows)
+        made = next(following, None)
+        while made is not None:
+            items, made = made.result(), next(following, None)
             yield list(_scored(scorer, prompts, items, batch_tokens or scorer.batch_tokens))
 
 

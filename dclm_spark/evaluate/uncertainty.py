@@ -14,8 +14,8 @@ CONFIDENCE = 0.95
 # Numbers that are drawn at a time.
 _CELLS = 4_000_000
 # Up to so many distinct outcomes their counts are drawn; from so many items on sums are drawn as
-# normal numbers, whose quantiles differ from those of drawn items by the skewness of an outcome
-# over half the root of their number: 2 % of a standard error at a skewness of 3.
+# normal numbers, whose quantiles differ from those of drawn items by half the skewness of an
+# outcome over the root of their number: 2 % of a standard error at a skewness of 3.
 _FEW_OUTCOMES, _MANY_ITEMS = 64, 5_000
 
 

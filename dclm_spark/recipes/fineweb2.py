@@ -80,9 +80,10 @@ def in_language(recipe: Recipe, language: str, limits_uri: str = "") -> Recipe:
         return replace(recipe, language=code, heuristics=replace(shared, language=code))
     values = _limits(code, limits_uri)
     heuristics = replace(shared, language=code, min_language_score=values["language_score"])
-    if heuristics.family.rules != ("language",):
-        heuristics = _with_words(heuristics, values, language)
-    return replace(recipe, language=code, heuristics=heuristics)
+    found = replace(recipe, language=code, heuristics=heuristics)
+    if not has_limits(found):
+        return found
+    return replace(found, heuristics=_with_words(heuristics, values, language))
 
 
 def has_limits(recipe: Recipe) -> bool:

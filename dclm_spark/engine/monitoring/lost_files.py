@@ -1,6 +1,6 @@
 """Input files that gave nothing, or of which most was lost: none of them goes unsaid."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,22 +41,7 @@ class ReadFile:
         return not self.readable or self.quarantined > self.readable or 2 * self.lost_fraction > 1
 
 
-def lost_files(documents: StageOutput) -> list[str]:
-    """Return what is to be said of lost files: a line for each of some, one for all others."""
-    lost = [file for file in _suspects(documents).values() if file.is_lost]
-    lines = [_line(documents, file) for file in lost[:NAMED_FILES]]
-    rest = len(lost) - len(lines)
-    return lines + ([f"{rest:,} more files lost all or most of what they hold"] if rest else [])
-
-
-def files_without_documents(documents: StageOutput) -> tuple[list[ReadFile], int]:
-    """Return the files of which no record could be read and extracted, and how many there are."""
-    units = documents.units["unit"].to_pylist()
-    files = len(set(map(file_of_unit, units)))
-    return [one for one in _suspects(documents).values() if not one.readable], files
-
-
-def _suspects(documents: StageOutput) -> Mapping[str, ReadFile]:
+def suspect_files(documents: StageOutput) -> list[ReadFile]:
     """Return the files with a unit of which no or few documents came, or which lost bytes."""
     units = documents.units
     readable = pc.add(*(pc.fill_null(units[f"{fate}_documents"], 0) for fate in (KEPT, DROPPED)))
@@ -64,7 +49,7 @@ def _suspects(documents: StageOutput) -> Mapping[str, ReadFile]:
     few = pc.or_(pc.equal(readable, 0), pc.greater(quarantined, readable))
     suspect = pc.or_(few, pc.match_substring(units["facts"], f'"{LOST_SIZE}"'))
     if not pc.any(suspect).as_py():
-        return {}
+        return []
     names = {file_of_unit(unit) for unit in units["unit"].filter(suspect).to_pylist()}
     files = {name: ReadFile() for name in sorted(names)}
     # The facts of all units of a crawl would be hundreds of megabytes.
@@ -77,7 +62,20 @@ def _suspects(documents: StageOutput) -> Mapping[str, ReadFile]:
         given = told[unit]["input"]
         file.uri, file.size_bytes = file.uri or given["uri"], given.get("size_bytes")
         file.lost_size_bytes += given.get(LOST_SIZE, 0)
-    return files
+    return list(files.values())
+
+
+def lost_files(documents: StageOutput, suspects: Sequence[ReadFile] | None = None) -> list[str]:
+    """Return what is to be said of lost files: a line for each of some, one for all others.
+
+    `suspects` are the `suspect_files`, where they are known already.
+    """
+    if suspects is None:
+        suspects = suspect_files(documents)
+    lost = [file for file in suspects if file.is_lost]
+    lines = [_line(documents, file) for file in lost[:NAMED_FILES]]
+    rest = len(lost) - len(lines)
+    return lines + ([f"{rest:,} more files lost all or most of what they hold"] if rest else [])
 
 
 def _rows(*columns: pa.ChunkedArray) -> Iterator[tuple[Any, ...]]:
