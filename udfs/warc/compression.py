@@ -168,6 +168,8 @@ def _member(window: Window, codec: _Codec) -> Iterator[Piece]:
             window.at = max(window.base, offset + 1)
             _seek_member(window, codec)
             lost = max(0, window.at - damage_at)
+            if codec.framing.salvages and _is_altered(error, lost):
+                lost = window.at - offset
             yield Piece(b"", offset, False, f"damaged {codec.name} member: {error}", lost)
             return None
         left = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
@@ -177,6 +179,13 @@ def _member(window: Window, codec: _Codec) -> Iterator[Piece]:
             begins, size = False, size + len(data)
         if decoder.eof:
             return None
+
+
+def _is_altered(error: Exception, lost_size_bytes: int) -> bool:
+    """Say whether a member was read to its end, where it tells that its bytes are not right."""
+    # "Incorrect checksum found", "incorrect data check", "incorrect length check".
+    told = any(words in str(error) for words in ("checksum", "data check", "length check"))
+    return told and lost_size_bytes <= 2 * _SALVAGE_STEP_SIZE_BYTES
 
 
 def _salvaged(

@@ -414,3 +414,15 @@ def test_the_bytes_of_a_file_that_gave_no_line_are_counted(tmp_path, suffix, pac
     path.write_bytes(data)
     assert rows(path, counts)
     assert counts.lost_size_bytes / len(data) == pytest.approx(lost, abs=0.05)
+
+
+def test_a_member_whose_checksum_is_wrong_counts_as_lost_though_its_lines_are_kept(tmp_path):
+    data = bytearray(gzip.compress(b"".join(map(member, range(MEMBERS)))))
+    # The checksum stands before the size, at the end.
+    data[-6] ^= 1
+    counts = RecordCounts()
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(data)
+    found = rows(path, counts)
+    assert sum(one["fate"] is None for one in found) == MEMBERS * LINES
+    assert counts.lost_size_bytes == len(data)
