@@ -48,7 +48,7 @@ def main() -> None:
     page = given.page or explain.id_at(output, given.file, given.offset)
     for history in explain.explain(output, page):
         run = history[0].run
-        print(explain.describe(history, explain.run_recipe(run)))
+        print(explain.describe(history, explain.run_recipes(history)))
         if items := explain.side_by_side(run, history):
             print(items)
         if given.text:

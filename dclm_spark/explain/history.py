@@ -266,6 +266,16 @@ def _input_uri(output: str, file: tuple[str, str], inputs: Sequence[InputFile]) 
     return str(entry["uri"])
 
 
+def run_recipes(history: Sequence[StageRow]) -> "dict[str, Recipe]":
+    """Return the recipe that judged each row, by its run: that of a language is its own.
+
+    What became of a document in a mixture of sources is told by the recipe of its source.
+    """
+    first = history[0].run
+    runs = {entry.run for entry in history}
+    return {run: run_recipe(run if run.startswith(first) else first) for run in runs}
+
+
 def run_recipe(output: str) -> "Recipe":
     """Return the recipe of a run, as it was resolved."""
     from dclm_spark.recipes.recipe import Recipe

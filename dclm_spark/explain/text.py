@@ -1,6 +1,7 @@
 """The history of a page as lines for a terminal: verdicts, signals with limits, leaks."""
 
 import json
+from collections.abc import Mapping
 from itertools import zip_longest
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -17,18 +18,22 @@ if TYPE_CHECKING:
 _COLUMN_WIDTH = 54
 
 
-def describe(history: list[StageRow], recipe: "Recipe | None" = None) -> str:
+def describe(history: list[StageRow], recipes: "Mapping[str, Recipe] | None" = None) -> str:
     """Return the history as lines for a terminal: one block per stage, its verdict first.
 
-    With the `recipe` of the run its limits stand beside the signals, and rules say what they are.
+    With the `recipes` of the runs that judged it, by their folders, limits stand beside the
+    signals, and rules say what they are. A run below the first, as that of a language, is named.
     """
-    first = history[0].row
+    first, run = history[0].row, history[0].run
     lines = [
         first["url"] or "(no address)",
         f"  id {first['doc_id'].hex()}  {first['warc_path']} at {first['warc_offset']}",
     ]
     for entry in history:
-        lines.append(f"  {entry.stage}: {_verdict(entry.row)}")
+        below = entry.run.removeprefix(f"{run}/") if entry.run != run else entry.run
+        where = f" ({below.rpartition('/')[2]})" if below != entry.run else ""
+        lines.append(f"  {entry.stage}{where}: {_verdict(entry.row)}")
+        recipe = (recipes or {}).get(entry.run)
         if recipe is not None:
             lines += _about_rule(recipe, entry)
         lines += [

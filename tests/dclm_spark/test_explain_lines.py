@@ -16,7 +16,7 @@ def row(**values):
 
 def lines(**values):
     found = StageRow(stage="documents", row=row(**values), text=None)
-    return [line.strip() for line in describe([found], RECIPE).split("\n")]
+    return [line.strip() for line in describe([found], {"": RECIPE}).split("\n")]
 
 
 def test_limits_of_the_recipe_stand_beside_the_signals():

@@ -9,7 +9,7 @@ import pytest
 
 from dclm_spark.beginning import RunRequest
 from dclm_spark.errors import InputError, SettingError
-from dclm_spark.explain import explain
+from dclm_spark.explain import describe, explain, run_recipes
 from dclm_spark.exports.text_corpus import read_corpus
 from dclm_spark.mixed_runs.language_run import (
     LanguageRecipes,
@@ -130,6 +130,13 @@ def test_a_page_is_explained_with_what_its_language_made_of_it(place, built):
     assert [row.stage for row in german][:4] == [
         "documents", "languages", "documents", "deduplicate",
     ]  # fmt: skip
+    told = describe(german, run_recipes(german)).split("\n")
+    limits = run_recipes(german)[str(place / "run" / "languages" / "deu_Latn")].heuristics
+    assert "  documents (deu_Latn): kept" in told
+    # The pass over all languages judges by none of their limits.
+    own = told[told.index("  documents (deu_Latn): kept") :]
+    (score,) = (one for one in own if one.startswith("    language_score = "))
+    assert score.endswith(f"(minimum {limits.min_language_score:g})")
     (italian,) = explain(str(place / "run"), "https://b.example/2")
     assert italian[-1].row["rule"] == "language_not_listed"
     with pytest.raises(InputError, match=r"several languages .*languages/deu_Latn"):
