@@ -22,7 +22,12 @@ LOGGER = logging.getLogger("dclm_spark")
 
 
 def read_texts(uri: str) -> list[str]:
-    """Return the `text` fields of a file of JSON lines in any compression, by URI.
+    """Return the texts of `read_damaged_texts`."""
+    return read_damaged_texts(uri)[0]
+
+
+def read_damaged_texts(uri: str) -> tuple[list[str], list[str]]:
+    """Return the `text` fields of a file of JSON lines in any compression, and what was lost.
 
     Lines without a text and what is damaged are passed over and told in the log. Raises InputError,
     which names the first of them, for a file where they are half of all, and for an empty file.
@@ -46,7 +51,7 @@ def read_texts(uri: str) -> list[str]:
         LOGGER.warning("heldout = %s: passed over %d: %s", shown(uri), len(lost), lost[0])
     if not texts:
         raise InputError(f"heldout = {shown(uri)}: holds no text")
-    return texts
+    return texts, lost
 
 
 def _content(uri: str) -> tuple[bytes, list[str]]:

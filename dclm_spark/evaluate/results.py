@@ -37,6 +37,8 @@ class Results:
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     heldout: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    # What of a held-out file could not be read, by its name.
+    lost_texts: dict[str, str] = field(default_factory=dict)
 
     @property
     def run(self) -> dict[str, list[dict[str, Any]]]:
@@ -120,4 +122,5 @@ def _caveats(results: Results) -> list[str]:
         if result["data"]["status"] in ("equivalent", "partial"):
             found.append(f"{label}: {result['data']['note']}")
     found.extend(f"{label} is missing: {reason}" for label, reason in results.missing.items())
+    found.extend(f"held-out {name}: {reason}" for name, reason in results.lost_texts.items())
     return found

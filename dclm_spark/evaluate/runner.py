@@ -14,7 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from dclm_spark.errors import InputError, SettingError
-from dclm_spark.evaluate.bits_per_byte import read_texts, score_texts
+from dclm_spark.evaluate.bits_per_byte import read_damaged_texts, score_texts
 from dclm_spark.evaluate.datasets import MissingDataError, TaskData, load_task
 from dclm_spark.evaluate.models import LoadedModel, products
 from dclm_spark.evaluate.prompts import TaskPrompts
@@ -76,7 +76,10 @@ def _results(
             raise SettingError(
                 f"heldout = {shown(uri)}: another file is called {name!r} too; rename one"
             )
-        results.heldout[name] = _heldout_records(model, uri, output / "heldout", settings)
+        records, lost = _heldout_records(model, uri, output / "heldout", settings)
+        results.heldout[name] = records
+        if lost:
+            results.lost_texts[name] = f"passed over {len(lost)}: {lost[0]}"
     return results
 
 
@@ -217,8 +220,9 @@ def heldout_name(uri: str) -> str:
 
 def _heldout_records(
     model: LoadedModel, uri: str, folder: Path, settings: EvaluateSettings
-) -> list[dict[str, Any]]:
-    texts = read_texts(uri)
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return a record of each held-out text, and what of the file could not be read."""
+    texts, lost = read_damaged_texts(uri)
     facts = (
         RECORDS_VERSION, model.fingerprint, texts, settings.max_tokens, model.special_tokens
     )  # fmt: skip
@@ -227,7 +231,7 @@ def _heldout_records(
     if file.is_file():
         written = json.loads(file.read_text())
         if written["key"] == key:
-            return list(written["records"])
+            return list(written["records"]), lost
     scored = score_texts(
         model.scorer,
         model.encoder,
@@ -237,7 +241,7 @@ def _heldout_records(
     )
     records = list(tqdm(scored, desc=heldout_name(uri), total=len(texts), disable=None))
     _write(file, json.dumps({"key": key, "uri": uri, "records": records}))
-    return records
+    return records, lost
 
 
 def _key(model: LoadedModel, data: TaskData, settings: EvaluateSettings) -> str:

@@ -156,8 +156,11 @@ def test_held_out_texts_are_scored_once_and_again_when_they_change(
         evaluate(loaded(scorer), (), tmp_path / "out", settings)
         assert scorer.calls == 1
     assert [record["bytes"] for record in read_heldout(tmp_path / "out")["news"]] == [5]
-    texts.write_text('{"text": "hello there"}\n')
-    evaluate(loaded(scorer), (), tmp_path / "out", settings)
+    texts.write_text('{"text": "hello there"}\n{"text": "and"}\n{broken\n')
+    summary = evaluate(loaded(scorer), (), tmp_path / "out", settings)
+    (told,) = summary["caveats"]
+    assert told.startswith("held-out news: passed over 1: line 3 is no JSON object")
+    assert told in (tmp_path / "out" / "results.html").read_text().replace("&#39;", "'")
     assert scorer.calls == 2
 
 
