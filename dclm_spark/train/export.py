@@ -157,7 +157,12 @@ def _write_weights(model: OpenLM, output: Path, settings: ExportSettings) -> Non
         }
         _write_json(output / "model.safetensors.index.json", index)
     for file, part in files.items():
-        save_file(part, output / file, metadata={"format": "pt"})
+        path = output / file
+        path.touch()
+        mode = path.stat().st_mode
+        save_file(part, path, metadata={"format": "pt"})
+        # The library leaves its files to their owner alone.
+        path.chmod(mode)
 
 
 def _parts(weights: Mapping[str, Tensor], max_bytes: int) -> Iterator[dict[str, Tensor]]:

@@ -103,9 +103,14 @@ def _initial_weights(settings: TrainSettings) -> dict[str, Tensor]:
         has, sequence_length=had.sequence_length, rotary_base=had.rotary_base
     )
     if had != as_before or has.rotary_base < had.rotary_base:
+        differing = ", ".join(
+            f"model.{one.name} was {getattr(had, one.name)!r} and is {getattr(has, one.name)!r} now"
+            for one in dataclasses.fields(had)
+            if getattr(had, one.name) != getattr(has, one.name)
+        )
         raise ValueError(
-            f"initial_weights = {settings.initial_weights}: its model is {had}, this run's is "
-            f"{has}; only model.sequence_length may differ, and model.rotary_base be larger"
+            f"initial_weights = {settings.initial_weights}: {differing}; only "
+            "model.sequence_length may differ, and model.rotary_base be larger"
         )
     return dict(given.named_parameters())
 

@@ -103,8 +103,8 @@ def _branched_from(
         if _below(key, _OF_TENSORS) and key not in _NEVER_TENSORS:
             raise CheckpointError(
                 f"initial_state = {found}: {key} was {old!r} and is {new!r} now, and its tensors "
-                f"depend on it; pass --set {key}={old}, or take the weights alone with "
-                f"--set initial_weights={found}"
+                f"depend on it; pass --set {key}={old}"
+                + ("" if _is_shape(key) else f", or --set initial_weights={found} (weights alone)")
             )
     same_place = before.batch_sequences == settings.batch_sequences
     same_place &= folder.is_same_corpus(facts, manifests)
@@ -115,6 +115,11 @@ def _branched_from(
             f"{facts.step} to read the new shards from their beginning"
         )
     return found
+
+
+def _is_shape(key: str) -> bool:
+    """Say whether weights of another value of this setting fit no model."""
+    return _below(key, ("model",)) and key not in _NEVER_TENSORS
 
 
 def _settings_of(found: Path) -> TrainSettings:
@@ -134,10 +139,15 @@ def _check_changes(found: Path, changed: dict[str, tuple[Any, Any]], reason: str
     for key, (old, new) in changed.items():
         text = f"{found}: {key} was {old!r} and is {new!r} now"
         if not _below(key, _WITH_REASON):
-            raise CheckpointError(
-                f"{text}; a run continues with its own settings: pass --set {key}={old}, or start "
-                f"a new run from it with --set initial_state={found} (weights alone: "
+            new_run = (
+                "train a model of another shape anew, in another --output"
+                if _is_shape(key)
+                else f"start a new run from it with --set initial_state={found} (weights alone: "
                 "initial_weights)"
+            )
+            raise CheckpointError(
+                f"{text}; a run continues with its own settings: pass --set {key}={old}, or "
+                f"{new_run}"
             )
         if not reason:
             raise CheckpointError(

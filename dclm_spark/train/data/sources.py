@@ -70,17 +70,17 @@ def check_fit(manifests: Sequence[ShardManifest], *, sequence_length: int) -> No
     """Raise ShardError unless all manifests have the model's length and one tokenizer."""
     first = manifests[0]
     for manifest in manifests:
+        if manifest.sequence_length != first.sequence_length:
+            raise ShardError(
+                f"{manifest.path}: sequences of {manifest.sequence_length} tokens, but "
+                f"{first.sequence_length} in {first.path}; sources need one length"
+            )
         if manifest.sequence_length % sequence_length:
             raise ShardError(
                 f"{manifest.path}: sequences of {manifest.sequence_length} tokens, but "
                 f"model.sequence_length = {sequence_length}, which does not divide them; write "
                 f"shards of that length or pass --set model.sequence_length="
                 f"{manifest.sequence_length}"
-            )
-        if manifest.sequence_length != first.sequence_length:
-            raise ShardError(
-                f"{manifest.path}: sequences of {manifest.sequence_length} tokens, but "
-                f"{first.sequence_length} in {first.path}; sources need one length"
             )
         for name in ("vocabulary_size", "tokenizer_sha256", "end_of_text_id", "padding_id"):
             if getattr(manifest, name) != getattr(first, name):

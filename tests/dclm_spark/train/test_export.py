@@ -207,6 +207,8 @@ def test_a_large_export_is_cut_into_files_and_may_be_bf16(
     folder = write_folder(model, tmp_path / "export", settings)
     files = sorted(path.name for path in folder.glob("*.safetensors"))
     assert len(files) > 2
+    modes = {path.stat().st_mode for path in folder.iterdir() if path.is_file()}
+    assert len(modes) == 1
     assert files[0].startswith("model-00001-of-")
     hugging = transformers.AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
     assert hugging.dtype == torch.bfloat16

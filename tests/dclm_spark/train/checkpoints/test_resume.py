@@ -277,6 +277,9 @@ def test_a_context_is_extended_with_a_larger_rotary_base(
     extended = settings(*start, "model.rotary_base=100000")
     train(extended, shards=longer, output=tmp_path / "out")
     assert load(tmp_path / "out")[0].rotary.base == 100_000
+    wider = settings("model.width=64", f"initial_weights={short}")
+    with pytest.raises(ValueError, match=r": model\.width was 32 and is 64 now; only model\.seq"):
+        train(wider, shards=shards, output=tmp_path / "wider")
     back = settings("model.sequence_length=32", f"initial_weights={tmp_path / 'out'}")
     with pytest.raises(ValueError, match=r"model\.rotary_base be larger"):
         train(back, shards=shards, output=tmp_path / "back")

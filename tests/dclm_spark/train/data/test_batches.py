@@ -204,6 +204,10 @@ def test_a_budget_beyond_the_corpus_is_refused_with_the_passes_it_needs(corpus: 
 def test_sequences_of_another_length_are_refused(corpus: Path) -> None:
     with pytest.raises(ShardError, match=r"sequences of 16 tokens.*sequence_length = 2048"):
         check_sources([read_manifest(str(corpus))], sequence_length=2048)
+    manifest = read_manifest(str(corpus))
+    other = dataclasses.replace(manifest, sequence_length=2 * manifest.sequence_length)
+    with pytest.raises(ShardError, match="sources need one length"):
+        check_sources([other, manifest], sequence_length=2 * manifest.sequence_length)
 
 
 def test_sources_of_different_tokenizers_are_refused(corpus: Path) -> None:
