@@ -36,7 +36,8 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> ModelSettings:
     tokenizer = tokenizer_file(folder)
     known = documents(1, 300)
     noise = [text[::-1] for text in documents(2, 300)]
-    texts = [*documents(9, 6), known[0], known[1]]
+    heldout = write_texts(folder / "unseen.jsonl", [*documents(9, 6), known[0], known[1]])
+    heldout.write_text('{"text": "cut off\n' + heldout.read_text())
     return ModelSettings(
         output=str(folder / "ranking"),
         scales=("test",),
@@ -47,7 +48,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> ModelSettings:
             f"noise={write_corpus(folder / 'noise', noise, tokenizer)}",
         ),
         tokenizer=str(tokenizer),
-        heldout=(str(write_texts(folder / "unseen.jsonl", texts)),),
+        heldout=(str(heldout),),
         target_tokens=(200_000,),
         training=("checkpoint.interval_steps=4", "optimizer.peak_rate=3e-2"),
     )
@@ -80,7 +81,11 @@ def test_held_out_texts_that_a_corpus_holds_are_left_out(given, leaderboard) -> 
     # What is trained on is a part: a text of the corpus may be in it or not.
     whole = plan_ranking(replace(given, target_tokens=(), output=given.output + "-whole"))
     assert whole.prepared.heldout[0].num_left_out == 2
-    assert "20-token runs" in " ".join(leaderboard["conclusions"])
+    (told,) = (line for line in leaderboard["conclusions"] if "20-token runs" in line)
+    assert "of 8 texts left out" in told
+    page = (Path(given.output) / "leaderboard.html").read_text()
+    for text in (told, page):
+        assert "passed over 1: line 1 is no JSON object" in text
 
 
 def test_curves_cost_and_probabilities_are_told(given, leaderboard) -> None:
