@@ -15,7 +15,12 @@ from dclm_spark.engine.run_record import (
     read_run_record,
 )
 from dclm_spark.errors import InputError
-from dclm_spark.removal.tombstones import RECORD_FILE, num_removals, removal_folder
+from dclm_spark.removal.tombstones import (
+    RECORD_FILE,
+    check_removals_ended,
+    num_removals,
+    removal_folder,
+)
 from dclm_spark.shard_format import FORMAT, MANIFEST, read_manifest
 from dclm_spark.stages import STAGES
 from dclm_spark.yaml_text import read_yaml
@@ -25,7 +30,7 @@ from udfs import storage
 def describe_corpus(spark: SparkSession, output: str) -> str:
     """Write `contents.json`, `datasheet.md` and `public_summary.md`; return their folder.
 
-    Raises InputError where `output` is no finished run.
+    Raises InputError where `output` is no finished run, or a removal from it did not end.
     """
     check_readable(output)
     check_one_source(output)
@@ -33,6 +38,7 @@ def describe_corpus(spark: SparkSession, output: str) -> str:
     if record is None:
         raise InputError(f"{output}: no run.json there; give the --output of a finished run")
     check_ended(output)
+    check_removals_ended(storage.join(output, "shards"))
     found, made = contents(spark, output), _provenance(output, record)
     folder = storage.join(output, FOLDER)
     facts = asdict(found) | {"provenance": asdict(made)}
