@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -214,6 +217,17 @@ def test_corpora_of_two_tokenizers_are_refused(given, tmp_path) -> None:
     other.write_text(json.dumps(facts))
     with pytest.raises(ShardError, match="sources need one tokenizer"):
         rank_models(replace(given, corpora=(given.corpora[0], f"b={other}")))
+
+
+def test_ctrl_c_is_for_the_main_process_which_tells_its_workers_to_leave() -> None:
+    program = "import signal; print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN)"
+    with workers._interrupts_ignored():
+        found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert found.stdout == "True\n"
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    with pytest.raises(KeyboardInterrupt), workers._passed_on([worker]):
+        raise KeyboardInterrupt
+    assert worker.wait(30) == -signal.SIGTERM
 
 
 def test_a_seed_that_nothing_is_left_to_decide_by_is_not_trained(monkeypatch) -> None:
