@@ -2,19 +2,18 @@
 
 import json
 import logging
-import secrets
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
 
 import udfs
+from dclm_spark.arguments.output_folder import check_writable
 from dclm_spark.crawl.listing import InputFile, Inputs, describe_skipped, find_inputs
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.html_pages.quantities import bytes_text, count_text
@@ -200,39 +199,6 @@ def _warn_of_absent_columns(recipe: Recipe, batch: pa.RecordBatch, file: InputFi
             "input.columns: the first %d records of %s have no value of %s",
             batch.num_rows, shown(file.uri), ", ".join(absent),
         )  # fmt: skip
-
-
-def check_writable(output: str) -> None:
-    """Write a small file below `output` and delete it; SettingError where that is not possible.
-
-    Folders that were not there before are deleted, too.
-    """
-    location = storage.absolute(output)
-    probe = storage.join(location, f"writable-{secrets.token_hex(4)}.probe")
-    made = _absent_folders(location)
-    try:
-        storage.write_bytes(probe, b"")
-        storage.delete(probe)
-    except OSError as error:
-        raise SettingError(
-            f"--output {shown(output)}: it cannot be written ({error.strerror}); give a folder or "
-            "prefix that you may write to"
-        ) from error
-    except storage.StorageError as error:
-        raise SettingError(f"--output {shown(output)}: it cannot be written: {error}") from error
-    finally:
-        # Another run may have begun there meanwhile, or none of them is made.
-        with suppress(OSError):
-            for folder in made:
-                folder.rmdir()
-
-
-def _absent_folders(location: str) -> list[Path]:
-    """Return the folders that writing to a local location would make, the innermost first."""
-    if not storage.is_local(location):
-        return []
-    path = storage.local_path(location)
-    return list(takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
 
 
 def _check_space(output: str, expected: ExpectedSizes | None) -> None:

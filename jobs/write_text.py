@@ -7,6 +7,7 @@
 
 import argparse
 
+from dclm_spark.arguments.output_folder import check_writable
 from dclm_spark.command import job_parser, run_command
 from dclm_spark.engine.run_record import finished_run
 from dclm_spark.session import spark_session
@@ -30,6 +31,7 @@ def main() -> None:
     from dclm_spark.exports.text_corpus import write_text
 
     finished_run(given.run)
+    check_writable(given.output)
     spark = spark_session("write_text", given.master)
     written = write_text(spark, given.run, given.output, kind=given.format, signals=given.signals)
     print(f"{written.rows('data/')} documents in {given.output}; README.md there says of what")

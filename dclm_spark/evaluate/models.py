@@ -123,6 +123,12 @@ def _own(source: str, tokenizer: str | None, device: str, weights: str) -> dict[
     file = tokenizer or str(inside)
     ours = read_tokenizer(file)
     model, _ = load(source, device=device, weights=weights)
+    size, known = max(ours.get_vocab().values()) + 1, model.tok_embeddings.num_embeddings
+    if size > known:
+        raise InputError(
+            f"tokenizer = {file}: it has ids up to {size - 1:,}, and the model {source} knows "
+            f"{known:,}; give the tokenizer.json that its tokens were made with"
+        )
     end = end_of_text_of(ours, _config(source).get("eos_token_id"))
     return {
         "scorer": OpenLMScorer(model, ours, end),

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from dclm_spark.arguments.output_folder import check_writable
 from dclm_spark.beginning import stages_below
 from dclm_spark.crawl.listing import InputFile, find_inputs
 from dclm_spark.engine.run_record import SOURCES, RunIdentity, run_identity
 from dclm_spark.errors import InputError, SettingError
-from dclm_spark.preflight import CheckedRun, check_run, check_writable, describe
+from dclm_spark.preflight import CheckedRun, check_run, describe
 from dclm_spark.recipes.recipe import Recipe, recipe_hash
 from dclm_spark.recipes.source_recipes import check_compared, source_recipes
 from dclm_spark.stages.finished_work import check_finished_work

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dclm_spark.arguments.output_folder import check_writable
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.evaluate.tasks import Task, select_tasks
 from dclm_spark.settings import override
@@ -72,6 +73,7 @@ def check_models(settings: ModelSettings) -> None:
     _check_numbers(settings)
     if settings.tasks and not settings.data:
         raise InputError("--tasks needs --data, a folder or URI with the tasks' files")
+    check_writable(settings.output)
     # What else would be found out when all corpora are made.
     for name in settings.scales:
         override(scale(name), settings.training)

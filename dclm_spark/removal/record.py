@@ -18,8 +18,11 @@ MIN_KEY_BYTES = 16
 
 
 def read_key(uri: str) -> bytes:
-    """Return the bytes of a signing key. Raises InputError for one that is too short."""
-    key = storage.read_bytes(uri).strip()
+    """Return the bytes of a signing key. Raises InputError for none, and one that is too short."""
+    try:
+        key = storage.read_bytes(uri).strip()
+    except storage.MissingObjectError as error:
+        raise InputError(f"--signing-key {uri}: there is no such file") from error
     if len(key) < MIN_KEY_BYTES:
         raise InputError(
             f"--signing-key {uri}: {len(key)} bytes, expected {MIN_KEY_BYTES} or more of chance "

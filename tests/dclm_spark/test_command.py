@@ -108,6 +108,21 @@ def test_a_pipe_that_breaks_elsewhere_is_an_error():
     assert "BrokenPipeError: a store hung up" in ended.stderr
 
 
+def test_what_the_machine_refuses_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    script = (
+        "from dclm_spark.command import run_command; from pathlib import Path; "
+        "run_command(lambda: Path('file/below').write_text(''))"
+    )
+    words = [sys.executable, "-c", script]
+    ended = subprocess.run(
+        words, capture_output=True, text=True, cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert ended.returncode == command.EXIT_FAILED
+    assert ended.stderr == "error: file/below: Not a directory\n"
+
+
 @pytest.mark.slow  # installs Spark and all that the package needs into an empty environment
 def test_the_wheel_works_in_an_empty_environment(tmp_path):
     # A copy, since a build leaves files beside its sources.

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from dclm_spark.arguments.output_folder import check_writable
 from dclm_spark.evaluate.datasets import MissingDataError, load_task
 from dclm_spark.evaluate.models import LoadedModel, in_precision, load_model
 from dclm_spark.evaluate.results import EvaluateSettings
@@ -59,6 +60,7 @@ def evaluate_on_devices(
     What a process leaves that fails or is killed is done by this one at the end, which raises what
     `evaluate` raises.
     """
+    check_writable(str(output))
     parts = _parts(tasks, settings)
     if num_devices > 1 and len(parts) > 1:
         _hand_out(parts, _Work(model, str(output), settings), min(num_devices, len(parts)))

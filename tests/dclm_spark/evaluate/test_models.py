@@ -65,6 +65,20 @@ def test_our_model_needs_a_tokenizer(folder: str) -> None:
         load_model(folder, "absent.json")
 
 
+def test_a_model_that_is_not_there_is_told_before_its_tokenizer() -> None:
+    with pytest.raises(InputError, match="model = nope: there is no such file or folder"):
+        load_model("nope")
+
+
+def test_a_tokenizer_with_more_ids_than_the_model_knows_is_refused(
+    tokenizer: str, tmp_path: Path
+) -> None:
+    settings = ModelSettings(width=32, num_layers=1, num_heads=2, vocabulary_size=256)
+    small = write_folder(fresh_model(settings, seed=1), tmp_path)
+    with pytest.raises(InputError, match=r"ids up to 256, and the model .* knows 256"):
+        load_model(str(small), tokenizer)
+
+
 def test_a_hugging_face_folder_is_loaded_by_name(tmp_path: Path, tokenizer: str) -> None:
     transformers = pytest.importorskip("transformers")
     config = transformers.GPT2Config(vocab_size=257, n_embd=32, n_layer=1, n_head=2)

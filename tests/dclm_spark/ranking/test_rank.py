@@ -166,6 +166,12 @@ def test_models_without_prepared_corpora_are_refused(tmp_path):
         rank_models(ModelSettings(output=str(tmp_path)))
 
 
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingError, match=r"--output .*: it cannot be written"):
+        rank_models(ModelSettings(output=str(tmp_path / "file" / "below")))
+
+
 def test_a_threshold_does_not_decide_where_scores_lie():
     one = load_recipe("dclm_baseline")
     other = replace(one, quality=replace(one.quality, top=0.1))

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from dclm_spark.errors import InputError
 from dclm_spark.removal.command_line import add_removal_arguments, request_of
 
 
@@ -37,3 +38,10 @@ def test_options_that_say_too_little_are_refused(words, message, capsys):
     with pytest.raises(SystemExit):
         asked(*words)
     assert message in capsys.readouterr().err
+
+
+def test_a_key_that_is_not_there_is_told_with_its_option(tmp_path):
+    domains = tmp_path / "domains.txt"
+    domains.write_text("a.example\n")
+    with pytest.raises(InputError, match=r"--signing-key none\.key: there is no such file"):
+        asked("--domains", str(domains), "--reason", "r", "--signing-key", "none.key")
