@@ -163,9 +163,9 @@ def _claims(
 
 def _shifted(payload: bytes) -> _Read | None:
     """Return a page in seven bits that switches character sets, None for any other."""
-    charset = next((charset for shift, charset in _SHIFTS if shift in payload), None)
-    if charset is None or not payload.isascii():
+    if not payload.isascii() or b"\x1b$" not in payload:
         return None
+    charset = next(charset for shift, charset in _SHIFTS if shift in payload)
     read = _Read.of(payload, charset)
     return read if read.is_certain else None
 

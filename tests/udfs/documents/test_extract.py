@@ -225,6 +225,8 @@ def test_data_that_is_no_text_never_becomes_one(tmp_path, charset):
     # Control bytes are no reason by themselves, nor are letters beyond ASCII.
     texts = ["<p>" + "a\0\x01b" * 90, "<p>\x07" + "письмо " * 90]
     pages += [(text.encode(), "text/html; charset=utf-8", 200) for text in texts]
+    # A page that goes on as noise is one up to there.
+    pages.append((b"<p>" + b"some words " * 9 + zlib.compress(page), "text/html", 200))
     wide = ("<p>" + "今天的天气非常好" * 40).encode("utf-16-be")
     pages.append((wide, "text/html; charset=utf-16be", 200))
     (tmp_path / "a.warc.gz").write_bytes(warc(pages))
@@ -232,5 +234,5 @@ def test_data_that_is_no_text_never_becomes_one(tmp_path, charset):
     found = pa.Table.from_batches(
         extract_documents("c", str(tmp_path / "a.warc.gz"), "a.warc.gz", settings)
     )
-    assert found["rule"].to_pylist() == ["could_not_decode"] * len(MEDIA) + [None] * 3
-    assert [bool(text) for text in found["text"].to_pylist()] == [False] * len(MEDIA) + [True] * 3
+    assert found["rule"].to_pylist() == ["could_not_decode"] * len(MEDIA) + [None] * 4
+    assert [bool(text) for text in found["text"].to_pylist()] == [False] * len(MEDIA) + [True] * 4
