@@ -1,4 +1,4 @@
-"""bzip2 and xz as one stream of bytes: damage costs the stream that it hits."""
+"""bzip2, xz and LZ4 as one stream of bytes: damage costs the stream that it hits."""
 
 import bz2
 import lzma
@@ -6,8 +6,9 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO, cast
 
+from udfs.warc.window import PIECE_SIZE_BYTES, Piece, Window
 from udfs.warc.zstd_frames import ZSTD_MAGIC, is_skippable
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
@@ -101,3 +102,36 @@ def _next_stream(read: Callable[[int], bytes], codec: StreamCodec, data: bytes) 
             return b""
         # The beginning of a stream may stand at the end of what was searched.
         data = data[-_STREAM_HEADER_BYTES:] + step
+
+
+def lz4_pieces(window: Window) -> Iterator[Piece]:
+    """Decode LZ4 as one stream: offsets count decoded bytes, and damage ends the file."""
+    from fastwarc.stream_io import Lz4Reader
+
+    reader, offset = Lz4Reader(cast(BinaryIO, window)), 0
+    while True:
+        try:
+            data = reader.read(PIECE_SIZE_BYTES)
+        except Exception as error:
+            yield Piece(b"", offset, False, f"damaged LZ4 data: {error}", window.left())
+            return
+        if not data:
+            return
+        yield Piece(data, offset, False)
+        offset += len(data)
+
+
+def stream_pieces(window: Window, codec: StreamCodec) -> Iterator[Piece]:
+    """Decode bzip2 or xz as one stream: offsets count decoded bytes, and damage ends the file."""
+    offset, damage = 0, ""
+    damage_at = 0
+    for data, error in decoded(window.read, codec, PIECE_SIZE_BYTES):
+        if damage:
+            # Reading goes on, or has come to the end.
+            yield Piece(b"", offset, False, damage, window.at - damage_at)
+        damage, damage_at = error or "", window.at
+        if data:
+            yield Piece(data, offset, False)
+        offset += len(data)
+    if damage:
+        yield Piece(b"", offset, False, damage, window.at - damage_at)
