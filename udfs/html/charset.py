@@ -38,6 +38,8 @@ _WIDE_MARKUP = (
 )
 # What ISO-2022-JP and -KR put before letters beyond ASCII; no page in ASCII has it.
 _SHIFTS = ((b"\x1b$)C", "iso2022_kr"), (b"\x1b$", "iso2022_jp_ext"))
+# So few wrong bytes are no reason to doubt what is said to be UTF-8.
+_LETTERS_A_WRONG_ONE = 100
 # What browsers fall back on in most languages.
 _FALLBACK = "cp1252"
 # Charsets in which plain ASCII bytes may stand for other characters.
@@ -133,7 +135,8 @@ def mended_utf8(payload: bytes) -> Decoded | None:
     if _is_utf8(payload):
         return Decoded(payload, "utf-8", "given")
     read = _Read.of(payload, "utf-8")
-    return read.as_page("given") if read.is_believable else None
+    few = read.num_wrong * _LETTERS_A_WRONG_ONE <= len(read.text)
+    return read.as_page("given") if few or read.is_believable else None
 
 
 def strict(payload: bytes) -> Decoded:
