@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from udfs.checks import at_least, check
+from udfs.checks import Allowed, at_least, check
 from udfs.documents.extract import ExtractionSettings
 from udfs.documents.rows import DocumentRows
 from udfs.documents.schema import OWN_COLUMNS, QUARANTINED, STAGE
@@ -54,7 +54,10 @@ class InputSettings:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        check(self, part_size_bytes=at_least(0))
+        named = Allowed(bool, "the name of a column")
+        check(self, part_size_bytes=at_least(0), text_column=named, url_column=named)
+        other = Allowed(lambda name: name != self.text_column, "another column than the text's")
+        check(self, url_column=other)
 
     def own(self, document: Mapping[str, Any]) -> str | None:
         """Return the own columns of a document as JSON; those that it lacks are left out."""
