@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+import udfs
 from dclm_spark.crawl.listing import InputFile, Inputs, describe_skipped, find_inputs
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.html_pages.quantities import bytes_text, count_text
@@ -27,6 +28,7 @@ from udfs import storage
 from udfs.documents.formats import FORMATS, InputUnit, Reading, read_unit
 from udfs.documents.given import ALL_COLUMNS
 from udfs.documents.schema import OWN_COLUMNS
+from udfs.home_folder import has_compiled_kernels
 from udfs.storage.stream import shown
 from udfs.tokens.tokenizer import load_encoder
 
@@ -74,7 +76,7 @@ def describe(recipe: Recipe, run: CheckedRun) -> list[str]:
     files = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     size = "unknown" if run.input_size_bytes is None else bytes_text(run.input_size_bytes)
     lines = [
-        f"recipe   {recipe.name} ({recipe_hash(recipe)}), quirks {recipe.quirks}",
+        recipe_line(recipe),
         f"input    {len(run.inputs.files)} files ({files}), {size}",
         f"stages   {' > '.join(stages_of(recipe))}",
     ]
@@ -88,7 +90,17 @@ def describe(recipe: Recipe, run: CheckedRun) -> list[str]:
         lines.append(f"warning  the first file is empty: {run.empty_file}")
     if run.inputs.skipped:
         lines.append(f"skipped  {describe_skipped(run.inputs.skipped)}")
+    if not has_compiled_kernels(Path(udfs.__file__).parent):
+        lines.append(
+            "kernels  are not compiled here yet, which takes the first tasks a minute or two, once "
+            "(ahead of a run: python -m dclm_spark.compile_kernels)"
+        )
     return lines + [f"left out {key}: {meaning}" for key, meaning in left_out(recipe).items()]
+
+
+def recipe_line(recipe: Recipe) -> str:
+    """Return the line of a plan that names the recipe."""
+    return f"recipe   {recipe.name} ({recipe_hash(recipe)}), quirks {recipe.quirks}"
 
 
 def stages_of(recipe: Recipe) -> list[str]:

@@ -4,8 +4,8 @@ python jobs/build_leaderboard.py --records RANKING/records --output DIR
 """
 
 from dclm_spark.command import job_parser, run_command
-from dclm_spark.ranking.leaderboard import every_record, import_from_dclm, leaderboard_of_records
-from dclm_spark.ranking.records import export_to_dclm
+from dclm_spark.ranking.dclm_database import export_to_dclm, import_from_dclm
+from dclm_spark.ranking.leaderboard import every_record, leaderboard_of_records
 
 
 def main() -> None:

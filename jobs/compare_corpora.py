@@ -17,8 +17,7 @@ from dclm_spark.arguments.job_parser import positive
 
 def main() -> None:
     """Parse the command line, compare, and say what differs and where the page is."""
-    parser = command.job_parser(__doc__)
-    add = parser.add_argument
+    add = (parser := command.job_parser(__doc__)).add_argument
     add("runs", nargs="*", metavar="RUN", help="two finished runs, A and B; none: go on")
     add("--master", help="Spark master when not started by spark-submit")
     add("--by", default="rule", help="groups of models: rule, domain, language, source, score")
@@ -34,9 +33,12 @@ def main() -> None:
         parser.error("neither two runs nor --heldout nor --tasks: there is nothing to do")
     if given.runs:
         from dclm_spark.causes.differing_groups import compare_corpora
+        from dclm_spark.engine.run_record import finished_run
         from dclm_spark.session import spark_session
 
         first, second = given.runs
+        for run in (first, second):
+            finished_run(run)
         spark = spark_session("compare_corpora", given.master)
         found, page = compare_corpora(spark, first, second, given.output)
         print(f"{found.headline}\nopen {page}")

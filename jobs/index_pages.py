@@ -5,7 +5,7 @@ python jobs/index_pages.py --output RUN
 
 from dclm_spark.command import job_parser, run_command
 from dclm_spark.engine.lease import only_driver
-from dclm_spark.engine.run_record import check_ended
+from dclm_spark.engine.run_record import finished_run
 from dclm_spark.page_index.build import write_index
 from dclm_spark.session import spark_session
 from udfs import storage
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--master", help="Spark master, for example local[*]")
     given = parser.parse_args()
     output = storage.absolute(given.output)
-    check_ended(output)
+    finished_run(output)
     with only_driver(output):
         found = write_index(spark_session("index_pages", given.master), output)
     for stage, index in found.items():

@@ -7,7 +7,7 @@ python jobs/remove_documents.py --output RUN --compact
 
 from dclm_spark.command import job_parser, run_command
 from dclm_spark.removal.command_line import add_removal_arguments, request_of
-from dclm_spark.removal.remove import remove_documents
+from dclm_spark.removal.remove import check_has_shards, remove_documents
 from dclm_spark.removal.robots import described, refused_documents
 from dclm_spark.session import spark_session
 
@@ -18,6 +18,7 @@ def main() -> None:
     add_removal_arguments(parser)
     given = parser.parse_args()
     request = request_of(parser, given)
+    check_has_shards(request.output)
     spark = spark_session("remove_documents", given.master)
     if given.dry_run and request.robots is not None:
         print(described(refused_documents(spark, request.output, request.robots)))

@@ -8,6 +8,7 @@
 import argparse
 
 from dclm_spark.command import job_parser, run_command
+from dclm_spark.engine.run_record import finished_run
 from dclm_spark.session import spark_session
 
 
@@ -28,6 +29,7 @@ def main() -> None:
     given = argument_parser().parse_args()
     from dclm_spark.exports.text_corpus import write_text
 
+    finished_run(given.run)
     spark = spark_session("write_text", given.master)
     written = write_text(spark, given.run, given.output, kind=given.format, signals=given.signals)
     print(f"{written.rows('data/')} documents in {given.output}; README.md there says of what")

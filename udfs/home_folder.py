@@ -33,6 +33,13 @@ def temporary_folder(name: str) -> Path:
     return folder
 
 
+def has_compiled_kernels(package: Path) -> bool:
+    """Say whether there is machine code of kernels where numba keeps that of `package`."""
+    named, home = os.environ.get(NUMBA_VARIABLE), writable_home()
+    folders = [Path(named)] if named else [package, *([home / ".cache" / "numba"] if home else [])]
+    return any(next(folder.rglob("*.nbi"), None) is not None for folder in folders)
+
+
 def give_numba_a_folder(package: Path) -> None:
     """Name a folder for compiled kernels where numba would find none and refuse to start.
 

@@ -18,14 +18,9 @@ from pyspark.sql import functions as F
 
 from dclm_spark.beginning import Place, stages_below
 from dclm_spark.engine.manifests import StageOutput, committed_names
-from dclm_spark.engine.run_record import (
-    check_ended,
-    check_one_source,
-    check_readable,
-    read_run_record,
-)
+from dclm_spark.engine.run_record import finished_run
 from dclm_spark.engine.tables import read_files
-from dclm_spark.errors import InputError, SettingError
+from dclm_spark.errors import InputError
 from dclm_spark.ranking.corpora import shared_places
 from dclm_spark.recipes import load_recipe
 from dclm_spark.removal.tombstones import committed_output, documents_met
@@ -101,18 +96,10 @@ class CorpusRun:
 def corpus_run(output: str) -> CorpusRun:
     """Return the finished run in `output`, also one of a ranking, which shares stages with others.
 
-    Raises SettingError for what is no run, InputError for one of several sources.
+    Raises InputError for what is no finished run of one source.
     """
     output = storage.absolute(output)
-    record = read_run_record(output)
-    if record is None:
-        raise SettingError(
-            f"{output} is not a run: run.json is missing; give the --output of "
-            "jobs/build_baseline.py, or a folder recipes/NAME of jobs/rank_recipes.py"
-        )
-    check_readable(output)
-    check_one_source(output)
-    check_ended(output)
+    record = finished_run(output)
     place = stages_below(output)
     if not committed_names(place("documents")):
         recipe = load_recipe(storage.join(output, "recipe.yaml"))

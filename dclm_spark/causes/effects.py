@@ -10,9 +10,8 @@ from dclm_spark.ranking.bootstrap import (
     CONFIDENCE,
     NOT_DISTINGUISHABLE,
     ONE_SEED,
-    Floats,
-    recipe_noise,
 )
+from dclm_spark.ranking.reliability.training_noise import Floats, recipe_noise
 
 FIRST, SECOND = "A", "B"
 CAUSE, AGAINST = "a cause", "works against the lead"
@@ -71,15 +70,21 @@ class Effects:
         return tuple(part.group for part in self.parts if part.verdict == CAUSE)
 
 
-def effects(metric: Metric, recipes: Sequence[str], groups: Sequence[str], cell: str) -> Effects:
+def effects(
+    metric: Metric,
+    recipes: Sequence[str],
+    run_seeds: Sequence[int],
+    groups: Sequence[str],
+    cell: str,
+) -> Effects:
     """Return what each of `groups` (number 1 and on) does to the lead of FIRST over SECOND.
 
     `recipes` names the corpus of each run of the metric: FIRST, SECOND, and for each group
-    `first_with` and `second_with` its number.
+    `first_with` and `second_with` its number; `run_seeds` has the run's seed.
     """
     names = list(dict.fromkeys(recipes))
     confidence = 1 - (1 - CONFIDENCE) / max(1, len(groups))
-    means, noise, deviation = recipe_noise(metric, recipes, confidence)
+    means, noise, deviation = recipe_noise(metric, recipes, confidence, run_seeds=run_seeds)
     sign = 1.0 if metric.higher_is_better else -1.0
     first, second = (_unit(names, name) for name in (FIRST, SECOND))
     lead = float(sign * means @ (first - second))

@@ -170,7 +170,8 @@ def _with_corpora(settings: ModelSettings, corpora: Mapping[str, str]) -> ModelS
 def _effects(runs: list[RecipeRun], labels: Sequence[str], cell: str) -> Effects:
     metrics = {metric.name: metric for metric in metrics_of(runs)}
     chosen = metrics[primary_metric(list(metrics))]
-    return effects(chosen, [run.recipe for run in runs], labels, cell)
+    recipes, seeds = [run.recipe for run in runs], [run.seed for run in runs]
+    return effects(chosen, recipes, seeds, labels, cell)
 
 
 def conclusions(found: Effects) -> list[str]:

@@ -8,13 +8,7 @@ from pyspark.sql import SparkSession
 
 from dclm_spark.corpus.contents import FOLDER, contents
 from dclm_spark.corpus.statements import Provenance, datasheet, public_summary
-from dclm_spark.engine.run_record import (
-    check_ended,
-    check_one_source,
-    check_readable,
-    read_run_record,
-)
-from dclm_spark.errors import InputError
+from dclm_spark.engine.run_record import finished_run
 from dclm_spark.removal.tombstones import RECORD_FILE, num_removals, removal_folder
 from dclm_spark.shard_format import FORMAT, MANIFEST, read_manifest
 from dclm_spark.stages import STAGES
@@ -27,12 +21,7 @@ def describe_corpus(spark: SparkSession, output: str) -> str:
 
     Raises InputError where `output` is no finished run.
     """
-    check_readable(output)
-    check_one_source(output)
-    record = read_run_record(output)
-    if record is None:
-        raise InputError(f"{output}: no run.json there; give the --output of a finished run")
-    check_ended(output)
+    record = finished_run(output)
     found, made = contents(spark, output), _provenance(output, record)
     folder = storage.join(output, FOLDER)
     facts = asdict(found) | {"provenance": asdict(made)}

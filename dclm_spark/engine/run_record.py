@@ -178,13 +178,35 @@ def has_report(output: str) -> bool:
     return storage.exists(storage.join(output, "report.json"))
 
 
-def check_ended(output: str) -> None:
-    """Raise InputError for a run that did not end: its stages may be those of two recipes."""
-    if read_run_record(output) is None:
+def existing_run(output: str) -> dict[str, Any]:
+    """Return the record of a run, ended or not.
+
+    Raises InputError where there is none at all, SettingError for another version's.
+    """
+    record = read_run_record(output)
+    if record is None:
         raise InputError(
             f"{shown(output)}: no run is here (run.json is missing); give the --output of "
             "jobs/build_baseline.py"
         )
+    check_format(record, output)
+    return record
+
+
+def finished_run(output: str) -> dict[str, Any]:
+    """Return the record of a run of one source that ended; needs no Spark, so a job asks first.
+
+    Raises what `existing_run` does, and InputError for one of several sources or that did not end.
+    """
+    record = existing_run(output)
+    check_one_source(output)
+    check_ended(output)
+    return record
+
+
+def check_ended(output: str) -> None:
+    """Raise InputError for a run that did not end: its stages may be those of two recipes."""
+    existing_run(output)
     manifest = storage.join(output, "shards", "manifest.json")
     is_compacted = not has_report(output) and storage.exists(manifest)
     if report_of_ended(output) is None and not is_compacted:

@@ -110,6 +110,11 @@ def _own(source: str, tokenizer: str | None, device: str, weights: str) -> dict[
     from dclm_spark.evaluate.scorers import OpenLMScorer
     from dclm_spark.train.model import load
 
+    if not Path(source).exists():
+        raise InputError(
+            f"model = {source}: there is no such file or folder (give a run, a checkpoint, an "
+            "export, an OpenLM file, or hf: and a name or folder)"
+        )
     inside = Path(source) / "tokenizer.json"
     if tokenizer is None and not inside.is_file():
         raise InputError(

@@ -50,14 +50,16 @@ def summarize(results: Results) -> dict[str, Any]:
     """Return the result record: every number with n, standard error and interval.
 
     CORE, EXTENDED and MMLU have value null and the reasons when a task is missing; the mean over
-    the tasks that are there is under `..._partial`, with their number.
+    the tasks that are there is under `..._partial`, with their number. There are none where no
+    task was asked for.
     """
     chance = {label: result["baseline_data"] for label, result in results.tasks.items()}
     aggregates = {
         name: metric.estimate().to_dict()
         for name, metric in (suite_metrics([results.run], chance) if results.tasks else {}).items()
     }
-    for name, labels in {"core": CORE, "extended": EXTENDED, "mmlu": (MMLU,)}.items():
+    suites = {"core": CORE, "extended": EXTENDED, "mmlu": (MMLU,)}
+    for name, labels in suites.items() if results.tasks or results.missing else ():
         _explain_gaps(aggregates, name, labels, results)
     return {
         "model": results.model,

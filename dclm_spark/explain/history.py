@@ -10,9 +10,8 @@ import pyarrow.parquet as pq
 
 from dclm_spark.crawl.listing import InputFile
 from dclm_spark.engine.run_record import (
-    check_readable,
+    existing_run,
     language_runs,
-    read_run_record,
     run_of_source,
     source_runs,
 )
@@ -54,7 +53,7 @@ def explain(output: str, page: str) -> list[list[StageRow]]:
     One list per document (of a run of several sources, of each source), in the order of the stages.
     Raises InputError when no stage has it, and SettingError for a run of another version's format.
     """
-    check_run(output)
+    existing_run(output)
     sources, languages = source_runs(output), language_runs(output)
     found = [
         history
@@ -137,23 +136,13 @@ def _mixed(output: str, first: StageRow) -> list[StageRow]:
     return [_stage_row(first.run, MIX, row) for row in rows if row["source"] == source]
 
 
-def check_run(output: str) -> None:
-    """Raise InputError where there is no run at all, SettingError for another version's."""
-    check_readable(output)
-    if read_run_record(output) is None:
-        raise InputError(
-            f"{output}: no run is here (run.json is missing); --output is the folder or prefix "
-            "that jobs/build_baseline.py wrote to"
-        )
-
-
 def id_at(output: str, file: str, offset: int) -> str:
     """Return the id, in hex, of the record at `offset` of an input file of a run.
 
     `file` is the path of the file in its listing, or the end of it. Raises InputError where the
     run has read no such file, or several.
     """
-    check_run(output)
+    existing_run(output)
     listed = json.loads(storage.read_bytes(storage.join(output, "inputs.json")))
     found = [one for one in listed if one["path"] == file]
     found = found or [one for one in listed if one["path"].endswith(f"/{file.lstrip('/')}")]

@@ -3,9 +3,9 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from dclm_spark.engine.run_record import check_one_source
+from dclm_spark.engine.run_record import check_one_source, existing_run
 from dclm_spark.errors import InputError
-from dclm_spark.explain.history import check_run, corpus_of
+from dclm_spark.explain.history import corpus_of
 from dclm_spark.page_index.lookup import PageIndex, Place, read_row, usable_index
 from dclm_spark.removal.removed_by import removed_by
 from udfs.documents.sites import site_of
@@ -24,7 +24,7 @@ def list_site(output: str, site: str, *, page: int) -> list[dict[str, Any]]:
     it, for one that was removed since. Raises InputError where the run has no index of its present
     data.
     """
-    check_run(output)
+    existing_run(output)
     check_one_source(output)
     index = usable_index(output)
     if index is None:

@@ -23,24 +23,28 @@ def describe(history: list[StageRow], recipes: "Mapping[str, Recipe] | None" = N
 
     With the `recipes` of the runs that judged it, by their folders, limits stand beside the
     signals, and rules say what they are. A run below the first, as that of a language, is named.
+    A stage shows what it found: what an earlier one of the run said, too, is not said again.
     """
     first, run = history[0].row, history[0].run
     lines = [
         first["url"] or "(no address)",
         f"  id {first['doc_id'].hex()}  {first['warc_path']} at {first['warc_offset']}",
     ]
+    said: dict[str, dict[str, Any]] = {}
     for entry in history:
         below = entry.run.removeprefix(f"{run}/") if entry.run != run else entry.run
         where = f" ({below.rpartition('/')[2]})" if below != entry.run else ""
         lines.append(f"  {entry.stage}{where}: {_verdict(entry.row)}")
-        recipe = (recipes or {}).get(entry.run)
+        recipe, rule = (recipes or {}).get(entry.run), entry.row.get("rule")
         if recipe is not None:
             lines += _about_rule(recipe, entry)
         lines += [
-            f"    {name} = {_shown(value)}{_limits(recipe, name)}"
+            f"    {name} = {_shown(value)}{_limits(recipe, name, rule)}"
             for name, value in entry.row.items()
             if value is not None and name not in _ALREADY_SHOWN
+            if (name, value) not in said.get(entry.run, {}).items()
         ]
+        said.setdefault(entry.run, {}).update(entry.row)
     return "\n".join(lines)
 
 
@@ -97,7 +101,9 @@ def _about_rule(recipe: "Recipe", entry: StageRow) -> list[str]:
     return lines + ([f"    what to do: {advice}"] if advice else [])
 
 
-def _limits(recipe: "Recipe | None", signal: str) -> str:
+def _limits(recipe: "Recipe | None", signal: str, rule: str | None) -> str:
+    if recipe is not None and signal == rule == "language":
+        return f"  (expected {recipe.heuristics.language})"
     limits = signal_limits(recipe, signal) if recipe is not None else ()
     return f"  ({limits_text(limits)})" if limits else ""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from dclm_spark.engine.run_record import check_readable, read_run_record
+from dclm_spark.engine.run_record import existing_run
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.mixture.mix import STAGE as MIX
 from dclm_spark.removal.tombstones import committed_output
@@ -30,9 +30,7 @@ def table_ddl(output: str, dialect: str, database: str) -> Iterator[str]:
     """
     if dialect not in DIALECTS:
         raise SettingError(f"--dialect {dialect}: expected one of {', '.join(DIALECTS)}")
-    check_readable(output)
-    if read_run_record(output) is None:
-        raise InputError(f"{output}: no run is here (run.json is missing)")
+    existing_run(output)
     for stage in (*STAGES, MIX, ROUTE_STAGE):
         folder = storage.join(output, *(["shards"] if stage == "shards" else ["stages", stage]))
         paths = committed_output(stage, folder).unit_files["path"].to_pylist()

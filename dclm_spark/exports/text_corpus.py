@@ -14,12 +14,7 @@ from dclm_spark.engine.books import STAGE_MANIFEST
 from dclm_spark.engine.file_stage import FileStage, UnitSource
 from dclm_spark.engine.lease import only_driver
 from dclm_spark.engine.manifests import committed_names, read_manifests
-from dclm_spark.engine.run_record import (
-    check_ended,
-    check_one_source,
-    check_readable,
-    run_of_source,
-)
+from dclm_spark.engine.run_record import finished_run, run_of_source
 from dclm_spark.engine.stage_output import StageOutput, stage_output
 from dclm_spark.errors import InputError, SettingError
 from dclm_spark.exports.dataset_card import write_card
@@ -120,15 +115,8 @@ def _sources(
 
 def read_corpus(run: str) -> CorpusOfRun:
     """Return what the run in the folder `run` kept; InputError unless it is finished."""
-    check_readable(run)
-    check_one_source(run)
-    try:
-        recipe = storage.read_bytes(storage.join(run, "recipe.yaml")).decode()
-    except storage.MissingObjectError as error:
-        raise InputError(
-            f"--run {run}: there is no recipe.yaml; give the --output of jobs/build_baseline.py"
-        ) from error
-    check_ended(run)
+    finished_run(run)
+    recipe = storage.read_bytes(storage.join(run, "recipe.yaml")).decode()
     values = read_yaml(recipe, "recipe.yaml")
     cleaned = values["decontamination"]["data"] is not None
     first = [FILTER] if values["quality"].get("before_deduplication") else []

@@ -27,7 +27,7 @@ from dclm_spark.engine.run_record import (
 from dclm_spark.errors import SettingError
 from dclm_spark.limits import check_documents
 from dclm_spark.pipeline import run_to_shards, write_reports
-from dclm_spark.preflight import CheckedRun, check_run, describe
+from dclm_spark.preflight import CheckedRun, check_run, describe, recipe_line
 from dclm_spark.recipes import language_recipes
 from dclm_spark.recipes.checks import check_recipe
 from dclm_spark.recipes.fineweb2 import EVERY
@@ -205,7 +205,8 @@ def _checked(recipes: LanguageRecipes, request: RunRequest) -> CheckedRun:
 
 def _described(recipes: LanguageRecipes, checked: CheckedRun) -> list[str]:
     lines = [f"language {', '.join(recipes.by_language)}: one corpus each of"]
-    return [*lines, *describe(recipes.first, checked)]
+    # Of one language are the stages; the run itself is of the recipe that has them all.
+    return [*lines, recipe_line(recipes.whole), *describe(recipes.first, checked)[1:]]
 
 
 def build_from_arguments(recipe: Recipe, given: Namespace) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from dclm_spark.dedup.near_duplicates import NearDuplicateSettings
+from dclm_spark.html_pages.quantities import bytes_text
 from dclm_spark.planning import dedup
 from dclm_spark.planning.cluster import Proposal, driver_fits
 from dclm_spark.planning.crawl import CrawlPlan, PlanRange
@@ -24,18 +25,18 @@ def render(plans: PlanRange, settings: PlanSettings) -> str:
     """Return the plan as text for a terminal: the likely figure, and its range in brackets."""
     plan = plans.likely
     work, proposal = plan.workload, plan.proposal
-    stored = (f"  {stage:15}{size / 1e9:,.1f} GB" for stage, size in plan.stored_size_bytes.items())
+    stored = (f"  {stage:15}{bytes_text(size)}" for stage, size in plan.stored_size_bytes.items())
     lines = [
         f"WARCs            {work.num_files:,} ({work.sized_files:,} of known size)",
-        f"bytes to read    {work.size_bytes / 1e9:,.1f} GB",
+        f"bytes to read    {bytes_text(work.size_bytes)}",
         f"pages streamed   {work.streamed_pages:,}",
         _line("pages parsed", plans, lambda plan: plan.workload.parsed_pages),
         _line("kept by rules", plans, lambda plan: plan.workload.kept_pages, unit="pages"),
         _line("kept for dedup", plans, lambda plan: plan.compared_pages, unit="pages"),
-        _line("  their text", plans, _gigabytes, unit="GB"),
+        _line("  their text", plans, _text_size_bytes, shown=_size),
         _line("  their tokens", plans, lambda plan: plan.compared_tokens),
         _line("tokens at last", plans, lambda plan: plan.output_tokens),
-        _line("stored", plans, lambda plan: sum(plan.stored_size_bytes.values()) / 1e9, unit="GB"),
+        _line("stored", plans, _stored_size_bytes, shown=_size),
         *stored,
         f"requests         {plan.requests_read:,} reads, {plan.requests_written:,} writes",
         _line("CPU hours busy", plans, lambda plan: plan.cpu_hours),
@@ -70,8 +71,16 @@ def _idle_cores(proposal: Proposal) -> str:
     )
 
 
-def _gigabytes(plan: CrawlPlan) -> float:
-    return plan.compared_text_size_bytes / 1e9
+def _text_size_bytes(plan: CrawlPlan) -> float:
+    return plan.compared_text_size_bytes
+
+
+def _stored_size_bytes(plan: CrawlPlan) -> float:
+    return sum(plan.stored_size_bytes.values())
+
+
+def _size(value: float) -> str:
+    return bytes_text(round(value))
 
 
 def _dollars_line(name: str, plans: PlanRange) -> str:
@@ -84,8 +93,10 @@ def _line(
     figure: Callable[[CrawlPlan], float],
     unit: str = "",
     width: int = 16,
+    shown: Callable[[float], str] | None = None,
 ) -> str:
-    low, likely, high = (_number(figure(plan)) for plan in (plans.low, plans.likely, plans.high))
+    said = shown or _number
+    low, likely, high = (said(figure(plan)) for plan in (plans.low, plans.likely, plans.high))
     span = "" if low == high else f" ({low} to {high})"
     return f"{name:{width}} {likely}{' ' * bool(unit)}{unit}{span}"
 

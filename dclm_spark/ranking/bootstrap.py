@@ -6,14 +6,13 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dclm_spark.errors import InputError
 from dclm_spark.evaluate.bits_per_byte import bits_per_byte
 from dclm_spark.evaluate.suite import Run, suite_metrics, task_metrics
 from dclm_spark.evaluate.tasks import EXTENDED
 from dclm_spark.evaluate.uncertainty import Metric
 from dclm_spark.ranking.planted import ANSWERS
+from dclm_spark.ranking.reliability.training_noise import DRAWS, Floats, recipe_noise
 from dclm_spark.ranking.reliability.weighted_answers import weighted_answers
 
 
@@ -74,13 +73,8 @@ def _macro(metrics: Sequence[Metric]) -> Metric:
     return Metric(name="bits_per_byte/macro", strata=tuple(strata), higher_is_better=False)
 
 
-Floats = NDArray[np.float64]
-
 CONFIDENCE = 0.95
 POWER = 0.8
-DRAWS = 4000
-# Draws beyond an interval's end on each side: fewer would make the end of the interval a guess.
-_DRAWS_IN_A_TAIL = 20
 NOT_DISTINGUISHABLE = "not distinguishable"
 ONE_SEED = "no verdict: one seed each"
 
@@ -170,60 +164,6 @@ def compare(
         scores=tuple(scores),
         verdicts=tuple(verdicts),
     )
-
-
-def recipe_noise(
-    metric: Metric, recipes: Sequence[str], confidence: float, draws: int = DRAWS, seed: int = 0
-) -> tuple[Floats, Floats, float | None]:
-    """Return the recipes' means, their noise [draws, recipes], and a run's deviation if known.
-
-    Recipes stand in the order of their first runs. Draws are enough for both ends of an interval
-    of `confidence`. Raises InputError unless `recipes` names each run's recipe.
-    """
-    values = metric.values()
-    if len(recipes) != len(values):
-        raise InputError(f"{metric.name}: {len(recipes)} recipe names for {len(values)} runs")
-    share, counts = _shares(recipes, list(dict.fromkeys(recipes)))
-    means = values @ share
-    deviation, freedom = _seed_deviation(values, recipes)
-    noise = metric.resampled(draws, seed) @ share - means
-    if deviation is not None:
-        noise = _repeated(noise, int(np.ceil(2 * _DRAWS_IN_A_TAIL / (1 - confidence))))
-        noise += _training_noise(deviation, freedom, counts, len(noise), seed)
-    return means, noise, deviation
-
-
-def _shares(recipes: Sequence[str], names: Sequence[str]) -> tuple[Floats, Floats]:
-    """Return the share [runs, recipes] of each run in its recipe's mean, and the runs of each."""
-    member = np.array([[float(of == name) for name in names] for of in recipes])
-    counts = member.sum(axis=0)
-    return member / counts, counts
-
-
-def _repeated(noise: Floats, draws: int) -> Floats:
-    """Return at least so many draws: those of items again, each to get other training noise."""
-    times = max(1, -(-draws // len(noise)))
-    return np.tile(noise, (times, 1))
-
-
-def _seed_deviation(values: Floats, recipes: Sequence[str]) -> tuple[float | None, int]:
-    """Return the pooled standard deviation of one run within its recipe, and its freedom."""
-    squares, freedom = 0.0, 0
-    for name in dict.fromkeys(recipes):
-        of_recipe = values[[recipe == name for recipe in recipes]]
-        squares += float(((of_recipe - of_recipe.mean()) ** 2).sum())
-        freedom += len(of_recipe) - 1
-    return (float(np.sqrt(squares / freedom)) if freedom else None), freedom
-
-
-def _training_noise(
-    deviation: float, freedom: int, counts: Floats, draws: int, seed: int
-) -> Floats:
-    """Return [draws, recipes]; the common chi-square makes every difference t-distributed."""
-    generator = np.random.default_rng((seed, 1))
-    normal = generator.standard_normal((draws, len(counts)))
-    spread = np.sqrt(freedom / generator.chisquare(freedom, (draws, 1)))
-    return np.asarray(normal * spread * deviation / np.sqrt(counts), dtype=np.float64)
 
 
 def _score(

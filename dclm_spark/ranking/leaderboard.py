@@ -19,16 +19,14 @@ from dclm_spark.ranking.bootstrap import (
     compare,
     metrics_of,
 )
+from dclm_spark.ranking.dclm_database import name_of_model
 from dclm_spark.ranking.records import (
-    FOLDERS,
     DatasetRecord,
     EvaluationRecord,
     ModelRecord,
     Record,
     check_links,
-    from_dclm,
     read_records,
-    write_record,
 )
 from dclm_spark.ranking.reliability.page_tables import reliability_tables
 from dclm_spark.ranking.reliability.part_sizes import TOO_SMALL, PartSize, judged
@@ -46,13 +44,16 @@ def recorded_runs(
     """
     found: dict[tuple[str, int, str], RecipeRun] = {}
     for folder in map(Path, folders):
-        check_links(folder)
+        at_hand = [
+            (evaluation, items)
+            for evaluation in read_records(EvaluationRecord, folder)
+            if (items := items_of(evaluation, folder)) is not None
+            and (evaluations is None or evaluation.uuid in evaluations)
+        ]
+        check_links(folder, [evaluation for evaluation, _ in at_hand])
         datasets = {record.uuid: record for record in read_records(DatasetRecord, folder)}
         models = {record.uuid: record for record in read_records(ModelRecord, folder)}
-        for evaluation in read_records(EvaluationRecord, folder):
-            items = items_of(evaluation, folder)
-            if items is None or (evaluations is not None and evaluation.uuid not in evaluations):
-                continue
+        for evaluation, items in at_hand:
             model = models[evaluation.model_uuid]
             run = _run(datasets[model.dataset_uuid], model, items)
             key = (run.recipe, run.seed, run.cell)
@@ -224,31 +225,6 @@ def every_record(folder: str | Path) -> list[Record]:
     return [record for kind in _KINDS for record in read_records(kind, folder)]  # type: ignore[type-var]
 
 
-def import_from_dclm(source: str | Path, folder: str | Path) -> int:
-    """Write the records of DCLM's `exp_data` at `source` below `folder`; return their number.
-
-    A file that is no record is named in the log and skipped. Raises InputError where there is no
-    record at all.
-    """
-    count, skipped = 0, 0
-    for kind, place in FOLDERS.items():
-        for file in sorted((Path(source) / place).rglob("*.json")):
-            try:
-                record = from_dclm(kind, json.loads(file.read_text()))  # type: ignore[type-var]
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                LOGGER.warning("%s: skipped, no %s: %s", file, kind.__name__, error)
-                skipped += 1
-                continue
-            write_record(record, folder)
-            count += 1
-    if not count:
-        raise InputError(
-            f"{source}: no record in it ({skipped} files skipped); expected DCLM's exp_data with "
-            "datasets/, models/, evals/"
-        )
-    return count
-
-
 def leaderboard_of_records(folders: Sequence[str], output: str) -> dict[str, Any]:
     """Compare the runs on record, write the leaderboard to `output` and return it.
 
@@ -268,10 +244,12 @@ def leaderboard_of_records(folders: Sequence[str], output: str) -> dict[str, Any
 
 def _accuracy_only(folder: Path) -> list[dict[str, Any]]:
     rows = []
+    models = {record.uuid: record.name for record in read_records(ModelRecord, folder)}
     for evaluation in read_records(EvaluationRecord, folder):
         if items_of(evaluation, folder) is not None:
             continue
-        row: dict[str, Any] = {"model": evaluation.model_name, "evaluation": evaluation.name}
+        model = models.get(evaluation.model_uuid) or name_of_model(evaluation)
+        row: dict[str, Any] = {"model": model, "evaluation": Path(evaluation.name).name}
         for version in ("v1", "v2"):
             found = dclm_aggregates(evaluation.accuracies, version)
             row |= {name: found[name] for name in (f"Core_{version}", f"Extended_{version}")}

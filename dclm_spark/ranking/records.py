@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,12 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dclm_spark.errors import InputError
-from dclm_spark.evaluate.aggregate import dclm_aggregates
 from dclm_spark.ranking.model_runs import RankedRun, model_configuration, run_facts
 from dclm_spark.settings import to_dict
 from udfs import storage
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NAMESPACE = uuid.UUID("5a0c7c3e-6f0e-5a55-9d5b-3a3d6f1f7a10")
 
 
@@ -79,16 +76,6 @@ FOLDERS: dict[type[Record], str] = {
     ModelRecord: "models",
     EvaluationRecord: "evals",
 }
-# Our field to DCLM's key, where they differ and no more than a rename is needed.
-_DCLM_KEYS: dict[type[Record], dict[str, str]] = {
-    DatasetRecord: {
-        "is_tokenized": "tokenized",
-        "size_bytes": "size",
-        "commit": "dcnlp_commit_hash",
-    },
-    ModelRecord: {},
-    EvaluationRecord: {"model_name": "model"},
-}
 
 
 def record_uuid(kind: str, *facts: str) -> str:
@@ -131,101 +118,23 @@ def read_records(kind: type[AnyRecord], folder: str | Path) -> list[AnyRecord]:
     return sorted(found, key=lambda record: record.name)
 
 
-def check_links(folder: str | Path) -> None:
-    """Raise InputError for the first evaluation without model or model without dataset."""
+def check_links(folder: str | Path, evaluations: Sequence[EvaluationRecord] | None = None) -> None:
+    """Raise InputError for the first evaluation, of all or those given, that lacks a link."""
     datasets = {record.uuid for record in read_records(DatasetRecord, folder)}
-    models = read_records(ModelRecord, folder)
-    for model in models:
-        if model.dataset_uuid not in datasets:
-            raise InputError(
-                f"model {model.name}: no dataset record {model.dataset_uuid!r} in {folder}"
-            )
-    known = {model.uuid for model in models}
-    for evaluation in read_records(EvaluationRecord, folder):
-        if evaluation.model_uuid not in known:
+    models = {record.uuid: record for record in read_records(ModelRecord, folder)}
+    if evaluations is None:
+        evaluations = read_records(EvaluationRecord, folder)
+    for evaluation in evaluations:
+        model = models.get(evaluation.model_uuid)
+        if model is None:
             raise InputError(
                 f"evaluation {evaluation.name}: no model record {evaluation.model_uuid!r} "
                 f"in {folder}"
             )
-
-
-def to_dclm(record: Record) -> dict[str, Any]:
-    """Return the record with DCLM's keys; an evaluation gets the aggregates of both versions."""
-    values = {
-        _DCLM_KEYS[type(record)].get(key, key): value for key, value in asdict(record).items()
-    }
-    values.update(values.pop("extra"))
-    if isinstance(record, DatasetRecord):
-        values["sources"] = [{"uuid": one, "name": name} for one, name in record.sources]
-    if isinstance(record, EvaluationRecord):
-        icl = values.pop("accuracies")
-        metrics = dict(values.get("eval_metrics", {}))
-        values["eval_metrics"] = {**metrics, "icl": dict(icl)}
-        for version in ("v1", "v2"):
-            values.update(dclm_aggregates(icl, version))
-    return values
-
-
-def from_dclm(kind: type[AnyRecord], values: Mapping[str, Any]) -> AnyRecord:
-    """Return the record of a file of DCLM's database; raises InputError without uuid or name."""
-    for key in ("uuid", "name"):
-        if not values.get(key):
-            raise InputError(f"{kind.__name__}: the key {key!r} is missing or empty")
-    ours = {theirs: mine for mine, theirs in _DCLM_KEYS[kind].items()}
-    fields = {ours.get(key, key): value for key, value in values.items()}
-    if kind is DatasetRecord:
-        fields["sources"] = _sources(fields.get("sources"))
-    if kind is EvaluationRecord:
-        _read_evaluation(fields)
-    known = set(kind.__dataclass_fields__) - {"extra"}
-    extra = {key: value for key, value in fields.items() if key not in known}
-    present = {key: fields[key] for key in known if fields.get(key) is not None}
-    return kind(**present, extra=extra)
-
-
-def _sources(given: Any) -> tuple[tuple[str, str], ...]:
-    """Return (uuid, name) of each source; DCLM's older files give names or uuids alone."""
-    listed = [given] if isinstance(given, str | Mapping) else list(given or ())
-    found = []
-    for one in listed:
-        if isinstance(one, str):
-            is_uuid = bool(_UUID.fullmatch(one))
-            found.append((one, "") if is_uuid else ("", one))
-        else:
-            found.append((str(one.get("uuid") or ""), str(one.get("name") or "")))
-    return tuple(found)
-
-
-def _read_evaluation(fields: dict[str, Any]) -> None:
-    """Take what DCLM nests or repeats; aggregates are dropped, since they follow."""
-    model = fields.get("model_name")
-    if isinstance(model, Mapping):
-        fields["model_name"] = str(model.get("name", ""))
-        fields.setdefault("model_uuid", model.get("uuid", ""))
-    metrics = dict(fields.pop("eval_metrics", {}))
-    fields["accuracies"] = metrics.pop("icl", {})
-    if metrics:
-        fields["eval_metrics"] = metrics
-    for version in ("v1", "v2"):
-        for key in dclm_aggregates({}, version):
-            fields.pop(key, None)
-
-
-def export_to_dclm(records: Sequence[Record], folder: str | Path) -> list[Path]:
-    """Write records as DCLM's `exp_data` has them and return the files."""
-    files = []
-    for record in records:
-        place = FOLDERS[type(record)]
-        name = record.name
-        if isinstance(record, DatasetRecord):
-            place += "/tokenized" if record.is_tokenized else "/untokenized"
-        if isinstance(record, EvaluationRecord):
-            name = f"evaluation_{record.model_name}_{record.name}"
-        file = Path(folder) / place / f"{name.replace('/', '_')}.json"
-        # DCLM writes not-a-number as Python does.
-        storage.write_bytes(str(file), json.dumps(to_dclm(record), indent=4).encode())
-        files.append(file)
-    return files
+        if model.dataset_uuid not in datasets:
+            raise InputError(
+                f"model {model.name}: no dataset record {model.dataset_uuid!r} in {folder}"
+            )
 
 
 def records_below(output: str) -> Path:

@@ -50,18 +50,23 @@ class Request:
     compact: bool = False
 
 
+def check_has_shards(output: str) -> None:
+    """Raise InputError where no finished run is; needs no Spark."""
+    if not storage.exists(storage.join(output, "shards", shard_format.MANIFEST)):
+        raise InputError(
+            f"--output {shown(output)}: no finished run is there, since it has no "
+            f"shards/{shard_format.MANIFEST}"
+        )
+
+
 def remove_documents(spark: SparkSession, request: Request) -> dict[str, Any] | None:
     """Remove documents from a finished run; return the record, None for a mere compaction.
 
     From then on trainer and exporters read padding in the place of their tokens and count no loss
     there. A removal that was killed is taken up by the same call.
     """
+    check_has_shards(request.output)
     shards = storage.join(request.output, "shards")
-    if not storage.exists(storage.join(shards, shard_format.MANIFEST)):
-        raise InputError(
-            f"--output {shown(request.output)}: no finished run is there, since it has no "
-            f"shards/{shard_format.MANIFEST}"
-        )
     with only_driver(request.output):
         manifest = read_manifest(shards)
         record, refusals = None, None

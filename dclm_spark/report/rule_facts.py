@@ -56,6 +56,9 @@ def signal_limits(recipe: Recipe, signal: str) -> tuple[Limit, ...]:
     if signal == "contained_ngram_fraction":
         threshold = getattr(recipe.deduplication.method, "threshold", None)
         return () if threshold is None else (Limit(side="maximum", value=threshold),)
+    if signal == "quality_score":
+        threshold = recipe.quality.threshold if recipe.quality.top is None else None
+        return () if threshold is None else (Limit(side="minimum", value=threshold),)
     family = recipe.heuristics.rules
     limits = [one for rule in rules_of(family) for one in line_of(family, rule).limits]
     found = dict.fromkeys(one for one in limits if signal in _columns_of(one[1]))

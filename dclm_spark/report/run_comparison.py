@@ -9,8 +9,7 @@ from pyspark.sql import SparkSession
 
 from dclm_spark.engine.run_record import (
     check_one_source,
-    check_readable,
-    read_run_record,
+    existing_run,
     report_of_ended,
 )
 from dclm_spark.errors import SettingError
@@ -126,13 +125,7 @@ def comparison_page(found: RunComparison) -> str:
 
 
 def _read(output: str) -> _Run:
-    record = read_run_record(output)
-    if record is None:
-        raise SettingError(
-            f"{output} is not a run: run.json is missing; give the --output of "
-            "jobs/build_baseline.py"
-        )
-    check_readable(output)
+    record = existing_run(output)
     check_one_source(output)
     report = report_of_ended(output)
     if report is None:

@@ -8,7 +8,7 @@ purer; at a large one it is read so often that it loses. In each world both are 
 target once, which is the truth; then proxies of a sixteenth of its tokens are ranked, with their
 repetition matched to the target's and, beside, each reading its corpus as it is. What is finished
 is not done again. No Spark; a world of the small budget takes a minute and a half of a core of its
-own, one of the large budget six.
+own, one of the large budget a quarter of an hour.
 """
 
 import argparse
@@ -35,7 +35,7 @@ PROXY_SHARE = 16
 # A leader that was found, by how much it leads, and the verdict.
 Told = tuple[str, float, str]
 # How often the target reads the strict corpus.
-SMALL_BUDGET, LARGE_BUDGET = 4, 24
+SMALL_BUDGET, LARGE_BUDGET = 4, 48
 # Articles of some 450 tokens, so that a sixteenth of the strict corpus is some sixteen of them.
 MEAN_SENTENCES = 12
 NUM_HELD_OUT = 16

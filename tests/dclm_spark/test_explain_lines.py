@@ -39,3 +39,34 @@ def test_a_quarantined_record_without_an_address_says_what_to_do():
     assert shown[1] == f"id {'5f' * 16}  a.warc.gz at 4711"
     assert "documents: quarantined by damaged_file, the member is cut off" in shown
     assert any(line.startswith("what to do: fetch the file again") for line in shown)
+
+
+def test_a_page_in_another_language_shows_which_was_expected():
+    shown = lines(rule="language", value=0.0, threshold=0.65, language="fr", language_score=0.9)
+    assert "language = fr  (expected en)" in shown
+    assert "language = en" in lines(rule="page_length", language="en")
+
+
+def test_a_stage_shows_what_no_earlier_one_of_its_run_said():
+    first = row(fate="kept", num_words=80, language_score=0.9, removed_spans=[])
+    second = first | {"stage": "select", "quality_score": 0.5, "num_words": 70}
+    history = [
+        StageRow(stage="documents", row=first, text=None),
+        StageRow(stage="select", row=second, text=None),
+        StageRow(stage="documents", row=first, text=None, run="/languages/deu"),
+    ]
+    shown = [line.strip() for line in describe(history, {"": RECIPE}).split("\n")[2:]]
+    assert shown == [
+        "documents: kept",
+        "num_words = 80  (minimum 50, maximum 100,000)",
+        "language_score = 0.9  (minimum 0.65)",
+        "removed_spans = []",
+        "select: kept",
+        "num_words = 70  (minimum 50, maximum 100,000)",
+        "quality_score = 0.5  (minimum 0.018112)",
+        # Another run has limits of its own, and says all that it found.
+        "documents (deu): kept",
+        "num_words = 80",
+        "language_score = 0.9",
+        "removed_spans = []",
+    ]

@@ -45,6 +45,22 @@ def test_numba_is_named_a_folder_only_where_it_has_none(homeless, monkeypatch, t
     assert Path(os.environ.pop("NUMBA_CACHE_DIR")).parent == homeless
 
 
+def test_kernels_are_known_where_numba_keeps_them(homeless, monkeypatch, tmp_path):
+    package, named, home = (tmp_path / name for name in ("package", "named", "home"))
+    for folder in (package, named, home):
+        (folder / "of" / "numba").mkdir(parents=True)
+    assert not home_folder.has_compiled_kernels(package)
+    (home / ".cache" / "numba" / "udfs_1").mkdir(parents=True)
+    (home / ".cache" / "numba" / "udfs_1" / "lines.count-1.py311.nbi").touch()
+    assert not home_folder.has_compiled_kernels(package)
+    monkeypatch.setenv("HOME", str(home))
+    assert home_folder.has_compiled_kernels(package)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(named))
+    assert not home_folder.has_compiled_kernels(package)
+    (named / "udfs_1.nbi").touch()
+    assert home_folder.has_compiled_kernels(package)
+
+
 def without_rights():
     """Return a command prefix: root reads and writes all by capabilities, which it drops here."""
     if os.getuid() != 0:

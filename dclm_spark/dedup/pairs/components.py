@@ -50,7 +50,7 @@ def connected_components(
             2 * before["edges"] * _EDGE_SIZE_BYTES,
             _fingerprint,
         )
-        LOGGER.info("components: round %d has %d edges", number, facts["edges"])
+        LOGGER.info("clusters of copies: round %d, %d links", number, facts["edges"])
         if facts == before:
             return _members(current), number
     raise StageError(

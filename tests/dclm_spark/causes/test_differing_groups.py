@@ -183,7 +183,7 @@ def test_the_groups_for_models_have_all_of_their_documents(compared) -> None:
 
 
 def test_what_is_no_finished_run_or_comparison_is_refused(spark, compared, tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=r"is not a run: run\.json is missing"):
+    with pytest.raises(InputError, match=r"no run is here \(run\.json is missing\)"):
         corpus_difference(spark, str(tmp_path), str(tmp_path), str(tmp_path / "out"))
     toy_run(tmp_path / "c", FATES["a"])
     with pytest.raises(InputError, match="has no finished stage 'tokenize'"):

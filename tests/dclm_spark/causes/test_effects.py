@@ -29,22 +29,32 @@ LOSSES = {
 GROUPS = ["one", "two", "three"]
 
 
-def metric(seeds: int, noise: float, *, higher_is_better: bool = False) -> tuple[Metric, list[str]]:
-    """Return losses of 200 items, which all recipes share, and of runs with some noise."""
+def metric(
+    seeds: int, noise: float, *, of_seeds: float = 0.0, higher_is_better: bool = False
+) -> tuple[Metric, list[str], list[int]]:
+    """Return losses of 200 items, which all recipes share, and of runs with some noise.
+
+    Each seed shifts the losses of all recipes alike, by `of_seeds` on average.
+    """
     draw = np.random.default_rng(1)
     recipes = [name for name in LOSSES for _ in range(seeds)]
     sign = -1 if higher_is_better else 1
     means = np.array([sign * LOSSES[name] for name in recipes])
     items = draw.normal(0, 0.3, (200, 1))
     values = means + draw.normal(0, noise, len(recipes)) + items - items.mean()
+    values += np.tile(draw.normal(0, of_seeds, seeds), len(LOSSES))
     stratum = Stratum(key="texts", numerators=values, denominators=np.ones(200))
-    return Metric(name="m", strata=(stratum,), higher_is_better=higher_is_better), recipes
+    run_seeds = list(range(seeds)) * len(LOSSES)
+    return (
+        Metric(name="m", strata=(stratum,), higher_is_better=higher_is_better),
+        recipes,
+        run_seeds,
+    )
 
 
 @pytest.mark.parametrize("higher_is_better", [False, True])
 def test_each_group_has_its_part_of_the_lead(higher_is_better: bool) -> None:
-    measured, recipes = metric(3, 0.002, higher_is_better=higher_is_better)
-    found = effects(measured, recipes, GROUPS, "cell")
+    found = effects(*metric(3, 0.002, higher_is_better=higher_is_better), GROUPS, "cell")
     assert found.lead == pytest.approx(0.5, abs=0.01)
     parts = {part.group: part for part in found.parts}
     assert parts["one"].effect == pytest.approx(0.4, abs=0.01)
@@ -66,8 +76,8 @@ def test_causes_are_those_of_whoever_leads() -> None:
             (second_with(number), first_with(number)),
         )
     }
-    measured, recipes = metric(3, 0.002)
-    found = effects(measured, [turned[name] for name in recipes], GROUPS, "cell")
+    measured, recipes, seeds = metric(3, 0.002)
+    found = effects(measured, [turned[name] for name in recipes], seeds, GROUPS, "cell")
     assert found.lead == pytest.approx(-0.5, abs=0.01)
     assert found.causes == ("one",)
 
@@ -78,3 +88,14 @@ def test_noise_between_seeds_hides_a_small_part_and_one_seed_gives_no_verdict() 
     assert {part.share for part in found.parts} == {None}
     found = effects(*metric(1, 0.0), GROUPS, "cell")
     assert {part.verdict for part in found.parts} == {ONE_SEED}
+
+
+def test_what_a_seed_does_to_all_corpora_alike_hides_nothing() -> None:
+    metric_, recipes, seeds = metric(3, 0.01, of_seeds=1.0)
+    found = effects(metric_, recipes, seeds, GROUPS, "cell")
+    assert found.causes == ("one",)
+    (one, *_) = found.parts
+    # Three runs with deviations of 0.01 on each of four sides: 0.0058, and Student's 18 degrees.
+    assert 0.008 < (one.high - one.low) / 2 < 0.03
+    # Seeds that are not the same for all corpora cancel in nothing.
+    assert effects(metric_, recipes, list(range(len(seeds))), GROUPS, "cell").causes == ()

@@ -161,6 +161,8 @@ def test_held_out_texts_are_scored_once_and_again_when_they_change(
     (told,) = summary["caveats"]
     assert told.startswith("held-out news: passed over 1: line 3 is no JSON object")
     assert told in (tmp_path / "out" / "results.html").read_text().replace("&#39;", "'")
+    # No task was asked for, so none is missing.
+    assert summary["aggregates"] == {}
     assert scorer.calls == 2
 
 

@@ -9,17 +9,12 @@ import pytest
 
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.tasks import EXTENDED
-from dclm_spark.ranking.leaderboard import (
-    every_record,
-    import_from_dclm,
-    leaderboard_of_records,
-    recorded_runs,
-)
+from dclm_spark.ranking.dclm_database import export_to_dclm, import_from_dclm
+from dclm_spark.ranking.leaderboard import every_record, leaderboard_of_records, recorded_runs
 from dclm_spark.ranking.records import (
     DatasetRecord,
     EvaluationRecord,
     ModelRecord,
-    export_to_dclm,
     record_uuid,
     write_record,
 )
@@ -118,10 +113,83 @@ def test_an_evaluation_without_items_is_listed_with_its_aggregates(tmp_path: Pat
     assert verdict(leaderboard) == "filtered is better"
 
 
-def dataset_file(folder: Path, name: str, sources: Any) -> None:
+def file_of(folder: Path, uuid: str, /, **facts: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    facts = {"uuid": name, "name": name, "sources": sources}
-    (folder / f"{name}.json").write_text(json.dumps(facts))
+    (folder / f"{uuid}.json").write_text(json.dumps({"uuid": uuid, "name": uuid} | facts))
+
+
+def dataset_file(folder: Path, name: str, sources: Any) -> None:
+    file_of(folder, name, sources=sources)
+
+
+def test_records_that_link_to_nothing_stop_no_leaderboard(tmp_path: Path) -> None:
+    # As in DCLM's database: "" for a dataset, no model at all, one that is not there, and the
+    # name of an architecture where that of a model is asked for.
+    exp, folder = tmp_path / "exp", ranking(tmp_path / "ours")
+    icl = {"icl": dict.fromkeys(EXTENDED, 0.75)}
+    file_of(exp / "models", "m1", name="jsc_mix", dataset_uuid="")
+    file_of(exp / "evals", "e1", model_uuid="m1", model="open_lm_7b", eval_metrics=icl)
+    beside = {"_filename": "exp_data/evals/evaluation_Qwen2-7B.json", "eval_metrics": icl}
+    file_of(exp / "evals", "e2", model="open_lm_1b", **beside)
+    file_of(exp / "evals", "e3", name="/mnt/heavy", model_uuid="gone", model="x", eval_metrics=icl)
+    file_of(exp / "evals", "e4", model="open_lm_1b", model_name="alexf", eval_metrics=icl)
+    assert import_from_dclm(exp, folder) == 5
+    leaderboard = leaderboard_of_records([folder], str(tmp_path))
+    listed = [(row["model"], row["evaluation"]) for row in leaderboard["accuracy_only"]]
+    assert listed == [("Qwen2-7B", "e2"), ("alexf", "e4"), ("jsc_mix", "e1"), ("x", "heavy")]
+    assert verdict(leaderboard) == "filtered is better"
+
+
+def test_records_of_one_name_have_files_of_their_own(tmp_path: Path) -> None:
+    place = tmp_path / "exp" / "datasets"
+    for number in range(3):
+        file_of(place, f"u{number}", name="CC_full_v4_pre2023")
+    file_of(place, "u3", name="d=96_" * 60)
+    assert import_from_dclm(tmp_path / "exp", tmp_path / "records") == 4
+    files = export_to_dclm(every_record(tmp_path / "records"), tmp_path / "out")
+    assert len({file for file in files if file.is_file()}) == 4
+    assert import_from_dclm(tmp_path / "out", tmp_path / "again") == 4
+    assert every_record(tmp_path / "again") == every_record(tmp_path / "records")
+
+
+def test_of_two_files_with_one_uuid_the_second_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = tmp_path / "exp" / "datasets"
+    file_of(place, "tud", uuid="u")
+    file_of(place, "tud_one_shard", uuid="u")
+    assert import_from_dclm(tmp_path / "exp", tmp_path / "records") == 1
+    assert "tud_one_shard.json: skipped" in caplog.text
+
+
+def test_a_size_that_is_no_number_of_bytes_is_kept_as_it_is(tmp_path: Path) -> None:
+    place = tmp_path / "exp" / "datasets"
+    file_of(place, "a", size=20)
+    file_of(place, "b", size="26 TB")
+    file_of(place, "c", size=-1)
+    file_of(place, "d", size=512, seed=123)  # The length of a list of names.
+    import_from_dclm(tmp_path / "exp", tmp_path / "records")
+    found = every_record(tmp_path / "records")
+    sizes = [(one.size_bytes, one.extra.get("size")) for one in found]  # type: ignore[union-attr]
+    assert sizes == [(20, None), (None, "26 TB"), (None, -1), (None, 512)]
+    files = export_to_dclm(found, tmp_path / "out")
+    assert [json.loads(file.read_text())["size"] for file in files] == [20, "26 TB", -1, 512]
+
+
+@pytest.mark.parametrize("facts", [{"uuid": "../../x"}, {"uuid": 5}, {"name": ["a"]}])
+def test_names_and_uuids_that_are_none_are_skipped(tmp_path: Path, facts: dict[str, Any]) -> None:
+    file_of(tmp_path / "exp" / "datasets", "good")
+    file_of(tmp_path / "exp" / "datasets", "bad", **facts)
+    assert import_from_dclm(tmp_path / "exp", tmp_path / "records") == 1
+
+
+def test_what_is_no_accuracy_is_left_out(tmp_path: Path) -> None:
+    metrics = {"icl": {"copa": None, "boolq": 0.5}}
+    file_of(tmp_path / "exp" / "evals", "e", model="m", eval_metrics=metrics)
+    import_from_dclm(tmp_path / "exp", tmp_path / "records")
+    (found,) = every_record(tmp_path / "records")
+    assert found.accuracies == {"boolq": 0.5}  # type: ignore[union-attr]
+    leaderboard_of_records([str(tmp_path / "records")], str(tmp_path))
 
 
 def test_sources_of_every_form_in_dclms_database_are_taken(tmp_path: Path) -> None:
@@ -130,13 +198,15 @@ def test_sources_of_every_form_in_dclms_database_are_taken(tmp_path: Path) -> No
     dataset_file(place, "texts", ["rw_v2", known])
     dataset_file(place, "objects", [{"uuid": known, "name": "rw"}, {"name": "c4", "uuid": None}])
     dataset_file(place, "none", None)
-    assert import_from_dclm(tmp_path / "exp", tmp_path / "records") == 4
+    dataset_file(place, "empty", "")
+    assert import_from_dclm(tmp_path / "exp", tmp_path / "records") == 5
     found = {one.name: one.sources for one in every_record(tmp_path / "records")}  # type: ignore[union-attr]
     assert found == {
         "one text": (("", "rw_v2"),),
         "texts": (("", "rw_v2"), (known, "")),
         "objects": ((known, "rw"), ("", "c4")),
         "none": (),
+        "empty": (),
     }
 
 

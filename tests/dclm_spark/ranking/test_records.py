@@ -7,6 +7,7 @@ import pytest
 from dclm_spark.errors import InputError
 from dclm_spark.evaluate.aggregate import dclm_aggregates
 from dclm_spark.evaluate.tasks import EXTENDED
+from dclm_spark.ranking.dclm_database import export_to_dclm, from_dclm, to_dclm
 from dclm_spark.ranking.records import (
     DatasetRecord,
     EvaluationRecord,
@@ -14,11 +15,8 @@ from dclm_spark.ranking.records import (
     Record,
     check_links,
     evaluation_record,
-    export_to_dclm,
-    from_dclm,
     read_records,
     record_uuid,
-    to_dclm,
     write_record,
 )
 

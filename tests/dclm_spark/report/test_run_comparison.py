@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dclm_spark.errors import SettingError
+from dclm_spark.errors import InputError, SettingError
 from dclm_spark.report.run_comparison import Row, _funnel, compare_runs, write_comparison
 from tests.dclm_spark.report.toy_runs import toy_run
 
@@ -71,7 +71,7 @@ def test_the_page_and_the_facts_are_written(runs, tmp_path):
 
 
 def test_what_is_no_run_is_refused(runs, tmp_path):
-    with pytest.raises(SettingError, match=r"is not a run: run\.json is missing"):
+    with pytest.raises(InputError, match=r"no run is here \(run\.json is missing\)"):
         compare_runs(runs[0], str(tmp_path), no_spark)
 
 
