@@ -477,3 +477,35 @@ def test_a_member_whose_checksum_is_wrong_counts_as_lost_though_its_lines_are_ke
     found = rows(path, counts)
     assert sum(one["fate"] is None for one in found) == MEMBERS * LINES
     assert counts.lost_size_bytes == len(data)
+
+
+@pytest.mark.parametrize("at", [2, 0.3, 0.6, -20])
+def test_a_damaged_block_of_bzip2_costs_its_lines_alone(tmp_path, at):
+    data = b"".join(line(number % 6, number % 30) for number in range(1980))
+    packed = bytearray(bz2.compress(data, 1))
+    place = at if isinstance(at, int) else int(len(packed) * at)
+    packed[place] ^= 0x55
+    packed += bz2.compress(line(9, 9), 1)
+    counts = RecordCounts()
+    path = tmp_path / "a.jsonl.bz2"
+    path.write_bytes(packed)
+    found = rows(path, counts)
+    lost = 1981 - sum(row["rule"] is None for row in found)
+    # A block of level 1 decodes to 100,000 bytes.
+    assert lost <= 100_000 // min(map(len, data.splitlines())) + 2
+    assert found[-1]["url"] == "http://e.org/9/9"
+    assert len({row["doc_id"] for row in found}) == len(found)
+    assert any(row["rule"] == "damaged_file" for row in found)
+    assert abs(counts.lost_size_bytes - len(packed) * lost / 1981) < 9000
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
+def test_lost_bytes_are_counted_from_the_damage_on_in_small_files(tmp_path, pack):
+    packed = bytearray(pack(member(0)))
+    packed[len(packed) // 2] ^= 0x55
+    counts = RecordCounts()
+    path = tmp_path / f"a.jsonl.{'bz2' if pack is bz2.compress else 'xz'}"
+    path.write_bytes(packed + pack(member(1)))
+    found = rows(path, counts)
+    assert {row["url"] for row in found if row["rule"] is None} >= urls_of([1])
+    assert counts.lost_size_bytes >= len(packed) // 2

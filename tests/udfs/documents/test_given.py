@@ -152,7 +152,10 @@ def test_a_long_file_is_read_in_pieces_and_a_cut_one_keeps_what_it_has(tmp_path,
     assert found[-1]["rule"] == "damaged_file"
     assert "cut off" in found[-1]["error"]
     path.write_bytes(whole[:20] + b"\xff" * 40 + whole[60:])
-    assert [row["rule"] for row in rows(path)][-1] == "damaged_file"
+    found = rows(path)
+    assert "damaged_file" in {row["rule"] for row in found}
+    # Blocks of bzip2 are read by themselves.
+    assert (found[-1]["rule"] is None) == (pack is bz2.compress)
 
 
 def strictly(text: str):
