@@ -187,8 +187,8 @@ def read_manifest(path: str) -> ShardManifest:
         facts = json.loads(storage.read_bytes(path))
     except storage.MissingObjectError as error:
         raise ShardError(
-            f"--shards {shown(path)}: there is no such file; give the folder with {MANIFEST} that "
-            "the shards stage wrote (OUTPUT/shards), or the file itself"
+            f"shard manifest {shown(path)}: there is no such file; give the folder with "
+            f"{MANIFEST} that the shards stage wrote (OUTPUT/shards), or the file itself"
         ) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ShardError(f"shard manifest {shown(path)}: not JSON ({error})") from error

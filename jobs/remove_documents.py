@@ -31,9 +31,12 @@ def main() -> None:
             "no stage again"
         )
     if record is not None:
+        before = (
+            " (all of them went before)" if record["documents"] and not record["tokens"] else ""
+        )
         print(
             f"removal {record['number']}: {record['documents']:,} documents, "
-            f"{record['tokens']:,} tokens of {len(record['shards']):,} shards"
+            f"{record['tokens']:,} tokens of {len(record['shards']):,} shards{before}"
         )
 
 

@@ -49,9 +49,12 @@ def main() -> None:
             settings, shards=options.shards, output=options.output, resume=options.resume,
             reason=options.reason, observers=observers_of(options, settings),
         )  # fmt: skip
-    except (Preempted, LossNotFinite) as ended:
+    except Preempted as told:
+        print(f"{told}, take up with --resume", file=sys.stderr)
+        sys.exit(REQUEUE_EXIT_CODE)
+    except LossNotFinite as ended:
         print(ended, file=sys.stderr)
-        sys.exit(REQUEUE_EXIT_CODE if isinstance(ended, Preempted) else EXIT_FAILED)
+        sys.exit(EXIT_FAILED)
     print(json.dumps(dataclasses.asdict(result), default=str, indent=1))
     logging.getLogger("dclm_spark").info(result.meaning())
 

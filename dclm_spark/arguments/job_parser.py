@@ -74,6 +74,6 @@ def number(text: str) -> int:
         value = float(text)
     except ValueError:
         value = 0.0
-    if value < 1 or value != int(value):
+    if not value >= 1 or not value.is_integer():
         raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, such as 2.5e9")
     return int(value)

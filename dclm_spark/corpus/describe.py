@@ -9,7 +9,12 @@ from pyspark.sql import SparkSession
 from dclm_spark.corpus.contents import FOLDER, contents
 from dclm_spark.corpus.statements import Provenance, datasheet, public_summary
 from dclm_spark.engine.run_record import finished_run
-from dclm_spark.removal.tombstones import RECORD_FILE, num_removals, removal_folder
+from dclm_spark.removal.tombstones import (
+    RECORD_FILE,
+    check_removals_ended,
+    num_removals,
+    removal_folder,
+)
 from dclm_spark.shard_format import FORMAT, MANIFEST, read_manifest
 from dclm_spark.stages import STAGES
 from dclm_spark.yaml_text import read_yaml
@@ -19,9 +24,10 @@ from udfs import storage
 def describe_corpus(spark: SparkSession, output: str) -> str:
     """Write `contents.json`, `datasheet.md` and `public_summary.md`; return their folder.
 
-    Raises InputError where `output` is no finished run.
+    Raises InputError where `output` is no finished run, or a removal from it did not end.
     """
     record = finished_run(output)
+    check_removals_ended(storage.join(output, "shards"))
     found, made = contents(spark, output), _provenance(output, record)
     folder = storage.join(output, FOLDER)
     facts = asdict(found) | {"provenance": asdict(made)}

@@ -48,10 +48,15 @@ def read_damaged_texts(uri: str) -> tuple[list[str], list[str]]:
     if lost and len(lost) >= len(texts):
         raise InputError(f"heldout = {shown(uri)}: {lost[0]}")
     if lost:
-        LOGGER.warning("heldout = %s: passed over %d: %s", shown(uri), len(lost), lost[0])
+        LOGGER.warning("heldout = %s: %s", shown(uri), told_lost(lost))
     if not texts:
         raise InputError(f"heldout = {shown(uri)}: holds no text")
     return texts, lost
+
+
+def told_lost(lost: Sequence[str]) -> str:
+    """Say in words what of a file was passed over; "" for nothing."""
+    return f"passed over {len(lost)}: {lost[0]}" if lost else ""
 
 
 def _content(uri: str) -> tuple[bytes, list[str]]:

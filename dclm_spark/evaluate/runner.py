@@ -14,7 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from dclm_spark.errors import InputError, SettingError
-from dclm_spark.evaluate.bits_per_byte import read_damaged_texts, score_texts
+from dclm_spark.evaluate.bits_per_byte import read_damaged_texts, score_texts, told_lost
 from dclm_spark.evaluate.datasets import MissingDataError, TaskData, load_task
 from dclm_spark.evaluate.models import LoadedModel, products
 from dclm_spark.evaluate.prompts import TaskPrompts
@@ -79,7 +79,7 @@ def _results(
         records, lost = _heldout_records(model, uri, output / "heldout", settings)
         results.heldout[name] = records
         if lost:
-            results.lost_texts[name] = f"passed over {len(lost)}: {lost[0]}"
+            results.lost_texts[name] = told_lost(lost)
     return results
 
 

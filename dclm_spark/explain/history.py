@@ -197,7 +197,7 @@ def _rows(directory: str, page: str) -> Iterator[dict[str, Any]]:
 
 
 def _key(page: str) -> tuple[str, str | bytes]:
-    if len(page) == _ID_HEX_DIGITS and all(letter in "0123456789abcdef" for letter in page):
+    if len(page) == _ID_HEX_DIGITS and all(letter in "0123456789abcdefABCDEF" for letter in page):
         return "doc_id", bytes.fromhex(page)
     return "url", page
 

@@ -9,6 +9,7 @@ from dclm_spark.explain.history import corpus_of
 from dclm_spark.page_index.lookup import PageIndex, Place, read_row, usable_index
 from dclm_spark.removal.removed_by import removed_by
 from udfs.documents.sites import site_of
+from udfs.rules.banned_domains import to_punycode
 
 # Rows of a registered domain in a page of `list_site`.
 LISTED = 50
@@ -22,14 +23,20 @@ def list_site(output: str, site: str, *, page: int) -> list[dict[str, Any]]:
 
     Fate and rule are those of the last stage that has the document, fate "removed" with what took
     it, for one that was removed since. Raises InputError where the run has no index of its present
-    data.
+    data, and for a page without a row.
     """
     existing_run(output)
     check_one_source(output)
     index = usable_index(output)
     if index is None:
         raise InputError(f"{output} has no index: python jobs/index_pages.py --output {output}")
-    places = index.by_site(site_of(site.lower()), (page - 1) * LISTED, LISTED)
+    name = site_of(to_punycode(site.lower()))
+    places = index.by_site(name, (page - 1) * LISTED, LISTED)
+    if not places:
+        raise InputError(
+            f"--domain {site}: {output} has {'no more' if page > 1 else 'no'} pages of {name}; a "
+            "registered domain is a name such as example.org, without scheme and path"
+        )
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         rows = list(pool.map(lambda place: _final(index, place), places))
     kept = [row for row in rows if row["fate"] == "kept"]

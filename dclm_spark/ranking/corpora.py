@@ -18,7 +18,7 @@ from dclm_spark.engine.manifests import StageOutput
 from dclm_spark.engine.run_output import RunOutput
 from dclm_spark.engine.tables import read_files
 from dclm_spark.errors import InputError
-from dclm_spark.evaluate.bits_per_byte import read_texts
+from dclm_spark.evaluate.bits_per_byte import read_damaged_texts, told_lost
 from dclm_spark.evaluate.runner import heldout_name
 from dclm_spark.pipeline import build_baseline, write_corpus
 from dclm_spark.ranking.prepared import SHUFFLED as SHUFFLED
@@ -56,7 +56,8 @@ def clean_heldout(
     """
     if len(set(map(heldout_name, uris))) < len(uris):
         raise InputError(f"--heldout {', '.join(map(shown, uris))}: two files have the same name")
-    texts = {heldout_name(uri): read_texts(uri) for uri in uris}
+    read = {heldout_name(uri): read_damaged_texts(uri) for uri in uris}
+    texts = {name: rows for name, (rows, _) in read.items()}
     facts = [sorted(stage.fingerprint for stage in pool), texts, NGRAM_WORDS, CLEAN_BELOW]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     report = folder / "clean.json"
@@ -73,8 +74,9 @@ def clean_heldout(
             num_texts=len(rows),
             num_left_out=left_out[name],
             ngram_words=NGRAM_WORDS,
+            lost=told_lost(lost),
         )
-        for name, rows in texts.items()
+        for name, (rows, lost) in read.items()
     ]
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from dclm_spark.errors import InputError, SettingError
-from dclm_spark.evaluate.bits_per_byte import read_texts
+from dclm_spark.evaluate.bits_per_byte import read_damaged_texts, told_lost
 from dclm_spark.evaluate.runner import heldout_name
 from dclm_spark.ranking.options import ModelSettings, named_values
 from dclm_spark.ranking.prepared import CleanTexts, Corpus, PreparedRanking, keep_tokenizer
@@ -100,7 +100,10 @@ def clean_of_shards(
     names = [heldout_name(uri) for uri in settings.heldout]
     if len(set(names)) < len(names):
         raise InputError(f"--heldout {', '.join(settings.heldout)}: two files have the same name")
-    texts = {name: read_texts(uri) for name, uri in zip(names, settings.heldout, strict=True)}
+    read = {
+        name: read_damaged_texts(uri) for name, uri in zip(names, settings.heldout, strict=True)
+    }
+    texts = {name: rows for name, (rows, _) in read.items()}
     folder = Path(settings.output) / "heldout"
     sources = [read_manifest(path) for path in sorted(set(manifests))]
     facts = [sorted(one.fingerprint for one in sources), texts, WINDOW_TOKENS, CLEAN_BELOW]
@@ -118,8 +121,9 @@ def clean_of_shards(
             num_left_out=left_out[name],
             ngram_words=WINDOW_TOKENS,
             unit="token",
+            lost=told_lost(lost),
         )
-        for name, rows in texts.items()
+        for name, (rows, lost) in read.items()
     )
     return replace(prepared, heldout=clean)
 

@@ -90,6 +90,14 @@ def _check_numbers(settings: ModelSettings) -> None:
             f"--tokens: {len(settings.tokens)} budgets for {len(settings.scales)} scales; give one "
             "for all, or one for each"
         )
+    if len(set(settings.target_tokens)) < len(settings.target_tokens):
+        given = " ".join(map(str, settings.target_tokens))
+        raise SettingError(f"--target-tokens {given}: a budget is named twice")
+    if not settings.max_passes >= 1:
+        raise SettingError(
+            f"--max-passes {settings.max_passes:g}: expected 1 or more; with 1 no proxy reads a "
+            "text again that its target reads once"
+        )
     if settings.workers < 1:
         raise SettingError(f"--workers {settings.workers}: expected 1 or more")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:

@@ -110,7 +110,10 @@ class Corpus:
 
 @dataclass(frozen=True, kw_only=True)
 class CleanTexts:
-    """A file of held-out texts without those that the pool holds, `num_left_out` of `num_texts`."""
+    """A file of held-out texts without those that the pool holds, `num_left_out` of `num_texts`.
+
+    `lost` says what of the file could not be read; "" for nothing.
+    """
 
     uri: str
     num_texts: int
@@ -118,6 +121,7 @@ class CleanTexts:
     ngram_words: int
     # What an n-gram counts: words of texts, or tokens of shards.
     unit: str = "word"
+    lost: str = ""
 
     @property
     def conclusion(self) -> str:
@@ -126,6 +130,7 @@ class CleanTexts:
             f"held-out {heldout_name(self.uri)}: {self.num_left_out} of {self.num_texts} texts "
             f"left out for standing in the pool (a fifth of their "
             f"{self.ngram_words}-{self.unit} runs or more)."
+            + (f" Of the file, {self.lost}." if self.lost else "")
         )
 
 

@@ -50,7 +50,10 @@ def run_all(work: Work, num_workers: int) -> list[RankedRun]:
     when told to leave; the same command goes on.
     """
     if num_workers == 1:
-        _take_rows(work)
+        try:
+            _take_rows(work)
+        except Preempted as told:
+            raise Preempted(f"{told}; the same command goes on") from None
     else:
         _run_processes(work, num_workers)
     return [run for run in work.runs if is_finished(run) and _is_needed(work, run)]
@@ -111,10 +114,12 @@ def _is_needed(work: Work, run: RankedRun) -> bool | None:
 def _run_processes(work: Work, num_workers: int) -> None:
     context = multiprocessing.get_context("spawn")
     workers: list[BaseProcess] = []
-    for number in range(num_workers):
-        with one_device(number, num_workers):
-            workers.append(context.Process(target=_worker, args=(work,), name=f"worker {number}"))
-            workers[-1].start()
+    with _interrupts_ignored():
+        for number in range(num_workers):
+            with one_device(number, num_workers):
+                name = f"worker {number}"
+                workers.append(context.Process(target=_worker, args=(work,), name=name))
+                workers[-1].start()
     with _passed_on(workers) as told:
         # A process that ended keeps its claim until it is asked for: in the order of their ends.
         while running := [worker for worker in workers if worker.is_alive()]:
@@ -133,8 +138,18 @@ def _run_processes(work: Work, num_workers: int) -> None:
 
 
 @contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Let processes that start here ignore Ctrl-C, which a terminal sends to all: we tell them."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def _passed_on(workers: Sequence[BaseProcess]) -> Iterator[list[int]]:
-    """Pass SIGTERM and SIGUSR1 on to the workers, and tell which came."""
+    """Pass SIGTERM, SIGUSR1 and what interrupts us on to the workers, and tell which came."""
     told: list[int] = []
 
     def leave(number: int, _frame: object) -> None:
@@ -145,6 +160,10 @@ def _passed_on(workers: Sequence[BaseProcess]) -> Iterator[list[int]]:
     before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         yield told
+    except KeyboardInterrupt:
+        for worker in workers:
+            worker.terminate()
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

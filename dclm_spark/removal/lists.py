@@ -15,17 +15,19 @@ from udfs.units.removals import LIST
 
 _AGENT = re.compile(r"[A-Za-z0-9_. -]+")
 _ID = re.compile(r"[0-9a-f]{32}")
-_HOST = re.compile(r"[^\s/:@?#]+\.[^\s/:@?#.]+\.?")
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#]\S*")
+# What follows an address without a space is its own fragment.
+_COMMENT = re.compile(r"(?:^|\s)#.*")
 _EXPECTED = {
     "id": (_ID, "32 hex digits, as jobs/explain_page.py prints them"),
     "url": (_ADDRESS, "an address with its scheme, such as https://example.org/page"),
-    "domain": (_HOST, "a name such as example.org, without scheme and path"),
+    "domain": (_HOST, "a name such as example.org, for all below it, without scheme and path"),
 }
 
 
 def read_list(kind: str, uri: str) -> list[str]:
-    """Return the entries of a text file, one a line; empty lines and those with # are none.
+    """Return the entries of a text file, one a line; what follows a # is a comment.
 
     Raises InputError for a file that is not there, and for a line that is not what `kind` wants
     ("id", "url" or "domain").
@@ -71,8 +73,8 @@ def _lines(option: str, uri: str, expected: str) -> list[tuple[int, str]]:
         raise InputError(
             f"{option} {shown(uri)}: there is no such file; expected a text file of {expected}"
         ) from error
-    lines = enumerate((line.strip() for line in text.splitlines()), 1)
-    return [(number, line) for number, line in lines if line and not line.startswith("#")]
+    lines = enumerate((_COMMENT.sub("", line).strip() for line in text.splitlines()), 1)
+    return [(number, line) for number, line in lines if line]
 
 
 def list_bytes(entries: Sequence[tuple[str, str]]) -> bytes:

@@ -19,6 +19,7 @@ from dclm_spark.removal.robots import Refusals, RobotsRequest, described, refuse
 from dclm_spark.removal.tombstones import (
     LIST_FILE,
     RECORD_FILE,
+    check_removals_ended,
     committed_output,
     documents_met,
     num_removals,
@@ -80,6 +81,8 @@ def remove_documents(spark: SparkSession, request: Request) -> dict[str, Any] | 
         if request.entries:
             manifest, record = _remove(spark, request, shards, manifest, refusals)
         if request.compact:
+            # Texts without which its documents are not found would go, and their tokens stay.
+            check_removals_ended(shards)
             manifest = changed(compact(spark, request.output, manifest), manifest)
             shard_format.write_manifest(manifest)
             LOGGER.info("compacted %d shards", len(manifest.removed))
@@ -139,8 +142,5 @@ def _number(shards: str, content: bytes) -> int:
     if last == 0 or storage.exists(storage.join(removal_folder(shards, last), RECORD_FILE)):
         return last + 1
     if storage.read_bytes(storage.join(removal_folder(shards, last), LIST_FILE)) != content:
-        raise InputError(
-            f"{removal_folder(shards, last)}: this removal did not end; run its command again "
-            f"first, or delete its {LIST_FILE} to give it up"
-        )
+        check_removals_ended(shards)
     return last

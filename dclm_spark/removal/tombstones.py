@@ -24,13 +24,14 @@ from dclm_spark.engine.manifests import (
 )
 from dclm_spark.engine.stage_output import stage_output
 from dclm_spark.engine.tables import read_files
-from dclm_spark.errors import SettingError
+from dclm_spark.errors import InputError, SettingError
 from dclm_spark.shard_format import REMOVED_SPANS, RemovedSpans
 from dclm_spark.stages.tokenize import FOLDER as TOKENS
 from udfs import storage
 from udfs.shards.format import ShardFormat
 from udfs.shards.shard_output import PROVENANCE_SUFFIX
 from udfs.storage.parquet import read_table
+from udfs.storage.stream import shown
 from udfs.units.output import UnitOutput
 from udfs.units.removals import ENTRIES, LIST, read_wanted
 
@@ -69,6 +70,20 @@ def num_removals(shards: str) -> int:
     return number
 
 
+def check_removals_ended(shards: str) -> None:
+    """Raise InputError where the last removal from the corpus in `shards` did not end.
+
+    Shards may then have what its list names.
+    """
+    last = num_removals(shards)
+    folder = removal_folder(shards, last)
+    if last and not storage.exists(storage.join(folder, RECORD_FILE)):
+        raise InputError(
+            f"{shown(folder)}: this removal did not end; run its command again first, or delete "
+            f"its {LIST_FILE} to give it up"
+        )
+
+
 def check_can_leave_out(shards: str, kind: ShardFormat) -> None:
     """Raise SettingError where documents were removed and shards of a format would have them again.
 
@@ -91,7 +106,9 @@ def write_tombstones(
     """
     directory = shards.directory
     for number in range(1, num_removals(directory) + 1):
-        _find_documents(spark, tokenized, removal_folder(directory, number))
+        folder = removal_folder(directory, number)
+        if not _was_looked_for(tokenized, folder):
+            _find_documents(spark, tokenized, folder)
     met = documents_met(directory)
     if not met:
         return ()
@@ -158,6 +175,22 @@ def _run_of(uri: str, folder: str) -> str:
     return uri[len(folder) :].strip("/").split("/", 1)[0]
 
 
+def _place_of_documents(tokenized: StageOutput, folder: str) -> str:
+    # Found documents stay found when the corpus is made anew.
+    return storage.join(folder, _DOCUMENTS, tokenized.fingerprint[:16])
+
+
+def _was_looked_for(tokenized: StageOutput, folder: str) -> bool:
+    """Say whether a removal that ended has looked through all of a corpus, by whatever code.
+
+    Its list does not change, and the addresses that it went by may be gone since (compaction).
+    """
+    if not storage.exists(storage.join(folder, RECORD_FILE)):
+        return False
+    done = committed_names(_place_of_documents(tokenized, folder))
+    return {source.unit for source in sources_of(tokenized, f"{TOKENS}/")} <= set(done)
+
+
 def _find_documents(spark: SparkSession, tokenized: StageOutput, folder: str) -> StageOutput:
     listed = storage.join(folder, LIST_FILE)
     stage = FileStage(
@@ -167,10 +200,8 @@ def _find_documents(spark: SparkSession, tokenized: StageOutput, folder: str) ->
         key=(hashlib.sha256(storage.read_bytes(listed)).hexdigest(),),
         folder=_DOCUMENTS,
     )
-    # Found documents stay found when the corpus is made anew, or its texts are gone.
-    place = storage.join(folder, _DOCUMENTS, tokenized.fingerprint[:16])
-    sources = sources_of(tokenized, f"{TOKENS}/")
-    return stage.run(spark, [replace(one, documents=None) for one in sources], place)
+    sources = [replace(one, documents=None) for one in sources_of(tokenized, f"{TOKENS}/")]
+    return stage.run(spark, sources, _place_of_documents(tokenized, folder))
 
 
 def _meet(source: dict[str, Any], output: UnitOutput, lists: Sequence[str]) -> None:

@@ -7,8 +7,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from dclm_spark.removal.tombstones import entries_met
-from udfs.rules.urls import normalized_urls
-from udfs.units.removals import GIVEN
+from udfs.units.removals import GIVEN, compared_addresses
 
 LOGGER = logging.getLogger("dclm_spark")
 
@@ -31,7 +30,7 @@ def unmatched_entries(
     for kind, values in given.items():
         compared = values
         if kind == "url":
-            compared = normalized_urls(pa.array(values, pa.string())).to_pylist()
+            compared = compared_addresses(pa.array(values, pa.string())).to_pylist()
         pairs = zip(values, compared, strict=True)
         missing = [value for value, one in pairs if (kind, one) not in met]
         counts[kind] = len(missing)

@@ -10,7 +10,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class Preempted(Exception):
-    """The run was told to leave; its state is saved, and --resume takes it up."""
+    """The run was told to leave; its state is saved, and a run that resumes takes it up."""
 
 
 class Preemption:

@@ -214,9 +214,7 @@ class Trainer:
     def _leave_early(self) -> None:
         path = self.save()
         self._close()
-        raise Preempted(
-            f"told to leave after step {self.state.step}; saved in {path}, take up with --resume"
-        )
+        raise Preempted(f"told to leave after step {self.state.step}; saved in {path}")
 
     def _write_checkpoint(self, step: int) -> Path:
         state = self.state

@@ -3,7 +3,7 @@
 nice python -m tests.benchmarks.planted_causes --worlds 10 --output worlds
 
 Two corpora of the embedded sample's texts differ by two groups that matter and two that do not. A
-world is right when exactly the two are named. No Spark; a world takes five minutes of a core.
+world is right when exactly the two are named. No Spark; a world takes ten minutes of a core.
 """
 
 import argparse
@@ -20,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worlds", type=int, default=10)
     parser.add_argument("--first", type=int, default=1)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
     right = both = 0

@@ -27,6 +27,8 @@ def parsed(words):
     ("--output o --seed 1.5", "--seed: '1.5': expected a whole number"),
     ("--output o --share half", "--share: 'half': expected a number"),
     ("--output o --tokens 0.5", "--tokens: '0.5': expected a whole number, such as 2.5e9"),
+    ("--output o --tokens inf", "--tokens: 'inf': expected a whole number, such as 2.5e9"),
+    ("--output o --tokens nan", "--tokens: 'nan': expected a whole number, such as 2.5e9"),
     ("--output o --log-format jsn",
      "--log-format: 'jsn': did you mean json? expected one of text, json"),
     ("--output o --inptu x", "--inptu: there is no such option; did you mean --input?"),

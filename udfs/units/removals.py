@@ -1,8 +1,10 @@
 """Documents that are taken out of a corpus: which they are, and what stays of their rows."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from udfs.rules.banned_domains import to_punycode
-from udfs.rules.urls import hosts, normalized_urls
+from udfs.rules.urls import hosts
 from udfs.storage.parquet import read_table
 
 # What a list of removals names: ids of documents in hex, addresses, domains with all below them,
@@ -24,6 +26,15 @@ ENTRIES = pa.list_(pa.struct(list(LIST)))
 # What stays of a removed document's row: where it was, and what became of it.
 _STAYS = {"doc_id", "crawl", "warc_path", "warc_offset", "fate", "stage", "rule"}
 _TOKENS = "tokens"
+_SCHEME = r"^\s*[A-Za-z][A-Za-z0-9+.-]*://"
+# Host with a user, a port or capitals; escapes, fragments and what must be escaped; tracking.
+_NOT_PLAIN = r"^[^/?]*[A-Z:@]|[^!-~]|[#%]|\?utm_"
+_HOST = re.compile(r"(?P<host>[^/?]*)(?P<rest>.*)", re.DOTALL)
+_DEFAULT_PORT = re.compile(r":(?:80|443)?$")
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
+_ASCII = "".join(map(chr, range(0x21, 0x7F)))
+_TRACKING = re.compile(r"\?utm_[^&]*(?:&utm_[^&]*)*$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +51,7 @@ class Wanted:
         """Say of each document whether it is named: by its id, its address or its domain."""
         found = pc.is_in(doc_ids.cast(self.ids.type), self.ids)
         if len(self.urls):
-            bare = normalized_urls(urls).cast(self.urls.type)
+            bare = compared_addresses(urls).cast(self.urls.type)
             found = pc.or_(found, pc.is_in(bare, self.urls))
         if self.domains:
             found = pc.or_(found, self._below_domains(hosts(urls)))
@@ -59,11 +70,11 @@ class Wanted:
     def entries_of(self, doc_ids: pa.Array, urls: pa.Array) -> pa.Array:
         """Return for each document the entries (ENTRIES) that name it: tables are none.
 
-        An address is told as it is compared, without scheme and `www.`.
+        An address is told as it is compared (`compared_addresses`).
         """
         if not (len(self.given_ids) or len(self.urls) or self.domains):
             return pa.nulls(len(doc_ids), ENTRIES)
-        bare = normalized_urls(urls).cast(self.urls.type)
+        bare = compared_addresses(urls).cast(self.urls.type)
         by_id = pc.is_in(doc_ids.cast(self.given_ids.type), self.given_ids).to_pylist()
         by_url = pc.is_in(bare, self.urls, skip_nulls=True).to_pylist()
         found = []
@@ -90,10 +101,40 @@ def read_wanted(lists: Sequence[str], found: Sequence[str] = ()) -> Wanted:
     urls = pa.array(named["url"], pa.string())
     return Wanted(
         ids=pa.concat_arrays(ids),
-        urls=normalized_urls(urls),
+        urls=compared_addresses(urls),
         domains=frozenset(named["domain"]),
         given_ids=ids[0],
     )
+
+
+def compared_addresses(urls: pa.Array) -> pa.Array:
+    """Return each address without what two addresses of one page may differ in; null stays null.
+
+    That is scheme, a leading `www.`, the default port, slashes at the end, a fragment, the case of
+    the host and of escapes, what is escaped without need or is not but should be, and a query of
+    nothing but `utm_` parameters (RFC 3986, 6.2.2 and 6.2.3). No looser, since what a list does
+    not name must stay.
+    """
+    bare = pc.replace_substring_regex(urls, _SCHEME, "")
+    is_odd = pc.fill_null(pc.match_substring_regex(bare, _NOT_PLAIN), False)
+    if pc.any(is_odd).as_py():
+        changed = [_compared(one) for one in bare.filter(is_odd).to_pylist()]
+        bare = pc.replace_with_mask(bare, is_odd, pa.array(changed, bare.type))
+    return pc.utf8_rtrim(pc.replace_substring_regex(bare, r"^www\.", ""), characters="/")
+
+
+def _compared(bare: str) -> str:
+    """Return an address without its scheme, compared by all but `www.` and slashes at the end."""
+    found = _HOST.match(bare.partition("#")[0].strip())
+    assert found is not None
+    host = _DEFAULT_PORT.sub("", to_punycode(found["host"].lower()))
+    rest = _ESCAPE.sub(_needed, quote(found["rest"], safe=_ASCII, errors="surrogatepass"))
+    return host + _TRACKING.sub("", rest)
+
+
+def _needed(escape: re.Match[str]) -> str:
+    letter = chr(int(escape[0][1:], 16))
+    return letter if _UNRESERVED.fullmatch(letter) else escape[0].upper()
 
 
 def _beside(uri: str, path: str) -> str:

@@ -102,18 +102,24 @@ class Reading:
 def whole_sizes(settings: ModelSettings, corpora: tuple[Corpus, ...]) -> dict[str, int]:
     """Return the tokens that each corpus has at the target: what was declared, else its shards'.
 
-    Raises SettingError for a corpus that is not there, or no number.
+    Raises SettingError for a corpus that is not there, no number, or less than the shards hold.
     """
     sizes = {corpus.name: corpus.num_tokens * corpus.part for corpus in corpora}
     for name, value in named_values("--corpus-tokens", settings.corpus_tokens).items():
         if name not in sizes:
             raise SettingError(f"--corpus-tokens {name}: known corpora are {', '.join(sizes)}")
         try:
-            sizes[name] = int(float(value))
-        except ValueError as error:
+            given = int(float(value))
+        except (ValueError, OverflowError) as error:
             raise SettingError(
                 f"--corpus-tokens {name}={value}: expected a number, such as 3.8e12"
             ) from error
+        if given < sizes[name]:
+            raise SettingError(
+                f"--corpus-tokens {name}={value}: its shards alone hold {sizes[name]:,} tokens; "
+                "expected what the whole corpus has, of which they are a sample"
+            )
+        sizes[name] = given
     return sizes
 
 

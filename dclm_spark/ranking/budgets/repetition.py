@@ -33,8 +33,9 @@ def thinned(manifest: str, num_tokens: int, seed: int, folder: Path) -> Path:
         pieces = pieces.chosen(pieces.keys <= _largest_key(pieces.keys, pieces.lengths, num_tokens))
         if min(num_tokens, pieces.num_tokens) < source.tokens_per_row:
             raise InputError(
-                f"{manifest}: {num_tokens:,} tokens of it are not one sequence of "
-                f"{source.tokens_per_row}; raise --tokens, or --train model.sequence_length=N lower"
+                f"{manifest}: {num_tokens:,} tokens of it, which a proxy would read as often as "
+                f"the target reads the corpus, are not one sequence of {source.tokens_per_row}; "
+                "raise --tokens, or name a smaller target"
             )
         write_pieces([pieces], target)
         LOGGER.info("%s: %s tokens, seed %d", target.parent, f"{pieces.num_tokens:,}", seed)

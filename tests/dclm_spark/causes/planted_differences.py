@@ -57,8 +57,8 @@ class _Writer:
         return article(self.rng).text
 
     def common(self, number: int) -> list[str]:
-        """Return articles with some prose among them: what held-out texts are like."""
-        return [self.text(PROSE if place % 6 == 5 else "article") for place in range(number)]
+        """Return articles and prose, a third, which is enough for models to learn some of it."""
+        return [self.text(PROSE if place % 3 == 2 else "article") for place in range(number)]
 
 
 def write_world(folder: Path, seed: int) -> World:
@@ -114,7 +114,7 @@ def _learned(seed: int) -> list[str]:
     return [writer.text(kind) for kind in ("article", *JUNK, PROSE) for _ in range(20)]
 
 
-def model_settings(world: World, output: Path, seeds: int = 3) -> ModelSettings:
+def model_settings(world: World, output: Path, seeds: int = 5) -> ModelSettings:
     """Return small models of some 0.2 M weights in steps of 512 tokens."""
     return ModelSettings(
         output=str(output),

@@ -94,7 +94,7 @@ def test_the_job_needs_two_runs_or_something_to_measure() -> None:
         assert message in done.stderr
 
 
-@pytest.mark.slow  # Trains 30 models: a minute or two.
+@pytest.mark.slow  # Trains 50 models: ten minutes of a core.
 def test_both_planted_causes_of_a_world_are_named_and_no_decoy(tmp_path: Path) -> None:
     world = write_world(tmp_path / "world", 1)
     found = models_of_groups(world.manifests, world.groups, model_settings(world, tmp_path / "m"))

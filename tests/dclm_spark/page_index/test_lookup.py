@@ -48,7 +48,7 @@ def rows(output):
 def test_every_row_is_found_by_its_address_and_its_id(run, monkeypatch):
     monkeypatch.setattr(history, "_scanned", None)
     for row in rows(run):
-        for page in (row["url"], row["doc_id"].hex()):
+        for page in (row["url"], row["doc_id"].hex(), row["doc_id"].hex().upper()):
             ((entry,),) = [
                 [one for one in found if one.row["doc_id"] == row["doc_id"]]
                 for found in explain(str(run), page)
@@ -82,7 +82,10 @@ def test_a_domain_is_listed_page_by_page(run):
     site = "host7.example"
     wanted = {row["doc_id"] for row in rows(run) if row["url"] == f"http://{site}/"}
     assert {row["doc_id"] for row in list_site(str(run), site, page=1)} == wanted
-    assert list_site(str(run), site, page=2) == []
+    with pytest.raises(InputError, match=f"has no more pages of {site}"):
+        list_site(str(run), site, page=2)
+    with pytest.raises(InputError, match=r"--domain gnoe\.example: .* no pages of gnoe\.example"):
+        list_site(str(run), "gnoe.example", page=1)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -36,7 +39,8 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> ModelSettings:
     tokenizer = tokenizer_file(folder)
     known = documents(1, 300)
     noise = [text[::-1] for text in documents(2, 300)]
-    texts = [*documents(9, 6), known[0], known[1]]
+    heldout = write_texts(folder / "unseen.jsonl", [*documents(9, 6), known[0], known[1]])
+    heldout.write_text('{"text": "cut off\n' + heldout.read_text())
     return ModelSettings(
         output=str(folder / "ranking"),
         scales=("test",),
@@ -47,7 +51,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> ModelSettings:
             f"noise={write_corpus(folder / 'noise', noise, tokenizer)}",
         ),
         tokenizer=str(tokenizer),
-        heldout=(str(write_texts(folder / "unseen.jsonl", texts)),),
+        heldout=(str(heldout),),
         target_tokens=(200_000,),
         training=("checkpoint.interval_steps=4", "optimizer.peak_rate=3e-2"),
     )
@@ -80,7 +84,11 @@ def test_held_out_texts_that_a_corpus_holds_are_left_out(given, leaderboard) -> 
     # What is trained on is a part: a text of the corpus may be in it or not.
     whole = plan_ranking(replace(given, target_tokens=(), output=given.output + "-whole"))
     assert whole.prepared.heldout[0].num_left_out == 2
-    assert "20-token runs" in " ".join(leaderboard["conclusions"])
+    (told,) = (line for line in leaderboard["conclusions"] if "20-token runs" in line)
+    assert "of 8 texts left out" in told
+    page = (Path(given.output) / "leaderboard.html").read_text()
+    for text in (told, page):
+        assert "passed over 1: line 1 is no JSON object" in text
 
 
 def test_curves_cost_and_probabilities_are_told(given, leaderboard) -> None:
@@ -174,6 +182,10 @@ def test_a_command_line_names_all_that_a_ranking_depends_on(given, leaderboard) 
         ({"heldout": ()}, InputError, "--heldout is not given"),
         ({"seeds": 3, "workers": 0}, SettingError, "--workers 0"),
         ({"scales": ("test", "test")}, SettingError, "named twice"),
+        ({"target_tokens": (5000, 5000)}, SettingError, "a budget is named twice"),
+        ({"max_passes": 0.0}, SettingError, "--max-passes 0: expected 1 or more"),
+        ({"max_passes": float("nan")}, SettingError, "--max-passes nan: expected 1 or more"),
+        ({"target_tokens": (10**9,)}, InputError, "read as often as the target"),
         ({"tokens": (1, 2, 3)}, SettingError, "3 budgets for 1 scales"),
         ({"only": "known/9"}, SettingError, "no such row; known: known/1@"),
     ],
@@ -205,6 +217,17 @@ def test_corpora_of_two_tokenizers_are_refused(given, tmp_path) -> None:
     other.write_text(json.dumps(facts))
     with pytest.raises(ShardError, match="sources need one tokenizer"):
         rank_models(replace(given, corpora=(given.corpora[0], f"b={other}")))
+
+
+def test_ctrl_c_is_for_the_main_process_which_tells_its_workers_to_leave() -> None:
+    program = "import signal; print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN)"
+    with workers._interrupts_ignored():
+        found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert found.stdout == "True\n"
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    with pytest.raises(KeyboardInterrupt), workers._passed_on([worker]):
+        raise KeyboardInterrupt
+    assert worker.wait(30) == -signal.SIGTERM
 
 
 def test_a_seed_that_nothing_is_left_to_decide_by_is_not_trained(monkeypatch) -> None:

@@ -47,12 +47,15 @@ def test_a_text_that_the_pool_quotes_is_left_out_and_one_that_shares_a_line_stay
     quoted = prose(7).upper().replace(" ", ", ")
     little = f"{prose('little', 300)} {prose(3)[:160]}"
     news = write(tmp_path / "news.jsonl", [own[0], quoted, own[1], little])
+    Path(news).write_text(Path(news).read_text() + '{"txt": 1}\n')
     short = write(tmp_path / "short.jsonl", ["too short to be looked for", own[2]])
     found = clean_heldout(spark, pool, (news, short), tmp_path / "heldout")
     assert [(one.num_texts, one.num_left_out) for one in found] == [(4, 1), (2, 0)]
     left = [json.loads(line)["text"] for line in Path(found[0].uri).read_text().splitlines()]
     assert left == [own[0], own[1], little]
     assert "news: 1 of 4 texts left out" in found[0].conclusion
+    assert "Of the file, passed over 1: line 5 is no JSON object" in found[0].conclusion
+    assert found[1].lost == ""
 
 
 def test_the_pool_is_not_searched_again_for_the_same_texts(spark, pool, tmp_path):

@@ -18,6 +18,7 @@ from dclm_spark.errors import InputError
 from dclm_spark.exports.openlm_export import export_openlm
 from dclm_spark.pipeline import build_baseline
 from dclm_spark.recipes import load_recipe
+from dclm_spark.removal import tombstones
 from dclm_spark.removal.compaction import signal_stages
 from dclm_spark.removal.lists import read_list
 from dclm_spark.removal.record import verify_record
@@ -197,6 +198,25 @@ def test_a_run_that_is_given_again_keeps_what_was_removed(spark, removal):
     before = read_manifest(str(folder / "out/shards"))
     run(spark, folder, recipe)
     assert read_manifest(str(folder / "out/shards")) == before
+
+
+def test_an_ended_removal_is_not_looked_for_by_later_code_that_may_find_no_address(
+    spark, removal, monkeypatch
+):
+    folder, *_ = removal
+    shards, tokenized = str(folder / "out/shards"), str(folder / "out/stages/tokenize")
+    before = read_manifest(shards)
+
+    def finds_nothing(source, output, lists):
+        pass
+
+    monkeypatch.setattr(tombstones, "_meet", finds_nothing)
+    spans = tombstones.write_tombstones(
+        spark,
+        tombstones.committed_output("tokenize", tokenized),
+        tombstones.committed_output("shards", shards),
+    )
+    assert spans == before.removed
 
 
 def test_a_description_counts_what_stays(spark, removal):

@@ -8,7 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from udfs.documents.sites import site_of
-from udfs.units.removals import LIST, blanked_rows, blanked_tokens, read_wanted
+from udfs.units.removals import (
+    LIST,
+    blanked_rows,
+    blanked_tokens,
+    compared_addresses,
+    read_wanted,
+)
 
 
 def wanted(tmp_path, *entries):
@@ -36,6 +42,41 @@ def test_addresses_are_compared_without_scheme_and_ids_as_they_are(tmp_path):
     lists = wanted(tmp_path, ("url", "https://www.a.example/page/"), ("id", "02" * 16))
     urls = ["http://a.example/page", "http://a.example/page2", "http://b.example/"]
     assert named(lists, urls) == [True, False, True]
+
+
+@pytest.mark.parametrize(("listed", "crawled"), [
+    ("https://www.a.example/page/", "http://a.example/page"),
+    ("https://A.Example/page", "http://a.example/page"),
+    ("HTTPS://WWW.A.example", "http://a.example/"),
+    ("https://a.example:443/page", "http://a.example:80/page"),
+    ("https://a.example/page#top", "https://a.example/page"),
+    ("https://a.example/k%c3%a4se%7e", "https://a.example/k%C3%A4se~"),
+    ("https://a.example/k\u00e4se", "https://a.example/k%C3%A4se"),
+    ("https://k\u00e4se.example/", "https://xn--kse-qla.example"),
+    ("https://a.example/page?utm_source=x&utm_medium=y", "https://a.example/page"),
+])  # fmt: skip
+def test_two_ways_to_write_the_address_of_a_page_are_one(listed, crawled):
+    first, second = compared_addresses(pa.array([listed, crawled])).to_pylist()
+    assert first == second
+
+
+@pytest.mark.parametrize(("listed", "crawled"), [
+    ("https://a.example/show?ref=1", "https://a.example/show"),
+    ("https://a.example/?feed=1", "https://a.example/"),
+    ("https://a.example/?utm_source=x&id=5", "https://a.example/?utm_source=x&id=6"),
+    ("https://a.example/Page", "https://a.example/page"),
+    ("https://a.example:8080/", "https://a.example/"),
+    ("https://a.example/a%2Fb", "https://a.example/a/b"),
+    ("https://a.example/page?x=1", "https://a.example/page"),
+])  # fmt: skip
+def test_another_page_is_not_named(listed, crawled):
+    first, second = compared_addresses(pa.array([listed, crawled])).to_pylist()
+    assert first != second
+
+
+def test_what_is_no_address_stays_and_null_is_null():
+    found = compared_addresses(pa.array(["", None, "a b", "http://[::1]:80/x"], pa.string()))
+    assert found.to_pylist() == ["", None, "a b", "[::1]/x"]
 
 
 def test_entries_that_name_a_document_are_told_each_and_tables_are_not(tmp_path):

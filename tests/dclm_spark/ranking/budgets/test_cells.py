@@ -98,7 +98,14 @@ def test_the_scale_of_gpt2_has_its_shape() -> None:
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [(("b=1e9",), "known corpora are a"), (("a=many",), "expected a number"), (("a",), "NAME=VAL")],
+    [
+        (("b=1e9",), "known corpora are a"),
+        (("a=many",), "expected a number"),
+        (("a=inf",), "expected a number"),
+        (("a=999999",), "a=999999: its shards alone hold 1,000,000 tokens"),
+        (("a=0",), "its shards alone hold"),
+        (("a",), "NAME=VAL"),
+    ],
 )
 def test_a_size_of_an_unknown_corpus_is_refused(given: tuple[str, ...], message: str) -> None:
     with pytest.raises(SettingError, match=message):
