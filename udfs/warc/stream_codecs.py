@@ -221,6 +221,8 @@ def _places(data: bytes, marks: tuple[bytes, ...], start: int) -> list[tuple[int
 def _decoded_block(data: bytes, start: int, end: int) -> bytes:
     """Decode bits start:end of `data`, a block, as a stream of its own; b"" where it is damaged."""
     size = end - start
+    if size < 2 * 48:
+        return b""
     bits = int.from_bytes(data[: end // 8 + 1], "big") >> (8 - end % 8)
     block = bits & ((1 << size) - 1)
     checksum = block >> (size - 48 - 32) & 0xFFFFFFFF

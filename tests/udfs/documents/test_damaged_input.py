@@ -499,6 +499,14 @@ def test_a_damaged_block_of_bzip2_costs_its_lines_alone(tmp_path, at):
     assert abs(counts.lost_size_bytes - len(packed) * lost / 1981) < 9000
 
 
+def test_marks_of_bzip2_in_noise_are_no_blocks(tmp_path):
+    path = tmp_path / "a.jsonl.bz2"
+    noise = b"BZh9 noise 1AY&SY1AY&SY.\x17\x72\x45\x38\x50\x90.sum"
+    path.write_bytes(noise + bz2.compress(line(0, 0)))
+    *lost, last = rows(path)
+    assert ({row["rule"] for row in lost}, last["url"]) == ({"damaged_file"}, "http://e.org/0/0")
+
+
 @pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
 def test_lost_bytes_are_counted_from_the_damage_on_in_small_files(tmp_path, pack):
     packed = bytearray(pack(member(0)))
