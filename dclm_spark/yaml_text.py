@@ -20,6 +20,7 @@ _SCHEMA = {
     ),
 }
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_MAX_DIGITS = 100
 _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMBT])")
 _TIMES = {"k": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _NAMES = {
@@ -39,7 +40,10 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
+            if not isinstance(key, Hashable):
+                problem = "a list or mapping stands for a key; a value in braces wants quotes"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands twice", key_node.start_mark
                 )
@@ -48,7 +52,11 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
         return mapping
 
     def construct_whole(self, node: Any) -> int:
-        return int(self.construct_scalar(node))
+        text = self.construct_scalar(node)
+        if len(text) > _MAX_DIGITS:
+            problem = f"a number of {len(text)} digits"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return int(text)
 
 
 class _Dumper(yaml.SafeDumper):  # type: ignore[misc]

@@ -33,6 +33,16 @@ def name_of(uri: str) -> str:
     return shown(uri) if uri.startswith(WEB) else uri
 
 
+def check_names(files: Sequence[InputFile]) -> None:
+    """Raise InputError for a name that is no text: no table could hold it."""
+    for file in files:
+        try:
+            file.uri.encode()
+        except UnicodeEncodeError as error:
+            name = ascii(file.uri)[1:-1]
+            raise InputError(f"--input {name}: its name is not UTF-8; rename the file") from error
+
+
 def check_once(files: Sequence[InputFile]) -> None:
     """Raise InputError where two names lead to the same place."""
     named = sorted(map(_place, files))

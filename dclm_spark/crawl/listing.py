@@ -13,11 +13,13 @@ from pathlib import Path
 from dclm_spark.crawl.input_files import (
     WEB,
     InputFile,
+    check_names,
     check_once,
     common_folder,
     name_of,
     told_apart,
 )
+from dclm_spark.crawl.local_files import files_below, is_file
 from dclm_spark.crawl.patterns import GLOB, folder_of, matching
 from dclm_spark.errors import InputError
 from udfs import storage
@@ -72,6 +74,7 @@ def find_inputs(inputs: str, base: str | None = None, limit: int | None = None) 
             skipped += found.skipped
     if not files:
         raise _nothing(inputs, skipped)
+    check_names(files)
     check_once(files)
     return Inputs(files=tuple(told_apart(files)[:limit]), skipped=tuple(skipped))
 
@@ -118,7 +121,8 @@ def _exists(item: str) -> bool:
 
 
 def _is_listing(item: str) -> bool:
-    return name_of(item).lower().endswith(_LISTINGS)
+    is_folder = storage.is_local(item) and storage.local_path(item).is_dir()
+    return name_of(item).lower().endswith(_LISTINGS) and not is_folder
 
 
 def _listed(listing: str, base: str | None) -> list[InputFile]:
@@ -218,8 +222,10 @@ def _expanded(item: str) -> Told:
         return {item: None}
     if _exists(item):
         path = storage.local_path(item).absolute()
-        below = sorted(str(one) for one in path.rglob("*") if one.is_file())
-        return dict.fromkeys(_visible(str(path), below) if path.is_dir() else [str(path)])
+        if not (path.is_dir() or path.is_file()):
+            raise InputError(f"--input {item}: it is neither a file nor a folder")
+        below = files_below(path) if path.is_dir() else [str(path)]
+        return dict.fromkeys(_visible(str(path), below) if path.is_dir() else below)
     if GLOB.search(item) and (found := _globbed(item)):
         return found
     if storage.is_local(item):
@@ -240,10 +246,13 @@ def _globbed(pattern: str) -> Told:
     folder = folder_of(pattern)
     root = Path(folder or ("/" if pattern.startswith("/") else ".")).absolute()
     try:
-        found = sorted(root.glob(pattern[len(folder) :].lstrip("/")))
+        found = list(root.glob(pattern[len(folder) :].lstrip("/")))
     except ValueError as error:
         raise InputError(f"--input {pattern}: no pattern of names ({error})") from error
-    return dict.fromkeys(_visible(str(root), [str(path) for path in found if path.is_file()]))
+    files = {str(path) for path in found if is_file(path)}
+    # As in Spark, a folder that fits stands for what is below it.
+    files.update(name for path in found if path.is_dir() for name in files_below(path))
+    return dict.fromkeys(_visible(str(root), sorted(files)))
 
 
 def _visible(folder: str, uris: Sequence[str]) -> list[str]:

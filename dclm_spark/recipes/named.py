@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable
+from typing import Any
 
 from dclm_spark.errors import SettingError
 from dclm_spark.recipes.c4 import c4
@@ -26,9 +27,9 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 }
 
 
-def recipe_named(name: str, where: str = "--recipe") -> Recipe:
+def recipe_named(name: Any, where: str = "--recipe") -> Recipe:
     """Return the recipe called `name`; SettingError, for the setting `where`, if there is none."""
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         nearest = difflib.get_close_matches(str(name), RECIPES, n=1)
         hint = f"did you mean {nearest[0]!r}?" if nearest else "no recipe has a name like it;"
         raise SettingError(

@@ -164,6 +164,12 @@ def recipe_file(tmp_path):
         ),
         ("heuristics:\n  quirks: none\n", r"heuristics\.quirks = 'none', but quirks = 'dclm-2024'"),
         ("quirks: dclm2024\n", r"quirks = 'dclm2024': expected one of dclm-2024, none"),
+        ("tokens:\n  seed: {{ SEED }}\n", r"line 2, column 10: a list or mapping stands for a key"),
+        ("? [a]\n: 1\n", r"line 1, column 3: a list or mapping stands for a key"),
+        ("base: [raw]\n", r"recipe\.yaml: base \['raw'\]: did you mean 'raw'"),
+        (f"tokens:\n  seed: {'9' * 5000}\n", r"line 2, column 9: a number of 5000 digits"),
+        ("input:\n  text_column: ''\n", r"input\.text_column = '': expected the name of a column"),
+        ("input:\n  text_column: url\n", r"input\.url_column = 'url': expected another column"),
         (b"name: \xff\n", r"recipe\.yaml: not UTF-8 .* at byte 6"),
     ],
 )

@@ -17,6 +17,7 @@ from udfs.html.page_policy import RULES as POLICY_RULES
 from udfs.html.page_policy import read_policy
 from udfs.html.parser import NOT_UTF8, Parsed, SupervisedParser, kept_parser
 from udfs.storage.files import open_stream
+from udfs.warc.body_kinds import is_binary
 from udfs.warc.reader import RecordCounts, WarcRecord, groups, read_records
 from udfs.warc.scanner import BrokenRecord
 from udfs.warc.selection import selected_offsets
@@ -29,6 +30,8 @@ _PAGES_AT_A_TIME = 200
 
 # What gzip members and Zstandard frames begin with.
 _COMPRESSED = (b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd")
+# Charsets whose text is full of the bytes that data is full of.
+_WIDE = ("utf-16", "utf-32")
 
 # Given URLs, returns per URL (rule or null, value, threshold).
 SkipUrl = Callable[[pa.Array], tuple[pa.Array, pa.Array, pa.Array]]
@@ -201,12 +204,17 @@ class _Extractor:
         if self._policy == STRICT_UTF_8:
             # The parser decodes every page, and tells which ones are not UTF-8.
             return strict(record.payload)
-        return decode(
+        page = decode(
             record.payload,
             http_content_type=record.http_content_type,
             detected_charset=record.detected_charset,
             policy=self._policy,
         )
+        if page and not page.charset.startswith(_WIDE) and is_binary(record.payload):
+            reason = "the body is no text: data of a medium, or coded in a way that no header names"
+            self._rows.fate(QUARANTINED, STAGE, "could_not_decode", error=reason)
+            return None
+        return page
 
     def _parse(self, pages: list[tuple[int, Decoded]]) -> None:
         results = self._parser.parse_all([page.utf8 for _, page in pages])

@@ -15,12 +15,12 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from udfs.checks import at_least, check
+from udfs.checks import Allowed, at_least, check
 from udfs.documents.extract import ExtractionSettings
 from udfs.documents.rows import DocumentRows
 from udfs.documents.schema import OWN_COLUMNS, QUARANTINED, STAGE
 from udfs.html.charset import mended_utf8
-from udfs.warc.reader import RecordCounts
+from udfs.warc.reader import RecordCounts, parse_date
 
 ALL_COLUMNS = "*"
 METADATA = "metadata"
@@ -54,7 +54,10 @@ class InputSettings:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        check(self, part_size_bytes=at_least(0))
+        named = Allowed(bool, "the name of a column")
+        check(self, part_size_bytes=at_least(0), text_column=named, url_column=named)
+        other = Allowed(lambda name: name != self.text_column, "another column than the text's")
+        check(self, url_column=other)
 
     def own(self, document: Mapping[str, Any]) -> str | None:
         """Return the own columns of a document as JSON; those that it lacks are left out."""
@@ -64,7 +67,7 @@ class InputSettings:
         every = ALL_COLUMNS in self.columns
         names = [name for name in document if name not in taken] if every else self.columns
         kept = {name: document[name] for name in names if document.get(name) is not None}
-        return json.dumps(kept, default=str, ensure_ascii=False, sort_keys=True)
+        return _as_json(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,18 +197,29 @@ def _described(value: Any) -> str:
     return next(words for kind, words in _KINDS if isinstance(value, kind))
 
 
+def _as_json(value: Any) -> str:
+    """Return values as JSON; numbers that JSON has not (NaN, infinities) become null."""
+    options: dict[str, Any] = {"default": _as_text, "ensure_ascii": False, "sort_keys": True}
+    try:
+        return json.dumps(value, allow_nan=False, **options)
+    except ValueError:
+        plain = json.loads(json.dumps(value, **options), parse_constant=lambda _: None)
+        return json.dumps(plain, **options)
+
+
+def _as_text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
 def clean_text(value: Any) -> str | None:
     """Return a value as text; lone surrogates become U+FFFD, as of bytes that are no UTF-8."""
     if value is None:
         return None
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    text = _as_text(value)
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def _time(value: Any) -> datetime | None:
     if isinstance(value, datetime):
         return value
-    try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
+    return parse_date(value) if isinstance(value, str) else None

@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import re
 from collections.abc import Iterator
 
 from udfs import storage
@@ -14,7 +15,18 @@ from udfs.warc.reader import RecordCounts
 from udfs.warc.stream_codecs import is_compressed
 
 _READ_SIZE_BYTES = 1024 * 1024
-_WIDE_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+# How a file in another charset begins: a byte order mark, or a bracket without one.
+_WIDE = (
+    (re.compile(re.escape(codecs.BOM_UTF32_LE)), "utf-32-le"),
+    (re.compile(re.escape(codecs.BOM_UTF32_BE)), "utf-32-be"),
+    (re.compile(re.escape(codecs.BOM_UTF16_LE)), "utf-16-le"),
+    (re.compile(re.escape(codecs.BOM_UTF16_BE)), "utf-16-be"),
+    (re.compile(rb"(?=(?:[\t\n\r ]\0){0,64}[{\[]\0[^\0])"), "utf-16-le"),
+    (re.compile(rb"(?=(?:\0[\t\n\r ]){0,64}\0[{\[]\0[^\0])"), "utf-16-be"),
+)
+_HEAD_SIZE_BYTES = 256
+# JSON has them as escapes only.
+_CONTROL = re.compile("[\x00-\x1f]")
 
 
 def json_rows(
@@ -52,8 +64,14 @@ def json_rows(
 def _is_divisible(uri: str, settings: ExtractionSettings) -> bool:
     """Say whether a line feed ends a line wherever one reads: no compression, no UTF-16."""
     with storage.open_stream(uri, settings=settings.reading) as stream:
-        head = stream.read(8)
-    return not is_compressed(head) and head[:2] not in _WIDE_MARKS
+        head = stream.read(_HEAD_SIZE_BYTES)
+    return not is_compressed(head) and _wide_charset(head) is None
+
+
+def _wide_charset(head: bytes) -> tuple[str, int] | None:
+    """Return the charset of a file that is not in UTF-8, and the size of its byte order mark."""
+    places = ((charset, begin.match(head)) for begin, charset in _WIDE)
+    return next(((charset, found.end()) for charset, found in places if found), None)
 
 
 def _part_rows(
@@ -132,49 +150,66 @@ class _Lines:
             self._count(size, is_bad=True)
             yield Given(position, rule="line_too_large", reason=reason, value=size)
         else:
-            given = _given(b"".join(parts), position)
-            self._count(size, is_bad=given.rule == "bad_json")
+            line = b"".join(parts)
+            given = _given(line, position)
+            # Zeros stand for what a machine did not write before it stopped.
+            self._count(size, is_bad=given.rule == "bad_json", padding_bytes=line.count(b"\0"))
             yield given
 
-    def _count(self, size: int, is_bad: bool) -> None:
+    def _count(self, size: int, is_bad: bool, padding_bytes: int = 0) -> None:
         self._taken_size_bytes += size
-        self.bad_size_bytes += size if is_bad else 0
+        self.bad_size_bytes += size if is_bad else padding_bytes
 
     def _as_utf8(self, data: bytes) -> bytes:
-        """Return a piece as UTF-8; a byte order mark may say that the file is in UTF-16."""
+        """Return a piece as UTF-8; the beginning of the file may say that it is in UTF-16."""
         if self._is_first and data:
             self._is_first = False
-            charset = _WIDE_MARKS.get(data[:2])
-            if charset and not self._counts_bytes:
-                self._wide, data = codecs.getincrementaldecoder(charset)("replace"), data[2:]
+            wide = None if self._counts_bytes else _wide_charset(data[:_HEAD_SIZE_BYTES])
+            if wide is not None:
+                charset, mark_size = wide
+                self._wide, data = (
+                    codecs.getincrementaldecoder(charset)("replace"),
+                    data[mark_size:],
+                )
         return self._wide.decode(data).encode("utf-8", "replace") if self._wide else data
 
 
 def _given(line: bytes, position: int) -> Given:
-    if not line.strip():
+    content = line.removeprefix(codecs.BOM_UTF8).strip()
+    if not content:
         return Given(position, rule="empty_line", reason="the line is empty")
-    damage = None
+    document = content.strip(b"\0 \t\r\n").removeprefix(codecs.BOM_UTF8)
+    damages = ["zeros beside it"] if b"\0" in (content[:1], content[-1:]) else []
     try:
-        document = json.loads(line)
+        text = document.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
-        page = mended_utf8(line)
+        page = mended_utf8(document)
         if page is None:
             return Given(position, rule="bad_json", reason="not JSON: it is no UTF-8")
-        damage = f"{page.num_wrong} times no utf-8"
-        return _given_text(page.utf8, position, damage)
-    except (ValueError, RecursionError) as error:
-        return Given(position, rule="bad_json", reason=f"not JSON: {error}")
-    return _document(document, position, damage)
+        text = page.utf8.decode()
+        damages.append(f"{page.num_wrong} times no utf-8")
+    return _document(text, position, damages)
 
 
-def _given_text(line: bytes, position: int, damage: str) -> Given:
+def _document(text: str, position: int, damages: list[str]) -> Given:
     try:
-        return _document(json.loads(line), position, damage)
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        return Given(position, rule="bad_json", reason=f"not JSON: {error}")
-
-
-def _document(document: object, position: int, damage: str | None) -> Given:
+        document = _loosely(text)
+        if document is None:
+            return Given(position, rule="bad_json", reason=f"not JSON: {error}")
+        damages.append("control characters")
     if not isinstance(document, dict):
         return Given(position, rule="bad_json", reason="the line is not a JSON object")
+    damage = "; ".join(damages) or None
     return Given(position, values=document, names=tuple(document), damage=damage)
+
+
+def _loosely(text: str) -> object:
+    """Return the value of a text that is JSON but for control characters in it, None for others."""
+    if _CONTROL.search(text) is None:
+        return None
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None

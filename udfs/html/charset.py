@@ -4,7 +4,7 @@ Two policies. `strict-utf-8` is the reference's: what is not UTF-8 is lost (spec
 asks, in this order: a byte order mark, the charset that the crawler detected, the HTTP header, the
 page's own declaration, UTF-8, statistical detection. What is declared is decoded as browsers do,
 with U+FFFD for bytes that are wrong. A declaration is not believed where the bytes contradict it:
-many of them are wrong, or they are UTF-8 beyond ASCII and it says otherwise.
+many of them are wrong, they are UTF-8 beyond ASCII and it says otherwise, or markup in UTF-16.
 """
 
 import codecs
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from udfs.html.charset_labels import BROWSERS_ERRORS, codec_of
+from udfs.html.charset_labels import BROWSERS_ERRORS, codec_of, python_codec
 
 STRICT_UTF_8, DECLARED = "strict-utf-8", "declared"
 POLICIES = (STRICT_UTF_8, DECLARED)
@@ -31,6 +31,17 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _REPLACEMENT = "\ufffd".encode()
+# How markup begins in UTF-16 where no byte order mark does.
+_WIDE_MARKUP = (
+    (re.compile(rb"(?:[\t\n\r ]\0){0,64}<\0[!?A-Za-z/]\0"), "utf-16-le"),
+    (re.compile(rb"(?:\0[\t\n\r ]){0,64}\0<\0[!?A-Za-z/]"), "utf-16-be"),
+)
+# What ISO-2022-JP and -KR put before letters beyond ASCII; no page in ASCII has it.
+_SHIFTS = ((b"\x1b$)C", "iso2022_kr"), (b"\x1b$", "iso2022_jp_ext"))
+# So few wrong bytes are no reason to doubt what is said to be UTF-8.
+_LETTERS_A_WRONG_ONE = 100
+# What browsers fall back on in most languages.
+_FALLBACK = "cp1252"
 # Charsets in which plain ASCII bytes may stand for other characters.
 _SEVEN_BIT = ("iso2022", "hz", "utf-16", "utf-32", "utf-7")
 
@@ -60,8 +71,13 @@ def decode(
         if payload.startswith(mark):
             return _Read.of(payload[len(mark) :], charset).as_page("byte-order-mark")
     claims = list(_claims(payload, http_content_type, detected_charset))
+    for markup, charset in _WIDE_MARKUP:
+        if markup.match(payload):
+            return _Read.of(payload, charset).as_page(dict(claims).get(charset, "detected"))
     is_seven_bit = bool(claims and claims[0][0].startswith(_SEVEN_BIT))
     said = next((source for charset, source in claims if charset == "utf-8"), "utf-8")
+    if not is_seven_bit and (shifted := _shifted(payload)) is not None:
+        return shifted.as_page("detected")
     if _is_utf8(payload) and not is_seven_bit:
         return Decoded(payload, "utf-8", said)
     utf8 = _Read.of(payload, "utf-8")
@@ -71,7 +87,10 @@ def decode(
         read = utf8 if charset == "utf-8" else _Read.of(payload, charset)
         if read.is_believable:
             return read.as_page(source)
-    return _Read.of(payload, _detected(payload)).as_page("detected")
+    charset = _detected(payload)
+    if charset == "utf-8" and not utf8.is_believable:
+        charset = _FALLBACK
+    return _Read.of(payload, charset).as_page("detected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +135,8 @@ def mended_utf8(payload: bytes) -> Decoded | None:
     if _is_utf8(payload):
         return Decoded(payload, "utf-8", "given")
     read = _Read.of(payload, "utf-8")
-    return read.as_page("given") if read.is_believable else None
+    few = read.num_wrong * _LETTERS_A_WRONG_ONE <= len(read.text)
+    return read.as_page("given") if few or read.is_believable else None
 
 
 def strict(payload: bytes) -> Decoded:
@@ -144,10 +164,22 @@ def _claims(
             yield charset, source
 
 
+def _shifted(payload: bytes) -> _Read | None:
+    """Return a page in seven bits that switches character sets, None for any other."""
+    if not payload.isascii() or b"\x1b$" not in payload:
+        return None
+    charset = next(charset for shift, charset in _SHIFTS if shift in payload)
+    read = _Read.of(payload, charset)
+    return read if read.is_certain else None
+
+
 def _detected(payload: bytes) -> str:
+    """Return the codec that statistics speak for, _FALLBACK where none do."""
     from resiliparse.parse.encoding import detect_encoding
 
-    return codec_of(detect_encoding(payload) or "") or "cp1252"
+    # Its names for browsers leave out what only Python has, such as cp949, and say utf-8 instead.
+    name = detect_encoding(payload, html5_compatible=False) or ""
+    return codec_of(name) or python_codec(name) or _FALLBACK
 
 
 def _decoded(payload: bytes, charset: str) -> str:

@@ -46,6 +46,15 @@ def codec_of(label: str) -> str | None:
         return None
 
 
+def python_codec(name: str) -> str | None:
+    """Return the codec of text that Python knows by a name, None for none."""
+    try:
+        "".encode(name)
+        return codecs.lookup(name).name
+    except LookupError:
+        return None
+
+
 def _as_browsers(error: UnicodeError) -> tuple[str, int]:
     """Return what stands for bytes that a codec does not know, and where to go on."""
     if not isinstance(error, UnicodeDecodeError):

@@ -124,7 +124,10 @@ def read_entry(line: str) -> tuple[str, ...] | None:
 
 def _entry(word: str) -> str | None:
     address = _SCHEME.sub("", word, count=1)
-    location, path = _split_location(address)
+    location, path = _split_location(address.partition("#")[0])
+    path = path[:-1] if path.endswith("/*") else path
+    if "?" in path or "*" in path:
+        return None
     host = host_of(location)
     is_wildcard = host.startswith(("*.", "."))
     host = to_punycode(host.removeprefix("*").removeprefix("."))

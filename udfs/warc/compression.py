@@ -4,14 +4,29 @@ A damaged gzip member or Zstandard frame ends with an error piece, and reading g
 one that begins a record of the format (`Framing`).
 """
 
+import re
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 from udfs.warc.body_kinds import looks_like_text
-from udfs.warc.stream_codecs import GZIP_MAGIC, LZ4_MAGIC, STREAM_CODECS, StreamCodec, decoded
-from udfs.warc.window import CHUNK_SIZE_BYTES, LOOK_BACK_SIZE_BYTES, Readable, Window
+from udfs.warc.stream_codecs import (
+    GZIP_MAGIC,
+    LZ4_MAGIC,
+    STREAM_CODECS,
+    StreamCodec,
+    lz4_pieces,
+    stream_pieces,
+)
+from udfs.warc.window import (
+    CHUNK_SIZE_BYTES,
+    LOOK_BACK_SIZE_BYTES,
+    PIECE_SIZE_BYTES,
+    Piece,
+    Readable,
+    Window,
+)
 from udfs.warc.zstd_frames import (
     ZSTD_ERRORS,
     ZSTD_MAGIC,
@@ -21,24 +36,12 @@ from udfs.warc.zstd_frames import (
     zstd_decoder,
 )
 
+_HEAD_SIZE_BYTES = 1024
+_MEMBER_START = re.compile(re.escape(GZIP_MAGIC) + b"|" + re.escape(ZSTD_MAGIC))
 _STEP_SIZE_BYTES = 64 * 1024
-_PIECE_SIZE_BYTES = 1024 * 1024
 _SALVAGE_STEP_SIZE_BYTES = 256
 # What `zstd --long=31` asks for, the most there is.
 MAX_WINDOW_SIZE_BYTES = 1 << 31
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Decoded bytes; `offset` is where their member (in plain files: they) begin in the file."""
-
-    data: bytes
-    offset: int
-    begins_member: bool
-    # Why the member cannot be read to its end; its data ends here.
-    error: str | None = None
-    # With an error: bytes of the file from the damage to where reading goes on.
-    lost_size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,74 +82,72 @@ def pieces(
 ) -> tuple[Iterator[Piece], bool]:
     """Return the decoded pieces of a file, and whether it is a plain one (not compressed)."""
     window = Window(stream)
-    window.have(8)
-    for codec in STREAM_CODECS:
-        if window.data.startswith(codec.magic):
-            return _stream_pieces(window, codec), True
-    if window.data.startswith(LZ4_MAGIC):
-        return _lz4_pieces(window), True
+    window.have(_HEAD_SIZE_BYTES)
+    head = window.data[:_HEAD_SIZE_BYTES]
+    if head.startswith(LZ4_MAGIC):
+        return lz4_pieces(window), True
+    codec = _codec_at_start(window, framing, max_window_size_bytes)
+    if codec is None and not framing.begins(head):
+        codec = _first_codec(window, framing, max_window_size_bytes)
+    if codec is None:
+        return _plain_pieces(window), True
+    if isinstance(codec, StreamCodec):
+        return stream_pieces(window, codec), True
+    return _members(window, codec), False
+
+
+def _codec_at_start(window: Window, framing: Framing, limit: int) -> "StreamCodec | _Codec | None":
+    """Return the codec whose mark a file begins with, None for none."""
     if window.data.startswith(ZSTD_MAGIC) or is_skippable(window.data):
-        zstd = _zstd_codec(window, framing, max_window_size_bytes)
-        return _members(window, zstd), False
+        return _zstd_codec(window, framing, limit)
     if window.data.startswith(GZIP_MAGIC[:2]):
-        return _members(window, _gzip_codec(framing)), False
-    return _plain_pieces(window), True
+        return _gzip_codec(framing)
+    return next((codec for codec in STREAM_CODECS if window.data.startswith(codec.magic)), None)
+
+
+def _first_codec(window: Window, framing: Framing, limit: int) -> "StreamCodec | _Codec | None":
+    """Return the codec of a file whose beginning is damaged, None where nothing tells of any."""
+    window.have(LOOK_BACK_SIZE_BYTES)
+    data = window.data
+    gzip, zstd = _gzip_codec(framing), _zstd_codec(window, framing, limit)
+    for found in _MEMBER_START.finditer(data):
+        codec = gzip if found[0] == GZIP_MAGIC else zstd
+        if _is_member(data[found.start() : found.start() + _HEAD_SIZE_BYTES], codec):
+            return codec
+    return next((codec for codec in STREAM_CODECS if codec.find_start(data) is not None), None)
 
 
 def _plain_pieces(window: Window) -> Iterator[Piece]:
     while window.have(1):
         offset = window.at
-        yield Piece(window.read(_PIECE_SIZE_BYTES), offset, False)
-
-
-def _lz4_pieces(window: Window) -> Iterator[Piece]:
-    """Decode LZ4 as one stream: offsets count decoded bytes, and damage ends the file."""
-    from fastwarc.stream_io import Lz4Reader
-
-    reader, offset = Lz4Reader(cast(BinaryIO, window)), 0
-    while True:
-        try:
-            data = reader.read(_PIECE_SIZE_BYTES)
-        except Exception as error:
-            yield Piece(b"", offset, False, f"damaged LZ4 data: {error}", window.left())
-            return
-        if not data:
-            return
-        yield Piece(data, offset, False)
-        offset += len(data)
-
-
-def _stream_pieces(window: Window, codec: StreamCodec) -> Iterator[Piece]:
-    """Decode bzip2 or xz as one stream: offsets count decoded bytes, and damage ends the file."""
-    offset, damage = 0, ""
-    damage_at = 0
-    for data, error in decoded(window.read, codec, _PIECE_SIZE_BYTES):
-        if damage:
-            # Reading goes on, or has come to the end.
-            yield Piece(b"", offset, False, damage, window.at - damage_at)
-        damage, damage_at = error or "", window.at
-        if data:
-            yield Piece(data, offset, False)
-        offset += len(data)
-    if damage:
-        yield Piece(b"", offset, False, damage, window.at - damage_at)
+        yield Piece(window.read(PIECE_SIZE_BYTES), offset, False)
 
 
 def _members(window: Window, codec: _Codec) -> Iterator[Piece]:
     while window.have(1):
         window.have(8)
         head = bytes(window.rest(8))
-        if head.startswith(codec.magic) or (window.at == 0 and not is_skippable(head)):
+        # Of the first member, which tells the codec, the mark may be damaged but for two bytes.
+        if head.startswith(codec.magic if window.at else codec.magic[:2]):
             yield from _member(window, codec)
         elif is_skippable(head) and codec.magic == ZSTD_MAGIC:
-            offset = window.at
-            if not window.skip(skippable_size_bytes(head)):
-                yield Piece(b"", offset, False, "a skippable frame is cut off by the file's end")
+            yield from _skippable(window, codec, skippable_size_bytes(head))
         elif not _is_padding(window):
             offset = window.at
             _seek_member(window, codec)
             lost = window.at - offset
             yield Piece(b"", offset, False, f"bytes between {codec.name} members", lost)
+
+
+def _skippable(window: Window, codec: _Codec, size_bytes: int) -> Iterator[Piece]:
+    """Pass over a frame; where the file ends before, its size is wrong or the file cut off."""
+    offset = window.at
+    if not window.skip(size_bytes):
+        # As far back as the window reaches.
+        window.at = max(window.base, offset + 1)
+        _seek_member(window, codec)
+        reason = "a skippable frame is cut off by the file's end, or its size is wrong"
+        yield Piece(b"", offset, False, reason, window.at - offset)
 
 
 def _member(window: Window, codec: _Codec) -> Iterator[Piece]:
@@ -160,7 +161,7 @@ def _member(window: Window, codec: _Codec) -> Iterator[Piece]:
             window.at = max(window.base, offset + 1)
             return _seek_member(window, codec)
         try:
-            data = decoder.decompress(view, _PIECE_SIZE_BYTES)
+            data = decoder.decompress(view, PIECE_SIZE_BYTES)
         except codec.errors as error:
             damage_at = window.at
             if codec.framing.salvages and window.base <= offset:
@@ -203,13 +204,13 @@ def _salvaged(
             if offset + at + step > window.at:
                 # The damage lies ahead.
                 step = 1
-            decoded = decoder.decompress(data[at : at + step], _PIECE_SIZE_BYTES)
+            decoded = decoder.decompress(data[at : at + step], PIECE_SIZE_BYTES)
             while decoded:
                 new = decoded[max(0, known - size) :]
                 size += len(decoded)
                 if new:
                     yield Piece(new, offset, size == len(decoded))
-                decoded = decoder.decompress(decoder.unconsumed_tail, _PIECE_SIZE_BYTES)
+                decoded = decoder.decompress(decoder.unconsumed_tail, PIECE_SIZE_BYTES)
             at += step
     except codec.errors:
         pass
@@ -246,8 +247,12 @@ def _seek_member(window: Window, codec: _Codec) -> None:
 
 
 def _begins_record(window: Window, codec: _Codec) -> bool:
-    window.have(1024)
-    head = bytes(window.rest(1024))
+    window.have(_HEAD_SIZE_BYTES)
+    return _is_member(bytes(window.rest(_HEAD_SIZE_BYTES)), codec)
+
+
+def _is_member(head: bytes, codec: _Codec) -> bool:
+    """Say whether a member that begins so begins a record."""
     try:
         data = codec.decoder(head).decompress(head, 64)
     except codec.errors:

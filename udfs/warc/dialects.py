@@ -20,21 +20,37 @@ class Dialect:
     next_record: re.Pattern[bytes]
     # What a record begins with at the least.
     mark: re.Pattern[bytes]
+    # Of what follows a record, so much tells whether it is another one.
+    lookahead_bytes: int
 
 
 WARC = Dialect(
     first_line=re.compile(_VERSION, re.IGNORECASE),
     next_record=re.compile(rb"\n" + _VERSION),
     mark=re.compile(rb"WARC/", re.IGNORECASE),
-)
-ARC = Dialect(
-    # A length that is none is an error to report.
-    first_line=re.compile(_ARC_ADDRESS + rb"([^ \r\n]{1,18})\r?\n", re.IGNORECASE),
-    next_record=re.compile(rb"\n" + _ARC_ADDRESS + rb"(\d{1,18})\r?\n", re.IGNORECASE),
-    mark=re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{0,20}:"),
+    lookahead_bytes=24,
 )
 ARC_START = b"filedesc://"
 ARC_LINE_SIZE_BYTES = 20 * 1024
+# A length that is none is an error to report.
+_ARC_FIRST_LINE = re.compile(_ARC_ADDRESS + rb"([^ \r\n]{1,18})\r?\n", re.IGNORECASE)
+ARC = Dialect(
+    first_line=_ARC_FIRST_LINE,
+    next_record=re.compile(rb"\n" + _ARC_ADDRESS + rb"(\d{1,18})\r?\n", re.IGNORECASE),
+    mark=_ARC_FIRST_LINE,
+    lookahead_bytes=ARC_LINE_SIZE_BYTES,
+)
+
+
+def dialect_of(head: bytes) -> Dialect | None:
+    """Return the form of what begins so, or has a record behind bytes that are none."""
+    if WARC.mark.match(head):
+        return WARC
+    if head.startswith(ARC_START) or ARC.first_line.match(head):
+        return ARC
+    places = {one: one.next_record.search(b"\n" + head) for one in (WARC, ARC)}
+    found = [(place.start(), one) for one, place in places.items() if place]
+    return min(found, key=lambda pair: pair[0])[1] if found else None
 
 
 def begins_record(data: bytes) -> bool:

@@ -5,6 +5,7 @@ import re
 # Some servers pad sizes with zeros or blanks.
 _SIZE = rb"[ \t]{0,16}0{0,32}([0-9A-Fa-f]{1,8})[ \t]{0,16}(?:;[^\r\n]{0,4096})?"
 _SIZE_LINE = re.compile(_SIZE + rb"\r{0,2}\n")
+_CERTAIN_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]{0,16}\r\n")
 _LINE_AND_SIZE = re.compile(rb"\n" + _SIZE + rb"(?=\r{0,2}\n)")
 _CUT_SIZE = re.compile(rb"[ \t]*[0-9A-Fa-f]{1,32}[ \t]*(?:;[^\r\n]*)?\r{0,2}")
 # One that is a number, but no size: with a sign or "0x", or too large.
@@ -17,6 +18,15 @@ _LINE_END = re.compile(rb"\r{0,2}\n")
 _LINE_ENDS = re.compile(rb"[\r\n]{0,16}")
 _ONLY_LINE_ENDS = re.compile(rb"[\r\n]*")
 _CUT_OFF = "the chunks are cut off"
+
+
+def begins_chunks(body: bytes) -> bool:
+    """Say whether a body begins with a chunk that another one follows, or the end of them."""
+    line = _CERTAIN_SIZE_LINE.match(body)
+    if line is None:
+        return False
+    end = line.end() + int(line[1], 16)
+    return body.startswith(b"\r\n", end) and bool(_CERTAIN_SIZE_LINE.match(body, end + 2))
 
 
 def unchunked(body: bytes) -> tuple[bytes, str | None]:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from udfs.warc.http_chunks import begins_chunks
 from udfs.warc.http_codings import Body, BrokenMessageError, decoded_body
 
 __all__ = ["BrokenMessageError", "HttpMessage", "header_fields", "is_response", "parse_response"]
@@ -11,8 +12,8 @@ MAX_HEADER_SIZE_BYTES = 1024 * 1024
 _HEADER_END = re.compile(rb"\n\r{0,2}\n")
 # Old servers end lines with a carriage return alone.
 _OLD_HEADER_END = re.compile(rb"\r\r(?!\n)")
-_STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?:\D|$)", re.IGNORECASE)
-_RESPONSE = re.compile(rb"[\r\n]{0,8}HTTP/\d", re.IGNORECASE)
+_STATUS_LINE = re.compile(rb"(?:HTTP(?:/\d(?:\.\d)?)?|ICY)[ \t]+(\d{3})(?:\D|$)", re.IGNORECASE)
+_RESPONSE = re.compile(rb"[\r\n]{0,8}(?:HTTP/\d|(?:HTTP|ICY)[ \t]+\d{3}\D)", re.IGNORECASE)
 _FIELD_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*:|[ \t]")
 # Of these, all values count.
 _REPEATED = ("x-robots-tag", "content-encoding", "transfer-encoding", "content-type")
@@ -53,6 +54,9 @@ def parse_response(block: bytes, max_body_size_bytes: int) -> HttpMessage:
         status = _STATUS_LINE.match(head)
     fields = header_fields(head.partition(b"\n")[2], _REPEATED)
     transfer, content = fields.get("transfer-encoding", ""), fields.get("content-encoding", "")
+    if "chunked" not in f"{transfer}{content}".lower() and begins_chunks(body):
+        # Some writers store the chunks and leave out the header.
+        transfer = f"{transfer}, chunked"
     decoded = Body(body)
     if transfer or content:
         decoded = decoded_body(body, _list(transfer), _list(content), max_body_size_bytes)

@@ -137,12 +137,12 @@ def _response(raw: RawRecord, settings: WarcSettings) -> WarcRecord | BrokenReco
 
 
 def parse_date(value: str) -> datetime | None:
-    """Return the time of a WARC-Date, None for what is no date."""
+    """Return the time of a WARC-Date in UTC, None for what is no date or none of these years."""
     try:
         parsed = datetime.fromisoformat(value)
-    except ValueError:
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def _with_detected_charset(record: WarcRecord, follower: RawRecord) -> WarcRecord:

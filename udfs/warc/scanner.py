@@ -9,18 +9,18 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
-from udfs.warc.compression import WARC_FRAMING, Piece, pieces
+from udfs.warc.compression import WARC_FRAMING, pieces
 from udfs.warc.dialects import (
     ARC,
     ARC_LINE_SIZE_BYTES,
-    ARC_START,
     WARC,
     arc_fields,
     begins_record,
+    dialect_of,
 )
 from udfs.warc.http_response import header_fields
 from udfs.warc.records import BrokenRecord, RawRecord, WarcSettings
-from udfs.warc.window import Readable
+from udfs.warc.window import Piece, Readable
 
 __all__ = [
     "DAMAGE_OFFSET",
@@ -41,8 +41,8 @@ _HEADER_END = re.compile(rb"\n\r?\n")
 _BLANKS = re.compile(rb"[\r\n]*")
 # Some writers of plain files pad with zeros.
 _BLANKS_AND_PADDING = re.compile(rb"[\r\n\0]*")
-_LOOKAHEAD_BYTES = 24
 _NO_LENGTH = "the record has no Content-Length"
+_NO_HEADER_END = "the WARC header has no end"
 
 
 class RecordScanner:
@@ -53,7 +53,8 @@ class RecordScanner:
     """
 
     def __init__(self, stream: Readable, settings: WarcSettings):
-        self._settings, self._dialect = settings, WARC
+        self._settings = settings
+        self._dialect, self._knows_dialect = WARC, False
         limit = settings.max_window_size_bytes
         self._pieces, self._plain = pieces(stream, WARC_FRAMING, limit)
         self._blanks = _BLANKS_AND_PADDING if self._plain else _BLANKS
@@ -73,12 +74,14 @@ class RecordScanner:
 
     def records(self) -> Iterator[RawRecord | BrokenRecord]:
         """Yield every record of the file, and a broken one for each stretch that is none."""
-        if self._need(len(ARC_START)) and self._data.startswith(ARC_START):
-            self._dialect = ARC
         if not self._skip_blanks() and self._barrier is None:
             yield BrokenRecord(0, "empty_file", "the file is empty")
         while True:
             if self._skip_blanks():
+                if not self._knows_dialect:
+                    self._need(ARC_LINE_SIZE_BYTES)
+                    found = dialect_of(self._data[self._at : self._at + ARC_LINE_SIZE_BYTES])
+                    self._dialect, self._knows_dialect = found or WARC, found is not None
                 yield self._record()
             elif self._barrier is None:
                 return
@@ -161,7 +164,10 @@ class RecordScanner:
             return self._not_a_record(offset)
         end = self._header_end()
         if end is None:
-            return self._give_up(start, offset, "header_too_large", self._header_reason())
+            limit = self._settings.max_header_size_bytes
+            is_long = len(self._data) - self._at >= limit
+            reason = f"a WARC header of more than {limit} bytes" if is_long else _NO_HEADER_END
+            return self._give_up(start, offset, "header_too_large", reason)
         fields = header_fields(self._data[self._at : end].partition(b"\n")[2])
         self._at = end
         return self._with_fields(start, RawRecord(offset, _type_of(fields), fields, b""))
@@ -193,18 +199,24 @@ class RecordScanner:
             have = len(self._data) - self._at
             reason = f"Content-Length says {length} bytes, but only {have} follow"
             return self._give_up(start, raw.offset, "truncated_record", reason, url)
-        self._need(length + _LOOKAHEAD_BYTES)
+        lookahead = self._dialect.lookahead_bytes
+        self._need(length + lookahead)
         block = self._data[self._at : self._at + length]
-        after = self._data[self._at + length : self._at + length + _LOOKAHEAD_BYTES]
-        follows = after.lstrip(b"\r\n")
-        dialect = self._dialect
-        if follows and not dialect.mark.match(follows) and dialect.next_record.search(block):
+        follows = self._data[self._at + length : self._at + length + lookahead].lstrip(b"\r\n")
+        if follows and not self._dialect.mark.match(follows) and self._holds_record(length):
             reason = "Content-Length is wrong: another record begins inside this one"
             return self._give_up(start, raw.offset, "bad_content_length", reason, url)
         self._at = end - self._base
         if not raw.record_type:
             return BrokenRecord(raw.offset, "no_record_type", "the record has no WARC-Type", url)
         return replace(raw, block=block)
+
+    def _holds_record(self, length: int) -> bool:
+        """Say whether another record begins within the next `length` bytes."""
+        end = self._at + length
+        reach = end + self._dialect.lookahead_bytes
+        found = self._dialect.next_record.search(self._data, self._at, reach)
+        return found is not None and found.start() + 1 < end
 
     def _header_end(self) -> int | None:
         """Return where the header in hand ends (an index into _data), None if it does not."""
@@ -219,25 +231,16 @@ class RecordScanner:
                 return None
             wanted *= 4
 
-    def _header_reason(self) -> str:
-        limit = self._settings.max_header_size_bytes
-        if len(self._data) - self._at >= limit:
-            return f"a WARC header of more than {limit} bytes"
-        return "the WARC header has no end"
-
     def _give_up(
         self, start: int, offset: int, rule: str, reason: str, url: str | None = None
     ) -> BrokenRecord:
         """Report the record that begins at `start` and go to the next one that can be found."""
         self._at = max(self._at, start + 1 - self._base)
-        barrier = self._barrier
-        if barrier is not None and barrier.error is not None and self._reached_end():
+        barrier, goes_on = self._barrier, self._dialect.next_record.search(self._data, self._at)
+        if barrier is not None and barrier.error is not None and not goes_on:
             rule, reason, self._barrier = "damaged_file", barrier.error, None
         self._seek_record()
         return BrokenRecord(offset, rule, reason, url)
-
-    def _reached_end(self) -> bool:
-        return self._dialect.next_record.search(self._data, self._at) is None
 
     def _not_a_record(self, offset: int) -> BrokenRecord:
         line = self._data[self._at : self._at + 40].split(b"\n")[0].strip()
@@ -279,16 +282,18 @@ class RecordScanner:
             self.lost_size_bytes += self._base + self._at - begin
 
     def _go_to_record(self) -> None:
+        lookahead, is_end = self._dialect.lookahead_bytes, False
         while True:
             found = self._dialect.next_record.search(self._data, max(0, self._at - 1))
             if found:
                 self._at = found.start() + 1
                 self._record_end = self._base + self._at
                 return
-            self._at = max(self._at, len(self._data) - _LOOKAHEAD_BYTES)
-            if not self._need(_LOOKAHEAD_BYTES + 1):
+            if is_end:
                 self._at = len(self._data)
                 return
+            self._at = max(self._at, len(self._data) - lookahead)
+            is_end = not self._need(lookahead + 1)
 
 
 def _type_of(fields: dict[str, str]) -> str:

@@ -1,10 +1,26 @@
-"""The part of a file that its decoders have at hand."""
+"""The part of a file that its decoders have at hand, and the pieces that they decode it to."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 CHUNK_SIZE_BYTES = 256 * 1024
 # How far back the search for the next member may go when one turns out to be damaged.
 LOOK_BACK_SIZE_BYTES = 4 * 1024 * 1024
+# The most that a piece decodes to at a time.
+PIECE_SIZE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Decoded bytes; `offset` is where their member (in plain files: they) begin in the file."""
+
+    data: bytes
+    offset: int
+    begins_member: bool
+    # Why the member cannot be read to its end; its data ends here.
+    error: str | None = None
+    # With an error: bytes of the file from the damage to where reading goes on.
+    lost_size_bytes: int = 0
 
 
 class Readable(Protocol):
@@ -42,9 +58,12 @@ class Window:
         return True
 
     def skip(self, size: int) -> bool:
-        """Go on by `size` bytes; return False where the file ends before."""
-        end = self.at + size
-        while self.at < end and self.have(1):
+        """Go on by `size` bytes; return False where the file ends before.
+
+        What was passed over stays at hand within limits.
+        """
+        start, end = self.at, self.at + size
+        while self.at < end and (self.base + len(self.data) > self.at or self.more(start)):
             self.at = min(end, self.base + len(self.data))
         return self.at == end
 

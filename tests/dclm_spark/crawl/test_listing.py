@@ -2,6 +2,8 @@
 
 import glob
 import gzip
+import os
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -248,3 +250,41 @@ def test_metadata_beside_pages_is_passed_over_and_alone_it_is_read(tmp_path, cap
     (tmp_path / "a.warc.gz").unlink()
     assert {file.kind for file in list_inputs(str(tmp_path))} == {"wat"}
     assert list_inputs(str(tmp_path / "a.warc.wat.gz"))[0].kind == "wat"
+
+
+def test_files_behind_links_are_read_once(tmp_path):
+    for name in ("pool/a/1.jsonl", "elsewhere/2.jsonl", "pool/b/3.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    links = {"far": "../elsewhere", "again": "../elsewhere", "here": "a", "up": ".", "gone": "no"}
+    for name, target in links.items():
+        (tmp_path / "pool" / name).symlink_to(target)
+    (tmp_path / "pool/4.jsonl").symlink_to("a/1.jsonl")
+    # It is not passed over without a word: reading says that it is not there.
+    (tmp_path / "pool/5.jsonl").symlink_to("no")
+    found = find_inputs(str(tmp_path / "pool"))
+    expected = ["4.jsonl", "5.jsonl", "a/1.jsonl", "again/2.jsonl", "b/3.jsonl"]
+    assert [file.path for file in found.files] == expected
+    assert [name.rpartition("/")[2] for name in found.skipped] == ["gone"]
+
+
+@pytest.mark.parametrize("name", ["a.paths", "b.txt", "c.warc.gz", "d.jsonl", "e"])
+def test_a_folder_may_be_called_as_a_file_is(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "1.jsonl").write_text("{}")
+    (file,) = list_inputs(str(tmp_path / name))
+    assert file.path == "1.jsonl"
+    (file,) = list_inputs(f"{tmp_path}/*")
+    assert file.uri == str(tmp_path / name / "1.jsonl")
+
+
+def test_what_is_neither_file_nor_folder_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "a.jsonl")
+    with pytest.raises(InputError, match="neither a file nor a folder"):
+        list_inputs(str(tmp_path / "a.jsonl"))
+
+
+def test_a_name_that_is_no_utf_8_is_refused_by_name(tmp_path):
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jsonl")).write_text("{}")
+    with pytest.raises(InputError, match=r"caf\\udce9\.jsonl: its name is not UTF-8; rename"):
+        list_inputs(str(tmp_path))

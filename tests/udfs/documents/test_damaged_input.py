@@ -146,6 +146,11 @@ def test_windows_of_any_length_are_read_within_a_declared_bound(tmp_path, log):
         (b'\xef\xbb\xbf{"text": "a"}', "a"),
         (b'{"text": "a"}\r', "a"),
         (b'{"text": "a", "number": NaN, "text": "b"}', "b"),
+        (b'\xef\xbb\xbf\xef\xbb\xbf{"text": "a"}', "a"),
+        (
+            b'{"text": "He said \x93yes\x94, ' + b"and went on " * 30 + b'"}',
+            "He said \ufffdyes\ufffd, " + "and went on " * 30,
+        ),
     ],
 )
 def test_what_is_no_unicode_in_a_line_becomes_the_replacement_character(tmp_path, written, text):
@@ -156,13 +161,47 @@ def test_what_is_no_unicode_in_a_line_becomes_the_replacement_character(tmp_path
     assert bool(first["damage"]) == ("\ufffd" in text)
 
 
-@pytest.mark.parametrize("charset", ["utf-16", "utf-16-le", "utf-8-sig"])
-def test_lines_that_an_editor_saved_as_utf_16_are_read(tmp_path, charset):
-    mark = "\ufeff" if charset == "utf-16-le" else ""
+@pytest.mark.parametrize(
+    ("charset", "has_mark"),
+    [
+        ("utf-16-be", False), ("utf-16-le", False), ("utf-16-be", True), ("utf-16-le", True),
+        ("utf-32-le", True), ("utf-8", True),
+    ],
+)  # fmt: skip
+def test_lines_that_an_editor_saved_as_utf_16_are_read(tmp_path, charset, has_mark):
+    mark = "\ufeff" if has_mark else "\r\n "[: 3 * (charset == "utf-16-be")]
     text = mark + '{"text": "été 日本"}\r\n{"text": "zwei"}\r\n'
     path = tmp_path / "pool.jsonl"
     path.write_bytes(text.encode(charset))
-    assert [row["text"] for row in rows(path)] == ["été 日本", "zwei"]
+    found = [row for row in rows(path) if row["rule"] != "empty_line"]
+    assert [row["text"] for row in found] == ["été 日本", "zwei"]
+    parts = parts_of(path.stat().st_size, 20)
+    again = [row for one in parts for row in rows(path, part=(one.start, one.end))]
+    assert [row["text"] for row in again if row["rule"] != "empty_line"] == ["été 日本", "zwei"]
+
+
+@pytest.mark.parametrize("zeros", [1, 2, 3, 5000])
+def test_zeros_that_a_stopped_machine_left_cost_no_line_beside_them(tmp_path, zeros):
+    path = tmp_path / "pool.jsonl"
+    path.write_bytes(
+        line(0, 0) + bytes(zeros) + line(0, 1) + bytes(zeros) + b"\n" + line(0, 2)[:-1]
+    )
+    counts = RecordCounts()
+    found = rows(path, counts)
+    assert [row["url"] for row in found] == [
+        "http://e.org/0/0", "http://e.org/0/1", None, "http://e.org/0/2",
+    ]  # fmt: skip
+    assert [row["damage"] for row in found] == [None, "zeros beside it", None, None]
+    assert found[2]["rule"] == "bad_json"
+    assert abs(counts.lost_size_bytes - 2 * zeros) <= 3
+
+
+def test_control_characters_within_a_text_are_read_and_said(tmp_path):
+    path = tmp_path / "pool.jsonl"
+    path.write_bytes(b'{"text": "a\tb\x00c"}\n{"text": "a\tb"\n')
+    first, second = rows(path)
+    assert (first["text"], first["damage"]) == ("a\tb\0c", "control characters")
+    assert second["rule"] == "bad_json"
 
 
 @pytest.mark.parametrize(
@@ -277,6 +316,18 @@ def test_rows_that_python_cannot_hold_lose_the_value_only(tmp_path):
     first, second = own(path, columns=("day",))
     assert json.loads(first["own_columns"]) == {"day": "1970-01-01 00:00:00"}
     assert json.loads(second["own_columns"])["day"].startswith("0000-12-31")
+
+
+def test_columns_of_one_name_are_the_first_of_them(tmp_path):
+    path = tmp_path / "pool.parquet"
+    names = ["text", "note", "text", "url", "url", "note"]
+    values = ["one", "n", "two", "http://e.org/1", "http://e.org/2", "m"]
+    pq.write_table(pa.table([pa.array([value]) for value in values], names=names), path)
+    from tests.udfs.documents.test_given import own
+
+    (row,) = own(path, columns=("*",))
+    assert (row["text"], row["url"]) == ("one", "http://e.org/1")
+    assert json.loads(row["own_columns"]) == {"note": "n"}
 
 
 @pytest.mark.parametrize(
@@ -426,3 +477,43 @@ def test_a_member_whose_checksum_is_wrong_counts_as_lost_though_its_lines_are_ke
     found = rows(path, counts)
     assert sum(one["fate"] is None for one in found) == MEMBERS * LINES
     assert counts.lost_size_bytes == len(data)
+
+
+@pytest.mark.parametrize("at", [2, 0.3, 0.6, -20])
+def test_a_damaged_block_of_bzip2_costs_its_lines_alone(tmp_path, at):
+    data = b"".join(line(number % 6, number % 30) for number in range(1980))
+    packed = bytearray(bz2.compress(data, 1))
+    place = at if isinstance(at, int) else int(len(packed) * at)
+    packed[place] ^= 0x55
+    packed += bz2.compress(line(9, 9), 1)
+    counts = RecordCounts()
+    path = tmp_path / "a.jsonl.bz2"
+    path.write_bytes(packed)
+    found = rows(path, counts)
+    lost = 1981 - sum(row["rule"] is None for row in found)
+    # A block of level 1 decodes to 100,000 bytes.
+    assert lost <= 100_000 // min(map(len, data.splitlines())) + 2
+    assert found[-1]["url"] == "http://e.org/9/9"
+    assert len({row["doc_id"] for row in found}) == len(found)
+    assert any(row["rule"] == "damaged_file" for row in found)
+    assert abs(counts.lost_size_bytes - len(packed) * lost / 1981) < 9000
+
+
+def test_marks_of_bzip2_in_noise_are_no_blocks(tmp_path):
+    path = tmp_path / "a.jsonl.bz2"
+    noise = b"BZh9 noise 1AY&SY1AY&SY.\x17\x72\x45\x38\x50\x90.sum"
+    path.write_bytes(noise + bz2.compress(line(0, 0)))
+    *lost, last = rows(path)
+    assert ({row["rule"] for row in lost}, last["url"]) == ({"damaged_file"}, "http://e.org/0/0")
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
+def test_lost_bytes_are_counted_from_the_damage_on_in_small_files(tmp_path, pack):
+    packed = bytearray(pack(member(0)))
+    packed[len(packed) // 2] ^= 0x55
+    counts = RecordCounts()
+    path = tmp_path / f"a.jsonl.{'bz2' if pack is bz2.compress else 'xz'}"
+    path.write_bytes(packed + pack(member(1)))
+    found = rows(path, counts)
+    assert {row["url"] for row in found if row["rule"] is None} >= urls_of([1])
+    assert counts.lost_size_bytes >= len(packed) // 2

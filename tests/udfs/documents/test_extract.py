@@ -1,5 +1,9 @@
+import bz2
 import gzip
+import lzma
+import zlib
 
+import brotli
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -204,3 +208,31 @@ def test_a_compressed_body_that_no_header_tells_of_is_no_text(tmp_path, policy):
     expected = "could_not_decode" if policy == "declared" else "not_utf8"
     assert found["rule"].to_pylist() == [expected] * 2
     assert not any(found["text"].to_pylist())
+
+
+MEDIA = {
+    "zlib": zlib.compress, "br": brotli.compress, "bzip2": bz2.compress, "xz": lzma.compress,
+    "raw deflate": lambda data: zlib.compress(data)[2:-4],
+    "image": lambda data: b"\xff\xd8\xff\xe0\0\x10JFIF" + zlib.compress(data),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "iso-8859-1", "gbk", ""])
+def test_data_that_is_no_text_never_becomes_one(tmp_path, charset):
+    page = "".join(f"<p>{number**5} ways to say it: été</p>" for number in range(60)).encode()
+    kind = f"text/html; charset={charset}" if charset else "text/html"
+    pages = [(pack(page), kind, 200) for pack in MEDIA.values()]
+    # Control bytes are no reason by themselves, nor are letters beyond ASCII.
+    texts = ["<p>" + "a\0\x01b" * 90, "<p>\x07" + "письмо " * 90]
+    pages += [(text.encode(), "text/html; charset=utf-8", 200) for text in texts]
+    # A page that goes on as noise is one up to there.
+    pages.append((b"<p>" + b"some words " * 9 + zlib.compress(page), "text/html", 200))
+    wide = ("<p>" + "今天的天气非常好" * 40).encode("utf-16-be")
+    pages.append((wide, "text/html; charset=utf-16be", 200))
+    (tmp_path / "a.warc.gz").write_bytes(warc(pages))
+    settings = ExtractionSettings(charset_policy="declared")
+    found = pa.Table.from_batches(
+        extract_documents("c", str(tmp_path / "a.warc.gz"), "a.warc.gz", settings)
+    )
+    assert found["rule"].to_pylist() == ["could_not_decode"] * len(MEDIA) + [None] * 4
+    assert [bool(text) for text in found["text"].to_pylist()] == [False] * len(MEDIA) + [True] * 4

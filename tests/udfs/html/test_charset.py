@@ -165,6 +165,37 @@ def test_a_page_declares_its_charset_in_any_form(head, source):
     assert (text(found), found.source) == (page, source)
 
 
+@pytest.mark.parametrize(
+    ("language", "charset"),
+    [
+        ("ko", "cp949"), ("ko", "iso2022_kr"), ("ja", "euc_jp"), ("ja", "cp932"),
+        ("ja", "iso2022_jp"), ("zh", "gb18030"), ("zh-Hant", "big5"), ("ru", "koi8-r"),
+        ("ru", "mac_cyrillic"), ("th", "cp874"), ("he", "cp1255"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("said", [None, "text/html; charset=utf-8"])
+def test_a_page_that_does_not_tell_its_charset_is_read_by_its_bytes(language, charset, said):
+    page = "<body>" + f"<p>{SENTENCES[language]}</p>" * 6
+    found = decode(page.encode(charset), http_content_type=said)
+    assert (text(found), found.num_wrong) == (page, 0)
+    assert found.source == "detected"
+
+
+@pytest.mark.parametrize("charset", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("label", [None, "utf-8", "utf-16", "iso-8859-1"])
+@pytest.mark.parametrize("begin", ["<p>", " \r\n<!DOCTYPE html><p>", "<?xml version='1.0'?><p>"])
+def test_markup_in_utf_16_needs_no_byte_order_mark(charset, label, begin):
+    page = begin + ACCENTS + SENTENCES["zh"] + " \ud800"
+    said = f"text/html; charset={label}" if label else None
+    found = decode(page.encode(charset, "surrogatepass"), http_content_type=said)
+    assert text(found) == page.replace("\ud800", "\ufffd")
+
+
+def test_bytes_that_are_no_utf_8_are_never_called_utf_8_for_want_of_another():
+    page = decode(b"<p>" + bytes(range(0xC0, 0x100)) * 20)
+    assert (page.charset == "utf-8", page.num_wrong) == (False, 0)
+
+
 @pytest.mark.parametrize("label", ["utf-16", "unicode", "ucs-2", "utf-16be"])
 def test_ascii_markup_is_never_taken_for_utf_16(label):
     page = b"<p>plain text of a page</p>."

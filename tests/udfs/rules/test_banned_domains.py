@@ -48,6 +48,9 @@ def banned(content: bytes, url: str, quirks: str = "none") -> bool:
         (b"xn--mnchen-3ya.example\n", "https://m\u00fcnchen.example/"),
         ("M\u00dcNCHEN.example\n".encode(), "https://sub.m\u00fcnchen.example/"),
         (b"[::1]\n", "http://[::1]:8080/"),
+        (b"bad.example#why\n", "https://bad.example/x"),
+        (b"bad.example/*\n", "https://bad.example/x"),
+        (b"https://bad.example/adult/*#why\n", "https://bad.example/adult/x"),
     ],
 )
 def test_a_list_bans_what_its_author_means(content: bytes, url: str) -> None:
@@ -74,6 +77,11 @@ def test_a_list_bans_what_its_author_means(content: bytes, url: str) -> None:
 )
 def test_a_list_bans_nothing_else(content: bytes, url: str) -> None:
     assert not banned(content, url)
+
+
+@pytest.mark.parametrize("line", ["bad.example?id=1", "bad.example/adult?x", "bad.example/ad*lt"])
+def test_an_entry_that_no_address_fits_is_said(line: str) -> None:
+    assert read_entry(line) is None
 
 
 def test_what_names_no_host_is_said(tmp_path) -> None:

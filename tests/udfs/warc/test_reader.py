@@ -373,3 +373,79 @@ def by_fastwarc(path) -> "Counter[str]":
         except Exception:
             numbers["stopped"] = 0
     return +numbers
+
+
+PACKERS = {"gzip": gzip.compress, "zstd": zstandard.compress, "plain": bytes}
+
+
+@pytest.mark.parametrize("pack", ["gzip", "zstd"])
+@pytest.mark.parametrize("before", [b"garbage" * 900, b"\0" * 512, b"\r\n", b"\xef\xbb\xbf"])
+def test_bytes_before_the_first_member_cost_nothing_else(pack, before):
+    parts = [PACKERS[pack](record(n)) for n in range(3)]
+    found = read(before + b"".join(parts))
+    assert urls(found) == ["0", "1", "2"]
+    offsets = [len(before) + sum(map(len, parts[:n])) for n in range(3)]
+    assert [one.offset for one in found if isinstance(one, WarcRecord)] == offsets
+    assert rules(found) == ([] if not before.strip(b"\0\r\n") else ["damaged_file"])
+
+
+@pytest.mark.parametrize("pack", ["gzip", "zstd"])
+@pytest.mark.parametrize("at", [0, 1, 2, 3])
+def test_a_damaged_mark_of_the_first_member_costs_its_record_only(pack, at):
+    parts = [bytearray(PACKERS[pack](record(n))) for n in range(3)]
+    parts[0][at] ^= 0x10
+    found = read(b"".join(parts))
+    assert urls(found)[-2:] == ["1", "2"]
+    assert len(rules(found)) == 3 - len(urls(found))
+    assert len({one.offset for one in found}) == len(found)
+
+
+def test_a_skippable_frame_of_a_wrong_size_costs_nothing_else():
+    frame = b"\x50\x2a\x4d\x18" + (1 << 30).to_bytes(4, "little") + b"note"
+    counts = RecordCounts()
+    data = zstandard.compress(record(0)) + frame + zstandard.compress(record(1))
+    found = list(read_records(io.BytesIO(data), counts=counts))
+    assert (urls(found), rules(found)) == (["0", "1"], ["damaged_file"])
+    assert counts.lost_size_bytes == len(frame)
+
+
+def longer_arc_record(number: int, extra: int = 0, fields: str = "text/html") -> bytes:
+    """Return a record whose length is wrong by `extra`."""
+    block = HTTP + b"<p>text"
+    address = f"http://a.example/{number} 1.2.3.4 20080101000000"
+    return f"{address} {fields} {len(block) + extra}\n".encode() + block + b"\n"
+
+
+@pytest.mark.parametrize("packer", ["plain", "whole"])
+@pytest.mark.parametrize("kind", ["warc", "arc", "arc of version 2"])
+@pytest.mark.parametrize("extra", [5, 9, 20, 60])
+def test_a_length_that_reaches_into_the_next_record_costs_one_record(packer, kind, extra):
+    if kind == "warc":
+        length = len(HTTP + b"<p>text") + extra
+        parts = [record(0), record(1, Content_Length=str(length)), record(2), record(3)]
+    else:
+        fields = "text/html" if kind == "arc" else "text/html 200 - - 0 file.arc"
+        parts = [longer_arc_record(n, extra if n == 1 else 0, fields) for n in range(4)]
+        parts.insert(0, b"filedesc://a.arc 0.0.0.0 20080101000000 text/plain 2\n1\n\n")
+    data = b"".join(parts)
+    found = read(data if packer == "plain" else gzip.compress(data))
+    assert (urls(found), rules(found)) == (["0", "2", "3"], ["bad_content_length"])
+
+
+@pytest.mark.parametrize("first", [b"", b"\n", b"damaged" * 99 + b"\n", b"\xef\xbb\xbf\n"])
+@pytest.mark.parametrize("pack", PACKERS)
+def test_an_arc_file_is_known_without_its_first_record(first, pack):
+    parts = [first] if first.strip() else []
+    found = read(
+        b"".join(PACKERS[pack](one) for one in [*parts, *map(longer_arc_record, range(3))])
+    )
+    assert urls(found) == ["0", "1", "2"]
+    assert len(rules(found)) == len(parts)
+
+
+def test_an_longer_arc_record_is_found_wherever_the_pieces_of_a_file_end():
+    parts = [b"filedesc://a.arc 0.0.0.0 20080101000000 text/plain 2\n1\n\n", longer_arc_record(0)]
+    parts += [longer_arc_record(1, fields="text/html x" + "y" * shift) for shift in (20, 21, 22)]
+    for lost in range((1 << 20) - 90, (1 << 20) - 40, 7):
+        found = read(b"".join([*parts[:2], b"noise" + b"n" * (lost - 200), b"\n", *parts[2:]]))
+        assert urls(found) == ["0", "1", "1", "1"], lost

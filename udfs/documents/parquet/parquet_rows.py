@@ -131,7 +131,7 @@ class _Reader:
 
     def _other_values(self, group: int, names: Sequence[str]) -> Iterator[Values]:
         for batch in self._batches(group, names, 0) if names else ():
-            columns = {name: python_values(batch.column(name)) for name in names}
+            columns = {name: python_values(column) for name, column in _by_name(batch)}
             for row in range(batch.num_rows):
                 yield {name: column[row] for name, column in columns.items()}
 
@@ -199,8 +199,8 @@ class _Reader:
 
     def _rows(self, batch: pa.RecordBatch, first: int, damage: str) -> Iterator[Given]:
         columns = {
-            name: _values(batch.column(name), name == self.columns.text_column)
-            for name in batch.schema.names
+            name: _values(column, name == self.columns.text_column)
+            for name, column in _by_name(batch)
         }
         for row in range(batch.num_rows):
             values: Values = {name: column[row] for name, column in columns.items()}
@@ -210,6 +210,13 @@ class _Reader:
                 yield self._too_large(first + row, size)
             else:
                 yield Given(first + row, values, self.names, damage=damage or None)
+
+
+def _by_name(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.Array]]:
+    """Yield the columns of a batch; of several that are called the same, the first alone."""
+    for at, (name, column) in enumerate(zip(batch.schema.names, batch.columns, strict=True)):
+        if batch.schema.names.index(name) == at:
+            yield name, column
 
 
 def _values(column: pa.Array, is_text: bool) -> list[Any]:
