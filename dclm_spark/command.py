@@ -215,10 +215,9 @@ def run_command(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
     except OSError as error:
+        # What the machine refuses, such as a folder of somebody else's or a full disk.
         if error.filename is None:
             raise
-        # What the machine refuses, such as a folder of somebody else's or a full disk.
-        logging.getLogger("dclm_spark").debug("%s", error, exc_info=True)
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:

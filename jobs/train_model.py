@@ -31,8 +31,7 @@ def arguments() -> argparse.Namespace:
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting")
     add_task_arguments(parser)
     add("--benchmark", action="store_true", help="only measure steps on made-up tokens")
-    options = parser.parse_args()
-    if not options.benchmark and not (options.shards and options.output):
+    if not ((options := parser.parse_args()).benchmark or (options.shards and options.output)):
         parser.error("--shards and --output are needed unless --benchmark is given")
     return options
 
@@ -49,12 +48,10 @@ def main() -> None:
             settings, shards=options.shards, output=options.output, resume=options.resume,
             reason=options.reason, observers=observers_of(options, settings),
         )  # fmt: skip
-    except Preempted as told:
-        print(f"{told}, take up with --resume", file=sys.stderr)
-        sys.exit(REQUEUE_EXIT_CODE)
-    except LossNotFinite as ended:
-        print(ended, file=sys.stderr)
-        sys.exit(EXIT_FAILED)
+    except (Preempted, LossNotFinite) as ended:
+        how = "; take it up with --resume" * (goes_on := isinstance(ended, Preempted))
+        print(f"{ended}{how}", file=sys.stderr)
+        sys.exit(REQUEUE_EXIT_CODE if goes_on else EXIT_FAILED)
     print(json.dumps(dataclasses.asdict(result), default=str, indent=1))
     logging.getLogger("dclm_spark").info(result.meaning())
 
