@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +236,8 @@ def test_beginning_and_end_of_text_are_those_that_the_tokenizer_names(tmp_path: 
     text = llama3().to_str().replace(BEGIN, names[BEGIN]).replace(END, names[END])
     (tmp_path / "tokenizer.json").write_text(text)
     settings = ExportSettings(tokenizer=tmp_path / "tokenizer.json")
-    folder = write_folder(fresh_model(SETTINGS, seed=1), tmp_path / "export", settings)
+    network = replace(SETTINGS, vocabulary_size=llama3().get_vocab_size())
+    folder = write_folder(fresh_model(network, seed=1), tmp_path / "export", settings)
     generation = json.loads((folder / "generation_config.json").read_text())
     ids = [llama3().token_to_id(name) for name in (BEGIN, END, END)]
     assert list(generation.values()) == ids
