@@ -196,17 +196,11 @@ def existing_run(output: str) -> dict[str, Any]:
 def finished_run(output: str) -> dict[str, Any]:
     """Return the record of a run of one source that ended; needs no Spark, so a job asks first.
 
-    Raises what `existing_run` does, and InputError for one of several sources or that did not end.
+    Raises what `existing_run` does, and InputError for one of several sources or that did not end:
+    its stages may be those of two recipes.
     """
     record = existing_run(output)
     check_one_source(output)
-    check_ended(output)
-    return record
-
-
-def check_ended(output: str) -> None:
-    """Raise InputError for a run that did not end: its stages may be those of two recipes."""
-    existing_run(output)
     manifest = storage.join(output, "shards", "manifest.json")
     is_compacted = not has_report(output) and storage.exists(manifest)
     if report_of_ended(output) is None and not is_compacted:
@@ -214,6 +208,7 @@ def check_ended(output: str) -> None:
             f"the run in {shown(output)} did not end: give its own command again, which goes on "
             "from what is committed"
         )
+    return record
 
 
 def _stage_modules() -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dclm_spark.errors import InputError
 from dclm_spark.explain.history import StageRow
 from dclm_spark.html_pages.quantities import limits_text
-from dclm_spark.report.rule_facts import describe_rule, signal_limits, what_to_do
+from dclm_spark.report.rule_facts import describe_rule, expected_value, signal_limits, what_to_do
 from udfs import storage
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def describe(history: list[StageRow], recipes: "Mapping[str, Recipe] | None" = N
     ]
     said: dict[str, dict[str, Any]] = {}
     for entry in history:
-        below = entry.run.removeprefix(f"{run}/") if entry.run != run else entry.run
-        where = f" ({below.rpartition('/')[2]})" if below != entry.run else ""
+        name = entry.run.rpartition("/")[2]
+        where = f" ({name})" if entry.run.startswith(f"{run}/") else ""
         lines.append(f"  {entry.stage}{where}: {_verdict(entry.row)}")
         recipe, rule = (recipes or {}).get(entry.run), entry.row.get("rule")
         if recipe is not None:
@@ -102,9 +102,11 @@ def _about_rule(recipe: "Recipe", entry: StageRow) -> list[str]:
 
 
 def _limits(recipe: "Recipe | None", signal: str, rule: str | None) -> str:
-    if recipe is not None and signal == rule == "language":
-        return f"  (expected {recipe.heuristics.language})"
-    limits = signal_limits(recipe, signal) if recipe is not None else ()
+    if recipe is None:
+        return ""
+    if expected := expected_value(recipe, signal, rule):
+        return f"  (expected {expected})"
+    limits = signal_limits(recipe, signal)
     return f"  ({limits_text(limits)})" if limits else ""
 
 

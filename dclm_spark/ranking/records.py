@@ -118,12 +118,10 @@ def read_records(kind: type[AnyRecord], folder: str | Path) -> list[AnyRecord]:
     return sorted(found, key=lambda record: record.name)
 
 
-def check_links(folder: str | Path, evaluations: Sequence[EvaluationRecord] | None = None) -> None:
-    """Raise InputError for the first evaluation, of all or those given, that lacks a link."""
+def check_links(folder: str | Path, evaluations: Sequence[EvaluationRecord]) -> None:
+    """Raise InputError for the first of some evaluations below `folder` that lacks a link."""
     datasets = {record.uuid for record in read_records(DatasetRecord, folder)}
     models = {record.uuid: record for record in read_records(ModelRecord, folder)}
-    if evaluations is None:
-        evaluations = read_records(EvaluationRecord, folder)
     for evaluation in evaluations:
         model = models.get(evaluation.model_uuid)
         if model is None:

@@ -65,6 +65,11 @@ def signal_limits(recipe: Recipe, signal: str) -> tuple[Limit, ...]:
     return _limits(recipe, list(found))
 
 
+def expected_value(recipe: Recipe, signal: str, rule: str | None) -> str:
+    """Return what a signal that is no number had to be for `rule` to let a page pass; "" else."""
+    return recipe.heuristics.language if signal == rule == "language" else ""
+
+
 def _columns_of(setting: str) -> set[str]:
     """Return the names that the column which a setting limits may have."""
     name = setting.rpartition(".")[2].removeprefix("min_").removeprefix("max_")
