@@ -36,8 +36,13 @@ def temporary_folder(name: str) -> Path:
 def has_compiled_kernels(package: Path) -> bool:
     """Say whether there is machine code of kernels where numba keeps that of `package`."""
     named, home = os.environ.get(NUMBA_VARIABLE), writable_home()
-    folders = [Path(named)] if named else [package, *([home / ".cache" / "numba"] if home else [])]
-    return any(next(folder.rglob("*.nbi"), None) is not None for folder in folders)
+    if named:
+        folder = Path(named)
+    elif home is None or os.access(package, os.W_OK):
+        folder = package
+    else:
+        folder = home / ".cache" / "numba"
+    return next(folder.rglob("*.nbi"), None) is not None
 
 
 def give_numba_a_folder(package: Path) -> None:

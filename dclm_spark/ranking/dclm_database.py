@@ -140,9 +140,10 @@ def _read_evaluation(fields: dict[str, Any]) -> None:
 def name_of_model(evaluation: EvaluationRecord) -> str:
     """Return the model's name of an evaluation without model record."""
     name = evaluation.model_name
-    if not name.startswith("open_lm_"):  # an architecture, which many models share
+    if name and not name.startswith("open_lm_"):  # an architecture, which many models share
         return name
-    return Path(evaluation.extra.get("_filename", name)).stem.removeprefix("evaluation_")
+    file = evaluation.extra.get("_filename", name or evaluation.name)
+    return Path(file).stem.removeprefix("evaluation_")
 
 
 def export_to_dclm(records: Sequence[Record], folder: str | Path) -> list[Path]:

@@ -54,6 +54,10 @@ def test_kernels_are_known_where_numba_keeps_them(homeless, monkeypatch, tmp_pat
     (home / ".cache" / "numba" / "udfs_1" / "lines.count-1.py311.nbi").touch()
     assert not home_folder.has_compiled_kernels(package)
     monkeypatch.setenv("HOME", str(home))
+    # The home folder's are of packages that cannot be written to; this one's are its own.
+    assert home_folder.has_compiled_kernels(Path("/nonexistent"))
+    assert not home_folder.has_compiled_kernels(package)
+    (package / "of" / "lines.count-1.py311.nbi").touch()
     assert home_folder.has_compiled_kernels(package)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(named))
     assert not home_folder.has_compiled_kernels(package)

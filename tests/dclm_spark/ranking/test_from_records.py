@@ -133,10 +133,14 @@ def test_records_that_link_to_nothing_stop_no_leaderboard(tmp_path: Path) -> Non
     file_of(exp / "evals", "e2", model="open_lm_1b", **beside)
     file_of(exp / "evals", "e3", name="/mnt/heavy", model_uuid="gone", model="x", eval_metrics=icl)
     file_of(exp / "evals", "e4", model="open_lm_1b", model_name="alexf", eval_metrics=icl)
-    assert import_from_dclm(exp, folder) == 5
+    file_of(exp / "evals", "nameless", eval_metrics=icl)
+    assert import_from_dclm(exp, folder) == 6
     leaderboard = leaderboard_of_records([folder], str(tmp_path))
     listed = [(row["model"], row["evaluation"]) for row in leaderboard["accuracy_only"]]
-    assert listed == [("Qwen2-7B", "e2"), ("alexf", "e4"), ("jsc_mix", "e1"), ("x", "heavy")]
+    assert listed == [
+        ("Qwen2-7B", "e2"), ("alexf", "e4"), ("jsc_mix", "e1"), ("nameless", "nameless"),
+        ("x", "heavy"),
+    ]  # fmt: skip
     assert verdict(leaderboard) == "filtered is better"
 
 
